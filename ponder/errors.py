@@ -1,0 +1,64 @@
+"""Every error a user can meet, as one tree.
+
+    PonderError
+    +-- RecipeError      the recipe file or an override is wrong           (ValueError)
+    +-- DataError        a problem or example source cannot be used        (ValueError)
+    +-- ModelError       a model, tokenizer or template cannot be used     (ValueError)
+    +-- RunFolderError   a run folder is in use, foreign or changed        (RuntimeError)
+    +-- CheckpointError  a checkpoint is torn or damaged                   (RuntimeError)
+    +-- ParityError      engine and trainer disagree about log-probs       (RuntimeError)
+    +-- VerifierError    a verifier was asked something impossible         (ValueError)
+    +-- LearningError    the run cannot learn and was told to stop         (RuntimeError)
+
+A message is one paragraph: what went wrong, what was got, what was expected, what to do next. The command line prints
+it without a traceback and exits with status 1. A bug in ponder itself is an AssertionError or any other exception and
+keeps its traceback.
+"""
+
+__all__ = [
+    "CheckpointError",
+    "DataError",
+    "LearningError",
+    "ModelError",
+    "ParityError",
+    "PonderError",
+    "RecipeError",
+    "RunFolderError",
+    "VerifierError",
+]
+
+
+class PonderError(Exception):
+    """Base of every error caused by input, files or the machine rather than by a bug."""
+
+
+class RecipeError(PonderError, ValueError):
+    """The recipe or an override is wrong."""
+
+
+class DataError(PonderError, ValueError):
+    """A source of problems or examples cannot be used."""
+
+
+class ModelError(PonderError, ValueError):
+    """A model, tokenizer or template cannot be used."""
+
+
+class RunFolderError(PonderError, RuntimeError):
+    """A run folder is in use, made by something else, or changed."""
+
+
+class CheckpointError(PonderError, RuntimeError):
+    """A checkpoint is torn or damaged."""
+
+
+class ParityError(PonderError, RuntimeError):
+    """The engine's and the trainer's log-probs of the same tokens differ by more than the tolerance."""
+
+
+class VerifierError(PonderError, ValueError):
+    """A verifier was asked something it cannot be asked."""
+
+
+class LearningError(PonderError, RuntimeError):
+    """The run cannot learn: no signal, everything truncated, or rewards that canaries can earn."""

@@ -1,0 +1,64 @@
+"""One attention implementation for training and sampling, plugged into transformers by name.
+
+transformers lets a model call any registered attention function; ours hands query, key and value to the *layout* that
+the caller passes to the model's forward. The layout knows which tokens belong together:
+
+- `PackedLayout` (policy/packed.py): training; many sequences in one row of tokens, none sees another.
+- `SlotLayout` (rollout/slots.py): sampling; one new token per slot against that slot's cached keys and values.
+
+So every transformers model that uses the attention interface packs and samples here without a line of its own.
+"""
+
+from typing import Any, Protocol
+
+import torch
+from transformers import AttentionInterface
+
+from ponder.errors import ModelError
+
+__all__ = ["ATTENTION_NAME", "Layout", "register"]
+
+ATTENTION_NAME = "ponder"
+
+_UNSUPPORTED = ("softcap", "s_aux", "sliding_window")
+"""Attention variants that change the formula and that layouts do not compute."""
+
+
+class Layout(Protocol):
+    """Which tokens attend to which."""
+
+    def attend(
+        self, query_BHTD: torch.Tensor, key_BKLD: torch.Tensor, value_BKLE: torch.Tensor, scaling: float
+    ) -> torch.Tensor:
+        """Attention output (batch, tokens, heads, value size). K divides H: grouped queries share a key head."""
+        ...
+
+
+def _attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    *,
+    layout: Layout | None = None,
+    **variant: Any,
+) -> tuple[torch.Tensor, None]:
+    if layout is None:
+        raise AssertionError("the ponder attention needs model(..., layout=...)")
+    for name in _UNSUPPORTED:
+        if variant.get(name) is not None:
+            raise ModelError(
+                f"{type(module).__name__} asks for attention with {name}={variant[name]!r}, which ponder does not "
+                "compute; use a model with full attention"
+            )
+    if dropout:
+        raise ModelError(f"{type(module).__name__} asks for attention dropout {dropout}; set attention_dropout to 0")
+    return layout.attend(query, key, value, scaling if scaling is not None else query.shape[-1] ** -0.5), None
+
+
+def register() -> None:
+    """Make `attn_implementation="ponder"` known to transformers; repeating it changes nothing."""
+    AttentionInterface.register(ATTENTION_NAME, _attention)

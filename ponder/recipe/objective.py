@@ -1,0 +1,88 @@
+"""The RL objective as a choice among small formulas: advantage x ratio x kl x aggregate."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ponder.recipe.base import Component
+
+__all__ = ["PRESETS", "Objective", "OverlongShaping", "PresetName"]
+
+PresetName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo", "rloo", "reinforce_pp"]
+
+
+class OverlongShaping(Component):
+    """DAPO's soft length penalty (arXiv 2503.14476, eq. 13): 0 up to max_tokens - buffer, then linear to -penalty."""
+
+    buffer_tokens: int = Field(ge=1)
+    """Width of the zone before max_tokens in which the penalty grows."""
+    penalty: float = Field(1.0, gt=0)
+    """Penalty at max_tokens."""
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "grpo": {},
+    "dr_grpo": {"advantage": "group_mean", "kl_coefficient": 0.0, "clip_low": 0.2, "clip_high": 0.2,
+                "aggregate": "constant", "reference_every": None},
+    "dapo": {"clip_low": 0.2, "clip_high": 0.28, "kl_coefficient": 0.0, "aggregate": "token_mean",
+             "dynamic_sampling": True, "overlong_buffer_ratio": 0.2, "reference_every": None},
+    "gspo": {"ratio": "sequence", "clip_low": 3e-4, "clip_high": 4e-4, "kl_coefficient": 0.0, "reference_every": None},
+    "cispo": {"ratio": "cispo", "clip_low": 1.0, "clip_high": 0.28, "kl_coefficient": 0.0, "aggregate": "token_mean",
+              "reference_every": None},
+    "rloo": {"advantage": "leave_one_out", "ratio": "sequence_sum", "clip_low": None, "clip_high": None,
+             "kl_coefficient": 0.0, "reference_every": None, "aggregate": "sequence_sum"},
+    "reinforce_pp": {"advantage": "batch_std", "clip_low": 0.2, "clip_high": 0.2, "kl_placement": "reward",
+                     "kl_estimator": "k1", "kl_coefficient": 0.01, "aggregate": "token_mean", "reference_every": None},
+}  # fmt: skip
+"""What each preset sets differently from the field defaults, which are the paper's GRPO."""
+
+
+class Objective(Component):
+    """The policy-gradient objective. The field defaults are R1's GRPO; a preset changes some, a given key wins."""
+
+    preset: PresetName = "grpo"
+    """Named starting point; every other key of this component overrides what the preset sets."""
+    advantage: Literal["group_mean_std", "group_mean", "leave_one_out", "batch_std"] = "group_mean_std"
+    """How rewards become advantages (R1 eq. 3: minus the group mean, over the group standard deviation)."""
+    ratio: Literal["token", "sequence", "sequence_sum", "cispo"] = "token"
+    """Importance ratio: per token (DeepSeekMath eq. 3), geometric mean per sequence (GSPO), the whole sequence's ratio
+    (RLOO's REINFORCE), or per token detached as a weight on the log-prob (CISPO)."""
+    clip_low: float | None = Field(10.0, gt=0)
+    """Ratios below 1 - clip_low are clipped; null never clips. R1 states 10 for RL stage 1 and nothing for R1-Zero;
+    above 1 this side is inert."""
+    clip_high: float | None = Field(10.0, gt=0)
+    """Ratios above 1 + clip_high are clipped; null never clips."""
+    kl_coefficient: float = Field(0.001, ge=0)
+    """Weight of the divergence from the reference model (0.001 in R1); 0 keeps no reference model at all."""
+    kl_estimator: Literal["k1", "k2", "k3"] = "k3"
+    """Schulman's estimators; R1 eq. 2 is k3."""
+    kl_placement: Literal["loss", "reward"] = "loss"
+    """R1 adds the divergence to the loss; REINFORCE++ subtracts it from each token's reward."""
+    aggregate: Literal["sequence_mean", "token_mean", "constant", "sequence_sum"] = "sequence_mean"
+    """Sum of token losses over: each output's own length, then outputs (DeepSeekMath); all tokens (DAPO); outputs times
+    max_tokens (Dr. GRPO); outputs (RLOO)."""
+    reference_every: int | None = Field(400, ge=1)
+    """Steps after which the reference becomes the latest policy (400 in R1); null keeps the first one."""
+    dynamic_sampling: bool = False
+    """Sample further problems in place of groups whose rewards are all equal, within `refill_budget` (DAPO)."""
+    refill_budget: float = Field(1.0, ge=0)
+    """Most extra problems a rollout may try, as a multiple of its size, before it trains on what there is."""
+    overlong_buffer_ratio: float | None = Field(None, gt=0, le=1)
+    """Soft length penalty over this last share of max_tokens (DAPO eq. 13); null has none."""
+    std_epsilon: float = Field(1e-6, ge=0)
+    """Added to a standard deviation in a denominator (not stated by R1)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"preset": value}
+        if isinstance(value, dict):
+            value = {**PRESETS.get(value.get("preset", "grpo"), {}), **value}
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.kl_placement == "reward" and self.kl_estimator != "k1":
+            raise ValueError("kl_placement 'reward' subtracts k1 per token: set kl_estimator to 'k1'")
+        return self

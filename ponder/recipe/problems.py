@@ -1,0 +1,148 @@
+"""Where problems come from."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ponder.recipe.base import Component
+
+__all__ = ["FileProblems", "GymProblems", "HubProblems", "MicroProblems", "ProblemColumns", "ProblemSource"]
+
+GoldKind = Literal["math", "choice", "expression", "assignment", "code", "instructions"]
+
+
+class ProblemColumns(Component):
+    """Which column holds what."""
+
+    prompt: str = "prompt"
+    """Question text; ignored where `messages` is given."""
+    messages: str | None = None
+    """Column with a list of {role, content}."""
+    answer: str = "answer"
+    """Gold answer; its form depends on `gold`."""
+    id: str | None = None
+    """Column with a stable id; otherwise the row number."""
+    language: str | None = None
+    """Column with `en` or `zh`; otherwise the source's `language`."""
+    difficulty: str | None = None
+    """Column with a whole number."""
+    domain: str | None = None
+    """Column with a domain name; otherwise the source's `domain`."""
+    options: str | None = None
+    """Column with the options of a multiple-choice question."""
+    numbers: str = "numbers"
+    """Column with the numbers of an `expression` problem."""
+    target: str = "target"
+    """Column with the target of an `expression` problem."""
+    tests: str = "tests"
+    """Column with the tests of a `code` problem (a list, or one string)."""
+
+
+class _Source(Component):
+    name: str | None = None
+    """Name in metrics and tables; otherwise made from the source."""
+    domain: str | None = None
+    """Domain of every problem without one of its own."""
+    limit: int | None = Field(None, ge=1)
+    """Take this many problems after shuffling."""
+    shuffle_seed: int | None = None
+    """Shuffle the source with this seed before `limit`; null keeps the file's order."""
+    weight: float = Field(1.0, gt=0)
+    """Share of this source among the sources of a stage: a batch draws sources in proportion to weight."""
+
+
+class _Table(_Source):
+    columns: ProblemColumns = ProblemColumns()
+    """Mapping from columns to the fields of a problem."""
+    gold: GoldKind = "math"
+    """What the answers are, and so which verifier judges."""
+    answer_after: str | None = None
+    """Take only what follows the last occurrence of this mark in the answer column (GSM8K: `####`)."""
+    prompt_suffix: str = ""
+    """Text put after every question, such as the boxed directive."""
+    language: Literal["en", "zh"] = "en"
+    """Language of problems without a column for it."""
+
+
+class FileProblems(_Table):
+    """A JSONL, JSON, CSV or Parquet file (`.gz` accepted), told by its ending."""
+
+    source: Literal["file"] = "file"
+    """Tag of this alternative."""
+    path: str
+    """Path, relative to the working directory; `~` and `$VARIABLES` are expanded."""
+
+
+class HubProblems(_Table):
+    """A data set of the Hugging Face hub, read through `datasets`."""
+
+    source: Literal["hub"] = "hub"
+    """Tag of this alternative."""
+    id: str
+    """Data set id such as `openai/gsm8k`."""
+    subset: str | None = None
+    """Configuration name."""
+    split: str = "train"
+    """Split name."""
+
+
+class GymProblems(_Source):
+    """Generated problems of the reasoning-gym library."""
+
+    source: Literal["gym"] = "gym"
+    """Tag of this alternative."""
+    task: str
+    """Task name of reasoning-gym, such as `countdown` or `chain_sum`."""
+    count: int = Field(1000, ge=1)
+    """Problems to generate."""
+    seed: int = 0
+    """Generator seed."""
+
+
+class MicroProblems(_Source):
+    """Generated problems of the embedded world."""
+
+    source: Literal["micro"] = "micro"
+    """Tag of this alternative."""
+    tasks: tuple[str, ...] = ("arithmetic", "countdown", "equation", "ordering", "function", "science")
+    """Task names of the embedded world."""
+    languages: tuple[Literal["en", "zh"], ...] = ("en", "zh")
+    """Languages, in equal parts."""
+    count: int = Field(4096, ge=1)
+    """Problems to generate, over all tasks."""
+    split: Literal["train", "test"] = "train"
+    """The two splits never share a problem."""
+    seed: int = 0
+    """Generator seed."""
+
+
+ProblemSource = Annotated[FileProblems | HubProblems | GymProblems | MicroProblems, Field(discriminator="source")]
+"""Any source of problems, told apart by `source`."""
+
+
+class HeldOut(Component):
+    """Problems never trained on, and how they are sampled during and after training."""
+
+    problems: tuple[ProblemSource, ...]
+    """Sources of the held-out problems."""
+    samples: int = Field(16, ge=1)
+    """Completions per problem at the start and at the end (at least 16 gives cons@16)."""
+    every: int | None = Field(None, ge=1)
+    """Also evaluate every so many steps; null only at the start and at the end."""
+    samples_during: int = Field(4, ge=1)
+    """Completions per problem in those evaluations in between."""
+    temperature: float = Field(0.6, gt=0)
+    """Sampling temperature (0.6 in the paper's evaluations)."""
+    top_p: float = Field(0.95, gt=0, le=1)
+    """Nucleus mass (0.95 in the paper's evaluations)."""
+    max_tokens: int | None = Field(None, ge=1)
+    """Longest completion; null uses the stage's limit."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.problems:
+            raise ValueError("held_out.problems is empty: name at least one source")
+        return self
+
+
+__all__ += ["HeldOut"]

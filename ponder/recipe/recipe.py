@@ -1,0 +1,21 @@
+"""The recipe: a name, a seed and stages."""
+
+from pydantic import Field
+
+from ponder.recipe.base import Component
+from ponder.recipe.stages import Stage
+
+__all__ = ["Recipe"]
+
+
+class Recipe(Component):
+    """What `ponder run` runs."""
+
+    version: int = Field(1, ge=1)
+    """Version of the recipe schema."""
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    """Name of the run; the default run folder is `runs/<name>`."""
+    seed: int = 0
+    """Everything random derives from this seed, the stage, the step and the item."""
+    stages: dict[str, Stage] = Field(min_length=1)
+    """Stages by name."""

@@ -1,0 +1,48 @@
+"""How weights change: precision, optimizer, schedule, batching."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ponder.recipe.base import Component
+
+__all__ = ["BatchLimits", "Optimizer", "Precision"]
+
+Precision = Literal["auto", "fp32", "bf16"]
+"""`bf16` computes matrix products under bf16 autocast over fp32 weights; `auto` is bf16 where the machine has fast
+bf16 products (CUDA, or a CPU with AMX or AVX512-BF16) and fp32 elsewhere. Log-softmax is fp32 in every case."""
+
+
+class Optimizer(Component):
+    """AdamW with warm-up, a schedule and gradient clipping."""
+
+    lr: float = Field(3e-6, gt=0)
+    """Peak learning rate (3e-6 in every RL stage of R1: Nature Methods)."""
+    warmup_steps: int = Field(0, ge=0)
+    """Steps of linear warm-up from 0."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """Shape of the learning rate after warm-up."""
+    final_lr_ratio: float = Field(0.1, ge=0, le=1)
+    """Learning rate at the last step as a share of the peak, for `linear` and `cosine` (0.1 in R1's SFT stages)."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW moments (DeepSeek-V3 report, section 4; R1 states none for RL)."""
+    eps: float = Field(1e-8, gt=0)
+    """AdamW epsilon."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Decoupled weight decay of matrices; vectors are never decayed."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are scaled down to this global norm."""
+    outlier_factor: float = Field(20.0, gt=1)
+    """A gradient whose norm exceeds this multiple of the running median is skipped and saved, like a non-finite one."""
+    max_skipped_in_a_row: int = Field(5, ge=1)
+    """The run stops with an error after this many skipped updates in a row."""
+
+
+class BatchLimits(Component):
+    """What fits in memory. Nothing here changes the gradient, only how many passes it takes."""
+
+    tokens_per_micro_batch: int = Field(16384, ge=1)
+    """Packed tokens in one forward and backward pass; a longer single sequence gets a pass of its own. Halved, and the
+    step redone, when memory runs out."""
+    logprob_chunk: int = Field(2048, ge=1)
+    """Tokens whose logits exist at one time; peak memory is this many rows of the vocabulary."""

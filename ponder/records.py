@@ -1,0 +1,214 @@
+"""The records that flow through ponder, in the order in which they come to be.
+
+    Problem -> (prompt ids) -> Completion -> Verdict -> Rollout -> Group -> (train.Batch)
+
+All are frozen values without torch. `to_json`/`from_json` turn any of them into plain JSON and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, TypeAdapter
+
+__all__ = [
+    "AssignmentGold",
+    "ChoiceGold",
+    "CodeGold",
+    "Completion",
+    "ExpressionGold",
+    "FinishReason",
+    "Gold",
+    "Group",
+    "InstructionGold",
+    "Language",
+    "MathGold",
+    "Message",
+    "Outcome",
+    "Problem",
+    "Rollout",
+    "Verdict",
+    "from_json",
+    "to_json",
+]
+
+Language = Literal["en", "zh"]
+Outcome = Literal["right", "wrong", "cannot_tell"]
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a conversation. Example: Message(role="user", content="What is 2+3?")."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MathGold:
+    """A mathematical answer: number, expression, relation, set, ... Example: MathGold(answer="\\\\frac{1}{2}")."""
+
+    answer: str
+    kind: Literal["math"] = "math"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoiceGold:
+    """One letter among options. Example: ChoiceGold(answer="B", options=("17", "60", "50"))."""
+
+    answer: str
+    options: tuple[str, ...] = ()
+    kind: Literal["choice"] = "choice"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpressionGold:
+    """An expression that uses each number exactly once and equals the target (countdown, game of 24)."""
+
+    numbers: tuple[int, ...]
+    target: int
+    operators: str = "+-*/"
+    kind: Literal["expression"] = "expression"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignmentGold:
+    """Names to values (knights and knaves), or an order as position -> name. Example: {"Ann": "knight"}."""
+
+    values: Mapping[str, str]
+    kind: Literal["assignment"] = "assignment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeGold:
+    """Tests a program must pass.
+
+    `form` is "asserts": `tests` are assert statements run after the program; "stdio": `tests` are the inputs and
+    `outputs` the expected outputs, one each; "unittest": `tests` is one whole test file that imports `solution`.
+    `prefix` is put before the program (HumanEval's prompt). `answer`, where known, is a program that passes.
+    """
+
+    tests: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
+    form: Literal["asserts", "stdio", "unittest"] = "asserts"
+    program_language: Literal["python", "cpp"] = "python"
+    prefix: str = ""
+    entry_point: str | None = None
+    answer: str | None = None
+    kind: Literal["code"] = "code"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstructionGold:
+    """IFEval constraints: the identifiers and their keyword arguments, one mapping each."""
+
+    instruction_ids: tuple[str, ...]
+    arguments: tuple[Mapping[str, Any], ...]
+    prompt: str = ""
+    kind: Literal["instructions"] = "instructions"
+
+
+Gold = Annotated[
+    MathGold | ChoiceGold | ExpressionGold | AssignmentGold | CodeGold | InstructionGold, Field(discriminator="kind")
+]
+"""What a verifier compares an answer with; `gold.kind` names the verifier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A question whose answer can be checked.
+
+    Example: Problem(id="gsm8k/17", messages=(Message(role="user", content="..."),), gold=MathGold(answer="42"),
+    domain="math", language="en", difficulty=3). `gold` is None only for prompts without a checkable answer.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    gold: Gold | None
+    domain: str
+    language: Language = "en"
+    difficulty: int | None = None
+
+    @property
+    def prompt(self) -> str:
+        """The text of the last user turn."""
+        return next(m.content for m in reversed(self.messages) if m.role == "user")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What the model wrote: the sampled ids (stop id included), each with its log-prob under the distribution that
+    sampled it. `text` is the ids decoded without special tokens; it is for people and rewards and is never tokenised
+    again for training. `weight_version` counts optimizer steps of the weights that sampled it."""
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    text: str
+    finish_reason: FinishReason
+    weight_version: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if len(self.token_ids) != len(self.logprobs):
+            raise AssertionError(f"{len(self.token_ids)} token ids but {len(self.logprobs)} log-probs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A verifier's judgement. `answer` is what was read from the text, `reason` says which rule decided and why,
+    `score` is the fraction of tests passed for code and otherwise 1.0 for right, 0.0 for the rest."""
+
+    outcome: Outcome
+    reason: str
+    answer: str | None = None
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """One completion of one problem with its rewards by name. A reward of None does not apply to this problem and is
+    left out of the sum. `reward` is the weighted sum the advantage is made of."""
+
+    problem: Problem
+    prompt_ids: tuple[int, ...]
+    completion: Completion
+    verdict: Verdict
+    rewards: Mapping[str, float | None]
+    reward: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The rollouts of one problem, all sampled with one version of the weights from one prompt."""
+
+    rollouts: tuple[Rollout, ...] = field()
+
+    def __post_init__(self) -> None:
+        if len({r.problem.id for r in self.rollouts}) != 1 or len({r.prompt_ids for r in self.rollouts}) != 1:
+            raise AssertionError(f"a group holds rollouts of one problem, got {[r.problem.id for r in self.rollouts]}")
+
+    @property
+    def problem(self) -> Problem:
+        return self.rollouts[0].problem
+
+    @property
+    def rewards(self) -> tuple[float, ...]:
+        return tuple(r.reward for r in self.rollouts)
+
+
+Record = TypeVar("Record")
+
+
+def to_json(record: object) -> dict[str, Any]:
+    """The record as plain JSON values."""
+    value = TypeAdapter(type(record)).dump_python(record, mode="json")
+    assert isinstance(value, dict)
+    return value
+
+
+def from_json(kind: type[Record], value: Mapping[str, Any]) -> Record:
+    """The record of type `kind` that `to_json` turned into `value`; raises pydantic.ValidationError if it is none."""
+    return TypeAdapter(kind).validate_python(value)
