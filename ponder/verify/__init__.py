@@ -1,0 +1,78 @@
+"""Verifiers: what stands after the thinking, and a gold answer, become a Verdict.
+
+    answer text + gold -> right | wrong | cannot tell, with the rule that decided
+
+Every verifier is a pure function of its two arguments and bounds what it reads before it computes anything. "Wrong"
+means that an answer was read and differs, or that none was given; "cannot tell" means that the text or the gold could
+not be understood. An answer that cannot be read equals nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ponder.records import Gold, Verdict
+from ponder.verify import assignment, choice, expression, instructions, math
+
+__all__ = ["VERIFIERS", "check_gold", "same_answer", "verify"]
+
+
+def _verify_code(answer_text: str, gold: Any) -> Verdict:
+    from ponder.verify.code import verify_code  # the sandbox is loaded only where programs are judged
+
+    return verify_code(answer_text, gold)
+
+
+def _check_code(gold: Any) -> str | None:
+    if not gold.tests:
+        return "the code gold has no tests"
+    if gold.form == "stdio" and len(gold.tests) != len(gold.outputs):
+        return f"the code gold has {len(gold.tests)} inputs but {len(gold.outputs)} expected outputs"
+    return None
+
+
+def _same_text(a: str, b: str, gold: Any) -> bool:
+    return a.strip() == b.strip()
+
+
+VERIFIERS: Mapping[str, Callable[[str, Any], Verdict]] = {
+    "math": math.verify_math,
+    "choice": choice.verify_choice,
+    "expression": expression.verify_expression,
+    "assignment": assignment.verify_assignment,
+    "code": _verify_code,
+    "instructions": instructions.verify_instructions,
+}
+"""The verifier of each kind of gold, by `gold.kind`."""
+
+_CHECKS: Mapping[str, Callable[[Any], str | None]] = {
+    "math": math.check_math,
+    "choice": choice.check_choice,
+    "expression": expression.check_expression,
+    "assignment": assignment.check_assignment,
+    "code": _check_code,
+    "instructions": instructions.check_instructions,
+}
+
+_SAME: Mapping[str, Callable[[str, str, Any], bool]] = {
+    "math": math.same_math,
+    "choice": choice.same_choice,
+    "expression": expression.same_expression,
+    "assignment": assignment.same_assignment,
+    "code": _same_text,
+    "instructions": _same_text,
+}
+
+
+def verify(answer_text: str, gold: Gold) -> Verdict:
+    """Judge what stands after the thinking. May take a while: training calls it through the worker pool."""
+    return VERIFIERS[gold.kind](answer_text, gold)
+
+
+def check_gold(gold: Gold) -> str | None:
+    """Why this gold cannot be used to judge anything, or None if it can."""
+    return _CHECKS[gold.kind](gold)
+
+
+def same_answer(a: str, b: str, gold: Gold) -> bool:
+    """Whether two extracted answers (`Verdict.answer`) mean the same; `gold` only says of which kind they are."""
+    return _SAME[gold.kind](a, b, gold)

@@ -1,0 +1,124 @@
+"""Answer extraction: which part of the text after the thinking is the answer.
+
+Text in, `Found` out: the answer as written and the name of the rule that found it, or no answer and why. The rules in
+their order: "answer tag" (<answer>...</answer>), "boxed", "hash mark" (#### n), "answer phrase" ("Answer: X",
+"the answer is X", "答案是 X"); where none applies, "whole text" for one line and "last line" for more. Within a rule the
+last answer counts. Only what stands after the thinking is looked at.
+"""
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer"]
+
+MAX_TEXT_CHARS = 200_000
+"""Only the end of a longer text is searched: an answer stands at the end."""
+MAX_ANSWER_CHARS = 4_000
+"""A longer answer is not read at all."""
+
+_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
+_BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$]+)")
+_HASH = re.compile(r"####[ \t]*([^\n]*)")
+_PHRASE = re.compile(
+    r"(?:\b(?:final[ \t]+|correct[ \t]+)?answer[ \t*_]*(?:is[ \t]*:?|are[ \t]*:?|[:=：])"
+    r"|(?:最终|最后的?|正确)?答案(?:应该|应)?[ \t*_]*(?:是|为|[:：=])[:：]?)"
+    r"[ \t*_]*(?:\n\s*)?([^\n]*)",
+    re.IGNORECASE,
+)
+_LETTER_A = re.compile(r"^A:[ \t]*([^\n]*)$")
+_JOIN = re.compile(r"[\s$.;,，、;]*(?:\\text\{\s*(?:and|or)\s*\}|\\(?:quad|qquad|,|;)|and|or|和|或|及|与)?[\s$,，、]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Example: Found(text="42", rule="boxed"). Where `text` is None, `rule` says why there is no answer."""
+
+    text: str | None
+    rule: str
+
+
+def find_answer(text: str) -> Found:
+    """The answer in `text`, which is what stands after the thinking (an unsplit completion is split here)."""
+    text = text[-MAX_TEXT_CHARS:]
+    if "</think>" in text:
+        text = text.rpartition("</think>")[2]
+    elif "<think>" in text:
+        return Found(text=None, rule="no answer: the thinking never ends")
+    tags = _TAG.findall(text)
+    if tags:
+        inner = _explicit(tags[-1])
+        found = Found(text=tags[-1], rule="answer tag") if inner is None else inner
+        return _checked(found)
+    if "<answer>" in text:
+        text = text.rpartition("<answer>")[2]
+    found_or_none = _explicit(text)
+    if found_or_none is not None:
+        return _checked(found_or_none)
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    if not lines:
+        return Found(text=None, rule="no answer: nothing stands after the thinking")
+    return _checked(Found(text=lines[-1], rule="whole text" if len(lines) == 1 else "last line"))
+
+
+def _explicit(text: str) -> Found | None:
+    boxes = _boxes(text)
+    if boxes:
+        return Found(text=boxes, rule="boxed")
+    hashes = _HASH.findall(text)
+    if hashes:
+        return Found(text=hashes[-1], rule="hash mark")
+    phrases = [p for p in _PHRASE.findall(text) if p.strip(" *_.$：:")]
+    if phrases:
+        return Found(text=phrases[-1], rule="answer phrase")
+    lines = text.strip().splitlines()
+    letter = _LETTER_A.match(lines[-1].strip()) if lines else None
+    return Found(text=letter.group(1), rule="answer phrase") if letter else None
+
+
+def _checked(found: Found) -> Found:
+    assert found.text is not None
+    text = found.text.strip()
+    if not text:
+        return Found(text=None, rule=f"no answer: the {found.rule} is empty")
+    if len(text) > MAX_ANSWER_CHARS:
+        return Found(text=None, rule=f"no answer: the {found.rule} holds more than {MAX_ANSWER_CHARS} characters")
+    return Found(text=text, rule=found.rule)
+
+
+def _boxes(text: str) -> str | None:
+    """The content of the last box, joined by commas with the boxes right before it in the same list."""
+    spans: list[tuple[int, int, str]] = []
+    for match in _BOX.finditer(text):
+        end = _closing(text, match.end())
+        if end is not None:
+            spans.append((match.start(), end, text[match.end() + 1 : end - 1]))
+    if not spans:
+        bare = _BARE_BOX.findall(text)
+        return bare[-1] if bare else None
+    # A box inside the last one is part of it, not another answer.
+    start, _, last = spans[-1]
+    outer = [s for s in spans[:-1] if s[0] < start < s[1]]
+    if outer:
+        start, _, last = outer[0]
+    answers = [last]
+    for previous_start, previous_end, content in reversed(spans):
+        if previous_end <= start and start - previous_end <= 40 and _JOIN.fullmatch(text[previous_end:start]):
+            answers.append(content)
+            start = previous_start
+    return ", ".join(reversed(answers))
+
+
+def _closing(text: str, opening: int) -> int | None:
+    """The index after the brace that closes the one at `opening`."""
+    depth = 0
+    for i in range(opening, len(text)):
+        if text[i] == "\\":
+            continue
+        if text[i] == "{" and text[i - 1] != "\\":
+            depth += 1
+        elif text[i] == "}" and text[i - 1] != "\\":
+            depth -= 1
+            if depth == 0:
+                return i + 1
+    return None

@@ -1,0 +1,97 @@
+"""Multiple choice: one letter A to J, however it is written.
+
+Text and a ChoiceGold in, Verdict out. Read as a letter ("B", "(B)", "B. 60", "ANSWER: B", "选 B"), or as the text of
+exactly one option. Two different letters are no answer.
+"""
+
+import re
+import unicodedata
+
+from ponder.records import ChoiceGold, Verdict
+from ponder.verify.answer import find_answer
+
+__all__ = ["check_choice", "same_choice", "verify_choice"]
+
+_LETTERS = "ABCDEFGHIJ"
+_ALONE = re.compile(r"[\s(\[{*_$.'\"`]*([A-Ja-j])[\s)\]}*_$.'\"`。,:]*")
+_MARKED = re.compile(r"^[\s(\[{*_$]*([A-J])(?:[)\].:、]|\s*[*_]{2})\s*(.*)$", re.DOTALL)
+_PICKED = re.compile(r"(?:选择?|选项|option|choice|choose|is)[\s:(*]*([A-J])(?![A-Za-z])", re.IGNORECASE)
+_WORD = re.compile(r"(?<![A-Za-z'])([A-J])(?![A-Za-z'])")
+
+
+def verify_choice(answer_text: str, gold: ChoiceGold) -> Verdict:
+    """Right when the one letter picked is the gold's."""
+    found = find_answer(answer_text)
+    if found.text is None:
+        return Verdict(outcome="wrong", reason=found.rule)
+    letter, how = _letter(found.text, gold)
+    if letter is None:
+        return Verdict(outcome="wrong", reason=f"{found.rule}: {how}", answer=found.text)
+    expected = _gold_letter(gold)
+    if letter == expected:
+        return Verdict(outcome="right", reason=f"{found.rule}: {how}", answer=letter, score=1.0)
+    return Verdict(outcome="wrong", reason=f"{found.rule}: {how}, expected {expected}", answer=letter)
+
+
+def check_choice(gold: ChoiceGold) -> str | None:
+    """Why this gold is unusable, or None."""
+    letter = _gold_letter(gold)
+    if letter is None:
+        return f"the choice gold {gold.answer!r} is not one letter from A to J"
+    if gold.options and _LETTERS.index(letter) >= len(gold.options):
+        return f"the choice gold {gold.answer!r} lies outside the {len(gold.options)} options"
+    return None
+
+
+def same_choice(a: str, b: str, gold: ChoiceGold) -> bool:
+    """Whether two answers pick the same letter."""
+    letter = _letter(a, gold)[0]
+    return letter is not None and letter == _letter(b, gold)[0]
+
+
+def _gold_letter(gold: ChoiceGold) -> str | None:
+    match = _ALONE.fullmatch(_plain(gold.answer))
+    return match.group(1).upper() if match else None
+
+
+def _letter(text: str, gold: ChoiceGold) -> tuple[str | None, str]:
+    """The letter that `text` picks and how it was read, or None and why not."""
+    text = _plain(text)
+    alone = _ALONE.fullmatch(text)
+    if alone:
+        return alone.group(1).upper(), f"the letter {alone.group(1).upper()}"
+    option = _option(text, gold)
+    if option is not None:
+        return option, f"the text of option {option}"
+    letters = set(_WORD.findall(text))
+    marked = _MARKED.match(text)
+    if marked:
+        rest = _option(marked.group(2), gold)
+        if rest is not None and rest != marked.group(1):
+            return None, f"no answer: the letter {marked.group(1)} with the text of option {rest}"
+        if rest == marked.group(1) or letters == {marked.group(1)}:
+            return marked.group(1), f"the letter {marked.group(1)} with its text"
+    picked = {p.upper() for p in _PICKED.findall(text)}
+    for candidates in (picked, letters):
+        if len(candidates) == 1 and len(letters - {"I", "A"} - candidates) == 0:
+            letter = candidates.pop()
+            return letter, f"the letter {letter}"
+    if len(letters) > 1:
+        return None, f"no answer: several letters, {', '.join(sorted(letters))}"
+    return None, "no answer: no letter"
+
+
+def _option(text: str, gold: ChoiceGold) -> str | None:
+    """The letter of the one option whose text this is."""
+    wanted = _key(text)
+    hits = [letter for letter, option in zip(_LETTERS, gold.options, strict=False) if _key(option) == wanted]
+    return hits[0] if wanted and len(hits) == 1 else None
+
+
+def _key(text: str) -> str:
+    return re.sub(r"[\s$.。]+", " ", _plain(text)).strip().casefold()
+
+
+def _plain(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text)
+    return re.sub(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", text).strip()
