@@ -5,7 +5,10 @@ from pydantic import Field
 from ponder.recipe.base import Component
 from ponder.recipe.stages import Stage
 
-__all__ = ["Recipe"]
+__all__ = ["SCHEMA_VERSION", "Recipe"]
+
+SCHEMA_VERSION = 1
+"""The newest recipe schema this code reads."""
 
 
 class Recipe(Component):

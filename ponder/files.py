@@ -1,0 +1,163 @@
+"""Files that are either whole or not there: written under a temporary name, flushed to the disk, then renamed.
+
+A killed process leaves at most entries whose name begins with `.tmp-`; `sweep` removes them. A full disk is a
+RunFolderError and leaves what stood before untouched.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ponder.errors import RunFolderError
+
+__all__ = [
+    "EMBEDDED_BASE",
+    "TEMPORARY",
+    "file_digest",
+    "folder_digest",
+    "full_disk_explained",
+    "publishing",
+    "read_json",
+    "sweep",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
+
+EMBEDDED_BASE = Path(__file__).parent / "micro" / "base"
+"""Folder of the base model that ships with the package; the reference `micro` in a recipe."""
+
+TEMPORARY = ".tmp-"
+"""Names of unfinished files and folders begin with this."""
+
+_HASHED_WHOLE_BYTES = 64 * 2**20
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace or create the file in one step."""
+    with full_disk_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace or create the file, in UTF-8, in one step."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace or create the file with `value` as indented JSON, in one step."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value of a file; raises FileNotFoundError, or RunFolderError if it is no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunFolderError(
+            f"{str(path)!r} is damaged: expected JSON, got {error}; restore it from a copy or remove its folder"
+        ) from None
+
+
+@contextmanager
+def publishing(folder: Path) -> Iterator[Path]:
+    """A temporary folder to fill, which becomes `folder` when the block ends well and vanishes when it does not.
+
+    What stood at `folder` before is replaced.
+    """
+    with full_disk_explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
+        try:
+            temporary.chmod(0o755)
+            yield temporary
+            for directory, _, names in os.walk(temporary):
+                for name in names:
+                    _sync_file(Path(directory) / name)
+                _sync_folder(Path(directory))
+            if folder.exists():
+                old = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
+                folder.rename(old / folder.name)
+                temporary.rename(folder)
+                shutil.rmtree(old)
+            else:
+                temporary.rename(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        _sync_folder(folder.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left unfinished directly in `folder`."""
+    for path in folder.glob(TEMPORARY + "*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def full_disk_explained(path: Path) -> Iterator[None]:
+    """Turns the operating system's error about a full disk or quota into a RunFolderError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        raise RunFolderError(
+            f"the disk is full: writing {str(path)!r} stopped with {error.strerror!r}; what was finished before is "
+            "kept, so free some space and give the same command again"
+        ) from error
+
+
+def file_digest(path: Path) -> str:
+    """Content hash of a file; beyond 64 MiB size and modification time stand for the content."""
+    status = path.stat()
+    if status.st_size > _HASHED_WHOLE_BYTES:
+        return f"stat:{status.st_size}:{status.st_mtime_ns}"
+    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """Hash of the names and digests of all files below `folder`, hidden ones left out."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        inside = path.relative_to(folder)
+        if not any(part.startswith(".") for part in inside.parts):
+            total.update(f"{inside.as_posix()}\0{file_digest(path)}\n".encode())
+    return "sha256:" + total.hexdigest()
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

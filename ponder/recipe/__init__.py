@@ -1,0 +1,44 @@
+"""Everything that can be set, one frozen class per component, and the reading of recipe files. No torch."""
+
+from ponder.recipe.load import load_recipe
+from ponder.recipe.objective import PRESETS, Objective
+from ponder.recipe.problems import (
+    FileProblems,
+    GymProblems,
+    HeldOut,
+    HubProblems,
+    MicroProblems,
+    ProblemColumns,
+    ProblemSource,
+)
+from ponder.recipe.recipe import SCHEMA_VERSION, Recipe
+from ponder.recipe.rollout import EngineConfig, LengthStep, Sampling
+from ponder.recipe.stages import CorpusSource, EvaluateStage, PretrainStage, ReportStage, RlStage, Stage
+from ponder.recipe.training import BatchLimits, Optimizer, Precision
+
+__all__ = [
+    "PRESETS",
+    "SCHEMA_VERSION",
+    "BatchLimits",
+    "CorpusSource",
+    "EngineConfig",
+    "EvaluateStage",
+    "FileProblems",
+    "GymProblems",
+    "HeldOut",
+    "HubProblems",
+    "LengthStep",
+    "MicroProblems",
+    "Objective",
+    "Optimizer",
+    "Precision",
+    "PretrainStage",
+    "ProblemColumns",
+    "ProblemSource",
+    "Recipe",
+    "ReportStage",
+    "RlStage",
+    "Sampling",
+    "Stage",
+    "load_recipe",
+]

@@ -1,0 +1,134 @@
+"""pydantic's complaints about a recipe in words a person can act on: place, key, got, expected."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from ponder.recipe.describe import component_at, tag_of
+from ponder.recipe.source import Source, Where, dotted
+
+__all__ = ["did_you_mean", "explain"]
+
+_MOST_SHOWN = 10
+_LONGEST_VALUE = 60
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number (100_000 is fine, 1e5 is not)",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text (put it in quotes)",
+    "tuple_type": "a list: [...]",
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+    "missing_positional_only_argument": "a value",
+}
+"""What a pydantic error type says was expected."""
+
+
+def explain(error: ValidationError, source: Source) -> str:
+    """One line per complaint, each with the file and line (or the override) it is about."""
+    details = error.errors(include_url=False)
+    lines = [_line(detail, source) for detail in details[:_MOST_SHOWN]]
+    if len(details) > _MOST_SHOWN:
+        lines.append(f"and {len(details) - _MOST_SHOWN} more")
+    return "\n".join(lines)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'steps'?` when a known word is near, otherwise the known words."""
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(names) or 'nothing'}"
+
+
+def _line(detail: ErrorDetails, source: Source) -> str:
+    where = _without_tags(detail["loc"], source.data)
+    return f"{source.origin(where)}: {_reason(detail, where, source)}"
+
+
+def _reason(detail: ErrorDetails, where: Where, source: Source) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    place, got = dotted(where) or "the recipe", _shown(detail["input"])
+    if kind == "extra_forbidden":
+        component = component_at(source.data, where[:-1])
+        known = component.model_fields if component is not None else ()
+        return f"unknown key {where[-1]!r} in {_named(where[:-1], source)}{did_you_mean(str(where[-1]), known)}"
+    if kind == "missing":
+        component = component_at(source.data, where[:-1])
+        meaning = component.model_fields[str(where[-1])].description if component is not None else None
+        return f"{_named(where[:-1], source)} needs {where[-1]!r}, which has no default ({_sentence(meaning)})"
+    if kind == "union_tag_not_found":
+        key = str(context["discriminator"]).strip("'")
+        return f"{place} needs {key!r}, which says what it is: one of {_tags(context)}"
+    if kind == "union_tag_invalid":
+        known = _words(str(context["expected_tags"]))
+        return f"{place}: unknown {context['discriminator']} {context['tag']!r}{did_you_mean(context['tag'], known)}"
+    if kind == "literal_error":
+        near = did_you_mean(detail["input"], _words(context["expected"])) if isinstance(detail["input"], str) else ""
+        return f"{place}: got {got}, expected {context['expected']}{near if 'did you' in near else ''}"
+    if kind == "value_error":
+        return f"{_named(where, source)}: {context['error']}"
+    return f"{place}: got {got}, expected {_EXPECTED.get(kind) or _plain(detail['msg'])}"
+
+
+def _without_tags(location: Sequence[str | int], data: Any) -> Where:
+    """The location as the user wrote it: pydantic inserts the tag of each alternative it went through."""
+    where: list[str | int] = []
+    node, fresh = data, False
+    for part in location:
+        if fresh and isinstance(node, dict) and part in (node.get("kind"), node.get("source")):
+            fresh = False
+            continue
+        where.append(part)
+        if isinstance(node, dict):
+            node, fresh = node.get(str(part)), True
+        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+            node, fresh = node[part], True
+        else:
+            node, fresh = None, False
+    return tuple(where)
+
+
+def _named(where: Where, source: Source) -> str:
+    """`stages.zero (rl)`: the place and which alternative stands there."""
+    component = component_at(source.data, where)
+    tag = tag_of(component) if component is not None else None
+    return (dotted(where) or "the recipe") + (f" ({tag[1]})" if tag is not None else "")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, str):
+        kind = "the text "
+    elif isinstance(value, dict):
+        kind = "the mapping "
+    elif isinstance(value, list):
+        kind = "the list "
+    else:
+        kind = ""
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return kind + (text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "...")
+
+
+def _sentence(text: str | None) -> str:
+    return " ".join((text or "not documented").split()).rstrip(".")
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Input should be ").removeprefix("Value should ")
+
+
+def _tags(context: dict[str, Any]) -> str:
+    return str(context.get("expected_tags", "see docs/recipe.md"))
+
+
+def _words(quoted: str) -> list[str]:
+    """The words of pydantic's `'a', 'b' or 'c'`."""
+    return quoted.replace(" or ", ", ").replace("'", "").split(", ")

@@ -1,0 +1,102 @@
+"""The stages of a recipe as a directed graph: who reads whom, in which order they run, and what a reference means."""
+
+import re
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from ponder.errors import RecipeError
+from ponder.recipe.explain import did_you_mean
+from ponder.recipe.recipe import Recipe
+from ponder.recipe.source import Source
+from ponder.recipe.stages import EvaluateStage, PretrainStage, ReportStage, RlStage, Stage
+
+__all__ = ["MICRO", "check_references", "downstream", "edges", "is_hub_id", "model_references", "order"]
+
+MICRO = "micro"
+"""The reference that means the embedded base model."""
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def is_hub_id(reference: str) -> bool:
+    """Whether `reference` has the form `organisation/name` of the Hugging Face hub and is no folder here."""
+    return _HUB_ID.fullmatch(reference) is not None and not Path(reference).exists()
+
+
+def edges(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    """For each stage the stages that must be done before it, without repeats."""
+    return {
+        name: tuple(dict.fromkeys(one for one in stage.inputs() if one in recipe.stages))
+        for name, stage in recipe.stages.items()
+    }
+
+
+def order(recipe: Recipe) -> tuple[str, ...]:
+    """All stages, each after those it needs, in the recipe's order otherwise; raises RecipeError on a cycle."""
+    graph = edges(recipe)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = " -> ".join(reversed(error.args[1]))
+        raise RecipeError(f"the stages wait for each other in a circle: {circle}; let one of them start") from None
+    done: list[str] = []
+    while len(done) < len(graph):
+        done.append(next(name for name in graph if name not in done and all(need in done for need in graph[name])))
+    return tuple(done)
+
+
+def downstream(recipe: Recipe, stage: str) -> tuple[str, ...]:
+    """The stages that directly or indirectly wait for `stage`, in running order, itself not included."""
+    graph, reached = edges(recipe), {stage}
+    for name in order(recipe):
+        if reached & set(graph[name]):
+            reached.add(name)
+    return tuple(name for name in order(recipe) if name in reached - {stage})
+
+
+def model_references(stage: Stage) -> tuple[str, ...]:
+    """The references of a stage that name models: a stage, a path, a hub id or `micro`."""
+    match stage:
+        case RlStage():
+            return (stage.model,)
+        case EvaluateStage():
+            return stage.models
+        case PretrainStage() | ReportStage():
+            return ()
+
+
+def check_references(recipe: Recipe, source: Source) -> None:
+    """Raise RecipeError for a reference to nothing, a stage named like an outside thing, or a cycle."""
+    if MICRO in recipe.stages:
+        place = source.origin(("stages", MICRO))
+        raise RecipeError(f"{place}: {MICRO!r} names the embedded base model; give the stage another name")
+    for name, stage in recipe.stages.items():
+        models = model_references(stage)
+        for reference in stage.inputs():
+            if reference in recipe.stages or (reference in models and _names_outside(reference)):
+                continue
+            expected = "a stage, a path (./...), a hub id (organisation/name) or `micro`"
+            expected = expected if reference in models else "a stage of this recipe"
+            raise RecipeError(
+                f"{source.origin(_place(source, name, reference))}: stage {name!r} refers to {reference!r}, which is "
+                f"not {expected}{did_you_mean(reference, recipe.stages)}"
+            )
+    try:
+        order(recipe)
+    except RecipeError as error:
+        raise RecipeError(f"{source.file}: {error}") from None
+
+
+def _names_outside(reference: str) -> bool:
+    path_like = reference.startswith((".", "/", "~", "$")) or Path(reference).expanduser().is_dir()
+    return reference == MICRO or path_like or is_hub_id(reference)
+
+
+def _place(source: Source, stage: str, reference: str) -> tuple[str | int, ...]:
+    """Where in the stage the reference is written."""
+    for key, value in source.data["stages"][stage].items():
+        if value == reference:
+            return ("stages", stage, key)
+        if isinstance(value, list) and reference in value:
+            return ("stages", stage, key, value.index(reference))
+    return ("stages", stage)

@@ -1,0 +1,45 @@
+"""A recipe file and overrides in, a checked Recipe out. Every mistake is a RecipeError with file and line."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+import ponder
+from ponder.errors import RecipeError
+from ponder.recipe.explain import explain
+from ponder.recipe.graph import check_references
+from ponder.recipe.overrides import apply_overrides
+from ponder.recipe.recipe import SCHEMA_VERSION, Recipe
+from ponder.recipe.source import Source, read_source
+
+__all__ = ["load_recipe"]
+
+
+def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, override and check a recipe.
+
+    `overrides` are `dotted.key=value`, the values in YAML. Raises RecipeError naming the place (file:line or the
+    override), what stands there and what was expected. Touches no network and loads no torch.
+    """
+    source = read_source(Path(path))
+    apply_overrides(source, overrides)
+    _check_version(source)
+    try:
+        # Through JSON, where strictness still takes a list for a tuple, but neither "5" nor `yes` for a number or bool.
+        recipe = Recipe.model_validate_json(json.dumps(source.data), strict=True)
+    except ValidationError as error:
+        raise RecipeError(explain(error, source)) from None
+    check_references(recipe, source)
+    return recipe
+
+
+def _check_version(source: Source) -> None:
+    version = source.data.get("version", SCHEMA_VERSION)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise RecipeError(
+            f"{source.origin(('version',))}: the recipe is written for schema version {version}, and ponder "
+            f"{ponder.__version__} reads up to version {SCHEMA_VERSION}; upgrade ponder, or remove what is new in the "
+            f"recipe and set `version: {SCHEMA_VERSION}`"
+        )
