@@ -1,9 +1,30 @@
 """Pure formulas of policy optimisation: advantage x ratio x kl x aggregate. Tensors in, tensors out; no model.
 
-`TokenTerms` goes into `policy_loss` or `next_token_loss`; `Sum` is what their metrics are made of.
+`TokenTerms` goes into `policy_loss` or `next_token_loss`, whose metrics are `Sum`s. The tables name the choices a
+recipe's objective has.
 """
 
+from ponder.algorithm.advantage import ADVANTAGES, has_signal
+from ponder.algorithm.aggregate import AGGREGATES
+from ponder.algorithm.kl import KLS, shape_with_kl
 from ponder.algorithm.metrics import Sum, add_metrics, metric_values
-from ponder.algorithm.objective import TokenTerms, next_token_loss, policy_loss
+from ponder.algorithm.objective import next_token_loss, policy_loss
+from ponder.algorithm.overlong import overlong_penalty
+from ponder.algorithm.ratio import RATIOS
+from ponder.algorithm.terms import TokenTerms
 
-__all__ = ["Sum", "TokenTerms", "add_metrics", "metric_values", "next_token_loss", "policy_loss"]
+__all__ = [
+    "ADVANTAGES",
+    "AGGREGATES",
+    "KLS",
+    "RATIOS",
+    "Sum",
+    "TokenTerms",
+    "add_metrics",
+    "has_signal",
+    "metric_values",
+    "next_token_loss",
+    "overlong_penalty",
+    "policy_loss",
+    "shape_with_kl",
+]
