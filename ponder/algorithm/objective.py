@@ -25,7 +25,8 @@ def policy_loss(terms: TokenTerms, objective: Objective) -> tuple[torch.Tensor, 
     Metrics: `policy/loss` (a total), `policy/ratio` with its peak, `policy/clip_low` and `policy/clip_high` (shares of
     tokens), `policy/ratio_bound` (tokens whose log ratio was cut), `policy/entropy` in nats, `engine/mismatch`
     with its peak: |log-prob now - log-prob when sampled|, which on the first update after a rollout is the engine's
-    error and later also holds the distance trained since. With a reference: `policy/kl` and `policy/kl_bound`.
+    error and later also holds the distance trained since. With a reference: `policy/kl`, and `policy/kl_bound`, tokens
+    whose log ratio k3 cut.
     """
     reference_N = terms.reference_N
     if objective.kl_coefficient > 0 and reference_N is None:
@@ -53,7 +54,8 @@ def policy_loss(terms: TokenTerms, objective: Objective) -> tuple[torch.Tensor, 
         kl_N = KLS[objective.kl_estimator](terms.logprobs_N, reference_N)
         if objective.kl_coefficient > 0 and not in_reward:
             loss_N = loss_N + objective.kl_coefficient * kl_N
-        measured |= {"policy/kl": kl_N, "policy/kl_bound": reference_N - now_N > MAX_LOG_RATIO}
+        cut_N = (reference_N - now_N > MAX_LOG_RATIO) & (objective.kl_estimator == "k3")
+        measured |= {"policy/kl": kl_N, "policy/kl_bound": cut_N}
 
     loss = (terms.weights_N * loss_N).sum()
     return loss, _sums("policy/loss", loss, measured)

@@ -27,12 +27,16 @@ PRESETS: dict[str, dict[str, Any]] = {
     "dapo": {"clip_low": 0.2, "clip_high": 0.28, "kl_coefficient": 0.0, "aggregate": "token_mean",
              "dynamic_sampling": True, "overlong_buffer_ratio": 0.2, "reference_every": None},
     "gspo": {"ratio": "sequence", "clip_low": 3e-4, "clip_high": 4e-4, "kl_coefficient": 0.0, "reference_every": None},
-    "cispo": {"ratio": "cispo", "clip_low": 1.0, "clip_high": 0.28, "kl_coefficient": 0.0, "aggregate": "token_mean",
-              "reference_every": None},
+    # MiniMax-M1 section 3 takes dynamic sampling and the length penalty from DAPO. It states no upper bound; a weight of
+    # at most 5 is ScaleRL's (arXiv 2510.13786).
+    "cispo": {"ratio": "cispo", "clip_low": None, "clip_high": 4.0, "kl_coefficient": 0.0, "aggregate": "token_mean",
+              "dynamic_sampling": True, "overlong_buffer_ratio": 0.2, "reference_every": None},
     "rloo": {"advantage": "leave_one_out", "ratio": "sequence_sum", "clip_low": None, "clip_high": None,
              "kl_coefficient": 0.0, "reference_every": None, "aggregate": "sequence_sum"},
-    "reinforce_pp": {"advantage": "batch_std", "clip_low": 0.2, "clip_high": 0.2, "kl_placement": "reward",
-                     "kl_estimator": "k1", "kl_coefficient": 0.01, "aggregate": "token_mean", "reference_every": None},
+    # The paper's variant for groups (arXiv 2501.03262, REINFORCE++ with baseline): k2 in the loss. The other variant,
+    # without groups, has k1 in the reward.
+    "reinforce_pp": {"advantage": "batch_std", "clip_low": 0.2, "clip_high": 0.2, "kl_estimator": "k2",
+                     "kl_coefficient": 0.001, "aggregate": "token_mean", "reference_every": None},
 }  # fmt: skip
 """What each preset sets differently from the field defaults, which are the paper's GRPO."""
 
@@ -57,7 +61,7 @@ class Objective(Component):
     kl_estimator: Literal["k1", "k2", "k3"] = "k3"
     """Schulman's estimators; R1 eq. 2 is k3."""
     kl_placement: Literal["loss", "reward"] = "loss"
-    """R1 adds the divergence to the loss; REINFORCE++ subtracts it from each token's reward."""
+    """R1 adds the divergence to the loss; REINFORCE++ without baseline subtracts it from each token's reward."""
     aggregate: Literal["sequence_mean", "token_mean", "constant", "sequence_sum"] = "sequence_mean"
     """Sum of token losses over: each output's own length, then outputs (DeepSeekMath); all tokens (DAPO); outputs times
     max_tokens (Dr. GRPO); outputs (RLOO)."""
@@ -85,4 +89,9 @@ class Objective(Component):
     def _consistent(self) -> Self:
         if self.kl_placement == "reward" and self.kl_estimator != "k1":
             raise ValueError("kl_placement 'reward' subtracts k1 per token: set kl_estimator to 'k1'")
+        if self.kl_placement == "loss" and self.kl_estimator == "k1" and self.kl_coefficient > 0:
+            raise ValueError(
+                "kl_estimator 'k1' in the loss has an expected gradient of 0, so it would restrain nothing: "
+                "set kl_estimator to 'k3' or 'k2', or kl_placement to 'reward'"
+            )
         return self
