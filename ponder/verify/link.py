@@ -1,0 +1,120 @@
+"""The parent's end of one verifier worker: its process, its socket and the jobs it has been handed.
+
+Jobs go out as pickles (the parent is trusted), verdicts come back as JSON (the worker has read hostile text, so nothing
+it sends may do more than be a verdict). A frame is a 4-byte length and its payload. Reads and writes never block.
+"""
+
+import json
+import os
+import pickle
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from ponder.records import Gold, Verdict
+
+__all__ = ["Job", "WorkerLink"]
+
+_LENGTH = struct.Struct("<I")
+_READ_BYTES = 1 << 16
+_PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """One submitted answer, the future its verdict goes to, and the key it is cached under."""
+
+    text: str
+    gold: Gold
+    future: Future[Verdict]
+    key: bytes | None = None
+
+
+class WorkerLink:
+    """A running worker. `started` is when the job at the head of `jobs` began, by the parent's monotonic clock."""
+
+    def __init__(self, *, deadline_seconds: float, memory_bytes: int) -> None:
+        self.jobs: deque[Job] = deque()
+        self.started = time.monotonic()
+        self.ready = False
+        self.retiring = False
+        self.handed = 0
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+        self.socket, theirs = socket.socketpair()
+        self.socket.setblocking(False)
+        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ponder.verify.worker", str(deadline_seconds), str(memory_bytes)],
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                env=_environment(),
+                start_new_session=True,
+            )
+
+    def hand(self, job: Job) -> None:
+        """Queue a job for the worker; `flush` sends it."""
+        if not self.jobs:
+            self.started = time.monotonic()
+        self.jobs.append(job)
+        self.handed += 1
+        payload = pickle.dumps((job.text, job.gold), protocol=pickle.HIGHEST_PROTOCOL)
+        self._outgoing += _LENGTH.pack(len(payload)) + payload
+
+    def flush(self) -> bool:
+        """Send what the socket takes now; True while something is left to send. OSError when the worker is gone."""
+        while self._outgoing:
+            try:
+                sent = self.socket.send(self._outgoing)
+            except BlockingIOError:
+                return True
+            del self._outgoing[:sent]
+        return False
+
+    def receive(self) -> list[dict[str, Any]] | None:
+        """The messages that have arrived, or None when the worker is gone."""
+        try:
+            while chunk := self.socket.recv(_READ_BYTES):
+                self._incoming += chunk
+            closed = True
+        except BlockingIOError:
+            closed = False
+        except OSError:
+            closed = True
+        messages: list[dict[str, Any]] = []
+        while len(self._incoming) >= _LENGTH.size:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._incoming)[0]
+            if len(self._incoming) < end:
+                break
+            messages.append(json.loads(bytes(self._incoming[_LENGTH.size : end])))
+            del self._incoming[:end]
+        return None if closed and not messages else messages
+
+    def kill(self) -> None:
+        """End the worker now and reap it."""
+        self.process.kill()
+        self.process.wait()
+        self.socket.close()
+
+    def last_words(self) -> str:
+        """The end of what the worker wrote to its standard error."""
+        size = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, size - 2000))
+        return self._errors.read().decode(errors="replace").strip()
+
+
+def _environment() -> dict[str, str]:
+    """The parent's environment, with single-threaded numerics and this very copy of ponder first on the path."""
+    paths = [_PACKAGE_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    return {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": ""}

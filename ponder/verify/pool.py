@@ -1,0 +1,298 @@
+"""Verification outside the training process: worker processes that can hang, swell or die without harm.
+
+    submit(answer text, gold) -> Future[Verdict]
+
+One dispatcher thread owns the workers. It hands each a few jobs ahead (so that a busy interpreter does not starve
+them), counts a job's time from the moment the worker could begin it, kills a worker whose job passes the deadline,
+replaces it, and gives the other jobs of that worker to the rest. Workers are fresh interpreters, never forks: the
+parent may have torch and threads.
+"""
+
+import hashlib
+import math
+import os
+import pickle
+import selectors
+import socket
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Mapping
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self
+
+from ponder.errors import VerifierError
+from ponder.records import CodeGold, Gold, Verdict
+from ponder.verify.link import Job, WorkerLink
+
+__all__ = ["VerifierPool"]
+
+_AHEAD = 8
+"""Jobs a worker is handed before it has answered the first."""
+_START_SECONDS = 120.0
+_MAX_FAILED_STARTS = 3
+_CACHED = 10_000
+
+
+class VerifierPool:
+    """A pool of verifier workers; use it in a `with` statement, from any thread.
+
+    `deadline_seconds` is wall time per job, queueing not counted; `max_chars` the longest answer that is read at all;
+    `max_queue` the number of waiting jobs at which `submit` starts to wait; `memory_bytes` the address space of one
+    worker; `jobs_per_worker` the age at which a worker is replaced.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        deadline_seconds: float = 5.0,
+        max_chars: int = 100_000,
+        *,
+        max_queue: int = 10_000,
+        memory_bytes: int = 4 << 30,
+        jobs_per_worker: int = 5_000,
+    ) -> None:
+        if workers is None:
+            workers = max(1, min(4, len(os.sched_getaffinity(0))))
+        if workers < 1 or not 0 < deadline_seconds < math.inf:
+            raise VerifierError(
+                f"A verifier pool needs at least 1 worker and a finite deadline above 0 seconds, got workers {workers} "
+                f"and deadline_seconds {deadline_seconds}."
+            )
+        self._target = workers
+        self._deadline_seconds = deadline_seconds
+        self._max_chars = max_chars
+        self._memory_bytes = memory_bytes
+        self._jobs_per_worker = jobs_per_worker
+        self._slots = threading.BoundedSemaphore(max_queue)
+        self._lock = threading.Lock()
+        self._queue: deque[Job] = deque()
+        self._counters: Counter[str] = Counter()
+        self._cache: OrderedDict[bytes, Verdict] = OrderedDict()
+        self._closing = False
+        self._broken: VerifierError | None = None
+        self._failed_starts = 0
+        self._links: list[WorkerLink] = []
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        self._thread = threading.Thread(target=self._dispatch, name="ponder-verifier-pool", daemon=True)
+        self._thread.start()
+
+    def submit(self, answer_text: str | None, gold: Gold) -> Future[Verdict]:
+        """Judge an answer in a worker; None (nothing stood after the thinking) is wrong at once.
+
+        Waits only when `max_queue` jobs are waiting. The future never raises because of what the answer says; it
+        raises VerifierError when workers cannot be started at all.
+        """
+        future: Future[Verdict] = Future()
+        if answer_text is None:
+            self._count(
+                future, Verdict(outcome="wrong", reason="no answer: nothing stands after the thinking"), "no_answer"
+            )
+            return future
+        if len(answer_text) > self._max_chars:
+            reason = f"the answer has {len(answer_text)} characters, more than {self._max_chars} are not read"
+            self._count(future, Verdict(outcome="cannot_tell", reason=reason), "too_long")
+            return future
+        key = _key(answer_text, gold) if isinstance(gold, CodeGold) else None
+        with self._lock:
+            known = self._cache.get(key) if key is not None else None
+        if known is not None:
+            self._count(future, known, "cached")
+            return future
+        self._slots.acquire()
+        with self._lock:
+            if self._closing or self._broken is not None:
+                self._slots.release()
+                raise self._broken or VerifierError("This verifier pool is closed: submit before leaving its `with`.")
+            self._queue.append(Job(text=answer_text, gold=gold, future=future, key=key))
+        self._wake()
+        return future
+
+    def counters(self) -> Mapping[str, int]:
+        """Verdicts by outcome (`right`, `wrong`, `cannot_tell`) and by cause: `timeout`, `crash`, `memory`,
+        `verifier_error`, `too_long`, `no_answer`, `cached`; and workers `recycled` or `replaced`."""
+        with self._lock:
+            return dict(self._counters)
+
+    def close(self) -> None:
+        """End all workers. Jobs without a verdict are cancelled."""
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
+        self._wake()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Everything below runs in the dispatcher thread, except _count, _wake and _key.
+
+    def _dispatch(self) -> None:
+        while not self._closing:
+            if self._broken is None:
+                while len(self._links) < self._target:
+                    self._start()
+            self._hand_out()
+            for ready, _ in self._selector.select(self._seconds_to_next_deadline()):
+                if ready.data is None:
+                    while True:
+                        try:
+                            if not self._wake_read.recv(4096):
+                                break
+                        except BlockingIOError:
+                            break
+                else:
+                    self._read(ready.data)
+            self._kill_late()
+        self._end()
+
+    def _start(self) -> None:
+        link = WorkerLink(deadline_seconds=self._deadline_seconds, memory_bytes=self._memory_bytes)
+        self._links.append(link)
+        self._selector.register(link.socket, selectors.EVENT_READ, link)
+
+    def _hand_out(self) -> None:
+        """Deal waiting jobs round, so that no worker sits idle while another holds several."""
+        for depth in range(1, _AHEAD + 1):
+            for link in self._links:
+                if not link.ready or link.retiring or len(link.jobs) >= depth:
+                    continue
+                with self._lock:
+                    job = self._queue.popleft() if self._queue else None
+                if job is None:
+                    break
+                if not job.future.running():  # it is running already when its first worker died
+                    self._slots.release()
+                    if not job.future.set_running_or_notify_cancel():
+                        continue
+                link.hand(job)
+                link.retiring = link.handed >= self._jobs_per_worker
+        for link in list(self._links):
+            try:
+                unsent = link.flush()
+            except OSError:
+                self._replace(link, "crash", "the verifier worker died on this answer")
+                continue
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if unsent else 0)
+            self._selector.modify(link.socket, events, link)
+
+    def _seconds_to_next_deadline(self) -> float | None:
+        deadlines = [d for link in self._links if (d := self._deadline(link)) is not None]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+
+    def _deadline(self, link: WorkerLink) -> float | None:
+        if not link.ready:
+            return link.started + _START_SECONDS
+        return link.started + self._deadline_seconds if link.jobs else None
+
+    def _read(self, link: WorkerLink) -> None:
+        if link not in self._links:
+            return
+        messages = link.receive()
+        if messages is None:
+            self._replace(link, "crash", "the verifier worker died on this answer")
+            return
+        for message in messages:
+            if "ready" in message:
+                link.ready = True
+                self._failed_starts = 0
+                continue
+            job = link.jobs.popleft()
+            link.started = time.monotonic()
+            link.retiring = link.retiring or message["retire"]
+            verdict = Verdict(
+                outcome=message["outcome"],
+                reason=message["reason"],
+                answer=message["answer"],
+                score=message["score"],
+            )
+            if job.key is not None and verdict.outcome != "cannot_tell":
+                self._remember(job.key, verdict)
+            self._count(job.future, verdict, message["cause"])
+        if link.retiring and not link.jobs:
+            self._remove(link, "recycled")
+
+    def _kill_late(self) -> None:
+        now = time.monotonic()
+        for link in list(self._links):
+            deadline = self._deadline(link)
+            if deadline is not None and now >= deadline:
+                self._replace(link, "timeout", f"no verdict within {self._deadline_seconds:g} seconds")
+
+    def _replace(self, link: WorkerLink, cause: str, reason: str) -> None:
+        """Drop a worker that hangs or died: its first job is judged cannot_tell, the others start again elsewhere."""
+        if link.ready and link.jobs:
+            job = link.jobs.popleft()
+            self._count(job.future, Verdict(outcome="cannot_tell", reason=reason), cause)
+        self._remove(link, "replaced")
+        if not link.ready:
+            self._failed_starts += 1
+            if self._failed_starts >= _MAX_FAILED_STARTS:
+                self._give_up(link.last_words())
+
+    def _remove(self, link: WorkerLink, cause: str) -> None:
+        self._links.remove(link)
+        self._selector.unregister(link.socket)
+        link.kill()
+        with self._lock:
+            self._counters[cause] += 1
+            self._queue.extendleft(reversed(link.jobs))
+
+    def _give_up(self, words: str) -> None:
+        error = VerifierError(
+            f"Verifier workers cannot be started: {_MAX_FAILED_STARTS} in a row ended before they were ready. "
+            f"The last one wrote: {words or 'nothing'}"
+        )
+        with self._lock:
+            self._broken = error
+            waiting, self._queue = self._queue, deque()
+        for job in waiting:
+            if job.future.running() or job.future.set_running_or_notify_cancel():
+                job.future.set_exception(error)
+
+    def _remember(self, key: bytes, verdict: Verdict) -> None:
+        with self._lock:
+            self._cache[key] = verdict
+            if len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
+
+    def _end(self) -> None:
+        for link in self._links:
+            link.kill()
+            for job in link.jobs:
+                job.future.set_exception(VerifierError("The verifier pool was closed before this verdict was reached."))
+        for job in self._queue:
+            self._slots.release()
+            job.future.cancel()
+        self._selector.close()
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _count(self, future: Future[Verdict], verdict: Verdict, cause: str | None) -> None:
+        with self._lock:
+            self._counters[verdict.outcome] += 1
+            if cause is not None:
+                self._counters[cause] += 1
+        future.set_result(verdict)
+
+    def _wake(self) -> None:
+        try:
+            self._wake_write.send(b"w")
+        except (BlockingIOError, OSError):
+            pass
+
+
+def _key(text: str, gold: Any) -> bytes:
+    """Digest of a program and its tests: the same content has the same verdict."""
+    return hashlib.sha256(pickle.dumps((text, gold))).digest()

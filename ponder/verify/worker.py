@@ -1,0 +1,84 @@
+"""What runs inside one verifier worker: read a job, judge it, answer; until the parent closes the socket.
+
+Started by `WorkerLink` as `python -m ponder.verify.worker DEADLINE_SECONDS MEMORY_BYTES` with the socket as standard
+input. The worker dies with its parent. It never runs a model's program itself: `verify_code` has the sandbox do that.
+"""
+
+import ctypes
+import gc
+import json
+import pickle
+import resource
+import signal
+import socket
+import struct
+import sys
+
+from ponder.records import CodeGold, Gold, Verdict
+from ponder.verify import verify
+from ponder.verify.code import verify_code
+
+__all__ = ["main"]
+
+_LENGTH = struct.Struct("<I")
+_PR_SET_PDEATHSIG = 1
+_CODE_SHARE = 0.8
+"""Share of the pool's deadline that a program may use, so that its verdict comes before the worker is killed."""
+
+
+def main(deadline_seconds: float, memory_bytes: int) -> None:
+    """Serve jobs until the socket closes."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    parent = socket.socket(fileno=sys.stdin.detach().detach().fileno())  # type: ignore[union-attr]
+    _warm_up()
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    gc.freeze()
+    stream = parent.makefile("rb")
+    _send(parent, {"ready": True})
+    while header := stream.read(_LENGTH.size):
+        text, gold = pickle.loads(stream.read(_LENGTH.unpack(header)[0]))
+        verdict, cause = _judge(text, gold, deadline_seconds * _CODE_SHARE)
+        retire = cause is not None or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > memory_bytes / 2
+        _send(
+            parent,
+            {
+                "outcome": verdict.outcome,
+                "reason": verdict.reason,
+                "answer": verdict.answer,
+                "score": verdict.score,
+                "cause": cause,
+                "retire": retire,
+            },
+        )
+
+
+def _judge(text: str, gold: Gold, code_seconds: float) -> tuple[Verdict, str | None]:
+    """The verdict, and why it could not be reached if a verifier failed: hostile text must not end the worker."""
+    try:
+        if isinstance(gold, CodeGold):
+            return verify_code(text, gold, wall_seconds=code_seconds), None
+        return verify(text, gold), None
+    except MemoryError:
+        return Verdict(outcome="cannot_tell", reason="the verifier ran out of memory"), "memory"
+    except Exception as error:  # the boundary between hostile text and the run
+        words = f"{type(error).__name__}: {error}"[:300]
+        return Verdict(outcome="cannot_tell", reason=f"the {gold.kind} verifier failed: {words}"), "verifier_error"
+
+
+def _warm_up() -> None:
+    """Pay for imports and first-call caches before the first deadline starts."""
+    from ponder.records import MathGold
+
+    verify(r"\boxed{\frac{1}{2}}", MathGold(answer="0.5"))
+    verify(r"\boxed{\sqrt{x^2+1}}", MathGold(answer=r"\sqrt{1+x^2}"))
+
+
+def _send(parent: socket.socket, message: dict[str, object]) -> None:
+    payload = json.dumps(message).encode()
+    parent.sendall(_LENGTH.pack(len(payload)) + payload)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))
