@@ -1,0 +1,112 @@
+"""Every metric ponder writes: its key `area/name`, what it means, its unit, and what a healthy run shows.
+
+docs/metrics.md is `markdown()`; a test holds the two together.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["KEYS", "Key", "Unit", "markdown"]
+
+Unit = Literal["share", "tokens", "per 1k tokens", "tokens/s", "seconds", "nats", "reward", "count", "bytes", "number"]
+"""`share` is a number from 0 to 1 and is shown as a percentage."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One metric. `name` may end in `/<...>`, which stands for any of a family. Example: `reward/<name>`."""
+
+    name: str
+    meaning: str
+    unit: Unit
+    healthy: str
+
+
+def _key(name: str, unit: Unit, meaning: str, healthy: str) -> tuple[str, Key]:
+    return name, Key(name=name, meaning=meaning, unit=unit, healthy=healthy)
+
+
+KEYS: dict[str, Key] = dict(
+    (
+        _key("rollout/accuracy", "share", "Training completions judged right", "rises; follows held-out accuracy"),
+        _key("rollout/format_ok", "share", "Completions in the form the template asks for", "above 95 % soon"),
+        _key("rollout/truncated", "share", "Completions cut off at the length limit", "below 5 %"),
+        _key("rollout/empty_answer", "share", "Completions without any answer", "falls with truncation"),
+        _key("rollout/cannot_tell", "share", "Verdicts without a judgement (deadline, unreadable)", "below 1 %"),
+        _key("rollout/mean_tokens", "tokens", "Mean completion length", "grows slowly under R1-Zero"),
+        _key("rollout/max_tokens", "tokens", "Longest completion", "at most the limit"),
+        _key("rollout/mean_tokens_right", "tokens", "Mean length of right completions", "near that of wrong ones"),
+        _key("rollout/mean_tokens_wrong", "tokens", "Mean length of wrong completions", "not at the limit"),
+        _key("rollout/reflection_per_1k_tokens", "per 1k tokens", "Words such as wait, check, however", "grows"),
+        _key("rollout/language_consistency", "share", "Words of the thinking in the problem's language", "above 90 %"),
+        _key("rollout/repetition", "share", "Completions that end in a loop of repeated tokens", "below 2 %"),
+        _key("rollout/completions", "count", "Completions sampled for this step, refills included", "constant"),
+        _key("rollout/tokens", "tokens", "Tokens sampled for this step", "completions x mean length"),
+        _key("groups/useful", "share", "Groups whose rewards differ, so that they carry a gradient", "above 30 %"),
+        _key("groups/all_right", "share", "Groups judged right throughout: too easy by now", "rises late"),
+        _key("groups/all_wrong", "share", "Groups judged wrong throughout: too hard as yet", "falls"),
+        _key("groups/count", "count", "Groups sampled for this step, refills included", "problems per step or more"),
+        _key("reward/mean", "reward", "Mean of the weighted sum of rewards", "rises"),
+        _key("reward/std", "reward", "Standard deviation of the reward over all completions", "above 0"),
+        _key("reward/<name>", "reward", "Mean of one named reward where it applies, unweighted", "rises"),
+        _key("policy/entropy", "nats", "Entropy of the next-token distribution, mean over tokens", "falls slowly"),
+        _key("policy/kl", "nats", "Divergence from the reference model per token", "below 1"),
+        _key("policy/ratio", "number", "Mean importance ratio", "near 1"),
+        _key("policy/clipped", "share", "Tokens whose ratio was clipped", "below 20 %"),
+        _key("policy/mismatch", "nats", "Mean absolute log-prob difference of engine and trainer", "below tolerance"),
+        _key("loss/policy", "number", "Policy-gradient loss, divergence included", "near 0; its size means nothing"),
+        _key("loss/next_token", "nats", "Next-token loss of `pretrain`", "falls"),
+        _key("optimizer/lr", "number", "Learning rate of this update", "as scheduled"),
+        _key("optimizer/grad_norm", "number", "Global gradient norm before clipping", "steady; no spikes"),
+        _key("optimizer/skipped", "count", "Updates skipped so far for a bad gradient", "0"),
+        _key("evaluation/<name>", "number", "Held-out scores at this step, as in `evaluation/*.json`", "pass@1 rises"),
+        _key("speed/tokens_per_second", "tokens/s", "Tokens sampled (or trained on) per second of the step", "steady"),
+        _key("speed/padding", "share", "Computed positions that held no token", "below 10 %"),
+        _key("seconds/<phase>", "seconds", "Time in generate, verify, reference, update, save, evaluate", "steady"),
+        _key("seconds/step", "seconds", "Whole step", "sum of its phases"),
+        _key("memory/process_bytes", "bytes", "Resident memory of the process", "no growth"),
+        _key("memory/device_bytes", "bytes", "Peak memory of the accelerator in this step", "no growth"),
+    )
+)
+"""All metrics by key."""
+
+
+_HEAD = """\
+# Metrics
+
+A stage writes one object per step to `metrics.jsonl` in its folder, and the same numbers as TensorBoard events to
+`tensorboard/`. Step n is the state after n updates; step 0 is the model as it came. A share is a number from 0 to 1.
+A metric that was not a finite number is written as `null`. This page is made from `ponder/watch/keys.py`.
+
+| key | unit | meaning | healthy |
+|---|---|---|---|
+"""
+
+_SCORES = """
+The scores of an evaluation (`evaluation/*.json`, `ponder show --json`, `ponder eval --json`):
+
+| name | unit | meaning |
+|---|---|---|
+| `pass@1` | share | Completions judged right: mean over samples, then over problems (R1 v2, D.1) |
+| `pass@1_interval` | share | Its 95 % bootstrap interval over problems |
+| `pass@<k>` | share | Problems solved by at least one of k samples, unbiased (arXiv 2107.03374, eq. 1) |
+| `cons@<k>` | share | Problems whose most frequent answer among k samples is right; a tie counts in parts |
+| `mean_tokens` | tokens | Mean completion length, stop token included |
+| `reflection_per_1k_tokens` | per 1k tokens | Reflection words in all completions over all tokens |
+| `language_consistency` | share | Words of the thinking in the problem's language |
+| `format_ok` | share | Completions in the form the template asks for |
+| `truncated` | share | Completions cut off at the length limit |
+| `empty_answer` | share | Completions without any answer |
+| `cannot_tell` | share | Verdicts without a judgement |
+| `problems`, `samples` | count | Problems, and completions of each |
+
+`cons@16` is null below 16 samples, `language_consistency` where there are no words to tell a language by. An
+evaluation whose `truncated` or `empty_answer` exceeds 10 % carries an `invalid` line: such a score measures the length
+limit or the answer format more than the model. Nothing is hidden: the numbers stand beside it.
+"""
+
+
+def markdown() -> str:
+    """The page docs/metrics.md."""
+    rows = (f"| `{key.name}` | {key.unit} | {key.meaning} | {key.healthy} |\n" for key in KEYS.values())
+    return _HEAD + "".join(rows) + _SCORES

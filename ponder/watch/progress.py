@@ -1,0 +1,150 @@
+"""Live progress of a stage: a small table on a terminal, one plain line per report elsewhere.
+
+`step` is called once per step with its metrics, `tick` as often as one likes within a step, `say` for a line that
+stays.
+"""
+
+import time
+from collections import deque
+from collections.abc import Mapping
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Progress", "seconds_text"]
+
+_SHOWN = (
+    ("accuracy", "rollout/accuracy", "share"),
+    ("held-out", "evaluation/pass@1", "share"),
+    ("length", "rollout/mean_tokens", "count"),
+    ("truncated", "rollout/truncated", "share"),
+    ("useful groups", "groups/useful", "share"),
+    ("entropy", "policy/entropy", "number"),
+    ("KL", "policy/kl", "number"),
+    ("loss", "loss/next_token", "number"),
+    ("tokens/s", "speed/tokens_per_second", "count"),
+)
+_PACE_STEPS = 20  # the pace of these last steps tells the time left
+_PHASES = ("generate", "verify", "reference", "update", "save", "evaluate")
+
+
+def seconds_text(seconds: float) -> str:
+    """Example: 7.4 s, 4m 07s, 2h 05m."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    return f"{whole // 60}m {whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
+class Progress:
+    """Shows how a stage of `steps` steps goes on; a context manager.
+
+    Give a `console` of your own to choose where it is shown. On a terminal the table is redrawn in place; elsewhere
+    lines are at least `line_seconds` apart, so that thousands of fast steps do not flood a log; the first and the last
+    step always have theirs.
+    """
+
+    def __init__(
+        self, title: str, steps: int, *, done: int = 0, console: Console | None = None, line_seconds: float = 2.0
+    ) -> None:
+        self._title = title
+        self._steps = steps
+        self._done = done
+        self._console = console or Console(highlight=False)
+        self._line_seconds = line_seconds
+        self._last_line = float("-inf")
+        self._ends = deque([time.perf_counter()], maxlen=_PACE_STEPS + 1)
+        self._shown: dict[str, float] = {}
+        self._doing = ""
+        self._live: Live | None = None
+
+    def __enter__(self) -> "Progress":
+        if self._console.is_terminal:
+            self._live = Live(self._render(), console=self._console, refresh_per_second=4, transient=False)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live is not None:
+            self._doing = ""
+            self._live.update(self._render())
+            self._live.stop()
+            self._live = None
+
+    def say(self, text: str) -> None:
+        """A line that stays, above the table where there is one."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def tick(self, doing: str, done: int | None = None, total: int | None = None) -> None:
+        """What goes on within the step. Example: tick("generate", 120, 256). Shown on a terminal only."""
+        self._doing = doing if done is None else f"{doing} {done:,}" + ("" if total is None else f" of {total:,}")
+        self._refresh()
+
+    def step(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Step `step` of `steps` is finished and showed these metrics; keys not given keep their last value."""
+        self._done = step
+        self._ends.append(time.perf_counter())
+        self._shown |= metrics
+        self._doing = ""
+        if self._live is not None:
+            self._refresh()
+            return
+        now = time.perf_counter()
+        if now - self._last_line >= self._line_seconds or step >= self._steps:
+            self._last_line = now
+            self._console.print(self._line(), markup=False, soft_wrap=True)
+
+    def _refresh(self) -> None:
+        if self._live is not None:
+            self._live.update(self._render())
+
+    def _pace(self) -> float | None:
+        """Seconds per step over the last steps."""
+        passed = len(self._ends) - 1
+        return (self._ends[-1] - self._ends[0]) / passed if passed else None
+
+    def _left(self) -> str:
+        pace = self._pace()
+        return "" if pace is None else f"{seconds_text(pace * (self._steps - self._done))} left"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [(label, _number(self._shown[key], form)) for label, key, form in _SHOWN if key in self._shown]
+
+    def _phases(self) -> str:
+        spent = [(name, self._shown.get(f"seconds/{name}", 0.0)) for name in _PHASES]
+        return ", ".join(f"{name} {seconds:.1f}" for name, seconds in spent if seconds >= 0.05)
+
+    def _line(self) -> str:
+        facts = [f"{label} {value}" for label, value in self._facts()]
+        phases = self._phases()
+        total = self._shown.get("seconds/step")
+        if total is not None:
+            facts.append(f"{total:.1f} s" + (f" ({phases})" if phases else ""))
+        return "  ".join([f"{self._title} step {self._done}/{self._steps}", *facts, self._left()]).rstrip()
+
+    def _render(self) -> RenderableType:
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            Text(self._title, style="bold"),
+            ProgressBar(total=self._steps, completed=self._done, width=30),
+            Text(f"{self._done}/{self._steps}"),
+            Text(self._left(), style="dim"),
+            Text(self._doing, style="dim"),
+        )
+        facts = Table.grid(padding=(0, 3))
+        cells = self._facts()
+        if not cells:
+            return head
+        facts.add_row(*(Text(label, style="dim") for label, _ in cells))
+        facts.add_row(*(Text(value) for _, value in cells))
+        phases = self._phases()
+        return Group(head, facts, *([Text(f"seconds: {phases}", style="dim")] if phases else []))
+
+
+def _number(value: float, form: str) -> str:
+    if form == "share":
+        return f"{100 * value:.0f} %"
+    return f"{value:,.0f}" if form == "count" else f"{value:.3g}"

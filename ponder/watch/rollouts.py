@@ -1,0 +1,113 @@
+"""Every rollout on disk: one JSON line each under `rollouts/`, in files of bounded size.
+
+A line holds the ids, the text, each token's log-prob, each reward, the verdict with its reason and the version of the
+weights, so that any question about a run can be asked after it. Read them back with `read_rollouts`, or with any tool
+that reads JSON lines.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from ponder.records import Completion, Problem, Rollout, Verdict
+from ponder.watch.lines import cut_after, dump_line, read_lines, repair
+
+__all__ = ["LoggedRollout", "RolloutLog", "read_rollouts"]
+
+_PROBLEM = TypeAdapter(Problem)
+_LOGPROB_DIGITS = 6  # an fp32 log-prob of magnitude 1 has seven
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedRollout:
+    """A rollout read back, and the update it was sampled for (1 is the first)."""
+
+    step: int
+    rollout: Rollout
+
+
+def _to_line(step: int, rollout: Rollout) -> bytes:
+    completion, verdict = rollout.completion, rollout.verdict
+    return dump_line(
+        {
+            "step": step,
+            "weight_version": completion.weight_version,
+            "problem": _PROBLEM.dump_python(rollout.problem, mode="json"),
+            "text": completion.text,
+            "outcome": verdict.outcome,
+            "reason": verdict.reason,
+            "answer": verdict.answer,
+            "score": verdict.score,
+            "reward": rollout.reward,
+            "rewards": dict(rollout.rewards),
+            "finish_reason": completion.finish_reason,
+            "seed": completion.seed,
+            "prompt_ids": rollout.prompt_ids,
+            "token_ids": completion.token_ids,
+            "logprobs": [round(logprob, _LOGPROB_DIGITS) for logprob in completion.logprobs],
+        }
+    )
+
+
+def _from_line(line: dict[str, Any]) -> LoggedRollout:
+    completion = Completion(
+        token_ids=tuple(line["token_ids"]),
+        logprobs=tuple(line["logprobs"]),
+        text=line["text"],
+        finish_reason=line["finish_reason"],
+        weight_version=line["weight_version"],
+        seed=line["seed"],
+    )
+    verdict = Verdict(outcome=line["outcome"], reason=line["reason"], answer=line["answer"], score=line["score"])
+    rollout = Rollout(
+        problem=_PROBLEM.validate_python(line["problem"]),
+        prompt_ids=tuple(line["prompt_ids"]),
+        completion=completion,
+        verdict=verdict,
+        rewards=line["rewards"],
+        reward=line["reward"],
+    )
+    return LoggedRollout(step=line["step"], rollout=rollout)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted((folder / "rollouts").glob("rollouts-*.jsonl"))
+
+
+def read_rollouts(folder: Path, keep: Callable[[int], bool] = lambda step: True) -> Iterator[LoggedRollout]:
+    """The rollouts of a stage folder in the order they were written, of the steps that `keep` accepts."""
+    for path in _files(folder):
+        for _, line in read_lines(path):
+            if keep(line["step"]):
+                yield _from_line(line)
+
+
+class RolloutLog:
+    """Appends to `rollouts/rollouts-000000.jsonl`, `-000001`, ... in a stage's folder; a file that would grow past
+    `max_bytes` is closed for good, and only a single line longer than that makes a larger one."""
+
+    def __init__(self, folder: Path, max_bytes: int = 64 * 2**20) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        (folder / "rollouts").mkdir(parents=True, exist_ok=True)
+        for path in _files(folder)[-1:]:
+            repair(path)
+
+    def write(self, step: int, rollout: Rollout) -> None:
+        """Append one rollout of update `step`; steps never fall."""
+        line = _to_line(step, rollout)
+        files = _files(self._folder)
+        size = files[-1].stat().st_size if files else 0
+        number = max(0, len(files) - 1) + (1 if size and size + len(line) > self._max_bytes else 0)
+        with (self._folder / "rollouts" / f"rollouts-{number:06d}.jsonl").open("ab") as file:
+            file.write(line)
+
+    def truncate_after(self, step: int) -> None:
+        """Forget the rollouts of later updates than `step`: they are about to be sampled again."""
+        for path in _files(self._folder):
+            cut_after(path, step)
+            if path.stat().st_size == 0:
+                path.unlink()

@@ -1,0 +1,88 @@
+"""Each rule speaks when its trouble lasts, and is silent about a healthy run."""
+
+import pytest
+
+from ponder.watch import diagnose
+from ponder.watch.metrics import Row
+
+HEALTHY = {
+    "rollout/truncated": 0.02,
+    "rollout/mean_tokens": 200.0,
+    "rollout/repetition": 0.0,
+    "rollout/cannot_tell": 0.0,
+    "groups/useful": 0.6,
+    "groups/all_wrong": 0.3,
+    "groups/all_right": 0.1,
+    "reward/mean": 0.8,
+    "reward/std": 0.4,
+    "policy/entropy": 0.7,
+}
+
+
+def run(count: int = 10, **changes: float) -> list[Row]:
+    changed = {key.replace("__", "/"): value for key, value in changes.items()}
+    return [{"step": step, **HEALTHY, **changed} for step in range(count)]
+
+
+def test_a_healthy_run_has_no_findings() -> None:
+    assert diagnose(run(40)) == ()
+
+
+@pytest.mark.parametrize(
+    ("rows", "name", "level", "words"),
+    [
+        (
+            run(groups__useful=0.04, groups__all_wrong=0.94, groups__all_right=0.02),
+            "groups alike",
+            "cannot learn",
+            "no signal: 94% of groups all wrong",
+        ),
+        (
+            run(groups__useful=0.0, groups__all_wrong=0.01, groups__all_right=0.99),
+            "groups alike",
+            "cannot learn",
+            "no signal: 99% of groups all right",
+        ),
+        (run(groups__useful=0.0, groups__all_wrong=0.0, groups__all_right=0.0), "groups alike", "cannot learn", "100%"),
+        (run(rollout__truncated=0.97), "truncated", "cannot learn", "97% of completions hit the length limit"),
+        (run(reward__std=0.0, reward__mean=1.0), "reward constant", "cannot learn", "every completion earned 1,"),
+        (run(rollout__cannot_tell=0.4), "verifier blind", "warning", "40% of the completions"),
+        (run(rollout__repetition=0.5), "repetition", "warning", "50% of completions end in a loop"),
+        (
+            run(10) + run(10, policy__entropy=0.004),
+            "entropy collapse",
+            "warning",
+            "0.004 nats per token (at the start 0.700)",
+        ),
+    ],
+)
+def test_a_lasting_trouble_is_named(rows: list[Row], name: str, level: str, words: str) -> None:
+    (finding,) = diagnose(rows)
+    assert (finding.name, finding.level) == (name, level)
+    assert words in finding.text
+    # One good step within the window, or too few steps, say nothing.
+    assert diagnose([*rows[:-3], run(1)[0], *rows[-2:]]) == ()
+    assert diagnose(rows[:5]) == ()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "name", "words"),
+    [(900.0, "length explosion", "from 200 to 900 tokens"), (20.0, "length collapse", "from 200 to 20 tokens")],
+)
+def test_length_is_compared_with_the_window_before(tokens: float, name: str, words: str) -> None:
+    changed = run(10, rollout__mean_tokens=tokens)
+    (finding,) = diagnose(run(10) + changed)
+    assert (finding.name, finding.level) == (name, "warning")
+    assert words in finding.text
+    assert diagnose(changed + changed) == ()  # it has been so for long
+    assert diagnose(run(19) + changed[:1]) == ()  # one odd step
+
+
+def test_numbers_that_are_missing_or_null_say_nothing() -> None:
+    assert diagnose([{"step": step} for step in range(20)]) == ()
+    assert diagnose([{**row, "reward/std": None} for row in run(20)]) == ()
+
+
+def test_the_gravest_comes_first() -> None:
+    findings = diagnose(run(rollout__repetition=0.9, rollout__truncated=1.0))
+    assert [f.name for f in findings] == ["truncated", "repetition"]

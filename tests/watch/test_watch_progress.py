@@ -1,0 +1,69 @@
+"""What a person sees while a stage runs, on a terminal and in a log."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from ponder.watch import Progress
+from ponder.watch.progress import seconds_text
+
+METRICS = {
+    "rollout/accuracy": 0.41,
+    "rollout/mean_tokens": 143.2,
+    "rollout/truncated": 0.02,
+    "groups/useful": 0.69,
+    "policy/entropy": 0.81234,
+    "policy/kl": 0.0031,
+    "speed/tokens_per_second": 4812.0,
+    "seconds/step": 6.1,
+    "seconds/generate": 3.9,
+    "seconds/update": 1.7,
+    "seconds/save": 0.01,
+}
+
+
+def test_plain_lines() -> None:
+    out = io.StringIO()
+    with Progress("zero", 60, console=Console(file=out, width=80)) as progress:
+        progress.say("[not markup] 94 % of groups")
+        progress.step(12, METRICS)
+        progress.tick("generate", 3, 256)
+    first, second = out.getvalue().splitlines()
+    assert first == "[not markup] 94 % of groups"
+    assert second.startswith(
+        "zero step 12/60  accuracy 41 %  length 143  truncated 2 %  useful groups 69 %  entropy 0.812  KL 0.0031  "
+        "tokens/s 4,812  6.1 s (generate 3.9, update 1.7)  "
+    )
+    assert second.endswith(" left")
+
+
+def test_lines_are_spaced_but_the_last_step_always_has_one() -> None:
+    out = io.StringIO()
+    with Progress("base", 1000, console=Console(file=out, width=80), line_seconds=3600) as progress:
+        for step in range(1, 1001):
+            progress.step(step, {"loss/next_token": 1 / step})
+    assert [line.split("  ")[:2] for line in out.getvalue().splitlines()] == [
+        ["base step 1/1000", "loss 1"],
+        ["base step 1000/1000", "loss 0.001"],
+    ]
+
+
+def test_terminal() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=160, force_terminal=True, color_system=None)
+    with Progress("zero", 60, console=console) as progress:
+        progress.tick("generate", 120, 256)
+        progress.step(12, METRICS)
+        progress.say("a line that stays")
+    shown = out.getvalue()
+    for words in ("zero", "12/60", "accuracy", "41 %", "4,812", "generate 3.9", "a line that stays"):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (7.44, "7.4 s"), (60, "1m 00s"), (247.4, "4m 07s"), (3600, "1h 00m"), (7_530, "2h 05m")],
+)
+def test_seconds_text(seconds: float, text: str) -> None:
+    assert seconds_text(seconds) == text
