@@ -20,6 +20,7 @@ from ponder.errors import RunFolderError
 __all__ = [
     "EMBEDDED_BASE",
     "TEMPORARY",
+    "expand_path",
     "file_digest",
     "folder_digest",
     "full_disk_explained",
@@ -130,6 +131,11 @@ def full_disk_explained(path: Path) -> Iterator[None]:
             f"the disk is full: writing {str(path)!r} stopped with {error.strerror!r}; what was finished before is "
             "kept, so free some space and give the same command again"
         ) from error
+
+
+def expand_path(text: str) -> Path:
+    """A path as written in a recipe, with `~` and `$VARIABLES` filled in."""
+    return Path(os.path.expandvars(text)).expanduser()
 
 
 def file_digest(path: Path) -> str:

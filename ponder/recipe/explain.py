@@ -57,8 +57,8 @@ def _reason(detail: ErrorDetails, where: Where, source: Source) -> str:
     place, got = dotted(where) or "the recipe", _shown(detail["input"])
     if kind == "extra_forbidden":
         component = component_at(source.data, where[:-1])
-        known = component.model_fields if component is not None else ()
-        return f"unknown key {where[-1]!r} in {_named(where[:-1], source)}{did_you_mean(str(where[-1]), known)}"
+        fields = component.model_fields if component is not None else ()
+        return f"unknown key {where[-1]!r} in {_named(where[:-1], source)}{did_you_mean(str(where[-1]), fields)}"
     if kind == "missing":
         component = component_at(source.data, where[:-1])
         meaning = component.model_fields[str(where[-1])].description if component is not None else None

@@ -16,6 +16,7 @@ MICRO = "micro"
 """The reference that means the embedded base model."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_STAGE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def is_hub_id(reference: str) -> bool:
@@ -71,6 +72,11 @@ def check_references(recipe: Recipe, source: Source) -> None:
         place = source.origin(("stages", MICRO))
         raise RecipeError(f"{place}: {MICRO!r} names the embedded base model; give the stage another name")
     for name, stage in recipe.stages.items():
+        if not _STAGE_NAME.fullmatch(name):
+            raise RecipeError(
+                f"{source.origin(('stages', name))}: {name!r} cannot name a stage, since its folder is named after it; "
+                "use letters, digits, _ and -"
+            )
         models = model_references(stage)
         for reference in stage.inputs():
             if reference in recipe.stages or (reference in models and _names_outside(reference)):

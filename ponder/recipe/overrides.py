@@ -1,4 +1,4 @@
-"""Overrides of single values: `stages.zero.steps=5`, `stages.zero.problems.0.count=10`, `stages.zero.objective=dapo`."""
+"""Overrides of single values: `stages.zero.steps=5`, `stages.zero.problems.0.count=10`."""
 
 import difflib
 from collections.abc import Sequence

@@ -116,6 +116,7 @@ class _Builder:
                 return self.mapping(node, where)
             if isinstance(node, yaml.SequenceNode):
                 return [self.item(child, (*where, index)) for index, child in enumerate(node.value)]
+            assert isinstance(node, yaml.ScalarNode), node
             return self.scalar(node)
         finally:
             self.open.pop()
@@ -153,7 +154,7 @@ class _Builder:
                         raise RecipeError(f"{self.line(child)}: `<<` takes a mapping or a list of mappings")
                     yield one
 
-    def scalar(self, node: yaml.Node) -> Any:
+    def scalar(self, node: yaml.ScalarNode) -> Any:
         text: str = node.value
         if node.style is not None:  # quoted, or a block of text
             return text

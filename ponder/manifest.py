@@ -1,0 +1,109 @@
+"""What `manifest.json` in a stage's folder says: what was asked for, from what, when it ran, and what came out.
+
+The pipeline writes it; everything else only reads it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from ponder.errors import RunFolderError
+from ponder.files import read_json, write_json
+
+__all__ = ["DONE", "FORMAT", "MANIFEST", "Manifest", "Session", "Status", "is_done", "now", "read_manifest"]
+
+FORMAT = 1
+"""Version of the layout of run folders and manifests that this code writes."""
+
+MANIFEST = "manifest.json"
+DONE = "done"
+"""The mark that a stage is finished: written last, holding the fingerprint."""
+
+Status = Literal["running", "interrupted", "failed", "killed", "done"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One process's work on a stage, in ISO 8601 UTC. `finished` is None while it works (or after it was killed).
+    Example: Session(started="2026-03-01T12:00:00+00:00", host="box", pid=17)."""
+
+    started: str
+    host: str
+    pid: int
+    finished: str | None = None
+    outcome: Status = "running"
+    error: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds, 0 while unfinished."""
+        if self.finished is None:
+            return 0.0
+        return (datetime.fromisoformat(self.finished) - datetime.fromisoformat(self.started)).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A stage's record. `identity` is everything that decides its result, `fingerprint` the hash of that."""
+
+    recipe: str
+    stage: str
+    kind: str
+    config: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    fingerprint: str
+    seed: int
+    smoke: bool
+    versions: Mapping[str, str]
+    sessions: tuple[Session, ...]
+    results: Mapping[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def status(self) -> Status:
+        """How the last session ended; `running` also stands after a kill that nobody has noticed yet."""
+        return self.sessions[-1].outcome
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds over all sessions."""
+        return sum(session.seconds for session in self.sessions)
+
+    def write(self, folder: Path) -> None:
+        """Replace `folder/manifest.json`."""
+        write_json(folder / MANIFEST, asdict(self) | {"status": self.status, "seconds": self.seconds})
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a stage folder, None where there is none; raises RunFolderError if damaged or too new."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return None
+    value = read_json(path)
+    version = value.get("format") if isinstance(value, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise RunFolderError(
+            f"{str(path)!r} was written by a newer ponder (layout {version}, this one knows up to {FORMAT}): upgrade "
+            "ponder, or give another folder with --out"
+        )
+    try:
+        return TypeAdapter(Manifest).validate_python({k: v for k, v in value.items() if k not in ("status", "seconds")})
+    except (ValidationError, AttributeError) as error:
+        raise RunFolderError(
+            f"{str(path)!r} is damaged: expected a stage's manifest, got {' '.join(str(error).split())[:200]}; restore "
+            "it, or move its folder away to run the stage anew"
+        ) from None
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the stage of this folder is finished."""
+    return (folder / DONE).exists()
+
+
+def now() -> str:
+    """The present time as manifests write it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,137 @@
+"""What decides a stage's result, as a value that can be hashed and compared key by key."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ponder.files import EMBEDDED_BASE, expand_path, file_digest, folder_digest
+from ponder.recipe.graph import MICRO, is_hub_id, model_references, order
+from ponder.recipe.recipe import Recipe
+from ponder.recipe.stages import EvaluateStage, Stage
+from ponder.seeds import derive_seed
+
+__all__ = ["CODE_SCHEMA", "WITHOUT_EFFECT", "data_files", "differences", "fingerprint", "identities", "stage_seed"]
+
+CODE_SCHEMA = 1
+"""Raised when a change of ponder's code changes what the same recipe yields, so that old results are not reused."""
+
+WITHOUT_EFFECT = {
+    "after": "only says when the stage runs",
+    "batch": "how many passes compute the same gradient",
+    "checkpoint_every": "a resumed run equals an uninterrupted one",
+    "keep_checkpoints": "disk space only",
+    "engine.max_slots": "completions have seeds of their own",
+    "engine.parity_tolerance": "a limit that stops a run, not a setting of it",
+    "optimizer.max_skipped_in_a_row": "a limit that stops a run, not a setting of it",
+}
+"""Stage keys that may change between the sessions of a run, and why the result stays the same."""
+
+
+def identities(recipe: Recipe, smoke: bool) -> dict[str, dict[str, Any]]:
+    """For each stage everything its result depends on; inputs that are stages stand in by their fingerprints."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in order(recipe):
+        stage = recipe.stages[name]
+        read = [one for one in stage.inputs() if one not in stage.after]
+        found[name] = {
+            "code": CODE_SCHEMA,
+            "smoke": smoke,
+            "seed": stage_seed(recipe, name),
+            "config": _effective(stage),
+            "inputs": {one: fingerprint(found[one]) for one in read if one in recipe.stages},
+            "outside": {one: _digest(one) for one in (*model_references(stage), *data_files(stage)) if one not in found}
+            if not smoke
+            else {},
+        }
+    return found
+
+
+def fingerprint(identity: Mapping[str, Any]) -> str:
+    """Hash of an identity."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys in which two identities differ, as `steps: 5 -> 8`."""
+    before, after = dict(_flat(old)), dict(_flat(new))
+    return tuple(
+        f"{key.removeprefix('config.')}: {_shown(key, before)} -> {_shown(key, after)}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key, _ABSENT) != after.get(key, _ABSENT)
+    )
+
+
+def stage_seed(recipe: Recipe, name: str) -> int:
+    """The stage's own seed, or one derived from the recipe's seed and the stage's name."""
+    own = recipe.stages[name].seed
+    return derive_seed(recipe.seed, name) if own is None else own
+
+
+def data_files(stage: Stage) -> tuple[str, ...]:
+    """Paths of the data files a stage reads, as the recipe writes them."""
+    if isinstance(stage, EvaluateStage):
+        return tuple(one for one in stage.benchmarks if expand_path(one).is_file())
+    return tuple(_paths(stage.model_dump()))
+
+
+def _paths(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if value.get("source") == "file":
+            yield value["path"]
+        for child in value.values():
+            yield from _paths(child)
+    elif isinstance(value, list | tuple):
+        for child in value:
+            yield from _paths(child)
+
+
+def _effective(stage: Stage) -> dict[str, Any]:
+    config = stage.model_dump(mode="json")
+    config.pop("seed")  # stands in the identity by its derived value
+    for key in WITHOUT_EFFECT:
+        *outer, last = key.split(".")
+        node: Any = config
+        for part in outer:
+            node = node.get(part, {})
+        node.pop(last, None)
+    return config
+
+
+def _digest(reference: str) -> str:
+    """Content of an outside file or model folder; a hub id stands for itself, a missing path for `missing`."""
+    path = EMBEDDED_BASE if reference == MICRO else expand_path(reference)
+    if path.is_dir():
+        return folder_digest(path)
+    if path.is_file():
+        return file_digest(path)
+    return f"hub:{reference}" if is_hub_id(reference) else "missing"
+
+
+_ABSENT = object()
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, child in value.items():
+            yield from _flat(child, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(value, list) and any(isinstance(child, Mapping) for child in value):
+        for index, child in enumerate(value):
+            yield from _flat(child, f"{prefix}.{index}")
+    else:
+        yield prefix, value
+
+
+def _shown(key: str, values: Mapping[str, Any]) -> str:
+    if key not in values:
+        return "(absent)"
+    text = json.dumps(values[key], ensure_ascii=False)
+    return text[1:20] + "..." if key.startswith(("inputs.", "outside.")) and len(text) > 20 else text
+
+
+def input_path(reference: str) -> Path | None:
+    """The folder or file a reference from outside means, or None for a hub id."""
+    if reference == MICRO:
+        return EMBEDDED_BASE
+    return None if is_hub_id(reference) else expand_path(reference)

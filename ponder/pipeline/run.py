@@ -1,0 +1,152 @@
+"""Runs a recipe in a run folder: finished stages are skipped, begun ones continued, changed ones refused."""
+
+import importlib.metadata
+import os
+import platform
+import socket
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import ponder
+from ponder.errors import RunFolderError
+from ponder.files import full_disk_explained, publishing, sweep, write_text
+from ponder.manifest import DONE, Manifest, Session, Status, now
+from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_redo
+from ponder.pipeline.lock import locked
+from ponder.pipeline.preflight import check_inputs
+from ponder.pipeline.survey import Standing, survey
+from ponder.recipe.recipe import Recipe
+from ponder.stages import STAGES, Context
+
+__all__ = ["default_out", "run"]
+
+_RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "datasets", "math-verify")
+
+
+def default_out(recipe: Recipe, *, smoke: bool) -> Path:
+    """`runs/<name>`; smoke runs have a folder of their own."""
+    return Path("runs") / (recipe.name + ("-smoke" if smoke else ""))
+
+
+def run(
+    recipe: Recipe,
+    out: Path,
+    *,
+    text: str,
+    overrides: Sequence[str] = (),
+    redo_stages: Sequence[str] = (),
+    smoke: bool = False,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Bring every stage of `recipe` to its end in the run folder `out`.
+
+    `text` is the recipe file's text, kept in the run folder. Raises RunFolderError if `out` is another recipe's, in
+    use, or holds a stage made with other settings; nothing is changed then. Whatever a stage raises goes through, after
+    its manifest says so.
+    """
+    check_owner(out, recipe, smoke=smoke)
+    if not smoke:
+        check_inputs(recipe)
+    with locked(out):
+        check_owner(out, recipe, smoke=smoke)
+        _refuse_changed(survey(recipe, out, smoke=smoke), out, redone=to_redo(recipe, redo_stages))
+        redo(out, recipe, redo_stages, say)
+        standings = survey(recipe, out, smoke=smoke)
+        claim(out, recipe, text, overrides, smoke=smoke)
+        for standing in standings:
+            if standing.state == "done":
+                say(f"{standing.name}: done before, skipped")
+            else:
+                _run_stage(standing, recipe.name, out, smoke=smoke, say=say)
+        finish_redo(out)
+
+
+def _refuse_changed(standings: Sequence[Standing], out: Path, *, redone: Collection[str]) -> None:
+    changed = [s for s in standings if s.state == "different" and s.name not in redone]
+    if not changed:
+        return
+    own = [s for s in changed if not all(d.startswith("inputs.") for d in s.differences)] or changed
+    what = "; ".join(f"{s.name} ({', '.join(s.differences)})" for s in own)
+    raise RunFolderError(
+        f"the run folder {str(out)!r} holds stages made with other settings: {what}. Give the old settings back, run "
+        f"in another folder (--out), or run these anew with {' '.join(f'--redo {s.name}' for s in own)}, which keeps "
+        f"the old folders aside and also reruns what builds on them"
+    )
+
+
+def _run_stage(standing: Standing, recipe_name: str, out: Path, *, smoke: bool, say: Callable[[str], None]) -> None:
+    manifest = _begin(standing, recipe_name, smoke)
+    say(f"{standing.name}: {'going on' if standing.state == 'unfinished' else 'started'} in {standing.folder}")
+    context = Context(
+        config=standing.stage,
+        name=standing.name,
+        folder=standing.folder,
+        seed=standing.seed,
+        inputs={name: out / "stages" / name for name in standing.needs},
+        smoke=smoke,
+        say=say,
+    )
+    began = time.monotonic()
+    with full_disk_explained(standing.folder):
+        try:
+            results = STAGES[standing.stage.kind](context)
+        except KeyboardInterrupt:
+            _close(manifest, "interrupted").write(standing.folder)
+            raise
+        except BaseException as error:
+            _close(manifest, "failed", f"{type(error).__name__}: {error}").write(standing.folder)
+            raise
+    replace(_close(manifest, "done"), results=results).write(standing.folder)
+    write_text(standing.folder / DONE, standing.fingerprint + "\n")
+    say(f"{standing.name}: done in {time.monotonic() - began:.0f} s")
+
+
+def _begin(standing: Standing, recipe_name: str, smoke: bool) -> Manifest:
+    """The manifest with a new session, already on disk."""
+    old = standing.manifest
+    manifest = Manifest(
+        recipe=recipe_name,
+        stage=standing.name,
+        kind=standing.stage.kind,
+        config=standing.stage.model_dump(mode="json"),
+        identity=standing.identity,
+        fingerprint=standing.fingerprint,
+        seed=standing.seed,
+        smoke=smoke,
+        versions=_versions(),
+        sessions=(*(_ended(s, standing.folder) for s in (old.sessions if old else ())), _session()),
+    )
+    if old is None:
+        with publishing(standing.folder) as folder:
+            manifest.write(folder)
+    else:
+        sweep(standing.folder)
+        manifest.write(standing.folder)
+    return manifest
+
+
+def _session() -> Session:
+    return Session(started=now(), host=socket.gethostname(), pid=os.getpid())
+
+
+def _ended(session: Session, folder: Path) -> Session:
+    """A session without an end was killed: it lived at least until it last wrote a file."""
+    if session.finished is not None:
+        return session
+    last = max(path.stat().st_mtime for path in folder.rglob("*"))
+    return replace(session, finished=datetime.fromtimestamp(last, UTC).isoformat(timespec="seconds"), outcome="killed")
+
+
+def _close(manifest: Manifest, outcome: Status, error: str | None = None) -> Manifest:
+    last = replace(manifest.sessions[-1], finished=now(), outcome=outcome, error=error)
+    return replace(manifest, sessions=(*manifest.sessions[:-1], last))
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _RECORDED_PACKAGES} | {
+        "ponder": ponder.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,43 @@
+"""What a stage is given: its configuration, its folder, its seed and the folders of the stages it builds on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from ponder.files import expand_path
+from ponder.recipe.graph import is_hub_id
+
+__all__ = ["Context", "StageFunction"]
+
+StageConfig = TypeVar("StageConfig")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context(Generic[StageConfig]):
+    """One run of one stage.
+
+    `folder` exists and is this stage's alone; what an earlier, interrupted session left in it is still there. `inputs`
+    maps the names of other stages to their finished folders. `smoke` asks for two steps on a tiny random model of the
+    same architecture. `say` prints one line for the user.
+    """
+
+    config: StageConfig
+    name: str
+    folder: Path
+    seed: int
+    inputs: Mapping[str, Path]
+    smoke: bool
+    say: Callable[[str], None]
+
+    def model_source(self, reference: str) -> str:
+        """What to load for a model reference: the model folder of an input stage, a path, a hub id or `micro`."""
+        if reference in self.inputs:
+            return str(self.inputs[reference] / "model")
+        if reference == "micro" or is_hub_id(reference):
+            return reference
+        return str(expand_path(reference))
+
+
+StageFunction = Callable[[Context[Any]], Mapping[str, Any]]
+"""Runs a stage in `context.folder` and returns its results as plain JSON values, which go into the manifest."""
