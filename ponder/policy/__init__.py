@@ -1,0 +1,20 @@
+"""The model being trained: loading and saving, packed forward passes, log-probs without full logits."""
+
+from ponder.policy.load import load_policy, random_policy, save_policy
+from ponder.policy.logprobs import Head, token_logprobs
+from ponder.policy.packed import PackedLayout
+from ponder.policy.policy import Policy
+from ponder.policy.resolve import resolve_model
+from ponder.policy.shrink import shrink
+
+__all__ = [
+    "Head",
+    "PackedLayout",
+    "Policy",
+    "load_policy",
+    "random_policy",
+    "resolve_model",
+    "save_policy",
+    "shrink",
+    "token_logprobs",
+]

@@ -1,0 +1,71 @@
+"""The model being trained with everything that must travel with it: tokenizer, template, ends, device, arithmetic.
+
+Token ids, positions and a layout go in; the last layer's hidden states come out. Log-probs are made of those by
+`logprobs.token_logprobs`, so full logits never exist. Weights are float32 always; `autocast_dtype` is the dtype of the
+matrix products or None.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
+
+from ponder.policy.attention import Layout
+from ponder.policy.logprobs import Head
+from ponder.text.template import Template
+
+__all__ = ["Policy"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Policy:
+    """A causal language model with the ponder attention, in evaluation mode: sampling and training compute the same.
+
+    `stop_ids` end a completion; `pad_id` fills unused places and may equal a stop id, so lengths tell padding apart,
+    ids never do; `window` is the most tokens a sequence may have.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    template: Template
+    stop_ids: frozenset[int]
+    pad_id: int
+    window: int
+    device: torch.device
+    autocast_dtype: torch.dtype | None
+    logit_scale: float = 1.0
+
+    def hidden(
+        self,
+        input_ids_1T: torch.Tensor,
+        position_ids_1T: torch.Tensor,
+        layout: Layout,
+        cache: Cache | None = None,
+    ) -> torch.Tensor:
+        """Hidden states (T, D) after the final norm. With a cache, (B, T) ids are allowed and give (B * T, D)."""
+        with self.autocast():
+            output: Any = self.model.base_model(
+                input_ids=input_ids_1T,
+                position_ids=position_ids_1T,
+                past_key_values=cache,
+                use_cache=cache is not None,
+                layout=layout,
+            )
+        hidden: torch.Tensor = output.last_hidden_state
+        return hidden.flatten(0, 1)
+
+    def head(self) -> Head:
+        """The output projection as (weight, bias or None, scale)."""
+        model: Any = self.model
+        projection = model.get_output_embeddings()
+        return Head(projection.weight, projection.bias, self.logit_scale)
+
+    @contextlib.contextmanager
+    def autocast(self) -> Iterator[None]:
+        """The arithmetic of every forward pass. Within one outermost context each weight is cast once, so wrap a whole
+        generation or a forward with its loss in it, and never an update of the weights."""
+        with torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None):
+            yield

@@ -1,0 +1,46 @@
+"""A tiny model of the same architecture, for trying a recipe out on any machine."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+__all__ = ["shrink"]
+
+_MOST = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "moe_intermediate_size": 16,
+    "shared_expert_intermediate_size": 16,
+    "num_hidden_layers": 2,
+    "max_window_layers": 2,
+    "num_attention_heads": 4,
+    "head_dim": 8,
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 8,
+    "n_routed_experts": 8,
+    "num_local_experts": 8,
+    "num_experts": 8,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 2,
+    "n_group": 2,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+}
+"""Upper bounds of the fields that make a model big; a smaller value is kept."""
+_DERIVED = {"quantization_config", "layer_types", "mlp_layer_types", "qk_head_dim", "num_nextn_predict_layers"}
+"""Fields that follow from others or mean nothing at this size; the architecture fills them in again."""
+
+
+def shrink(config: Mapping[str, Any] | PreTrainedConfig) -> dict[str, Any]:
+    """The configuration with every size cut down and everything else kept."""
+    fields = config.to_dict() if isinstance(config, PreTrainedConfig) else dict(config)
+    fields = {name: value for name, value in fields.items() if name not in _DERIVED}
+    tiny = {name: min(fields[name], most) for name, most in _MOST.items() if isinstance(fields.get(name), int)}
+    heads, keys = fields.get("num_attention_heads"), fields.get("num_key_value_heads")
+    if isinstance(heads, int) and isinstance(keys, int):
+        tiny["num_key_value_heads"] = max(1, tiny["num_attention_heads"] * keys // heads)
+    return fields | tiny
