@@ -27,8 +27,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "dapo": {"clip_low": 0.2, "clip_high": 0.28, "kl_coefficient": 0.0, "aggregate": "token_mean",
              "dynamic_sampling": True, "overlong_buffer_ratio": 0.2, "reference_every": None},
     "gspo": {"ratio": "sequence", "clip_low": 3e-4, "clip_high": 4e-4, "kl_coefficient": 0.0, "reference_every": None},
-    # MiniMax-M1 section 3 takes dynamic sampling and the length penalty from DAPO. It states no upper bound; a weight of
-    # at most 5 is ScaleRL's (arXiv 2510.13786).
+    # MiniMax-M1 section 3 takes dynamic sampling and the length penalty from DAPO. It states no upper bound; at most
+    # 5 is ScaleRL's (arXiv 2510.13786).
     "cispo": {"ratio": "cispo", "clip_low": None, "clip_high": 4.0, "kl_coefficient": 0.0, "aggregate": "token_mean",
               "dynamic_sampling": True, "overlong_buffer_ratio": 0.2, "reference_every": None},
     "rloo": {"advantage": "leave_one_out", "ratio": "sequence_sum", "clip_low": None, "clip_high": None,

@@ -1,0 +1,283 @@
+"""Each preset end to end against a re-derivation in plain Python loops, and what holds for all of them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from ponder.algorithm import (
+    ADVANTAGES,
+    AGGREGATES,
+    TokenTerms,
+    add_metrics,
+    metric_values,
+    next_token_loss,
+    overlong_penalty,
+    policy_loss,
+)
+from ponder.recipe.objective import PRESETS, Objective
+
+LENGTHS = [3, 1, 4, 2, 5, 2]
+"""Six outputs: two groups of three."""
+REWARDS = [[1.0, 0.0, 0.5], [0.0, 2.0, 1.0]]
+MAX_TOKENS = 8
+SPREAD = dict.fromkeys(PRESETS, 0.3) | {"gspo": 1e-3, "cispo": 2.0}
+"""How far each preset's made-up update went: far enough to clip some tokens and not others."""
+
+
+class Step:
+    """One optimizer step's worth of made-up outputs."""
+
+    def __init__(self, seed, spread=0.3):
+        random = np.random.default_rng(seed)
+        self.behaviour = [-random.exponential(1.5, length) for length in LENGTHS]
+        self.logprobs = [b + random.normal(0, spread, len(b)) for b in self.behaviour]
+        self.reference = [b + random.normal(0, 0.5, len(b)) for b in self.behaviour]
+        self.entropy = [random.uniform(0, 2, length) for length in LENGTHS]
+
+    def terms(self, objective, outputs=range(6)):
+        """The terms of some of the outputs, with weights of the whole step, as the trainer would make them."""
+        rewards = [torch.tensor(group, dtype=torch.float64) for group in REWARDS]
+        advantages_S = torch.cat(ADVANTAGES[objective.advantage](rewards, objective.std_epsilon))
+        weights_S = AGGREGATES[objective.aggregate](torch.tensor(LENGTHS), MAX_TOKENS).double()
+
+        def join(parts):
+            return torch.tensor(np.concatenate([parts[s] for s in outputs]))
+
+        owner_N = torch.tensor([s for s in outputs for _ in range(LENGTHS[s])])
+        sequence_N = torch.tensor([k for k, s in enumerate(outputs) for _ in range(LENGTHS[s])])
+        return TokenTerms(
+            logprobs_N=join(self.logprobs).requires_grad_(),
+            behaviour_N=join(self.behaviour),
+            reference_N=join(self.reference) if objective.kl_coefficient > 0 else None,
+            entropy_N=join(self.entropy),
+            advantages_N=advantages_S[owner_N],
+            sequence_N=sequence_N,
+            weights_N=weights_S[owner_N],
+        )
+
+
+def mean_std(rewards):
+    mean = sum(rewards) / len(rewards)
+    return mean, math.sqrt(sum((r - mean) ** 2 for r in rewards) / (len(rewards) - 1))
+
+
+def ppo(ratio, advantage, low, high):
+    return min(ratio * advantage, max(low, min(high, ratio)) * advantage)
+
+
+def advantage(kind, s):
+    group, member = REWARDS[s // 3], s % 3
+    mean, std = mean_std(group)
+    others = [r for i, r in enumerate(group) if i != member]
+    centred = [r - sum(g) / 3 for g in REWARDS for r in g]
+    batch = math.sqrt(sum(c * c for c in centred) / 5)
+    return {
+        "grpo": (group[member] - mean) / (std + 1e-6),
+        "centred": group[member] - mean,
+        "rloo": group[member] - sum(others) / 2,
+        "reinforce_pp": (group[member] - mean) / (batch + 1e-6),
+    }[kind]
+
+
+def paper_loss(preset, logprobs, step, frozen):
+    """The objective as each paper prints it, negated, over nested lists. `frozen` are the log-probs a stopped gradient
+    sees: the same numbers, which finite differences leave alone."""
+    total, outputs, tokens = 0.0, len(LENGTHS), sum(LENGTHS)
+    for s, length in enumerate(LENGTHS):
+        d = [logprobs[s][t] - step.behaviour[s][t] for t in range(length)]
+        ratio = [math.exp(x) for x in d]
+        match preset:
+            case "grpo":
+                a = advantage("grpo", s)
+                for t in range(length):
+                    ref = step.reference[s][t] - logprobs[s][t]
+                    kl = math.exp(ref) - ref - 1
+                    total += (ppo(ratio[t], a, -9, 11) - 0.001 * kl) / length / outputs
+            case "dr_grpo":
+                a = advantage("centred", s)
+                total += sum(ppo(r, a, 0.8, 1.2) for r in ratio) / MAX_TOKENS / outputs
+            case "dapo":
+                a = advantage("grpo", s)
+                total += sum(ppo(r, a, 0.8, 1.28) for r in ratio) / tokens
+            case "gspo":
+                total += ppo(math.exp(sum(d) / length), advantage("grpo", s), 1 - 3e-4, 1 + 4e-4) / outputs
+            case "cispo":
+                a = advantage("grpo", s)
+                for t in range(length):
+                    weight = min(math.exp(frozen[s][t] - step.behaviour[s][t]), 5.0)
+                    total += weight * a * logprobs[s][t] / tokens
+            case "rloo":
+                total += math.exp(sum(d)) * advantage("rloo", s) / outputs
+            case "reinforce_pp":
+                a = advantage("reinforce_pp", s)
+                for t in range(length):
+                    kl = (logprobs[s][t] - step.reference[s][t]) ** 2 / 2
+                    total += (ppo(ratio[t], a, 0.8, 1.2) - 0.001 * kl) / tokens
+    return -total
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_preset_equals_its_paper(preset, seed):
+    step = Step(seed, SPREAD[preset])
+    objective = Objective(preset=preset)
+    terms = step.terms(objective)
+    loss, _ = policy_loss(terms, objective)
+    (gradient,) = torch.autograd.grad(loss, terms.logprobs_N)
+
+    assert loss.item() == pytest.approx(paper_loss(preset, step.logprobs, step, step.logprobs), rel=1e-6)
+    h, numeric = 1e-6, []
+    for s, length in enumerate(LENGTHS):
+        for t in range(length):
+            moved = []
+            for sign in (1, -1):
+                changed = [values.copy() for values in step.logprobs]
+                changed[s][t] += sign * h
+                moved.append(paper_loss(preset, changed, step, step.logprobs))
+            numeric.append((moved[0] - moved[1]) / (2 * h))
+    np.testing.assert_allclose(gradient.numpy(), numeric, rtol=1e-4, atol=1e-8)
+
+
+def test_the_cases_above_do_clip():
+    clipped = set()
+    for preset in PRESETS:
+        objective = Objective(preset=preset)
+        for seed in range(4):
+            metrics = metric_values(policy_loss(Step(seed, SPREAD[preset]).terms(objective), objective)[1])
+            if 0 < metrics["policy/clip_low"] + metrics["policy/clip_high"] < 1:
+                clipped.add(preset)
+    assert clipped == set(PRESETS) - {"grpo", "rloo"}
+
+
+@pytest.mark.parametrize("preset", [*sorted(PRESETS), "reward"])
+def test_micro_batches_change_nothing(preset):
+    objective = (
+        Objective(preset="reinforce_pp", kl_placement="reward", kl_estimator="k1", kl_coefficient=0.1)
+        if preset == "reward"
+        else Objective(preset=preset)
+    )
+    step = Step(5)
+    whole = step.terms(objective)
+    loss, metrics = policy_loss(whole, objective)
+    loss.backward()
+    losses, gradients, summed = 0.0, [], {}
+    for outputs in ([0, 1], [2], [3, 4, 5]):
+        part = step.terms(objective, outputs)
+        part_loss, part_metrics = policy_loss(part, objective)
+        part_loss.backward()
+        losses += part_loss.item()
+        gradients.append(part.logprobs_N.grad)
+        summed = add_metrics(summed, part_metrics)
+    assert losses == pytest.approx(loss.item())
+    torch.testing.assert_close(torch.cat(gradients), whole.logprobs_N.grad)
+    assert metric_values(summed) == pytest.approx(metric_values(metrics))
+
+
+def test_divergence_in_the_reward_lowers_the_advantage_of_what_led_to_it():
+    objective = Objective(preset="reinforce_pp", kl_placement="reward", kl_estimator="k1", kl_coefficient=0.1)
+    step = Step(6, spread=0.0)
+    terms = step.terms(objective)
+    loss, _ = policy_loss(terms, objective)
+    (gradient,) = torch.autograd.grad(loss, terms.logprobs_N)
+    expected = []  # on policy the gradient of each token is -weight * shaped advantage
+    for s, length in enumerate(LENGTHS):
+        for t in range(length):
+            to_go = sum(step.behaviour[s][i] - step.reference[s][i] for i in range(t, length))
+            expected.append(-(advantage("reinforce_pp", s) - 0.1 * to_go) / sum(LENGTHS))
+    np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-6)
+
+
+def test_metrics_by_hand():
+    objective = Objective(preset="dapo")
+    terms = TokenTerms(
+        logprobs_N=torch.tensor([-1.0, -2.0, -1.0, 0.0], dtype=torch.float64, requires_grad=True),
+        behaviour_N=torch.tensor([-1.0, -1.0, -2.0, -30.0], dtype=torch.float64),
+        reference_N=torch.tensor([-1.0, -1.0, -1.0, 0.0], dtype=torch.float64),
+        entropy_N=torch.tensor([0.5, 1.0, 1.5, 2.0], dtype=torch.float64),
+        advantages_N=torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64),
+        sequence_N=torch.tensor([0, 1, 2, 2]),
+        weights_N=torch.full((4,), 0.25, dtype=torch.float64),
+    )
+    loss, metrics = policy_loss(terms, objective)
+    values = metric_values(metrics)
+    # ratios 1, 1/e, e, e^20 (cut); paid 1, -0.8, 1.28, 1.28
+    assert loss.item() == pytest.approx(-(1 - 0.8 + 1.28 + 1.28) / 4)
+    assert values == pytest.approx(
+        {
+            "policy/loss": loss.item(),
+            "policy/ratio": (1 + math.exp(-1) + math.e + math.exp(20)) / 4,
+            "policy/ratio_max": math.exp(20),
+            "policy/clip_low": 0.25,
+            "policy/clip_high": 0.5,
+            "policy/ratio_bound": 1,
+            "policy/entropy": 1.25,
+            "policy/kl": (math.e - 1 - 1) / 4,  # only the second token left its reference: k3 of -1
+            "policy/kl_bound": 0,
+            "engine/mismatch": (0 + 1 + 1 + 30) / 4,
+            "engine/mismatch_max": 30,
+        }
+    )
+
+
+def test_a_cut_divergence_is_counted():
+    step, objective = Step(7), Objective(preset="grpo")
+    step.reference[2] = step.logprobs[2] + 25.0
+    _, metrics = policy_loss(step.terms(objective), objective)
+    assert metrics["policy/kl_bound"].value == LENGTHS[2]
+
+
+def test_divergence_without_a_reference_is_a_bug():
+    terms = Step(8).terms(Objective(preset="dapo"))
+    with pytest.raises(AssertionError, match="no reference"):
+        policy_loss(terms, Objective(preset="grpo"))
+
+
+def test_next_token_loss():
+    step = Step(9)
+    terms = step.terms(Objective(preset="dapo"))
+    loss, metrics = next_token_loss(terms)
+    (gradient,) = torch.autograd.grad(loss, terms.logprobs_N)
+    nll = -np.concatenate(step.logprobs).mean()
+    assert loss.item() == pytest.approx(nll, rel=1e-6)  # dapo's weights are the mean over tokens
+    np.testing.assert_allclose(gradient.numpy(), -1 / sum(LENGTHS), rtol=1e-6)
+    assert metric_values(metrics) == pytest.approx(
+        {
+            "next_token/loss": loss.item(),
+            "next_token/nll": nll,
+            "next_token/entropy": np.concatenate(step.entropy).mean(),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"behaviour_N": torch.zeros(2)}, "aligned"),
+        ({"entropy_N": torch.zeros(3, dtype=torch.bfloat16)}, "fp32"),
+        ({"sequence_N": torch.zeros(3)}, "int64"),
+    ],
+)
+def test_terms_that_do_not_fit_together_are_refused(change, match):
+    fields = {name: torch.zeros(3) for name in TokenTerms.__dataclass_fields__}
+    with pytest.raises(AssertionError, match=match):
+        TokenTerms(**{**fields, "sequence_N": torch.zeros(3, dtype=torch.int64), **change})
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"kl_estimator": "k1"}, "expected gradient of 0"),
+        ({"kl_placement": "reward"}, "set kl_estimator to 'k1'"),
+    ],
+)
+def test_choices_that_cannot_work_together_are_refused(settings, match):
+    with pytest.raises(ValidationError, match=match):
+        Objective(**settings)
+
+
+@pytest.mark.parametrize(("length", "expected"), [(0, 0), (80, 0), (81, -0.05), (90, -0.5), (100, -1), (101, -1)])
+def test_overlong_penalty(length, expected):
+    assert overlong_penalty(length, 100, 0.2) == pytest.approx(expected)
