@@ -202,13 +202,23 @@ class Group:
 Record = TypeVar("Record")
 
 
+_ADAPTERS: dict[object, TypeAdapter[Any]] = {}  # milliseconds to build, microseconds to use
+
+
+def _adapter(kind: object) -> TypeAdapter[Any]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
 def to_json(record: object) -> dict[str, Any]:
     """The record as plain JSON values."""
-    value = TypeAdapter(type(record)).dump_python(record, mode="json")
+    value = _adapter(type(record)).dump_python(record, mode="json")
     assert isinstance(value, dict)
     return value
 
 
 def from_json(kind: type[Record], value: Mapping[str, Any]) -> Record:
     """The record of type `kind` that `to_json` turned into `value`; raises pydantic.ValidationError if it is none."""
-    return TypeAdapter(kind).validate_python(value)
+    record: Record = _adapter(kind).validate_python(value)
+    return record

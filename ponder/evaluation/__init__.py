@@ -1,0 +1,31 @@
+"""Measured accuracy: k samples per problem, estimates with intervals, every completion stored, scores that say when
+they should not be believed.
+
+    problems + policy + engine -> ProblemResult (completions with verdicts) -> Scores -> evaluation/*.json
+"""
+
+from ponder.evaluation.estimate import Difference, bootstrap_interval, consensus, paired_difference, pass_at_k
+from ponder.evaluation.evaluate import evaluate, replay
+from ponder.evaluation.results import ProblemResult, Sample, completions_path, read_results
+from ponder.evaluation.scores import INVALID_ABOVE, Score, Scores, load_scores, read_scores, save_scores, write_scores
+
+__all__ = [
+    "INVALID_ABOVE",
+    "Difference",
+    "ProblemResult",
+    "Sample",
+    "Score",
+    "Scores",
+    "bootstrap_interval",
+    "completions_path",
+    "consensus",
+    "evaluate",
+    "load_scores",
+    "paired_difference",
+    "pass_at_k",
+    "read_results",
+    "read_scores",
+    "replay",
+    "save_scores",
+    "write_scores",
+]

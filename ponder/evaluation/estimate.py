@@ -1,0 +1,134 @@
+"""Estimators of accuracy and their uncertainty. Plain numbers in and out; no torch, nothing random without a seed.
+
+Legend: P problems, n samples of one problem, c of them right. Problems are the unit of every interval: samples of one
+problem resemble each other, so counting each as independent would make intervals far too narrow.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+__all__ = ["Difference", "bootstrap_interval", "cluster_answers", "consensus", "paired_difference", "pass_at_k"]
+
+_CONFIDENCE = 0.95
+_RESAMPLES = 2000
+_CONSENSUS_DRAWS = 100
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Chance that k of n samples, drawn without replacement, include one of the c right ones: 1 - C(n-c, k) / C(n, k).
+
+    The unbiased estimator of arXiv 2107.03374, eq. 1, in exact whole numbers. With k = 1 it is c / n, R1's pass@1.
+    """
+    assert 0 <= c <= n and 1 <= k <= n, f"pass@{k} of {c} right among {n}"
+    return 1 - comb(n - c, k) / comb(n, k)
+
+
+def bootstrap_interval(
+    values_P: Sequence[float], seed: int = 0, confidence: float = _CONFIDENCE, resamples: int = _RESAMPLES
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean over problems, from one value per problem.
+
+    Where all values are 0 or all are 1 a bootstrap sees no spread and would claim certainty; there the open side is the
+    exact binomial bound for P problems instead (about 3/P away, the "rule of three"). One problem alone says nothing
+    about others: (0, 1).
+    """
+    values = np.asarray(values_P, dtype=np.float64)
+    assert values.size > 0, "an interval of no problems"
+    if values.size == 1:
+        return 0.0, 1.0
+    tail = (1 - confidence) / 2
+    if np.all(values == 0) or np.all(values == 1):
+        reach = 1 - tail ** (1 / values.size)
+        return (0.0, reach) if values[0] == 0 else (1 - reach, 1.0)
+    low, high = np.quantile(_resampled_means(values, seed, resamples), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Second minus first. The difference is beyond chance where 0 lies outside `interval`."""
+
+    mean: float
+    interval: tuple[float, float]
+
+
+def paired_difference(
+    first_P: Sequence[float],
+    second_P: Sequence[float],
+    seed: int = 0,
+    confidence: float = _CONFIDENCE,
+    resamples: int = _RESAMPLES,
+) -> Difference:
+    """Difference of two models on the same problems, one value per problem and model, aligned.
+
+    Resampling the differences keeps a problem's two values together, so hard problems cancel out: the interval is
+    narrower than the two single intervals suggest.
+    """
+    assert len(first_P) == len(second_P) > 0, f"{len(first_P)} problems against {len(second_P)}"
+    differences = np.subtract(second_P, first_P, dtype=np.float64)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(_resampled_means(differences, seed, resamples), [tail, 1 - tail])
+    return Difference(mean=float(differences.mean()), interval=(float(low), float(high)))
+
+
+def _resampled_means(
+    values_P: "np.ndarray[tuple[int], np.dtype[np.float64]]", seed: int, resamples: int
+) -> list[float]:
+    random = np.random.default_rng(seed)
+    size = values_P.size
+    return [float(values_P[random.integers(0, size, size)].mean()) for _ in range(resamples)]
+
+
+def cluster_answers(
+    answers_n: Sequence[str | None], right_n: Sequence[bool], same: Callable[[str, str], bool]
+) -> list[int | None]:
+    """The cluster of each sample's answer, numbered from 0; None for a sample without an answer.
+
+    Right answers are all equal to the gold and wrong ones never, so `same` is asked about distinct wrong answers only.
+    """
+    clusters: list[tuple[str, bool]] = []
+    known: dict[tuple[str, bool], int] = {}
+    found: list[int | None] = []
+    for answer, right in zip(answers_n, right_n, strict=True):
+        if answer is None:
+            found.append(None)
+            continue
+        if (answer, right) not in known:
+            matches = (
+                i for i, (other, good) in enumerate(clusters) if good == right and (right or same(answer, other))
+            )
+            index = next(matches, len(clusters))
+            if index == len(clusters):
+                clusters.append((answer, right))
+            known[answer, right] = index
+        found.append(known[answer, right])
+    return found
+
+
+def consensus(clusters_n: Sequence[int | None], right_n: Sequence[bool], k: int, seed: int = 0) -> float:
+    """cons@k of one problem: the chance that the most frequent answer among k samples is right.
+
+    Samples without an answer do not vote. A tie counts the share of the tied answers that are right, so the order of
+    samples plays no part. With more than k samples it is the mean over 100 random subsets of k.
+    """
+    n = len(clusters_n)
+    assert 1 <= k <= n, f"cons@{k} of {n} samples"
+    good = {cluster for cluster, right in zip(clusters_n, right_n, strict=True) if right and cluster is not None}
+    if k == n:
+        return _vote(clusters_n, good)
+    random = np.random.default_rng(seed)
+    draws = (random.choice(n, size=k, replace=False) for _ in range(_CONSENSUS_DRAWS))
+    return sum(_vote([clusters_n[i] for i in draw], good) for draw in draws) / _CONSENSUS_DRAWS
+
+
+def _vote(clusters: Sequence[int | None], good: set[int]) -> float:
+    votes = Counter(cluster for cluster in clusters if cluster is not None)
+    if not votes:
+        return 0.0
+    most = max(votes.values())
+    leaders = [cluster for cluster, count in votes.items() if count == most]
+    return sum(leader in good for leader in leaders) / len(leaders)

@@ -1,0 +1,110 @@
+"""The completions of an evaluation with their verdicts, and the file that holds them all.
+
+The file is JSON lines: first the provenance (what was sampled, from what, how), then one line per problem with the
+whole problem and its samples. It is enough to score again without a model: `ponder eval --replay FILE`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BufferedWriter
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from ponder.errors import DataError
+from ponder.records import FinishReason, Problem, Verdict
+
+__all__ = ["ProblemResult", "ResultsWriter", "Sample", "completions_path", "read_results"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One completion and its verdict. `tokens` counts the stop token."""
+
+    text: str
+    tokens: int
+    finish_reason: FinishReason
+    seed: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemResult:
+    """All samples of one problem, in the order of their seeds."""
+
+    problem: Problem
+    samples: tuple[Sample, ...]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the samples judged right."""
+        return sum(sample.verdict.outcome == "right" for sample in self.samples) / len(self.samples)
+
+
+_RESULT = TypeAdapter(ProblemResult)
+_PROVENANCE = "provenance"
+
+
+def completions_path(folder: Path, step: int) -> Path:
+    """Where a stage keeps the completions of the evaluation at `step`."""
+    return folder / "evaluation" / f"step-{step:06d}.jsonl"
+
+
+class ResultsWriter:
+    """Writes the file line by line, anew; what an interrupted evaluation had finished can be read."""
+
+    def __init__(self, path: Path, provenance: Mapping[str, Any]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file: BufferedWriter = path.open("wb")
+        self._write({_PROVENANCE: provenance})
+
+    def write(self, result: ProblemResult) -> None:
+        """Append one problem with its samples."""
+        self._write(_RESULT.dump_python(result, mode="json"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def _write(self, value: object) -> None:
+        line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        self._file.write(line.encode("utf-8", "surrogatepass") + b"\n")
+        self._file.flush()
+
+
+def read_results(path: Path) -> tuple[dict[str, Any], Sequence[ProblemResult]]:
+    """Provenance and results of a file; an unfinished last line is left out. DataError for anything else."""
+    lines = _lines(path)
+    first = next(lines, None)
+    if not isinstance(first, dict) or not isinstance(first.get(_PROVENANCE), dict):
+        raise DataError(
+            f"{str(path)!r} holds no stored completions: its first line should be an object with the key "
+            f"{_PROVENANCE!r}. Give a .jsonl file that `ponder eval` or a stage's evaluation/ folder has written."
+        )
+    try:
+        return first[_PROVENANCE], [_RESULT.validate_python(line) for line in lines]
+    except ValidationError as error:
+        raise DataError(
+            f"{str(path)!r} holds a line that is no problem with samples: {' '.join(str(error).split())[:200]}. It may "
+            "come from another version of ponder; evaluate again without --replay."
+        ) from None
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise DataError(
+                        f"{str(path)!r}, line {number}: expected JSON, got {line[:40]!r} ({error})"
+                    ) from None
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be read: {error.strerror}. Give a file of stored completions.") from None
