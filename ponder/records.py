@@ -205,7 +205,7 @@ Record = TypeVar("Record")
 _ADAPTERS: dict[object, TypeAdapter[Any]] = {}  # milliseconds to build, microseconds to use
 
 
-def _adapter(kind: object) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]
