@@ -5,12 +5,13 @@ from ponder.policy.logprobs import Head, token_logprobs
 from ponder.policy.packed import PackedLayout
 from ponder.policy.policy import Policy
 from ponder.policy.resolve import resolve_model
-from ponder.policy.shrink import shrink
+from ponder.policy.shrink import build_config, shrink
 
 __all__ = [
     "Head",
     "PackedLayout",
     "Policy",
+    "build_config",
     "load_policy",
     "random_policy",
     "resolve_model",

@@ -11,13 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+from transformers.utils import logging
 
 from ponder.errors import ModelError
 from ponder.policy.attention import ATTENTION_NAME, register
 from ponder.policy.packed import PackedLayout
 from ponder.policy.policy import Policy
 from ponder.policy.resolve import resolve_model
+from ponder.policy.shrink import build_config
 from ponder.recipe.training import Precision
 from ponder.text.template import Template, template_for
 
@@ -42,10 +51,11 @@ def load_policy(
     folder = resolve_model(name_or_path)
     form = template if isinstance(template, Template) else template_for(folder, template)
     register()
+    logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = _tokenizer(folder)
         model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation=ATTENTION_NAME, dtype=torch.float32)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"The model in {str(folder)!r} cannot be loaded: {error}. Expected a causal language model and its "
             f"tokenizer in the Hugging Face format."
@@ -64,21 +74,18 @@ def random_policy(
     """A policy with random weights of the given architecture; the vocabulary size and end token are filled in."""
     form = template if isinstance(template, Template) else template_for(".", template)
     fields = config.to_dict() if isinstance(config, PreTrainedConfig) else dict(config)
-    if "model_type" not in fields:
-        raise ModelError(f"An architecture needs `model_type`, such as 'qwen2'; got only {sorted(fields)}.")
     fields |= {"vocab_size": len(tokenizer), "dtype": "float32"}
     fields |= {f"{end}_token_id": tokenizer.convert_tokens_to_ids(token) for end, token in _ends(tokenizer).items()}
-    model_type = fields.pop("model_type")
+    built = build_config(fields)
     register()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            built = AutoConfig.for_model(model_type, **fields)
             factory: Any = AutoModelForCausalLM
             model = factory.from_config(built, attn_implementation=ATTENTION_NAME, dtype=torch.float32)
         except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"Transformers cannot build a {model_type!r} model of {fields}: {error}.") from error
-    return _policy(model, tokenizer, form, precision, device, f"random {model_type}")
+            raise ModelError(f"Transformers cannot build a causal language model of {fields}: {error}.") from error
+    return _policy(model, tokenizer, form, precision, device, f"random {built.model_type}")
 
 
 def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
@@ -87,6 +94,7 @@ def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype = torch.f
     Buffers, such as the router bias of DeepSeek-V3, keep their precision.
     """
     folder = Path(folder)
+    logging.disable_progress_bar()
     parameters = {name for name, _ in policy.model.named_parameters(remove_duplicate=False)}
     state = {
         name: tensor.to(dtype) if name in parameters else tensor for name, tensor in policy.model.state_dict().items()
@@ -112,6 +120,16 @@ def _cpu_has_bf16() -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
     return bool(flags & {"amx_bf16", "avx512_bf16"})
+
+
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer as its own files describe it. For some architectures (Qwen2 among them) AutoTokenizer would put
+    the architecture's usual class, with its own splitting of text, over a tokenizer that declares no special class."""
+    config_file = folder / "tokenizer_config.json"
+    declared = json.loads(config_file.read_text(encoding="utf-8")) if config_file.is_file() else {}
+    generic = declared.get("tokenizer_class") in ("PreTrainedTokenizerFast", "TokenizersBackend")
+    tokenizer: PreTrainedTokenizerBase = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(folder)
+    return tokenizer
 
 
 def _policy(

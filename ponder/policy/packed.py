@@ -152,7 +152,8 @@ def _joined_index(prompt_starts: _Index, prompts: _Index, starts: _Index, length
     """As `_row_index`, for rows of a prompt followed by a response that stands elsewhere."""
     column = np.minimum(np.arange((prompts + lengths).max()), (prompts + lengths)[:, None] - 1)
     in_prompt = column < prompts[:, None]
-    return np.where(in_prompt, prompt_starts[:, None] + column, (starts - prompts)[:, None] + column)
+    index: _Index = np.where(in_prompt, prompt_starts[:, None], (starts - prompts)[:, None]) + column
+    return index
 
 
 def _similar_rows(queries: _Index, keys: _Index) -> list[_Index]:

@@ -1,11 +1,13 @@
-"""A tiny model of the same architecture, for trying a recipe out on any machine."""
+"""Architectures as configurations, and tiny ones of the same kind for trying a recipe out on any machine."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from transformers import PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
-__all__ = ["shrink"]
+from ponder.errors import ModelError
+
+__all__ = ["build_config", "shrink"]
 
 _MOST = {
     "hidden_size": 32,
@@ -35,9 +37,26 @@ _DERIVED = {"quantization_config", "layer_types", "mlp_layer_types", "qk_head_di
 """Fields that follow from others or mean nothing at this size; the architecture fills them in again."""
 
 
+def build_config(architecture: Mapping[str, Any]) -> PreTrainedConfig:
+    """The transformers configuration of `model_type` and its fields, defaults filled in; ModelError if it has none."""
+    fields = dict(architecture)
+    model_type = fields.pop("model_type", None)
+    try:
+        config: PreTrainedConfig = AutoConfig.for_model(model_type, **fields)
+    except (ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0][:300]
+        raise ModelError(
+            f"Transformers knows no architecture of `model_type` {model_type!r} with the fields {sorted(fields)}: "
+            f"{reason}. Expected a model_type such as 'qwen3', 'llama' or 'deepseek_v3' and the fields of its "
+            f"configuration."
+        ) from error
+    return config
+
+
 def shrink(config: Mapping[str, Any] | PreTrainedConfig) -> dict[str, Any]:
     """The configuration with every size cut down and everything else kept."""
-    fields = config.to_dict() if isinstance(config, PreTrainedConfig) else dict(config)
+    # A mapping is built first, since the architecture's defaults are big, too.
+    fields = (config if isinstance(config, PreTrainedConfig) else build_config(config)).to_dict()
     fields = {name: value for name, value in fields.items() if name not in _DERIVED}
     tiny = {name: min(fields[name], most) for name, most in _MOST.items() if isinstance(fields.get(name), int)}
     heads, keys = fields.get("num_attention_heads"), fields.get("num_key_value_heads")

@@ -1,0 +1,188 @@
+"""Loading, saving, random and shrunk policies, and what bad input gets."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from ponder.errors import ModelError
+from ponder.policy import PackedLayout, Policy, load, load_policy, random_policy, resolve_model, save_policy, shrink
+from ponder.policy.load import autocast_dtype
+
+IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])
+
+
+def packed_logits(policy: Policy) -> torch.Tensor:
+    layout = PackedLayout([IDS.shape[1]], [], [])
+    weight, bias, scale = policy.head()
+    return torch.nn.functional.linear(policy.hidden(IDS, layout.position_ids_T[None], layout), weight, bias) * scale
+
+
+@torch.no_grad()
+def test_saved_folder_is_plain_hugging_face(policy: Policy, tmp_path: Path) -> None:
+    save_policy(policy, tmp_path)
+    assert "ponder" not in (tmp_path / "config.json").read_text()
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert plain.dtype == torch.float32
+    torch.testing.assert_close(plain(IDS).logits[0], packed_logits(policy), rtol=1e-5, atol=1e-5)
+    again = load_policy(tmp_path, precision="fp32", device="cpu")
+    assert again.tokenizer.encode("w3 w4") == [5, 6] == policy.tokenizer.encode("w3 w4")
+    assert again.template == policy.template and again.stop_ids == policy.stop_ids == {1}
+    assert (again.window, again.pad_id) == (128, 0)
+    theirs = dict(again.model.named_parameters())
+    assert all(torch.equal(p, theirs[n]) for n, p in policy.model.named_parameters())
+    assert torch.equal(packed_logits(again), packed_logits(policy))
+
+
+@torch.no_grad()
+def test_bf16_weights_on_request(policy: Policy, tmp_path: Path) -> None:
+    save_policy(policy, tmp_path, dtype=torch.bfloat16)
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert plain.dtype == torch.bfloat16
+    again = load_policy(tmp_path, precision="fp32", device="cpu")
+    theirs = dict(again.model.named_parameters())
+    for name, parameter in policy.model.named_parameters():
+        assert theirs[name].dtype == torch.float32
+        assert torch.equal(parameter.bfloat16().float(), theirs[name])
+
+
+def test_tied_weights_stay_tied(qwen2: Policy, tmp_path: Path) -> None:
+    save_policy(qwen2, tmp_path)
+    again = load_policy(tmp_path, device="cpu")
+    assert again.head().weight_VD is again.model.get_input_embeddings().weight
+
+
+def test_random_policy_depends_on_its_seed_alone(tokenizer: PreTrainedTokenizerFast, qwen2: Policy) -> None:
+    torch.manual_seed(99)
+    before = torch.random.get_rng_state()
+    twin = random_policy(qwen2.model.config, tokenizer, "r1-zero", seed=3, device="cpu")
+    other = random_policy(qwen2.model.config, tokenizer, "r1-zero", seed=4, device="cpu")
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.equal(twin.head().weight_VD, qwen2.head().weight_VD)
+    assert not torch.equal(other.head().weight_VD, qwen2.head().weight_VD)
+
+
+SHIPPED = {
+    "qwen2": {"hidden_size": 1536, "num_attention_heads": 12, "num_key_value_heads": 2, "num_hidden_layers": 28},
+    "qwen3": {"hidden_size": 1024, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128},
+    "qwen3_moe": {"num_experts": 128, "num_experts_per_tok": 8, "num_hidden_layers": 48},
+    "llama": {"hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8},
+    "deepseek_v3": {
+        "rope_parameters": {
+            "rope_type": "yarn", "factor": 40.0, "rope_theta": 10000.0, "beta_fast": 32.0, "beta_slow": 1.0,
+            "mscale": 1.0, "mscale_all_dim": 1.0, "original_max_position_embeddings": 4096,
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model_type", sorted(SHIPPED))
+def test_shrunk_architectures_work(model_type: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    config = CONFIG_MAPPING[model_type](**SHIPPED[model_type])
+    policy = random_policy(shrink(config), tokenizer, "r1", seed=0, device="cpu")
+    assert policy.model.config.model_type == model_type
+    assert sum(p.numel() for p in policy.model.parameters()) < 100_000
+    fields = {"model_type": model_type, **SHIPPED[model_type]}
+    assert random_policy(shrink(fields), tokenizer, "r1", seed=0).model.config.model_type == model_type
+
+
+def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    assert autocast_dtype("fp32", cpu) is None
+    assert autocast_dtype("bf16", cpu) == torch.bfloat16
+    monkeypatch.setattr(load, "_cpu_has_bf16", lambda: True)
+    assert autocast_dtype("auto", cpu) == torch.bfloat16
+    monkeypatch.setattr(load, "_cpu_has_bf16", lambda: False)
+    assert autocast_dtype("auto", cpu) is None
+
+
+@torch.no_grad()
+def test_bf16_is_autocast_over_float32_weights(qwen2: Policy) -> None:
+    exact = packed_logits(qwen2)
+    qwen2.autocast_dtype = torch.bfloat16
+    rounded = packed_logits(qwen2)
+    assert all(p.dtype == torch.float32 for p in qwen2.model.parameters())
+    assert 0 < float((rounded - exact).abs().max()) < 0.05 * float(exact.abs().max())
+
+
+def edited(folder: Path, file: str, **changes: Any) -> None:
+    values = json.loads((folder / file).read_text())
+    values.update(changes)
+    (folder / file).write_text(json.dumps(values))
+
+
+def test_missing_folder_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "zero").mkdir()
+    with pytest.raises(ModelError, match=r"no model folder .*did you mean .*zero'"):
+        load_policy(tmp_path / "zeroo")
+    with pytest.raises(ModelError, match=r"without config\.json"):
+        resolve_model(tmp_path / "zero")
+
+
+def test_missing_hub_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="no model 'nobody/nothing'"):
+        load_policy("nobody/nothing")
+    with pytest.raises(ModelError, match="did you mean 'micro'"):
+        load_policy("mikro")
+
+
+def test_no_template(qwen2: Policy, tmp_path: Path) -> None:
+    save_policy(qwen2, tmp_path)
+    (tmp_path / "ponder_template.json").unlink()
+    with pytest.raises(ModelError, match="template"):
+        load_policy(tmp_path)
+    assert load_policy(tmp_path, template="r1").template.name == "r1"
+
+
+def test_tokenizer_without_end(tokenizer: PreTrainedTokenizerFast, qwen2: Policy, tmp_path: Path) -> None:
+    save_policy(qwen2, tmp_path)
+    edited(tmp_path, "tokenizer_config.json", eos_token=None)
+    edited(tmp_path, "generation_config.json", eos_token_id=None)
+    edited(tmp_path, "config.json", eos_token_id=None)
+    with pytest.raises(ModelError, match="end token"):
+        load_policy(tmp_path)
+
+
+def test_tokenizer_larger_than_the_model(qwen2: Policy, tmp_path: Path) -> None:
+    save_policy(qwen2, tmp_path)
+    larger = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    larger.add_tokens(["more", "words"])
+    larger.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"60 tokens but its tokenizer knows 62"):
+        load_policy(tmp_path)
+
+
+def test_damaged_weights(qwen2: Policy, tmp_path: Path) -> None:
+    save_policy(qwen2, tmp_path)
+    shutil.copy(tmp_path / "config.json", tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_policy(tmp_path)
+
+
+def test_unknown_model_type(tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(ModelError, match="qwen22"):
+        random_policy({"model_type": "qwen22"}, tokenizer, "r1", seed=0)
+    with pytest.raises(ModelError, match="model_type"):
+        random_policy({"hidden_size": 8}, tokenizer, "r1", seed=0)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model_type": "gemma2", "num_hidden_layers": 2, "head_dim": 8, "hidden_size": 32, "intermediate_size": 32},
+        {"model_type": "gpt_oss", "num_hidden_layers": 2, "head_dim": 8, "hidden_size": 32, "intermediate_size": 32,
+         "num_attention_heads": 4, "num_key_value_heads": 2, "num_local_experts": 4},
+        {"model_type": "mamba", "num_hidden_layers": 1, "hidden_size": 16, "state_size": 4},
+        {"model_type": "mistral", "num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 32,
+         "num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 8},
+    ],
+    ids=lambda fields: fields["model_type"],
+)  # fmt: skip
+def test_unsupported_attention(fields: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(ModelError):
+        random_policy(fields, tokenizer, "r1", seed=0, device="cpu")
