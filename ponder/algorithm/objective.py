@@ -22,11 +22,11 @@ __all__ = ["TokenTerms", "next_token_loss", "policy_loss"]
 def policy_loss(terms: TokenTerms, objective: Objective) -> tuple[torch.Tensor, dict[str, Sum]]:
     """The policy-gradient loss of these tokens, to minimise: the sum of weight * (kl_coefficient * kl - surrogate).
 
-    Metrics: `policy/loss` (a total), `policy/ratio` with its peak, `policy/clip_low` and `policy/clip_high` (shares of
-    tokens), `policy/ratio_bound` (tokens whose log ratio was cut), `policy/entropy` in nats, `engine/mismatch`
-    with its peak: |log-prob now - log-prob when sampled|, which on the first update after a rollout is the engine's
-    error and later also holds the distance trained since. With a reference: `policy/kl`, and `policy/kl_bound`, tokens
-    whose log ratio k3 cut.
+    Metrics: `loss/policy` (a total); `policy/ratio` with its peak; `policy/clipped_low`, `policy/clipped_high` and both
+    together as `policy/clipped` (shares of tokens); `policy/ratio_bound` (tokens whose log ratio was cut);
+    `policy/entropy` in nats; `policy/mismatch` with its peak: |log-prob now - log-prob when sampled|, which on the
+    first update after a rollout is the engine's error and later also holds the distance trained since. With a
+    reference: `policy/kl`, and `policy/kl_bound`, tokens whose log ratio k3 cut.
     """
     reference_N = terms.reference_N
     if objective.kl_coefficient > 0 and reference_N is None:
@@ -44,11 +44,12 @@ def policy_loss(terms: TokenTerms, objective: Objective) -> tuple[torch.Tensor, 
     mismatch_N = (now_N - terms.behaviour_N).abs()
     measured = {
         "policy/ratio": paid.ratio_N,
-        "policy/clip_low": paid.low_N,
-        "policy/clip_high": paid.high_N,
+        "policy/clipped": paid.low_N | paid.high_N,
+        "policy/clipped_low": paid.low_N,
+        "policy/clipped_high": paid.high_N,
         "policy/ratio_bound": paid.bound_N,
         "policy/entropy": terms.entropy_N,
-        "engine/mismatch": mismatch_N,
+        "policy/mismatch": mismatch_N,
     }
     if reference_N is not None:
         kl_N = KLS[objective.kl_estimator](terms.logprobs_N, reference_N)
@@ -58,31 +59,29 @@ def policy_loss(terms: TokenTerms, objective: Objective) -> tuple[torch.Tensor, 
         measured |= {"policy/kl": kl_N, "policy/kl_bound": cut_N}
 
     loss = (terms.weights_N * loss_N).sum()
-    return loss, _sums("policy/loss", loss, measured)
+    return loss, {"loss/policy": Sum(total=float(loss.detach())), **_sums(measured)}
 
 
 def next_token_loss(terms: TokenTerms) -> tuple[torch.Tensor, dict[str, Sum]]:
     """The weighted negative log-likelihood of these tokens, a scalar to minimise: pretraining and SFT.
 
-    Uses logprobs_N, entropy_N and weights_N. Metrics: `next_token/loss` (a total), `next_token/nll` and
-    `next_token/entropy`, means over tokens in nats.
+    Uses logprobs_N, entropy_N and weights_N. Metrics: `loss/next_token` and `policy/entropy`, means over tokens in
+    nats, whatever the weights.
     """
     loss = -(terms.weights_N * terms.logprobs_N).sum()
-    return loss, _sums(
-        "next_token/loss", loss, {"next_token/nll": -terms.logprobs_N, "next_token/entropy": terms.entropy_N}
-    )
+    return loss, _sums({"loss/next_token": -terms.logprobs_N, "policy/entropy": terms.entropy_N})
 
 
-_PEAKS = frozenset({"policy/ratio", "engine/mismatch"})
+_PEAKS = frozenset({"policy/ratio", "policy/mismatch"})
 _EVENTS = frozenset({"policy/ratio_bound", "policy/kl_bound"})
 
 
-def _sums(name: str, loss: torch.Tensor, measured: dict[str, torch.Tensor]) -> dict[str, Sum]:
-    """The loss under its name and each measured value over N, fetched from the device at once."""
+def _sums(measured: dict[str, torch.Tensor]) -> dict[str, Sum]:
+    """Each value over N as a sum, all fetched from the device at once."""
     values_MN = torch.stack([value_N.detach().to(torch.float64) for value_N in measured.values()])
     totals, peaks = torch.stack([values_MN.sum(1), values_MN.max(1).values]).tolist()
     count = float(values_MN.shape[1])
-    sums = {name: Sum(total=float(loss.detach()))}
-    for key, total, peak in zip(measured, totals, peaks, strict=True):
-        sums[key] = Sum(total=total, count=None if key in _EVENTS else count, peak=peak if key in _PEAKS else None)
-    return sums
+    return {
+        key: Sum(total=total, count=None if key in _EVENTS else count, peak=peak if key in _PEAKS else None)
+        for key, total, peak in zip(measured, totals, peaks, strict=True)
+    }

@@ -147,7 +147,7 @@ def test_the_cases_above_do_clip():
         objective = Objective(preset=preset)
         for seed in range(4):
             metrics = metric_values(policy_loss(Step(seed, SPREAD[preset]).terms(objective), objective)[1])
-            if 0 < metrics["policy/clip_low"] + metrics["policy/clip_high"] < 1:
+            if 0 < metrics["policy/clipped"] < 1:
                 clipped.add(preset)
     assert clipped == set(PRESETS) - {"grpo", "rloo"}
 
@@ -207,17 +207,18 @@ def test_metrics_by_hand():
     assert loss.item() == pytest.approx(-(1 - 0.8 + 1.28 + 1.28) / 4)
     assert values == pytest.approx(
         {
-            "policy/loss": loss.item(),
+            "loss/policy": loss.item(),
             "policy/ratio": (1 + math.exp(-1) + math.e + math.exp(20)) / 4,
             "policy/ratio_max": math.exp(20),
-            "policy/clip_low": 0.25,
-            "policy/clip_high": 0.5,
+            "policy/clipped": 0.75,
+            "policy/clipped_low": 0.25,
+            "policy/clipped_high": 0.5,
             "policy/ratio_bound": 1,
             "policy/entropy": 1.25,
             "policy/kl": (math.e - 1 - 1) / 4,  # only the second token left its reference: k3 of -1
             "policy/kl_bound": 0,
-            "engine/mismatch": (0 + 1 + 1 + 30) / 4,
-            "engine/mismatch_max": 30,
+            "policy/mismatch": (0 + 1 + 1 + 30) / 4,
+            "policy/mismatch_max": 30,
         }
     )
 
@@ -245,9 +246,8 @@ def test_next_token_loss():
     np.testing.assert_allclose(gradient.numpy(), -1 / sum(LENGTHS), rtol=1e-6)
     assert metric_values(metrics) == pytest.approx(
         {
-            "next_token/loss": loss.item(),
-            "next_token/nll": nll,
-            "next_token/entropy": np.concatenate(step.entropy).mean(),
+            "loss/next_token": nll,
+            "policy/entropy": np.concatenate(step.entropy).mean(),
         }
     )
 
