@@ -39,10 +39,10 @@ Smoke = Annotated[
 @app.command()
 def plan(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
     """Show what would run, in which order, what is done already, and the estimated memory and time."""
-    from ponder.pipeline.plan import plan as plan_recipe
+    from ponder.pipeline.plan import describe_plan
 
     loaded = load_recipe(recipe, overrides or ())
-    plan_recipe(loaded, out or default_out(loaded, smoke=False))
+    print(describe_plan(loaded, out or default_out(loaded, smoke=False)))
 
 
 @app.command()

@@ -1,0 +1,102 @@
+"""Memory and time of a stage from the shapes of its model and batch alone: orders of magnitude, not promises.
+
+Memory counts what training keeps at its peak. Time counts 2 operations per active parameter and generated token, 6 per
+trained token and 2 per token of the reference's pass, at the device's assumed rates. What the formulas cannot know
+(completion lengths before anything was sampled) is assumed below and replaced by what an earlier run measured.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ponder.pipeline.machine import Device
+from ponder.pipeline.shape import Shape
+from ponder.recipe.problems import GymProblems, HeldOut, MicroProblems, ProblemSource
+from ponder.recipe.stages import PretrainStage, RlStage
+
+__all__ = ["PROMPT_TOKENS", "USUAL_SHARE_OF_LIMIT", "Work", "memory", "pretrain_work", "rl_work", "seconds"]
+
+PROMPT_TOKENS = 200
+"""Assumed length of a prompt."""
+USUAL_SHARE_OF_LIMIT = 0.5
+"""Assumed mean length of a completion as a share of the limit."""
+
+_FP32 = 4
+_BF16 = 2
+_LOGIT_COPIES = 3  # logits, their softmax and its gradient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Tokens a stage moves through its model."""
+
+    generated: float
+    trained: float
+    reference: float
+
+
+def memory(stage: RlStage | PretrainStage, shape: Shape, *, bf16: bool) -> dict[str, int]:
+    """Bytes on the device by what they are for."""
+    number = _BF16 if bf16 else _FP32
+    parts = {
+        "weights": shape.parameters * (_FP32 + (_BF16 if bf16 else 0)),
+        "gradients": shape.parameters * _FP32,
+        "optimizer": shape.parameters * 2 * _FP32,
+        "logits": stage.batch.logprob_chunk * shape.vocabulary * _FP32 * _LOGIT_COPIES,
+    }
+    longest = stage.tokens_per_step if isinstance(stage, PretrainStage) else 0
+    if isinstance(stage, RlStage):
+        limit = max((stage.sampling.max_tokens, *(s.max_tokens for s in stage.sampling.length_schedule)))
+        longest = limit + PROMPT_TOKENS
+        slots = min(stage.engine.max_slots, stage.problems_per_step * stage.updates_per_rollout * stage.group_size)
+        parts["KV cache"] = slots * longest * shape.cached * number
+        if stage.objective.kl_coefficient > 0:
+            parts["reference"] = shape.parameters * _FP32
+        passed = max(stage.batch.tokens_per_micro_batch, longest)
+    else:
+        passed = min(stage.batch.tokens_per_micro_batch, longest)
+    parts["activations"] = passed * shape.kept * number
+    return parts
+
+
+def rl_work(stage: RlStage, first_step: int, mean_tokens: float | None) -> Work:
+    """Tokens of the steps from `first_step` on; `mean_tokens` is a measured mean completion length, if there is one."""
+    per_step = stage.problems_per_step * stage.group_size
+    lengths = [
+        mean_tokens if mean_tokens is not None else stage.sampling.max_tokens_at(step) * USUAL_SHARE_OF_LIMIT
+        for step in range(first_step, stage.steps)
+    ]
+    completions = per_step * math.fsum(lengths)
+    prompts = len(lengths) * stage.problems_per_step * PROMPT_TOKENS
+    usual = lengths[-1] if lengths else 0.0
+    held_out = _held_out_completions(stage.held_out, stage.steps - first_step) * usual
+    kept = completions + prompts
+    return Work(
+        generated=completions + prompts + held_out,
+        trained=kept,
+        reference=kept if stage.objective.kl_coefficient > 0 else 0,
+    )
+
+
+def pretrain_work(stage: PretrainStage) -> Work:
+    """Tokens of a pre-training stage; its evaluation at the end is left out."""
+    return Work(generated=0, trained=stage.tokens, reference=0)
+
+
+def seconds(work: Work, shape: Shape, device: Device) -> float:
+    """Time of the work on one device."""
+    generate = 2 * shape.active * work.generated / device.generate_flops
+    return generate + shape.active * (6 * work.trained + 2 * work.reference) / device.train_flops
+
+
+def _held_out_completions(held_out: HeldOut | None, steps: int) -> int:
+    if held_out is None:
+        return 0
+    during = steps // held_out.every if held_out.every else 0
+    return _problems(held_out.problems) * (2 * held_out.samples + during * held_out.samples_during)
+
+
+def _problems(sources: Sequence[ProblemSource]) -> int:
+    """Problems of the sources as far as the recipe says; a file or data set without a limit counts as none."""
+    generated = [s.count if isinstance(s, MicroProblems | GymProblems) else None for s in sources]
+    return sum(min(filter(None, (s.limit, count)), default=0) for s, count in zip(sources, generated, strict=True))

@@ -1,0 +1,65 @@
+"""The machine a plan is made for, found without torch, and the rates assumed of it until a run has measured them."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+import psutil
+
+__all__ = ["CLUSTER_DEVICE", "Device", "this_device"]
+
+_CPU_TRAIN_FLOPS_PER_CORE = 30e9
+_CPU_GENERATE_FLOPS_PER_CORE = 10e9
+"""Small models on a CPU spend most of their time between matrix products, far below the peak of a core."""
+
+_GPU_TRAIN_SHARE = 0.30
+_GPU_GENERATE_SHARE = 0.03
+"""Shares of the peak that training and decoding usually reach. With these, R1-Zero's 10,400 steps come to about the
+100,000 H800-hours that the paper states (version 2, table 7)."""
+
+_PEAK_BF16 = {"H200": 990e12, "H100": 990e12, "H800": 990e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12,
+              "A10": 125e12, "L4": 121e12, "4090": 165e12, "3090": 71e12, "T4": 65e12}  # fmt: skip
+"""Dense bf16 products per second (T4: fp16), from the vendor's data sheets."""
+_OTHER_GPU = 100e12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One device with the rates in floating-point operations per second that plans count with."""
+
+    name: str
+    memory_bytes: int
+    train_flops: float
+    generate_flops: float
+
+
+def _gpu(name: str, memory_bytes: int) -> Device:
+    peak = next((rate for known, rate in _PEAK_BF16.items() if known in name), _OTHER_GPU)
+    return Device(
+        name=name,
+        memory_bytes=memory_bytes,
+        train_flops=peak * _GPU_TRAIN_SHARE,
+        generate_flops=peak * _GPU_GENERATE_SHARE,
+    )
+
+
+CLUSTER_DEVICE = _gpu("H100 80GB", 80 * 2**30)
+"""What too big a recipe is planned for."""
+
+
+def this_device() -> Device:
+    """The first NVIDIA GPU, otherwise the CPU."""
+    if shutil.which("nvidia-smi"):
+        query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+        if answer.returncode == 0 and answer.stdout.strip():
+            name, mebibytes = answer.stdout.splitlines()[0].rsplit(",", 1)
+            return _gpu(name.strip(), int(mebibytes) * 2**20)
+    cores = len(os.sched_getaffinity(0))
+    return Device(
+        name=f"CPU, {cores} cores",
+        memory_bytes=psutil.virtual_memory().total,
+        train_flops=cores * _CPU_TRAIN_FLOPS_PER_CORE,
+        generate_flops=cores * _CPU_GENERATE_FLOPS_PER_CORE,
+    )

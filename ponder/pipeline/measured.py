@@ -1,0 +1,58 @@
+"""How fast earlier runs of the same stage went on this machine, read from their metrics."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from ponder.manifest import Manifest, read_manifest
+from ponder.pipeline.survey import Standing
+from ponder.watch.metrics import read_metrics
+
+__all__ = ["Measured", "find_measured"]
+
+_SAME = ("kind", "model", "architecture", "problems_per_step", "group_size", "sampling", "tokens_per_step")
+"""Stage keys that must agree for a run to tell another's speed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Medians over the steps of an earlier run; `steps_done` counts only if it is this very run."""
+
+    seconds_per_step: float
+    mean_tokens: float | None
+    steps_done: int
+    origin: str
+
+
+def find_measured(standing: Standing, out: Path) -> Measured | None:
+    """The run's own steps so far, else a run of the same shape on this host beside it in the folder of runs."""
+    for folder in _candidates(standing, out):
+        manifest = read_manifest(folder)
+        if manifest is None or not _alike(manifest, standing):
+            continue
+        rows = [row for row in read_metrics(folder) if row.get("seconds/step") is not None]
+        steps = [value for row in rows if (value := row["seconds/step"]) is not None]
+        if not steps:
+            continue
+        lengths = [value for row in rows if (value := row.get("rollout/mean_tokens")) is not None]
+        own = folder == standing.folder
+        return Measured(
+            seconds_per_step=median(steps),
+            mean_tokens=median(lengths) if lengths else None,
+            steps_done=int(rows[-1]["step"] or 0) if own else 0,
+            origin=f"{len(steps)} steps measured in {folder}",
+        )
+    return None
+
+
+def _candidates(standing: Standing, out: Path) -> Iterator[Path]:
+    yield standing.folder
+    yield from sorted(out.parent.glob("*/stages/*"), reverse=True)
+
+
+def _alike(manifest: Manifest, standing: Standing) -> bool:
+    config = standing.stage.model_dump(mode="json")
+    same = all(manifest.config.get(key) == config.get(key) for key in _SAME)
+    return same and not manifest.smoke and manifest.sessions[-1].host == socket.gethostname()
