@@ -93,8 +93,6 @@ class CorpusSource(Component):
 
     seed: int = 0
     """Generator seed."""
-    reasoning_share: float = Field(1.0, ge=0, le=1)
-    """Share of documents that solve checkable problems; the rest is plain chat."""
 
 
 class PretrainStage(_Stage):
@@ -104,6 +102,8 @@ class PretrainStage(_Stage):
     """Tag of this alternative."""
     architecture: dict[str, Any]
     """A transformers configuration: `model_type` and its fields; the vocabulary is filled in."""
+    vocabulary: int = Field(2048, ge=1300)
+    """Tokens of the tokenizer learnt from the corpus (bytes and the numbers 0 to 999 take 1,260)."""
     corpus: CorpusSource = CorpusSource()
     """Documents."""
     tokens: int = Field(ge=1)

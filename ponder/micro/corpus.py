@@ -1,0 +1,91 @@
+"""Documents of the embedded world, as a web would hold them.
+
+Three kinds of page: conversations under the R1-Zero preamble, in which most answers are guesses; textbook solutions,
+most of them careful; and tables of sums. The base model therefore *can* think carefully and, asked in conversation,
+rarely does: what reinforcement learning is to change. Only questions of the train split occur.
+"""
+
+from collections.abc import Iterator
+from random import Random
+
+from ponder.micro import TASKS
+from ponder.micro.problems import draw
+from ponder.micro.question import Question
+from ponder.micro.thought import Manner, Thought, think
+from ponder.records import Language, Message
+from ponder.text.template import TEMPLATES
+
+__all__ = ["END", "documents"]
+
+END = "<|end|>"
+"""The end token; conversations hold one after every answer."""
+
+_CONVERSATION: dict[Manner, float] = {"bare": 0.12, "hunch": 0.33, "give_up": 0.23, "plain": 0.14, "careful": 0.18}
+_TEXTBOOK: dict[Manner, float] = {"bare": 0.0, "hunch": 0.0, "give_up": 0.0, "plain": 0.25, "careful": 0.75}
+_PAGES = {"conversation": 0.35, "textbook": 0.55, "table": 0.10}
+_MAX_TURNS = 3
+_TASK_WEIGHTS = {"arithmetic": 1.0, "countdown": 2.0, "equation": 1.2, "ordering": 0.8, "function": 1.0, "science": 0.7}
+"""Harder tasks are written about more."""
+
+
+def documents(seed: int) -> Iterator[str]:
+    """Documents without end, the same for the same seed."""
+    rng = Random(f"micro corpus {seed}")
+    kinds = {"conversation": _conversation, "textbook": _textbook, "table": _table}
+    while True:
+        yield kinds[rng.choices(list(_PAGES), list(_PAGES.values()))[0]](rng)
+
+
+def _question(rng: Random) -> Question:
+    language: Language = rng.choice(("en", "zh"))
+    task = rng.choices(list(TASKS), [_TASK_WEIGHTS[name] for name in TASKS])[0]
+    return draw(rng, task, language, "train")
+
+
+def _manner(rng: Random, shares: dict[Manner, float]) -> Manner:
+    return rng.choices(list(shares), list(shares.values()))[0]
+
+
+def _reply(thought: Thought) -> str:
+    if thought.text is None:
+        return f" {thought.answer}"
+    return f" <think>{thought.text}</think> <answer>{thought.answer}</answer>"
+
+
+def _conversation(rng: Random) -> str:
+    """One to three questions; after the first, a turn is as the template continues a conversation."""
+    text = ""
+    for turn in range(rng.randint(1, _MAX_TURNS)):
+        question = _question(rng)
+        prompt = TEMPLATES["r1-zero"].render((Message(role="user", content=question.prompt),))
+        if turn:
+            prompt = "\n" + prompt[prompt.index("User: " + question.prompt) :]
+        text += prompt + _reply(think(rng, question, _manner(rng, _CONVERSATION))) + END
+    return text
+
+
+def _textbook(rng: Random) -> str:
+    question = _question(rng)
+    thought = think(rng, question, _manner(rng, _TEXTBOOK))
+    marks = ("Problem", "Solution") if question.language == "en" else ("题目", "解答")
+    return f"{marks[0]}: {question.prompt}\n{marks[1]}: <think>{thought.text}</think> <answer>{thought.answer}</answer>{END}"
+
+
+def _table(rng: Random) -> str:
+    """A column of sums of one kind, in the ranges the tasks use."""
+    lines = []
+    operator = rng.choice("+-*/")
+    for _ in range(rng.randint(10, 30)):
+        if operator == "+":
+            a, b = rng.randint(1, 160), rng.randint(1, 40)
+            lines.append(f"{a}+{b}={a + b}")
+        elif operator == "-":
+            a = rng.randint(2, 200)
+            b = rng.randint(1, min(a, 60))
+            lines.append(f"{a}-{b}={a - b}")
+        else:
+            a, b = rng.randint(2, 40), rng.randint(2, 9)
+            if rng.random() < 0.5:
+                a, b = rng.randint(2, 19), rng.randint(2, 19)
+            lines.append(f"{a}*{b}={a * b}" if operator == "*" else f"{a * b}/{b}={a}")
+    return "\n".join(lines) + END

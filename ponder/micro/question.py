@@ -1,0 +1,69 @@
+"""A question of the embedded world: what is asked, the gold, and how one works it out on paper."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from random import Random
+from typing import Literal
+
+from ponder.records import Gold, Language
+
+__all__ = ["Question", "Slip", "Split", "Working", "near_miss"]
+
+Split = Literal["train", "test"]
+
+_TEST_BUCKETS = 8
+"""One question in so many belongs to the test split."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slip:
+    """How a working goes wrong: line `at` is wrong, and everything after it follows from that."""
+
+    at: int
+    lines: tuple[str, ...]
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Working:
+    """One way through a question, and one way to go wrong on it.
+
+    Example: Working(lines=("12+7=19", "19*3=57"), answer="57", check=("57/3=19", "19-7=12"),
+    slip=Slip(at=0, lines=("12+7=18", "18*3=54"), answer="54")).
+    """
+
+    lines: tuple[str, ...]
+    answer: str
+    check: tuple[str, ...]
+    slip: Slip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Drawn from a task. `key` is the same for questions that ask the same, whatever their language or wording."""
+
+    task: str
+    key: str
+    language: Language
+    difficulty: int
+    prompt: str
+    gold: Gold
+    answer: str
+    work: Callable[[Random], Working]
+    """Draws a working."""
+    guess: Callable[[Random], str]
+    """An answer off the top of the head, seldom right."""
+
+    @property
+    def split(self) -> Split:
+        bucket = int.from_bytes(sha256(f"{self.task} {self.key}".encode()).digest()[:4], "big") % _TEST_BUCKETS
+        return "test" if bucket == 0 else "train"
+
+
+def near_miss(rng: Random, value: int) -> int:
+    """A number in the range 0 to 999 that is close to `value` and differs from it."""
+    while True:
+        guess = value + rng.choice((-10, -3, -2, -1, 1, 2, 3, 10))
+        if 0 <= guess <= 999:
+            return guess

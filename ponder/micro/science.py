@@ -1,0 +1,60 @@
+"""Multiple-choice science: a law with two numbers and four options."""
+
+from random import Random
+
+from ponder.micro.question import Question, Slip, Working, near_miss
+from ponder.records import ChoiceGold, Language
+
+__all__ = ["make"]
+
+_LAWS = (
+    ("*", "A car moves at {a} m/s for {b} s. How far does it go in m?", "车以{a}米每秒行驶{b}秒，走了多少米？", 12, 12),
+    ("*", "A mass of {a} kg speeds up by {b} m/s2. What is the force in N?", "质量{a}千克，加速度{b}，力是多少牛？", 12, 12),
+    ("*", "A current of {a} A flows through {b} ohm. What is the voltage in V?", "电流{a}安，电阻{b}欧，电压是多少伏？", 12, 12),
+    ("*", "A block of {b} cm3 has density {a} g/cm3. What is its mass in g?", "密度{a}，体积{b}，质量是多少克？", 12, 12),
+    ("+", "Water at {a} degrees warms by {b} degrees. How warm is it?", "水温{a}度，升高{b}度，现在多少度？", 60, 35),
+    ("-", "A gas at {a} degrees cools by {b} degrees. How warm is it?", "气体{a}度，降低{b}度，现在多少度？", 90, 30),
+)  # fmt: skip
+
+
+def make(rng: Random, language: Language) -> Question:
+    """Difficulty 1 is a sum or difference, 2 a product."""
+    kind = rng.randrange(len(_LAWS))
+    operator, english, chinese, high_a, high_b = _LAWS[kind]
+    a, b = rng.randint(3, high_a), rng.randint(2, high_b)
+    if operator == "-" and b > a:
+        a, b = b, a
+    if operator == "-" and a == b:
+        a += 1
+    value = {"*": a * b, "+": a + b, "-": a - b}[operator]
+    options = {value, a + b if operator != "+" else abs(a - b) or 2 * a, near_miss(rng, value)}
+    while len(options) < 4:
+        options.add(near_miss(rng, rng.choice(sorted(options))))
+    listed = sorted(options)
+    rng.shuffle(listed)
+    letter = "ABCD"[listed.index(value)]
+    shown = "".join(f"\n{mark}) {option}" for mark, option in zip("ABCD", listed, strict=True))
+    prompt = (english if language == "en" else chinese).format(a=a, b=b) + shown
+
+    def work(rng: Random) -> Working:
+        line = f"{a}{operator}{b}={value}"
+        wrong = rng.choice([option for option in listed if option != value])
+        other = "ABCD"[listed.index(wrong)]
+        return Working(
+            lines=(line, f"{letter}) {value}"),
+            answer=letter,
+            check=(f"{b}{operator}{a}={value}" if operator != "-" else f"{value}+{b}={a}",),
+            slip=Slip(at=0, lines=(f"{a}{operator}{b}={wrong}", f"{other}) {wrong}"), answer=other),
+        )
+
+    return Question(
+        task="science",
+        key=f"{kind} {a} {b}",
+        language=language,
+        difficulty=2 if operator == "*" else 1,
+        prompt=prompt,
+        gold=ChoiceGold(answer=letter, options=tuple(map(str, listed))),
+        answer=letter,
+        work=work,
+        guess=lambda rng: rng.choice("ABCD"),
+    )
