@@ -16,7 +16,7 @@ PACKAGE = ROOT / "ponder"
 def layers() -> dict[str, int]:
     """Each folder or file of the package with the number of its line in the table, the top one being 0."""
     page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
-    table = re.search(r"^## Layers.*?\n\n((?: {4}.*\n)+)", page, re.MULTILINE | re.DOTALL)
+    table = re.search(r"^## Layers.*\n\n((?: {4}.*\n)+)", page, re.MULTILINE)
     assert table is not None, "docs/design.md has no table of layers"
     found: dict[str, int] = {}
     for number, line in enumerate(table[1].splitlines()):
