@@ -2,10 +2,12 @@
 they should not be believed.
 
     problems + policy + engine -> ProblemResult (completions with verdicts) -> Scores -> evaluation/*.json
+
+What is listed here reads and writes scores and needs no torch; `evaluation.evaluate` samples, `evaluation.benchmark`
+finds benchmarks and `evaluation.command` is `ponder eval`.
 """
 
 from ponder.evaluation.estimate import Difference, bootstrap_interval, consensus, paired_difference, pass_at_k
-from ponder.evaluation.evaluate import evaluate, replay
 from ponder.evaluation.results import ProblemResult, Sample, completions_path, read_results
 from ponder.evaluation.scores import INVALID_ABOVE, Score, Scores, load_scores, read_scores, save_scores, write_scores
 
@@ -19,13 +21,11 @@ __all__ = [
     "bootstrap_interval",
     "completions_path",
     "consensus",
-    "evaluate",
     "load_scores",
     "paired_difference",
     "pass_at_k",
     "read_results",
     "read_scores",
-    "replay",
     "save_scores",
     "write_scores",
 ]

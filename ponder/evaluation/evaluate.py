@@ -48,14 +48,15 @@ def evaluate(
     seed: int,
     model: str,
     weight_version: int = 0,
+    notes: Mapping[str, Any] | None = None,
     log: Path | None = None,
     progress: Progress | None = None,
 ) -> Scores:
     """The scores of `policy`, which `engine` samples from, with `samples` completions of each problem.
 
-    `model` names what is evaluated in the provenance; `log` is the file that gets every completion. The length limit is
-    `sampling.max_tokens`, or less where the model's window ends before. Raises DataError for problems without gold and
-    ModelError for a prompt that fills the window: no prompt is ever cut.
+    `model` names what is evaluated, and `notes` say more of it, in the provenance; `log` is the file that gets every
+    completion. The length limit is `sampling.max_tokens`, or less where the model's window ends before. Raises
+    DataError for problems without gold and ModelError for a prompt that fills the window: no prompt is ever cut.
     """
     _check(problems)
     prompts = [policy.template.encode(policy.tokenizer, problem.messages) for problem in problems]
@@ -84,6 +85,7 @@ def evaluate(
         "problems": len(problems),
         "problems_sha256": _digest(problems),
         "versions": _versions(),
+        **(notes or {}),
     }
     with nullcontext() if log is None else ResultsWriter(log, provenance) as writer:
         judging = _Judging(problems, samples, policy.template, pool, writer)

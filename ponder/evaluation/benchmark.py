@@ -1,0 +1,93 @@
+"""A benchmark is data: where its problems are, how many samples, how long, what it is.
+
+A name finds a shipped one in `benchmarks/`, a YAML file is one of your own in the same form, and a file of problems
+(JSONL, JSON, CSV, Parquet with the columns `prompt` and `answer`) is one with mathematical answers. Where the hub
+cannot be reached, `PONDER_BENCHMARK_GSM8K=/data/gsm8k/test.jsonl` (and so for every name, in capitals, `-` as `_`)
+reads a copy with the hub's columns instead.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from ponder.errors import RecipeError
+from ponder.files import expand_path
+from ponder.recipe.base import Component
+from ponder.recipe.explain import did_you_mean
+from ponder.recipe.problems import FileProblems, HubProblems, ProblemSource
+from ponder.recipe.source import parse_value
+
+__all__ = ["Benchmark", "find_benchmark", "shipped"]
+
+_TABLES = (".jsonl", ".json", ".csv", ".parquet", ".gz")
+
+
+class Benchmark(Component):
+    """A set of problems with the settings it is measured under."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    """Name in tables and file names."""
+    description: str = ""
+    """What it is, and where it comes from."""
+    problems: tuple[ProblemSource, ...] = Field(min_length=1)
+    """Sources, as in a recipe; the text put after every question is their `prompt_suffix`."""
+    samples: int = Field(16, ge=1)
+    """Completions per problem (R1 v2, D.1: 64 for AIME, 16 for MATH)."""
+    max_tokens: int = Field(32768, ge=1)
+    """Longest completion (32,768 in R1's evaluations); the model's window may end before."""
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the shipped benchmarks."""
+    folder = files("ponder.evaluation") / "benchmarks"
+    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def find_benchmark(name_or_file: str, environment: Mapping[str, str] = os.environ) -> Benchmark:
+    """The benchmark of a name or file; RecipeError, with the nearest name, where there is none."""
+    if name_or_file in shipped():
+        entry = files("ponder.evaluation") / "benchmarks" / f"{name_or_file}.yaml"
+        return _local(_parse(entry.read_text(encoding="utf-8"), name_or_file), environment)
+    path = expand_path(name_or_file)
+    if not path.is_file():
+        raise RecipeError(
+            f"There is no benchmark {name_or_file!r}, neither shipped nor as a file"
+            f"{did_you_mean(name_or_file, shipped())}"
+        )
+    if path.suffix in (".yaml", ".yml"):
+        return _parse(path.read_text(encoding="utf-8"), str(path))
+    if path.suffix in _TABLES:
+        return Benchmark(name=path.name.split(".")[0], problems=(FileProblems(path=str(path)),))
+    raise RecipeError(
+        f"The benchmark file {name_or_file!r} ends in {path.suffix!r}; expected a .yaml benchmark, or problems with "
+        f"the columns prompt and answer in one of {', '.join(_TABLES)}."
+    )
+
+
+def _parse(text: str, where: str) -> Benchmark:
+    value: Any = parse_value(text, where)
+    try:
+        return Benchmark.model_validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors())
+        raise RecipeError(
+            f"The benchmark {where!r} is not in order: {faults}. Its keys are {', '.join(Benchmark.model_fields)}."
+        ) from None
+
+
+def _local(benchmark: Benchmark, environment: Mapping[str, str]) -> Benchmark:
+    """The benchmark with the environment's file in place of the hub's data."""
+    variable = f"PONDER_BENCHMARK_{benchmark.name.upper().replace('-', '_')}"
+    path = environment.get(variable)
+    (source,) = benchmark.problems
+    if path is None or not isinstance(source, HubProblems):
+        return benchmark
+    if not Path(path).is_file():
+        raise RecipeError(f"The variable {variable} names {path!r}, which is no file: correct or unset it.")
+    shared = source.model_dump(exclude={"source", "id", "subset", "split"})
+    return benchmark.model_copy(update={"problems": (FileProblems(**shared, path=path),)})

@@ -1,0 +1,160 @@
+"""`ponder eval`: one model on one benchmark, every completion stored, numbers as a table or as JSON."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ponder.errors import RecipeError
+from ponder.evaluation.benchmark import Benchmark, find_benchmark
+from ponder.evaluation.evaluate import Progress, evaluate, replay
+from ponder.evaluation.scores import Score, Scores, write_scores
+from ponder.policy.load import load_policy
+from ponder.policy.policy import Policy
+from ponder.recipe.rollout import EngineConfig, Sampling
+from ponder.rollout.local import LocalEngine
+from ponder.task import load_problems
+from ponder.verify.pool import VerifierPool
+
+__all__ = ["evaluate_command", "measure"]
+
+_TEMPERATURE = 0.6  # R1 v2, D.1
+_TOP_P = 0.95
+
+
+def evaluate_command(
+    model: str | None,
+    benchmark: str | None,
+    *,
+    samples: int | None = None,
+    out: Path | None = None,
+    replay_file: Path | None = None,
+    as_json: bool = False,
+    temperature: float = _TEMPERATURE,
+    top_p: float = _TOP_P,
+    template: str | None = None,
+    seed: int = 0,
+) -> None:
+    """Evaluate and print. Writes `scores.json` and `completions.jsonl` into `out`.
+
+    With `replay_file` the stored completions are judged again instead, and model and benchmark are not needed.
+    Everything but the result goes to stderr, so that `as_json` leaves one JSON object on stdout.
+    """
+    if replay_file is not None:
+        name, folder = f"replay of {replay_file}", out or replay_file.parent / f"{replay_file.stem}-replayed"
+        with VerifierPool() as pool:
+            scores = replay(replay_file, pool, folder / "completions.jsonl")
+    else:
+        if model is None or benchmark is None:
+            raise RecipeError("ponder eval needs a model and --benchmark NAME or FILE, or --replay FILE alone.")
+        found = find_benchmark(benchmark)
+        policy = load_policy(model, template)
+        name = f"{model} on {found.name}"
+        folder = out or Path("evaluations") / f"{file_name(model)}--{found.name}"
+        scores = measure(
+            policy,
+            found,
+            model=model,
+            samples=samples,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            log=folder / "completions.jsonl",
+            progress=_show_progress,
+        )
+    write_scores(folder / "scores.json", scores)
+    if as_json:
+        print(json.dumps(_flat(scores, folder), ensure_ascii=False, indent=2))
+    else:
+        _print_table(name, scores, folder)
+
+
+def measure(
+    policy: Policy,
+    benchmark: Benchmark,
+    *,
+    model: str,
+    samples: int | None = None,
+    temperature: float = _TEMPERATURE,
+    top_p: float = _TOP_P,
+    seed: int = 0,
+    log: Path | None = None,
+    progress: Progress | None = None,
+) -> Scores:
+    """The scores of a policy on a benchmark; rows that cannot be used are left out, counted in the provenance and
+    said on stderr."""
+    loaded = load_problems(benchmark.problems)
+    if loaded.left_out:
+        print(loaded.summary(), file=sys.stderr)
+    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=benchmark.max_tokens)
+    with VerifierPool() as pool:
+        return evaluate(
+            policy,
+            LocalEngine(policy, EngineConfig().max_slots),
+            loaded.problems,
+            samples=samples or benchmark.samples,
+            sampling=sampling,
+            pool=pool,
+            seed=seed,
+            model=model,
+            notes={"benchmark": benchmark.model_dump(mode="json"), "rows_left_out": len(loaded.left_out)},
+            log=log,
+            progress=progress,
+        )
+
+
+def file_name(model: str) -> str:
+    """A model's name as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
+
+
+def _flat(scores: Scores, folder: Path) -> dict[str, Any]:
+    value = scores.to_json()
+    return {
+        "model": scores.provenance["model"],
+        "benchmark": scores.provenance.get("benchmark", {}).get("name"),
+        **value["scores"],
+        "invalid": value["invalid"],
+        "by": value["by"],
+        "folder": str(folder),
+    }
+
+
+def _show_progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done:,} of {total:,} completions", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+def _print_table(name: str, scores: Scores, folder: Path) -> None:
+    table = Table(title=name, title_justify="left")
+    columns = ("", "problems", "pass@1", "95 % interval", "cons@16", "tokens", "format", "truncated", "no answer")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "" else "right")
+    rows: list[tuple[str, Score]] = [("all", scores.overall)]
+    for parts in scores.by.values():
+        if len(parts) > 1:
+            rows += [(f"  {name}", score) for name, score in parts.items()]
+    for label, one in rows:
+        cons = one.cons_at.get(16)
+        table.add_row(
+            label,
+            f"{one.problems:,}",
+            f"{one.pass_at_1:.3f}",
+            f"{one.interval[0]:.3f} to {one.interval[1]:.3f}",
+            "-" if cons is None else f"{cons:.3f}",
+            f"{one.mean_tokens:,.0f}",
+            f"{one.format_ok:.1%}",
+            f"{one.truncated:.1%}",
+            f"{one.empty_answer:.1%}",
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    best = max(scores.overall.pass_at)
+    console.print(f"{scores.overall.samples} samples per problem, pass@{best} {scores.overall.pass_at[best]:.3f}")
+    if scores.invalid is not None:
+        console.print(scores.invalid, style="bold red")
+    console.print(f"completions and scores in {folder}", markup=False)
