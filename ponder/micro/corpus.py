@@ -6,6 +6,7 @@ rarely does: what reinforcement learning is to change. Only questions of the tra
 """
 
 from collections.abc import Iterator
+from itertools import count
 from random import Random
 
 from ponder.micro import TASKS
@@ -28,11 +29,11 @@ _TASK_WEIGHTS = {"arithmetic": 1.0, "countdown": 2.0, "equation": 1.2, "ordering
 """Harder tasks are written about more."""
 
 
-def documents(seed: int) -> Iterator[str]:
-    """Documents without end, the same for the same seed."""
-    rng = Random(f"micro corpus {seed}")
+def documents(seed: int, start: int = 0) -> Iterator[str]:
+    """Documents number `start`, `start` + 1, ... without end; each depends on the seed and its number alone."""
     kinds = {"conversation": _conversation, "textbook": _textbook, "table": _table}
-    while True:
+    for number in count(start):
+        rng = Random(f"micro corpus {seed} {number}")
         yield kinds[rng.choices(list(_PAGES), list(_PAGES.values()))[0]](rng)
 
 
@@ -68,7 +69,7 @@ def _textbook(rng: Random) -> str:
     question = _question(rng)
     thought = think(rng, question, _manner(rng, _TEXTBOOK))
     marks = ("Problem", "Solution") if question.language == "en" else ("题目", "解答")
-    return f"{marks[0]}: {question.prompt}\n{marks[1]}: <think>{thought.text}</think> <answer>{thought.answer}</answer>{END}"
+    return f"{marks[0]}: {question.prompt}\n{marks[1]}:{_reply(thought)}{END}"
 
 
 def _table(rng: Random) -> str:

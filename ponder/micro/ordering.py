@@ -1,5 +1,6 @@
 """Ordering logic: who is tallest, shortest or second, from shuffled comparisons of neighbours."""
 
+from itertools import pairwise
 from random import Random
 
 from ponder.micro.question import Question, Slip, Working
@@ -26,7 +27,7 @@ def make(rng: Random, language: Language) -> Question:
     people = rng.sample(range(10), difficulty + 2)
     names = [_NAMES[language][i] for i in people]
     clues = []
-    for tall, short in zip(names[:-1], names[1:], strict=True):
+    for tall, short in pairwise(names):
         if language == "en":
             clues.append(
                 f"{tall} is taller than {short}." if rng.random() < 0.7 else f"{short} is shorter than {tall}."
@@ -39,7 +40,7 @@ def make(rng: Random, language: Language) -> Question:
     prompt = (" " if language == "en" else "").join([*clues, _ASKED[language][asked]])
 
     def work(rng: Random) -> Working:
-        pairs = [f"{tall}>{short}" for tall, short in zip(names[:-1], names[1:], strict=True)]
+        pairs = [f"{tall}>{short}" for tall, short in pairwise(names)]
         chain = ">".join(names)
         swapped = list(names)
         i = rng.randrange(len(names) - 1)

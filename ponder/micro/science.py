@@ -9,9 +9,9 @@ __all__ = ["make"]
 
 _LAWS = (
     ("*", "A car moves at {a} m/s for {b} s. How far does it go in m?", "车以{a}米每秒行驶{b}秒，走了多少米？", 12, 12),
-    ("*", "A mass of {a} kg speeds up by {b} m/s2. What is the force in N?", "质量{a}千克，加速度{b}，力是多少牛？", 12, 12),
-    ("*", "A current of {a} A flows through {b} ohm. What is the voltage in V?", "电流{a}安，电阻{b}欧，电压是多少伏？", 12, 12),
-    ("*", "A block of {b} cm3 has density {a} g/cm3. What is its mass in g?", "密度{a}，体积{b}，质量是多少克？", 12, 12),
+    ("*", "A mass of {a} kg gains {b} m/s each s. What force in N?", "质量{a}千克，加速度{b}，力多少牛？", 12, 12),
+    ("*", "A current of {a} A meets {b} ohm. What voltage in V?", "{a}安流过{b}欧，电压多少伏？", 12, 12),
+    ("*", "A block of {b} cm3 has density {a} g/cm3. What is its mass in g?", "密度{a}，体积{b}，质量多少克？", 12, 12),
     ("+", "Water at {a} degrees warms by {b} degrees. How warm is it?", "水温{a}度，升高{b}度，现在多少度？", 60, 35),
     ("-", "A gas at {a} degrees cools by {b} degrees. How warm is it?", "气体{a}度，降低{b}度，现在多少度？", 90, 30),
 )  # fmt: skip

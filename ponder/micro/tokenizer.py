@@ -6,6 +6,7 @@ world falls back to bytes, so anything can be encoded.
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -49,7 +50,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     spec["added_tokens"] = [token for token in spec["added_tokens"] if token["special"]]
     rebuilt = Tokenizer.from_str(json.dumps(spec))
     rebuilt.add_tokens(tags)
-    return PreTrainedTokenizerFast(tokenizer_object=rebuilt, eos_token=END, pad_token=PAD)
+    fast: Any = PreTrainedTokenizerFast
+    tokenizer_fast: PreTrainedTokenizerFast = fast(tokenizer_object=rebuilt, eos_token=END, pad_token=PAD)
+    return tokenizer_fast
 
 
 def _without_numbers(text: str) -> str:

@@ -1,0 +1,62 @@
+"""Held-out problems of a stage: loaded once, measured at chosen steps, results kept in the stage's folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ponder.evaluation import Scores, completions_path, save_scores
+from ponder.evaluation.evaluate import evaluate
+from ponder.policy import Policy
+from ponder.recipe.problems import HeldOut
+from ponder.recipe.rollout import Sampling
+from ponder.rollout import LocalEngine
+from ponder.seeds import derive_seed
+from ponder.task import load_problems
+from ponder.verify.pool import VerifierPool
+
+__all__ = ["HeldOutProblems"]
+
+
+class HeldOutProblems:
+    """The problems a stage is measured on. Every measurement uses the same seeds, so two of them are paired."""
+
+    def __init__(self, config: HeldOut, folder: Path, seed: int, max_tokens: int, limit: int | None = None) -> None:
+        self._config = config
+        self._folder = folder
+        self._seed = derive_seed(seed, "held out")
+        self._max_tokens = config.max_tokens or max_tokens
+        self.loaded = load_problems(config.problems)
+        self._problems = self.loaded.problems[:limit]
+
+    def due(self, step: int, steps: int) -> bool:
+        """Whether to measure after `step` of `steps`: at the start, at the end and in between as configured."""
+        every = self._config.every
+        return step in (0, steps) or (every is not None and step % every == 0)
+
+    def measure(
+        self,
+        policy: Policy,
+        engine: LocalEngine,
+        pool: VerifierPool,
+        *,
+        step: int,
+        full: bool,
+        model: str,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Scores:
+        """Score the policy and write `evaluation/step-<step>.json` with all completions beside it."""
+        config = self._config
+        scores = evaluate(
+            policy,
+            engine,
+            self._problems,
+            samples=config.samples if full else min(config.samples, config.samples_during),
+            sampling=Sampling(temperature=config.temperature, top_p=config.top_p, max_tokens=self._max_tokens),
+            pool=pool,
+            seed=self._seed,
+            model=model,
+            weight_version=step,
+            log=completions_path(self._folder, step),
+            progress=progress,
+        )
+        save_scores(self._folder, step, scores)
+        return scores

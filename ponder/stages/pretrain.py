@@ -1,0 +1,116 @@
+"""Pretraining: next-token prediction from random weights on documents of the embedded world.
+
+    loss = - mean over tokens of log p(token | tokens before it in its document)
+
+Documents are packed without seeing each other. Document i of the corpus depends on (corpus seed, i) alone, so the
+number of documents read is all that resuming needs. This makes the base model that ships with ponder.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from ponder.algorithm import metric_values, next_token_loss
+from ponder.files import publishing
+from ponder.micro.corpus import documents
+from ponder.micro.tokenizer import train_tokenizer
+from ponder.policy import Policy, random_policy, save_policy, shrink
+from ponder.recipe.stages import PretrainStage
+from ponder.rollout import LocalEngine
+from ponder.seeds import derive_seed
+from ponder.stages.context import Context
+from ponder.stages.held_out import HeldOutProblems
+from ponder.train import CheckpointStore, Sample, Trainer, learning_rate
+from ponder.verify.pool import VerifierPool
+from ponder.watch import MetricsLog, Phases, Progress
+
+__all__ = ["run_pretrain"]
+
+_TOKENIZER_DOCUMENTS = 20_000
+_SMOKE_STEPS = 2
+_SMOKE_PROBLEMS = 4
+_SLOTS = 256
+_MAX_TOKENS = 512
+"""Length limit of held-out completions where the recipe names none."""
+
+
+def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
+    """Train, save `model/`, and measure it on the held-out problems."""
+    config = context.config
+    steps = _SMOKE_STEPS if context.smoke else -(-config.tokens // config.tokens_per_step)
+    policy = _new_policy(context)
+    trainer = Trainer(policy, config.optimizer, config.batch, incident_folder=context.folder / "incidents")
+    checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
+    log, phases = MetricsLog(context.folder), Phases()
+    step, read = _resume(checkpoints, trainer, log)
+    corpus = documents(config.corpus.seed, start=read)
+
+    with Progress(context.name, steps, done=step) as progress:
+        while step < steps:
+            with phases("update"):
+                samples = _samples(policy, corpus, read, config.tokens_per_step)
+                measured = trainer.forward_backward(samples, next_token_loss)
+                report = trainer.optimizer_step(learning_rate(config.optimizer, step, steps))
+            read += len(samples)
+            step += 1
+            if step % config.checkpoint_every == 0 and step < steps:
+                with phases("save"):
+                    checkpoints.save(step, trainer.save, {"documents": read})
+            seconds = phases.take()
+            metrics = {
+                **metric_values(measured),
+                "optimizer/lr": report.lr,
+                "optimizer/grad_norm": report.grad_norm,
+                "optimizer/skipped": float(trainer.skipped),
+                "speed/tokens_per_second": sum(len(s.response_ids) for s in samples) / seconds["step"],
+                **{f"seconds/{name}": spent for name, spent in seconds.items()},
+            }
+            log.write(step, metrics)
+            progress.step(step, metrics)
+
+    with publishing(context.folder / "model") as folder:
+        save_policy(policy, folder)
+    return _measure(context, policy, step)
+
+
+def _new_policy(context: Context[PretrainStage]) -> Policy:
+    config = context.config
+    tokenizer = train_tokenizer(islice(documents(config.corpus.seed), _TOKENIZER_DOCUMENTS), config.vocabulary)
+    architecture = shrink(config.architecture) if context.smoke else config.architecture
+    seed = derive_seed(context.seed, "weights") % 2**31
+    return random_policy(architecture, tokenizer, config.template, seed, config.precision)
+
+
+def _resume(checkpoints: CheckpointStore, trainer: Trainer, log: MetricsLog) -> tuple[int, int]:
+    """The step to go on from and the documents read until then."""
+    checkpoint = checkpoints.newest()
+    if checkpoint is None:
+        log.truncate_after(0)
+        return 0, 0
+    trainer.load(checkpoint.folder)
+    log.truncate_after(checkpoint.step)
+    return checkpoint.step, int(checkpoint.state["documents"])
+
+
+def _samples(policy: Policy, corpus: Iterator[str], read: int, tokens: int) -> list[Sample]:
+    """The next documents, at least `tokens` tokens to predict, each token weighing the same."""
+    rows: list[tuple[int, ...]] = []
+    while sum(map(len, rows)) - len(rows) < tokens:
+        rows.append(tuple(policy.tokenizer(next(corpus)).input_ids))
+    weight = 1 / (sum(map(len, rows)) - len(rows))
+    return [
+        Sample(prompt_ids=row[:1], response_ids=row[1:], group=str(read + i), weight=weight)
+        for i, row in enumerate(rows)
+    ]
+
+
+def _measure(context: Context[PretrainStage], policy: Policy, step: int) -> Mapping[str, Any]:
+    """The accuracy of the finished model on the held-out problems, per task in `evaluation/`."""
+    if context.config.held_out is None:
+        return {}
+    limit = _SMOKE_PROBLEMS if context.smoke else None
+    held_out = HeldOutProblems(context.config.held_out, context.folder, context.seed, _MAX_TOKENS, limit)
+    with VerifierPool() as pool:
+        engine = LocalEngine(policy, max_slots=_SLOTS)
+        scores = held_out.measure(policy, engine, pool, step=step, full=True, model=context.name)
+    return {"end": scores.overall.to_json()}
