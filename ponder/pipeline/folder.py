@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 import ponder
@@ -33,21 +34,21 @@ def check_owner(out: Path, recipe: Recipe, *, smoke: bool) -> None:
                 f"{str(out)!r} holds other files and no {RESOLVED}, so it is no run folder: give --out a new folder"
             )
         return
-    made = read_json(out / RESOLVED)
-    if made["format"] > FORMAT:
+    layout, version, name, was_smoke = _made_by(out)
+    if layout > FORMAT:
         raise RunFolderError(
-            f"the run folder {str(out)!r} was made by the newer ponder {made['ponder']} (layout {made['format']}, this "
-            f"one knows up to {FORMAT}): upgrade ponder, or give another folder with --out"
+            f"the run folder {str(out)!r} was made by the newer ponder {version} (layout {layout}, this one knows up "
+            f"to {FORMAT}): upgrade ponder, or give another folder with --out"
         )
-    if made["recipe"]["name"] != recipe.name:
+    if name != recipe.name:
         raise RunFolderError(
-            f"the run folder {str(out)!r} was made by the recipe {made['recipe']['name']!r}, not by {recipe.name!r}: "
-            "give another folder with --out"
+            f"the run folder {str(out)!r} was made by the recipe {name!r}, not by {recipe.name!r}: give another folder "
+            "with --out"
         )
-    if made["smoke"] != smoke:
+    if was_smoke != smoke:
         kinds = ("a full run", "a smoke run")
         raise RunFolderError(
-            f"the run folder {str(out)!r} belongs to {kinds[made['smoke']]}, and this is {kinds[smoke]}: give another "
+            f"the run folder {str(out)!r} belongs to {kinds[was_smoke]}, and this is {kinds[smoke]}: give another "
             "folder with --out"
         )
 
@@ -56,9 +57,21 @@ def claim(out: Path, recipe: Recipe, text: str, overrides: Sequence[str], *, smo
     """Write the recipe into the run folder, which this process has locked and checked."""
     sweep(out)
     sweep(out / "stages")
-    write_text(out / RECIPE, text)
     made = {"format": FORMAT, "ponder": ponder.__version__, "smoke": smoke, "overrides": list(overrides)}
-    write_json(out / RESOLVED, made | {"recipe": recipe.model_dump(mode="json")})
+    write_json(out / RESOLVED, made | {"recipe": recipe.model_dump(mode="json")})  # first: it marks the folder as ours
+    write_text(out / RECIPE, text)
+
+
+def _made_by(out: Path) -> tuple[int, str, str, bool]:
+    """Layout, ponder's version, recipe's name and whether for smoke, as the run folder says."""
+    made = read_json(out / RESOLVED)
+    try:
+        return int(made["format"]), str(made["ponder"]), str(made["recipe"]["name"]), bool(made["smoke"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunFolderError(
+            f"{str(out / RESOLVED)!r} is damaged: expected a resolved recipe, got one without {error}; restore it from "
+            "a copy, or give another folder with --out"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +106,7 @@ def redo(out: Path, recipe: Recipe, stages: Sequence[str], say: Callable[[str], 
         return
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folders = [name for name in to_redo(recipe, stages) if (out / "stages" / name).exists()]
-    moves = {name: f"{name}.replaced-{stamp}" for name in folders}
+    moves = {name: _free(out / "stages", f"{name}.replaced-{stamp}") for name in folders}
     plan = _Redo(stages=list(stages), moves=moves, since=now())
     write_json(out / _REDO, asdict(plan))
     _move(out, plan, say)
@@ -102,6 +115,12 @@ def redo(out: Path, recipe: Recipe, stages: Sequence[str], say: Callable[[str], 
 def finish_redo(out: Path) -> None:
     """Forget the redo: the run is over."""
     (out / _REDO).unlink(missing_ok=True)
+
+
+def _free(folder: Path, name: str) -> str:
+    """`name`, or `name-2` and so on where that is taken."""
+    numbered = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(one for one in numbered if not (folder / one).exists())
 
 
 def _move(out: Path, plan: _Redo, say: Callable[[str], None]) -> None:
