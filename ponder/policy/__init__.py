@@ -1,6 +1,6 @@
 """The model being trained: loading and saving, packed forward passes, log-probs without full logits."""
 
-from ponder.policy.load import load_policy, random_policy, save_policy
+from ponder.policy.load import load_policy, load_weights, random_policy, save_policy
 from ponder.policy.logprobs import Head, token_logprobs
 from ponder.policy.packed import PackedLayout
 from ponder.policy.policy import Policy
@@ -13,6 +13,7 @@ __all__ = [
     "Policy",
     "build_config",
     "load_policy",
+    "load_weights",
     "random_policy",
     "resolve_model",
     "save_policy",

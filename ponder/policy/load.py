@@ -30,7 +30,7 @@ from ponder.policy.shrink import build_config
 from ponder.recipe.training import Precision
 from ponder.text.template import Template, template_for
 
-__all__ = ["load_policy", "random_policy", "save_policy"]
+__all__ = ["load_policy", "load_weights", "random_policy", "save_policy"]
 
 _PROBE_TOLERANCE = 1e-3
 """Largest difference of a log-prob between the model's own code and ours, both in float32; typical is 1e-6."""
@@ -51,7 +51,7 @@ def load_policy(
     folder = resolve_model(name_or_path)
     form = template if isinstance(template, Template) else template_for(folder, template)
     register()
-    logging.disable_progress_bar()
+    _hide_progress()
     try:
         tokenizer = _tokenizer(folder)
         model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation=ATTENTION_NAME, dtype=torch.float32)
@@ -94,7 +94,7 @@ def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype = torch.f
     Buffers, such as the router bias of DeepSeek-V3, keep their precision.
     """
     folder = Path(folder)
-    logging.disable_progress_bar()
+    _hide_progress()
     parameters = {name for name, _ in policy.model.named_parameters(remove_duplicate=False)}
     state = {
         name: tensor.to(dtype) if name in parameters else tensor for name, tensor in policy.model.state_dict().items()
@@ -106,6 +106,21 @@ def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype = torch.f
     config = json.loads(config_file.read_text(encoding="utf-8"))
     config["dtype"] = str(dtype).removeprefix("torch.")
     config_file.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def load_weights(policy: Policy, folder: str | Path) -> None:
+    """Put the weights of a folder that `save_policy` wrote into the policy's own tensors."""
+    _hide_progress()
+    register()
+    factory: Any = AutoModelForCausalLM
+    saved = factory.from_pretrained(folder, attn_implementation=ATTENTION_NAME, dtype=torch.float32)
+    policy.model.load_state_dict(saved.state_dict())
+
+
+def _hide_progress() -> None:
+    """Transformers' bars would tear the run's own display."""
+    hide: Any = logging.disable_progress_bar
+    hide()
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:

@@ -6,6 +6,8 @@ matrix products or None.
 """
 
 import contextlib
+import copy
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +64,16 @@ class Policy:
         model: Any = self.model
         projection = model.get_output_embeddings()
         return Head(projection.weight, projection.bias, self.logit_scale)
+
+    def frozen_copy(self) -> "Policy":
+        """A copy with weights of its own that take no gradient: the reference model."""
+        model = copy.deepcopy(self.model).requires_grad_(False)
+        return dataclasses.replace(self, model=model)
+
+    @torch.no_grad()
+    def copy_weights(self, other: "Policy") -> None:
+        """Put the weights of another policy of the same architecture into this one's tensors."""
+        self.model.load_state_dict(other.model.state_dict())
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:

@@ -1,0 +1,23 @@
+"""From samples to changed weights: packing, the trainer and its guard, schedules, checkpoints."""
+
+from ponder.train.batch import Batch
+from ponder.train.checkpoint import Checkpoint, CheckpointStore
+from ponder.train.incident import load_incident
+from ponder.train.packing import pack, packed_tokens
+from ponder.train.sample import Sample
+from ponder.train.schedule import learning_rate
+from ponder.train.trainer import Loss, StepReport, Trainer
+
+__all__ = [
+    "Batch",
+    "Checkpoint",
+    "CheckpointStore",
+    "Loss",
+    "Sample",
+    "StepReport",
+    "Trainer",
+    "learning_rate",
+    "load_incident",
+    "pack",
+    "packed_tokens",
+]

@@ -1,0 +1,73 @@
+"""The tensors of one micro-batch: samples in, one packed row and the aligned values of its trained tokens out.
+
+Shapes: T packed tokens, N trained tokens (all response tokens), S samples.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ponder.policy.packed import PackedLayout
+from ponder.train.sample import Sample
+
+__all__ = ["Batch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """`read_N` is the packed token whose hidden state predicts `target_N`; `sequence_N` counts samples from 0.
+    `behaviour_N` is NaN where a sample has none, so that a loss that needs it cannot go unnoticed."""
+
+    input_ids_1T: torch.Tensor
+    layout: PackedLayout
+    read_N: torch.Tensor
+    target_N: torch.Tensor
+    sequence_N: torch.Tensor
+    behaviour_N: torch.Tensor
+    reference_N: torch.Tensor | None
+    advantages_N: torch.Tensor
+    weights_N: torch.Tensor
+    lengths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], device: torch.device) -> "Batch":
+        """Lay the samples out: every group's prompt once, then every response without its last token."""
+        prompts = {sample.group: sample.prompt_ids for sample in samples}
+        place = {group: i for i, group in enumerate(prompts)}
+        owner = [place[sample.group] for sample in samples]
+        layout = PackedLayout(
+            [len(ids) for ids in prompts.values()], [sample.packed_tokens for sample in samples], owner, device
+        )
+        ids = [*prompts.values(), *(sample.response_ids[:-1] for sample in samples)]
+
+        lengths = np.array([len(sample.response_ids) for sample in samples], np.int64)
+        firsts = np.cumsum(lengths) - lengths
+        prompt_lengths = np.array([len(prompt) for prompt in prompts.values()], np.int64)
+        read = np.arange(lengths.sum()) + np.repeat(layout.response_starts - firsts - 1, lengths)
+        read[firsts] = (layout.prompt_starts + prompt_lengths - 1)[owner]  # the prompt's end predicts the first token
+
+        def floats(values: Iterable[float]) -> torch.Tensor:
+            return torch.from_numpy(np.repeat(np.fromiter(values, np.float32, len(samples)), lengths)).to(device)
+
+        no_reference = any(sample.reference is None for sample in samples)
+        behaviour = [sample.behaviour or (np.nan,) * len(sample.response_ids) for sample in samples]
+        return cls(
+            input_ids_1T=_joined(ids, np.int64, device)[None],
+            layout=layout,
+            read_N=torch.from_numpy(read).to(device),
+            target_N=_joined([sample.response_ids for sample in samples], np.int64, device),
+            sequence_N=torch.from_numpy(np.repeat(np.arange(len(samples)), lengths)).to(device),
+            behaviour_N=_joined(behaviour, np.float32, device),
+            reference_N=None
+            if no_reference
+            else _joined([sample.reference or () for sample in samples], np.float32, device),
+            advantages_N=floats(sample.advantage for sample in samples),
+            weights_N=floats(sample.weight for sample in samples),
+            lengths=tuple(lengths.tolist()),
+        )
+
+
+def _joined(parts: Sequence[Sequence[float]], dtype: type, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.concatenate([np.asarray(part, dtype) for part in parts])).to(device)

@@ -1,0 +1,253 @@
+"""The trainer: six verbs over one policy. It knows samples, gradients and memory, and nothing about rewards.
+
+    forward_backward -> optimizer_step        change the weights
+    logprobs                                  look at sequences without changing anything
+    save, load                                everything needed to go on exactly
+    weights                                   the tensors being trained, with their version
+
+The gradient of a step does not depend on how its samples were cut into micro-batches: each sample brings its weight,
+and losses add up.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from ponder.algorithm import Sum, TokenTerms, add_metrics
+from ponder.errors import ModelError
+from ponder.files import read_json, write_json
+from ponder.policy import Policy, load_weights, save_policy, token_logprobs
+from ponder.recipe.training import BatchLimits, Optimizer
+from ponder.train.batch import Batch
+from ponder.train.guard import GradientGuard
+from ponder.train.incident import save_incident
+from ponder.train.memory import is_out_of_memory
+from ponder.train.packing import pack
+from ponder.train.sample import Sample
+
+__all__ = ["Loss", "StepReport", "Trainer"]
+
+Loss = Callable[[TokenTerms], tuple[torch.Tensor, dict[str, Sum]]]
+"""Per-token terms of one micro-batch to a scalar to minimise and metrics that add up over micro-batches."""
+
+Result = TypeVar("Result")
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """What one optimizer step did. `skipped` says why the weights did not change, or is None; `incident` is where the
+    offending batch was saved. `grad_norm` is the norm before clipping."""
+
+    grad_norm: float
+    lr: float
+    version: int
+    skipped: str | None = None
+    incident: Path | None = None
+
+
+class Trainer:
+    """Trains one policy in place. `temperature` is the one completions are sampled with: log-probs are of that
+    distribution."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        optimizer: Optimizer,
+        limits: BatchLimits,
+        temperature: float = 1.0,
+        incident_folder: Path = Path("incidents"),
+    ) -> None:
+        self._policy = policy
+        self._config = optimizer
+        self._chunk = limits.logprob_chunk
+        self._temperature = temperature
+        self._incident_folder = incident_folder
+        self._guard = GradientGuard(optimizer.outlier_factor, optimizer.max_skipped_in_a_row)
+        self._named = dict(policy.model.named_parameters())
+        matrices = [p for p in self._named.values() if p.ndim >= 2]
+        vectors = [p for p in self._named.values() if p.ndim < 2]
+        self._optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": optimizer.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+            lr=optimizer.lr,
+            betas=optimizer.betas,
+            eps=optimizer.eps,
+            fused=True,
+        )
+        self._pending: list[tuple[Sequence[Sample], Loss]] = []
+        self._clear()
+        self.version = 0
+        self.tokens_per_micro_batch = limits.tokens_per_micro_batch
+        self.memory_halvings = 0
+
+    @property
+    def skipped(self) -> int:
+        """Updates skipped by the guard so far."""
+        return self._guard.skipped
+
+    def forward_backward(self, samples: Sequence[Sample], loss: Loss) -> dict[str, Sum]:
+        """Add the gradient of these samples' loss. When memory runs out, the micro-batch budget is halved and the whole
+        step is computed again, so the gradient is the same. Raises ModelError when single samples do not fit."""
+        self._pending.append((samples, loss))
+        metrics = self._attempt(samples, lambda: self._accumulate(samples, loss))
+        while metrics is None:
+            self._clear()
+            metrics = self._attempt(samples, lambda: [self._accumulate(*pair) for pair in self._pending][-1])
+        return metrics
+
+    def optimizer_step(self, lr: float) -> StepReport:
+        """Change the weights by the accumulated gradient, or skip it with a reason, and forget it in either case.
+        Raises LearningError after too many skipped steps in a row."""
+        if not self._pending:
+            raise AssertionError("optimizer_step without forward_backward")
+        gradients = [p.grad for p in self._named.values() if p.grad is not None]
+        norm_tensor = get_total_norm(gradients, foreach=True)
+        norm = float(norm_tensor)
+        reason = self._guard.judge(self._loss, norm)
+        incident = None
+        if reason is None:
+            clip_grads_with_norm_(self._named.values(), self._config.max_grad_norm, norm_tensor, foreach=True)
+            for group in self._optimizer.param_groups:
+                group["lr"] = lr
+            self._optimizer.step()
+            self.version += 1
+        else:
+            facts = {"reason": reason, "version": self.version, "skipped": self.skipped, "grad_norm": str(norm)}
+            incident = save_incident(self._incident_folder, facts, self._seen, self._terms)
+        self._pending.clear()
+        self._clear()
+        if reason is not None:
+            self._guard.check(reason, str(incident or self._incident_folder))
+        return StepReport(grad_norm=norm, lr=lr, version=self.version, skipped=reason, incident=incident)
+
+    def logprobs(self, samples: Sequence[Sample], policy: Policy | None = None) -> list[torch.Tensor]:
+        """Log-probs of every sample's response under `policy` (None: the trained one), on the CPU, without gradient."""
+        result = None
+        while result is None:
+            result = self._attempt(samples, lambda: self._logprobs(samples, policy or self._policy))
+        return result
+
+    def save(self, folder: Path) -> None:
+        """Write `model/` (a Hugging Face folder), `optimizer.safetensors` and `trainer_state.json` into the folder."""
+        if self._pending:
+            raise AssertionError("save between forward_backward and optimizer_step would lose the gradient")
+        save_policy(self._policy, folder / "model")
+        state = self._optimizer.state
+        moments = {
+            f"{kind}/{name}": state[p][kind].contiguous()
+            for name, p in self._named.items()
+            for kind in _MOMENTS
+            if p in state
+        }
+        save_file(moments, folder / "optimizer.safetensors")
+        write_json(
+            folder / "trainer_state.json",
+            {
+                "version": self.version,
+                "tokens_per_micro_batch": self.tokens_per_micro_batch,
+                "memory_halvings": self.memory_halvings,
+                "guard": self._guard.state(),
+            },
+        )
+
+    def load(self, folder: Path) -> None:
+        """Go on from what `save` wrote, bit for bit. The weights are changed in place, so an engine that shares them
+        sees the change."""
+        load_weights(self._policy, folder / "model")
+        moments = load_file(folder / "optimizer.safetensors")
+        for name, parameter in self._named.items():
+            if f"step/{name}" in moments:
+                entry: dict[str, Any] = {kind: moments[f"{kind}/{name}"] for kind in _MOMENTS}
+                self._optimizer.state[parameter] = {kind: x.to(parameter.device) for kind, x in entry.items()}
+        state = read_json(folder / "trainer_state.json")
+        self.version = state["version"]
+        self.tokens_per_micro_batch = state["tokens_per_micro_batch"]
+        self.memory_halvings = state["memory_halvings"]
+        self._guard.restore(state["guard"])
+        self._pending.clear()
+        self._clear()
+
+    def weights(self) -> tuple[int, Policy]:
+        """The number of updates made and the policy whose tensors are being trained."""
+        return self.version, self._policy
+
+    def _clear(self) -> None:
+        """Forget what this step has added up so far."""
+        self._seen: list[Sample] = []
+        self._terms: list[tuple[list[int], TokenTerms]] = []
+        self._loss = 0.0
+        self._policy.model.zero_grad(set_to_none=True)
+
+    def _attempt(self, samples: Sequence[Sample], work: Callable[[], Result]) -> Result | None:
+        """The result of `work`, or None after halving the micro-batch budget because memory ran out."""
+        try:
+            return work()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = str(error).strip().partition("\n")[0]
+        # Here the failed attempt's tensors are gone: the exception that held on to them has been dropped.
+        if all(len(members) == 1 for members in pack(samples, self.tokens_per_micro_batch)):
+            longest = max(len(sample.prompt_ids) + len(sample.response_ids) for sample in samples)
+            raise ModelError(
+                f"Memory ran out although every pass held a single sequence, the longest of {longest} tokens "
+                f"({reason}). Lower `sampling.max_tokens` or `batch.logprob_chunk`, or use a smaller model."
+            )
+        self.tokens_per_micro_batch = max(1, self.tokens_per_micro_batch // 2)
+        self.memory_halvings += 1
+        warnings.warn(
+            f"Memory ran out ({reason}); the step is computed again with at most {self.tokens_per_micro_batch} tokens "
+            f"in a pass, which does not change its gradient.",
+            stacklevel=3,
+        )
+        return None
+
+    def _accumulate(self, samples: Sequence[Sample], loss: Loss) -> dict[str, Sum]:
+        metrics: dict[str, Sum] = {}
+        before = len(self._seen)
+        self._seen.extend(samples)
+        for members in pack(samples, self.tokens_per_micro_batch):
+            batch = Batch.of([samples[i] for i in members], self._policy.device)
+            logprobs_N, entropy_N = self._forward(batch, self._policy)
+            terms = TokenTerms(
+                logprobs_N=logprobs_N,
+                behaviour_N=batch.behaviour_N,
+                reference_N=batch.reference_N,
+                entropy_N=entropy_N,
+                advantages_N=batch.advantages_N,
+                sequence_N=batch.sequence_N,
+                weights_N=batch.weights_N,
+            )
+            value, measured = loss(terms)
+            value.backward()  # type: ignore[no-untyped-call]
+            self._loss += float(value.detach())
+            self._terms.append(([before + i for i in members], _detached(terms)))
+            metrics = add_metrics(metrics, measured)
+        return metrics
+
+    def _forward(self, batch: Batch, policy: Policy) -> tuple[torch.Tensor, torch.Tensor]:
+        with policy.autocast():  # one context, so that each weight is cast once
+            hidden_TD = policy.hidden(batch.input_ids_1T, batch.layout.position_ids_T[None], batch.layout)
+            hidden_ND = hidden_TD.index_select(0, batch.read_N)
+            return token_logprobs(hidden_ND, policy.head(), batch.target_N, self._temperature, self._chunk)
+
+    @torch.no_grad()
+    def _logprobs(self, samples: Sequence[Sample], policy: Policy) -> list[torch.Tensor]:
+        result = [torch.empty(0)] * len(samples)
+        for members in pack(samples, self.tokens_per_micro_batch):
+            batch = Batch.of([samples[i] for i in members], policy.device)
+            logprobs_N = self._forward(batch, policy)[0].cpu()
+            for i, logprobs in zip(members, torch.split(logprobs_N, list(batch.lengths)), strict=True):
+                result[i] = logprobs
+        return result
+
+
+def _detached(terms: TokenTerms) -> TokenTerms:
+    return replace(terms, logprobs_N=terms.logprobs_N.detach(), entropy_N=terms.entropy_N.detach())

@@ -1,0 +1,28 @@
+"""The tensors of a micro-batch, by hand."""
+
+import math
+
+import torch
+
+from ponder.train import Batch, Sample
+
+
+def test_by_hand() -> None:
+    samples = [
+        Sample(prompt_ids=(5, 6), response_ids=(7, 8, 1), group="a", weight=0.5, advantage=1.0, behaviour=(-1, -2, -3)),
+        Sample(prompt_ids=(9,), response_ids=(1,), group="b", weight=0.25, advantage=-1.0),
+        Sample(prompt_ids=(5, 6), response_ids=(3, 4), group="a", weight=0.1, behaviour=(-4, -5)),
+    ]
+    batch = Batch.of(samples, torch.device("cpu"))
+    #                                      a  a  b | 0  0 | 2
+    assert batch.input_ids_1T.tolist() == [[5, 6, 9, 7, 8, 3]]
+    assert batch.layout.position_ids_T.tolist() == [0, 1, 0, 2, 3, 2]
+    assert batch.read_N.tolist() == [1, 3, 4, 2, 1, 5]
+    assert batch.target_N.tolist() == [7, 8, 1, 1, 3, 4]
+    assert batch.sequence_N.tolist() == [0, 0, 0, 1, 2, 2]
+    assert batch.advantages_N.tolist() == [1, 1, 1, -1, 0, 0]
+    torch.testing.assert_close(batch.weights_N, torch.tensor([0.5, 0.5, 0.5, 0.25, 0.1, 0.1]))
+    assert batch.reference_N is None
+    behaviour = batch.behaviour_N.tolist()
+    assert math.isnan(behaviour.pop(3)) and behaviour == [-1, -2, -3, -4, -5]
+    assert batch.lengths == (3, 1, 2)
