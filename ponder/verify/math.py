@@ -1,76 +1,181 @@
-"""Mathematical answers: text and a MathGold in, Verdict out."""
+"""Mathematical answers: text and a MathGold in, Verdict out.
+
+The answer is found (`answer`), read (`reader`) and compared (`equality`); whole numbers, decimals and equal spellings
+take a short way. An answer that cannot be read equals nothing: the verdict is "cannot tell" and says where the reading
+stopped. Plain text golds ("Evelyn", "east") are compared as words.
+"""
 
 import re
-import unicodedata
+from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 
-from ponder.records import MathGold, Verdict
-from ponder.verify.answer import find_answer
+from ponder.records import ChoiceGold, MathGold, Verdict
+from ponder.verify.answer import Found, find_answer
+from ponder.verify.choice import same_choice
+from ponder.verify.equality import equal
+from ponder.verify.notation import clean, text_key
+from ponder.verify.reader import MAX_READ_CHARS, read, read_measure
+from ponder.verify.tree import Text, TooLarge, Tree, Unreadable, free_symbols
+from ponder.verify.values import Undefined
 
 __all__ = ["check_math", "same_math", "verify_math"]
 
-_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d*)?")
-_LAST_NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?")
-_ASSIGNED = re.compile(r"^[A-Za-z]\w{0,3}\s*=(?!=)")
+_PLAIN = re.compile(r"\s*\$?\s*([-+]?)(\d{1,3}(?:,\d{3})+|\d{1,60})(\.\d{1,60})?\s*\$?\.?\s*")
+_NUMBER = re.compile(r"(?<![\w.^_{])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+(?![\d.]))?(?:\s*%)?(?![\d])")
+_ALTERNATIVES = re.compile(r"\d[\w%°]*\s*(?:or|或|或者)\s*[-$¥]?\d")
+_AMOUNT = re.compile(r"(?<![\w$])\$(\d[\d,]*(?:\.\d+)?)(?![\d$]|[^$\n]{0,40}\$(?!\d))")
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
+_SENTENCE_END = re.compile(
+    r"[.。!！?？](?:\s|$)|[;；]|,?\s+(?:because|since|as|so|which|where|when)\s|[，,]\s*(?:因为|所以|其中)"
+)
+_IS = re.compile(r"\b(?:is|are|be|equals|was)\s*:?\s+|(?:是|为|等于)\s*[:：]?")
+_LETTER_GOLD = re.compile(r"\s*\\?(?:\\text(?:bf)?\s*\{)?\s*\(([A-J])\)\s*\}?\s*")
+_UNIT_LETTERS = frozenset("mgshLl")
 
 
 def verify_math(answer_text: str, gold: MathGold) -> Verdict:
-    """Right when the answer equals the gold."""
+    """Right when the answer equals the gold; cannot tell when the answer, or the gold, is not understood."""
     found = find_answer(answer_text)
     if found.text is None:
         return Verdict(outcome="wrong", reason=found.rule)
-    text = found.text
-    if _value(gold.answer) is not None and _value(text) is None and found.rule in ("whole text", "last line"):
-        numbers = _LAST_NUMBER.findall(text)
-        text = numbers[-1] if numbers else text
-    same = _equal(text, gold.answer)
-    if same is None:
-        return Verdict(outcome="cannot_tell", reason=f"{found.rule}: the answer was not understood", answer=text)
-    if same:
-        return Verdict(outcome="right", reason=f"{found.rule}: equals the gold", answer=text, score=1.0)
-    return Verdict(outcome="wrong", reason=f"{found.rule}: differs from the gold", answer=text)
+    unusable = check_math(gold)
+    if unusable is not None:
+        return Verdict(outcome="cannot_tell", reason=f"{found.rule}: {unusable}", answer=found.text)
+    problem = ""
+    for text in _candidates(found):
+        try:
+            same = _equal(gold.answer, text)
+        except (Unreadable, TooLarge, Undefined) as stopped:
+            problem = problem or str(stopped)
+            if isinstance(stopped, TooLarge):
+                break
+            continue
+        text = text.strip()
+        if same:
+            return Verdict(outcome="right", reason=f"{found.rule}: equals the gold", answer=text, score=1.0)
+        return Verdict(outcome="wrong", reason=f"{found.rule}: differs from the gold", answer=text)
+    return Verdict(outcome="cannot_tell", reason=f"{found.rule}: not understood, {problem}", answer=found.text)
 
 
+@lru_cache(maxsize=8192)
 def check_math(gold: MathGold) -> str | None:
     """Why this gold is unusable, or None."""
-    return None if _text(gold.answer) else "the math gold is empty"
+    if not gold.answer.strip():
+        return "the math gold is empty"
+    if _is_text(gold.answer):
+        return None
+    try:
+        tree = read(gold.answer)
+        return None if equal(tree, tree) else "the math gold does not equal itself"
+    except (Unreadable, TooLarge, Undefined) as stopped:
+        return f"the math gold {gold.answer[:80]!r} is not understood: {stopped}"
 
 
 def same_math(a: str, b: str, gold: MathGold) -> bool:
-    """Whether two answers are equal."""
-    return _equal(a, b) is True
+    """Whether two answers are equal, each as the gold of the other; an unreadable answer equals nothing but itself."""
+    try:
+        return a.strip() == b.strip() or (_equal(a, b) and _equal(b, a))
+    except (Unreadable, TooLarge, Undefined):
+        return False
 
 
-def _equal(a: str, b: str) -> bool | None:
-    value_a, value_b = _value(a), _value(b)
-    if value_a is not None and value_b is not None:
-        return value_a == value_b
-    if _text(a) == _text(b):
-        return bool(_text(b))
-    if value_b is not None and re.search(r"\d", a):
-        return None
+def _equal(gold: str, answer: str) -> bool:
+    plain_gold, plain_answer = _plain(gold), _plain(answer)
+    if plain_gold is not None and plain_answer is not None and "." not in gold:
+        return plain_gold == plain_answer
+    if gold.strip() == answer.strip():
+        return True
+    letter = _LETTER_GOLD.fullmatch(gold)
+    if letter:
+        return same_choice(answer, letter[1], ChoiceGold(answer=letter[1]))
+    if _is_text(gold):
+        return _same_text(gold, answer)
+    if len(answer) > MAX_READ_CHARS:
+        raise TooLarge(f"it has more than {MAX_READ_CHARS} characters")
+    if clean(gold) == clean(answer):
+        return True
+    tree = read(gold)
+    if equal(tree, _read_like(tree, answer)):
+        return True
+    measure = None if free_symbols(tree) else read_measure(answer)
+    if measure is not None and equal(tree, measure):
+        return True
+    return _decimal_comma(gold, answer)
+
+
+def _read_like(gold: Tree, answer: str) -> Tree:
+    """An answer, which may be words where the gold is not: those differ from it for certain."""
+    try:
+        return read(answer)
+    except Unreadable:
+        if _is_text(answer) and not re.search(r"\d", answer):
+            return Text(text_key(answer))
+        raise
+
+
+@lru_cache(maxsize=8192)
+def _is_text(text: str) -> bool:
+    """Whether an answer is plain words: no digits or signs, and not a term."""
+    if len(text) > 200:
+        return False
+    key = text_key(text)
+    if not re.fullmatch(r"[^\W_](?:[^\W_]|[ \-'.:,&])*", key) or not re.search(r"[^\W\d_]{2}", key):
+        return False
+    try:
+        read(text)
+    except Unreadable:
+        return True
+    except TooLarge:
+        return False
     return False
 
 
-def _text(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text)
-    text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", text)
-    text = re.sub(r"\\(?:left|right|,|;|!| )|[$*`]", "", text).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
-    return re.sub(r"\s+", " ", text).strip(" .。").casefold()
+def _same_text(gold: str, answer: str) -> bool:
+    wanted = text_key(gold)
+    if text_key(answer) == wanted:
+        return True
+    pieces = _IS.split(answer)
+    return len(pieces) > 1 and text_key(pieces[-1]) == wanted
 
 
-def _value(text: str) -> Fraction | None:
-    text = _text(text).replace("−", "-")
-    text = _ASSIGNED.sub("", text).strip()
-    text = re.sub(r"^(-?)\\frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))$", r"\1\2\3/\4\5", text).replace("{,}", ",")
-    text = text.removesuffix("\\%").removesuffix("%").strip()
-    top, slash, bottom = text.partition("/")
-    if len(text) > 200 or (slash and not re.fullmatch(r"\s*\d+\s*", bottom)):
+def _plain(text: str) -> Fraction | None:
+    match = _PLAIN.fullmatch(text)
+    if match is None:
         return None
-    top = top.strip()
-    if not _NUMBER.fullmatch(top) or not re.search(r"\d", top):
-        return None
-    value = Fraction(top.replace(",", ""))
-    if slash:
-        return value / int(bottom) if int(bottom) else None
-    return value
+    return Fraction(match[1] + match[2].replace(",", "") + (match[3] or ""))
+
+
+def _decimal_comma(gold: str, answer: str) -> bool:
+    """Whether the answer is the gold's decimal with a comma for its point: 3,14 for 3.14."""
+    return bool(re.fullmatch(r"-?\d+\.\d+", gold.strip())) and answer.strip(" $") == gold.strip().replace(".", ",")
+
+
+def _candidates(found: Found) -> Iterator[str]:
+    """The answer as found, then, where it stands in a sentence, the parts of the sentence that may be meant."""
+    text = found.text
+    assert text is not None
+    yield text
+    if found.rule in ("boxed", "hash mark"):
+        return
+    sentence = _SENTENCE_END.split(text, maxsplit=1)[0] if found.rule == "answer phrase" else text.rstrip(" .。")
+    if sentence != text:
+        yield sentence
+    bold = _BOLD.findall(text)
+    if bold and found.rule != "answer phrase":
+        yield bold[-1]
+    text = text.replace("\\$", "$")
+    amounts = _AMOUNT.findall(text)
+    if len(amounts) == 1 and "=" not in text:
+        yield amounts[0]
+    formulas = [next(filter(None, groups)) for groups in _FORMULA.findall(text)]
+    if formulas and (found.rule != "answer phrase" or len(set(formulas)) == 1):
+        yield formulas[-1]
+    if found.rule != "answer phrase" and "=" in sentence and "$" not in sentence:
+        yield sentence.rpartition("=")[2]
+    numbers = _NUMBER.findall(text.replace("\\", " "))
+    if not numbers or _ALTERNATIVES.search(text) or re.search(r"[\\^√_]", text):
+        return
+    if found.rule != "answer phrase" or len({_plain(n) for n in numbers}) == 1:
+        yield numbers[-1]

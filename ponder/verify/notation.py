@@ -1,0 +1,158 @@
+"""One notation for mathematical text: LaTeX, plain text and Unicode, English and Chinese, become one spelling.
+
+Text in, text out; nothing is computed. What only changes how a formula looks is dropped (delimiters, sizes, spaces,
+fonts), what has several spellings gets one (\\dfrac, \\leqslant, "½", "≤", "×", full-width digits), and thousands
+separators leave the numbers. Money written \\$ and words in \\text{...} stay recognisable.
+"""
+
+import re
+import unicodedata
+from fractions import Fraction
+
+from ponder.verify.words import MULTIPLIERS
+
+__all__ = ["clean", "text_key"]
+
+_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
+_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
+_CHARACTERS = str.maketrans(
+    {
+        "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "×": "*", "✕": "*", "✖": "*", "·": "*", "⋅": "*",
+        "∙": "*", "∗": "*", "÷": "/", "∕": "/", "⁄": "/", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ",
+        "≦": r"\le ", "≧": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "≒": r"\approx ", "±": r"\pm ", "∓": r"\mp ",
+        "∞": r"\infty ", "√": r"\sqrt ", "∛": r"\sqrt[3] ", "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ",
+        "β": r"\beta ", "γ": r"\gamma ", "φ": r"\phi ", "ω": r"\omega ", "λ": r"\lambda ", "μ": r"\mu ", "∪": r"\cup ",
+        "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R} ", "ℤ": r"\mathbb{Z} ", "…": r"\ldots ",
+        "⋯": r"\ldots ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "°": r"^\circ ", "º": r"^\circ ", "∠": r"\angle ",
+        "⟨": r"\langle ", "⟩": r"\rangle ", "、": ",", "。": ".", "【": "[", "】": "]", "∣": "|", "ℯ": "e",
+    }
+)  # fmt: skip
+
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
+_SCRIPT_RUN = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
+_SUBSCRIPT_RUN = re.compile(f"[{''.join(_SUBSCRIPTS)}]+")
+_VULGAR = re.compile("(\\d?)\\s?([¼-¾⅐-⅞])")
+# "\f" of an unescaped "\frac" is a form feed; likewise \b, \t, \r, \v of other commands.
+_LOST_BACKSLASH = re.compile(
+    "[\f]rac|[\b](?:oxed|inom)|[\t](?:ext|imes|heta|an(?![a-z])|frac)|[\r]ight|[\x0b](?:ec|arnothing)|"
+    r"(?<![\\a-zA-Z])(?:[dt]?frac(?=\s*\{|\d\d)|(?:sqrt|text|left|right)(?=\s*[{]))"
+)
+_CONTROL_NAMES = {"\f": "f", "\b": "b", "\t": "t", "\r": "r", "\x0b": "v"}
+_COMMAND_NAMES = (
+    "frac|dfrac|tfrac|sqrt|pi|text|left|right|cdot|times|infty|cup|cap|le|ge|leq|geq|pm|circ|sin|cos|tan|ln|log"
+)
+_DOUBLED = re.compile(rf"\\\\(?=(?:{_COMMAND_NAMES})(?![a-zA-Z]))")
+_LEFT_DOT = re.compile(r"\\(?:left|right)\s*\.(?!\d)")
+_LOOKS = re.compile(
+    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|hfill|centering"
+    r"|boldmath|bf|rm|it|sf)(?![a-zA-Z])"
+)
+_SPACES = re.compile(
+    r"(?<!\\)\\(?:[;:> ]|,|quad(?![a-zA-Z])|qquad(?![a-zA-Z])|enspace|thinspace|hspace\*?\{[^{}]*\})|~"
+)
+_THIN_SEPARATOR = re.compile(r"(?<=\d)(?:\\,|\\ |[\u00a0\u2009\u202f]|\{,\}|\\!|,\\!)\s*(?=\d{3}(?!\d))")
+_FONTS = re.compile(
+    r"\\(?:mathbf|mathit|mathsf|mathtt|mathcal|mathnormal|boldsymbol|bm|operatorname\*?|mathop|mathord|mathrel|displaylines"
+    r"|overrightarrow|vec|hat|bar|ensuremath|phantom|underline|color\{[a-z]+\}|textcolor\{[a-z]+\})(?![a-zA-Z])"
+)
+_TEXT = re.compile(r"\\(?:textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mbox|hbox|emph)(?![a-zA-Z])")
+_LAYOUT = re.compile(
+    r"\\(?:begin|end)\s*\{(?:aligned|align|equation|gathered|split|multline|math|displaymath|center)\*?\}"
+)
+_SAME = {
+    r"\\(?:dfrac|tfrac|cfrac|nicefrac|sfrac)(?![a-zA-Z])": r"\\frac", r"\\(?:dbinom|tbinom)(?![a-zA-Z])": r"\\binom",
+    r"\\(?:leq|leqslant|leqq|lt\s*=)(?![a-zA-Z])": r"\\le ", r"\\(?:geq|geqslant|geqq)(?![a-zA-Z])": r"\\ge ",
+    r"\\lt(?![a-zA-Z])": "<", r"\\gt(?![a-zA-Z])": ">", r"<=|=<": r"\\le ", r">=|=>": r"\\ge ",
+    r"!=|\\neq(?![a-zA-Z])|\\not\s*=": r"\\ne ", r"\\(?:approx|simeq|thickapprox)(?![a-zA-Z])": r"\\approx ",
+    r"\\(?:cdot|times|ast|bullet)(?![a-zA-Z])|\*\*(?=\s*[*])": "*", r"\\div(?![a-zA-Z])": "/",
+    r"\\(?:varnothing|O(?![a-zA-Z]))": r"\\emptyset ", r"\\(?:dots|cdots|dotsc|dotsb)(?![a-zA-Z])": r"\\ldots ",
+    r"\\(?:lvert|rvert|vert)(?![a-zA-Z])": "|", r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degree(?![a-zA-Z])": "°",
+    r"\\(?:Reals|R)(?![a-zA-Z])|\\mathbb\s*\{?\s*R\s*\}?": r"\\reals ", r"\\colon(?![a-zA-Z])": ":",
+    r"\\mathbb\s*\{?\s*([ZNQC])\s*\}?": r"\\text{set \1} ",
+    r"\\(?:lbrace)(?![a-zA-Z])": r"\\{", r"\\(?:rbrace)(?![a-zA-Z])": r"\\}", r"\\backslash(?![a-zA-Z])": r"\\setminus ",
+    r"\\(?:lbrack)(?![a-zA-Z])": "[", r"\\(?:rbrack)(?![a-zA-Z])": "]", r"\\prime(?![a-zA-Z])": "'",
+    r"\\(?:land|wedge)(?![a-zA-Z])": r"\\text{ and }", r"\\(?:lor|vee)(?![a-zA-Z])": r"\\text{ or }",
+    r"\\var(?=theta|phi|epsilon|rho)": r"\\", r"\\infin(?![a-zA-Z])": r"\\infty ", r"\+\s*\\infty": r"\\infty ",
+}  # fmt: skip
+_SAME_COMPILED = [(re.compile(pattern), spelling) for pattern, spelling in _SAME.items()]
+_MATH_MARKS = re.compile(
+    r"\\[()\[\]]|(?<!\\)\$|`|(?<!\S)\*\*(?=\S)|(?<=\S)\*\*(?!\S)|\*\*(?![\w(\s\\-])|(?<![\w)\s}])\*\*"
+)
+_MONEY = re.compile(r"\\\$")
+_GROUPED = re.compile(r"(?<![\d.,])(\d{1,3}(?:,\d{3})+)(?![\d])")
+_SPACE_GROUPED = re.compile(r"^(-?)(\d{1,3}(?: \d{3})+)((?:\.\d+)?)$")
+_CHINESE_SCALED = re.compile(r"(\d+(?:\.\d+)?)\s*(万亿|千万|百万|十万|亿|万|千(?![克米瓦卡])|百)(?![分])")
+
+
+def clean(text: str) -> str:
+    """The one spelling of an answer."""
+    text = _repair(text)
+    text = _SCRIPT_RUN.sub(lambda m: "^{" + "".join(_SUPERSCRIPTS[c] for c in m[0]) + "}", text)
+    text = _SUBSCRIPT_RUN.sub(lambda m: "_{" + "".join(_SUBSCRIPTS[c] for c in m[0]) + "}", text)
+    text = _VULGAR.sub(_vulgar, text)
+    text = _THIN_SEPARATOR.sub("", text)
+    text = unicodedata.normalize("NFKC", text.translate(_CHARACTERS)).translate(_CHARACTERS)
+    text = _INVISIBLE.sub("", text)
+    text = _LEFT_DOT.sub(" ", text)
+    text = _LOOKS.sub(" ", text)
+    text = text.replace("\\!", "")
+    text = _SPACES.sub(" ", text)
+    text = _FONTS.sub("", text)
+    text = _TEXT.sub(r"\\text", text)
+    text = _LAYOUT.sub(" ", text)
+    for pattern, spelling in _SAME_COMPILED:
+        text = pattern.sub(spelling, text)
+    text = _MONEY.sub("¤", text)
+    text = _MATH_MARKS.sub(" ", text)
+    text = text.replace("\\%", "%").replace("\\_", "_").replace("\\&", "&").replace("\\#", "#").replace("\\|", "|")
+    text = _CHINESE_SCALED.sub(_scaled, text)
+    text = " ".join(text.split())
+    text = _ungroup(text)
+    return text.strip(" ;,").rstrip(".").strip() if not text.endswith("...") else text
+
+
+def text_key(text: str) -> str:
+    """What two plain text answers have in common when they are the same: words without case, marks, articles."""
+    text = clean(text)
+    text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"[\s\"'*{}]+", " ", text).strip(" .,;:!()").casefold()
+    return re.sub(r"^(?:the|a|an) ", "", text)
+
+
+def _repair(text: str) -> str:
+    """Commands whose backslash an escape has eaten, or doubled."""
+    text = _LOST_BACKSLASH.sub(lambda m: "\\" + _CONTROL_NAMES.get(m[0][0], m[0][0]) + m[0][1:], text)
+    return text if "\\begin" in text else _DOUBLED.sub(r"\\", text)
+
+
+def _vulgar(match: re.Match[str]) -> str:
+    value = Fraction(unicodedata.numeric(match[2])).limit_denominator(10)
+    return f"{match[1]} \\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+def _scaled(match: re.Match[str]) -> str:
+    value = Fraction(match[1]) * MULTIPLIERS[match[2]]
+    return f"{value.numerator}" if value.denominator == 1 else f"({value.numerator}/{value.denominator})"
+
+
+def _ungroup(text: str) -> str:
+    """Numbers without thousands separators. Inside brackets "1,234" may as well be a pair and stays."""
+    spaced = _SPACE_GROUPED.fullmatch(text)
+    if spaced:
+        return spaced[1] + spaced[2].replace(" ", "") + spaced[3]
+    pieces: list[str] = []
+    depth, start = 0, 0
+    for i, character in enumerate(text):
+        if character in "([" or (character == "{" and i and text[i - 1] == "\\"):
+            if depth == 0:
+                pieces.append(_GROUPED.sub(lambda m: m[0].replace(",", ""), text[start:i]))
+                start = i
+            depth += 1
+        elif character in ")]" or (character == "}" and text[i - 1] == "\\"):
+            depth = max(0, depth - 1)
+            if depth == 0:
+                pieces.append(text[start : i + 1])
+                start = i + 1
+    rest = text[start:]
+    pieces.append(rest if depth else _GROUPED.sub(lambda m: m[0].replace(",", ""), rest))
+    return "".join(pieces)

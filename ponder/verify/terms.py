@@ -1,0 +1,420 @@
+"""Terms: sums, products, powers, functions. Tokens in, tree out, by recursive descent with a bounded depth.
+
+sum     := product (('+' | '-' | '±' | '∓') product)*
+product := unary (('*' | '/' | nothing) unary)*          nothing: implicit multiplication, as strong as '*'
+unary   := ('-' | '+' | '±' | '∓') unary | power
+power   := postfix ('^' exponent)?
+postfix := primary ('!' | '%' | '°' | "'")*
+A whole number right before a fraction of whole numbers is a mixed number. What a primary in brackets may hold besides a
+term (points, intervals, sets) is the business of `reader`, which this class calls back.
+"""
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+
+from ponder.verify.lexer import Token
+from ponder.verify.tree import Apply, Based, Bracket, Matrix, Number, Symbol, TooLarge, Tree, Unreadable
+
+__all__ = ["MAX_DEPTH", "Terms"]
+
+MAX_DEPTH = 40
+_MAX_EXPONENT = 2_000
+
+_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "ceiling": "ceil", "lg": "log10", "abs": "abs"}
+_INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
+_MANY_ARGUMENTS = frozenset({"gcd", "lcm", "max", "min"})
+_MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "smallmatrix", "array"})
+
+
+class Terms:
+    """One pass over the tokens of one answer. `bracketed` reads what stands in brackets, from the opening on."""
+
+    def __init__(self, tokens: list[Token], bracketed: Callable[[], Tree]) -> None:
+        self.tokens = tokens
+        self.position = 0
+        self.depth = 0
+        self.bars = 0
+        self._bracketed = bracketed
+
+    def peek(self, ahead: int = 0) -> Token:
+        return self.tokens[min(self.position + ahead, len(self.tokens) - 1)]
+
+    def next(self) -> Token:
+        token = self.peek()
+        self.position += 1
+        return token
+
+    def at(self, *signs: str) -> bool:
+        token = self.peek()
+        return token.kind == "sign" and token.text in signs
+
+    def expect(self, sign: str) -> None:
+        token = self.next()
+        if token.kind != "sign" or token.text != sign:
+            raise Unreadable(f"{token.text or 'the end'!r} stands where {sign!r} should")
+
+    def sum(self) -> Tree:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise TooLarge(f"it nests deeper than {MAX_DEPTH}")
+        value = self.product()
+        while self.at("+", "-", "±", "∓"):
+            value = Apply(self.next().text, (value, self.product()))
+        self.depth -= 1
+        return value
+
+    def product(self) -> Tree:
+        value = self.unary()
+        while True:
+            if self.at("*", "/"):
+                value = Apply(self.next().text, (value, self.unary()))
+            elif self._starts_primary():
+                value = Apply("*", (value, self.power()))
+            else:
+                return value
+
+    def unary(self) -> Tree:
+        signs: list[str] = []
+        while self.at("-", "+", "±", "∓"):
+            signs.append(self.next().text)
+        value = self.power()
+        for sign in reversed(signs):
+            if sign == "-":
+                value = Number(-value.value, value.places) if isinstance(value, Number) else Apply("neg", (value,))
+            elif sign != "+":
+                value = Apply(sign, (Number(Fraction(0)), value))
+        return value
+
+    def power(self) -> Tree:
+        base = self.postfix()
+        if not self.at("^"):
+            return base
+        self.next()
+        exponent = self._exponent()
+        if isinstance(base, Number) and base.value < 0:
+            raise AssertionError(f"a sign belongs to unary, got {base}")
+        return Apply("^", (base, exponent))
+
+    def postfix(self) -> Tree:
+        value = self.primary()
+        while self.at("!", "%", "°", "'"):
+            sign = self.next().text
+            if sign == "'":
+                if not isinstance(value, Symbol):
+                    raise Unreadable("a prime stands after what is no name")
+                value = Symbol(value.name + "'")
+            else:
+                value = Apply({"°": "deg"}.get(sign, sign), (value,))
+        return value
+
+    def primary(self) -> Tree:
+        token = self.peek()
+        match token.kind:
+            case "number":
+                return self._number()
+            case "name":
+                return self._name()
+            case "function":
+                return self._function()
+            case "command":
+                return self._command()
+            case "sign" if token.text in ("(", "[", "{", "\\{", "⟨"):
+                return self._bracketed()
+            case "sign" if token.text == "|":
+                return self._bars()
+            case "sign" if token.text in ("⌊", "⌈"):
+                self.next()
+                value = self.sum()
+                self.expect("⌋" if token.text == "⌊" else "⌉")
+                return Apply("floor" if token.text == "⌊" else "ceil", (value,))
+            case "sign" if token.text == "…":
+                self.next()
+                return Symbol("...")
+        raise Unreadable(f"{token.text or 'the end'!r} stands where a value should")
+
+    def _starts_primary(self) -> bool:
+        token = self.peek()
+        if token.kind == "number":
+            # "2 3" is no product, and "x2" is as likely a slip for x_2 or x^2.
+            return self.peek(-1).kind != "number" and self.tokens[self.position - 1].kind not in ("number", "name")
+        if token.kind in ("name", "function"):
+            return True
+        if token.kind == "command":
+            return token.text in ("frac", "binom", "sqrt", "overline", "sum", "prod")
+        if token.kind != "sign":
+            return False
+        return token.text in ("(", "{", "⌊", "⌈") or (token.text == "|" and self.bars == 0)
+
+    def _number(self) -> Tree:
+        token = self.next()
+        if self.at("_"):
+            return self._based(token.text)
+        value = _decimal(token.text)
+        whole = token.text.isdigit()
+        if whole and self.peek().kind == "command" and self.peek().text == "frac":
+            start = self.position
+            part = self._command()
+            if isinstance(part, Apply) and all(isinstance(a, Number) and a.places is None for a in part.args):
+                return _mixed(value, part)
+            self.position = start
+        if whole and not self.peek().glued and self._plain_fraction_follows():
+            top, bottom = self.next().text, (self.next(), self.next())[1].text
+            return _mixed(value, Apply("/", (Number(Fraction(int(top))), Number(Fraction(int(bottom))))))
+        return value
+
+    def _plain_fraction_follows(self) -> bool:
+        top, slash, bottom = self.peek(), self.peek(1), self.peek(2)
+        return (
+            top.kind == bottom.kind == "number" and slash.text == "/" and top.text.isdigit() and bottom.text.isdigit()
+        )
+
+    def _based(self, digits: str) -> Tree:
+        self.expect("_")
+        braced = self.at("{")
+        if braced:
+            self.next()
+        base = self.next()
+        if braced:
+            self.expect("}")
+        if (
+            base.kind != "number"
+            or not base.text.isdigit()
+            or not 2 <= int(base.text[:3]) <= 36
+            or not digits.isdigit()
+        ):
+            raise Unreadable("a number has a subscript that is no base")
+        if any(int(d) >= int(base.text) for d in digits):
+            raise Unreadable(f"{digits} has a digit that base {base.text} lacks")
+        return Based(digits.lstrip("0") or "0", int(base.text))
+
+    def _name(self) -> Tree:
+        name = self.next().text
+        if not self.at("_"):
+            return Symbol(name)
+        self.next()
+        if not self.at("{"):
+            return Symbol(f"{name}_{self.next().text}")
+        self.next()
+        parts: list[str] = []
+        while not self.at("}"):
+            if self.peek().kind == "end":
+                raise Unreadable("a subscript is not closed")
+            parts.append(self.next().text)
+        self.next()
+        return Symbol(f"{name}_{''.join(parts)}")
+
+    def _function(self) -> Tree:
+        name = self.next().text
+        name = _ALIASES.get(name, name)
+        base: Tree | None = None
+        exponent: Tree | None = None
+        root: Tree | None = None
+        while self.at("_", "^"):
+            if self.next().text == "_":
+                base = self._argument()
+            else:
+                exponent = self._exponent()
+        if name == "sqrt" and self.at("["):
+            self.next()
+            root = self.sum()
+            self.expect("]")
+        value: Tree
+        if name in _MANY_ARGUMENTS:
+            value = self._bracketed()
+            if not isinstance(value, Bracket) or value.opening not in ("(", "{"):
+                raise Unreadable(f"{name} needs several arguments in brackets")
+            return Apply(name, value.items)
+        argument = self._function_argument()
+        if name == "log" and base is not None:
+            value = Apply("logbase", (argument, base))
+        elif base is not None:
+            raise Unreadable(f"{name} has a subscript")
+        elif name == "cbrt":
+            value = Apply("root", (argument, Number(Fraction(3))))
+        elif root is not None:
+            value = Apply("root", (argument, root))
+        elif name in _INVERSES and exponent == Number(Fraction(-1)):
+            return Apply(_INVERSES[name], (argument,))
+        else:
+            value = Apply(name, (argument,))
+        return value if exponent is None else Apply("^", (value, exponent))
+
+    def _function_argument(self) -> Tree:
+        """A bracket, or everything up to the next sign or function: sin 2x is sin(2x), sin x cos x is two factors."""
+        if self.at("(", "[", "{"):
+            value = self._bracketed()
+            if self.at("^") or self.at("!"):
+                raise Unreadable("a power after a function's bracket is ambiguous")
+            return value
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise TooLarge(f"it nests deeper than {MAX_DEPTH}")
+        value = self.unary()
+        while self._starts_primary() and self.peek().kind not in ("function",) and not self.at("(", "|"):
+            value = Apply("*", (value, self.power()))
+        self.depth -= 1
+        return value
+
+    def _command(self) -> Tree:
+        token = self.next()
+        match token.text:
+            case "frac":
+                top = self._argument()
+                return Apply("/", (top, self._argument()))
+            case "binom":
+                top = self._argument()
+                return Apply("binom", (top, self._argument()))
+            case "sqrt":
+                root: Tree | None = None
+                if self.at("["):
+                    self.next()
+                    root = self.sum()
+                    self.expect("]")
+                argument = self._bracketed() if self.at("(") else self._argument()
+                return Apply("sqrt", (argument,)) if root is None else Apply("root", (argument, root))
+            case "overline" | "angle" | "triangle":
+                return self._figure(token.text)
+            case "sum" | "prod":
+                return self._bounded(token.text)
+            case "begin":
+                return self._matrix()
+        raise Unreadable(f"the command \\{token.text} is not understood here")
+
+    def _figure(self, kind: str) -> Tree:
+        """A named figure such as \\overline{AB} or \\angle ABC: one symbol."""
+        braced = self.at("{")
+        if braced:
+            self.next()
+        letters: list[str] = []
+        while self.peek().kind == "name" and (braced or not letters or self.peek().glued):
+            letters.append(self.next().text)
+        if braced:
+            self.expect("}")
+        if not letters:
+            raise Unreadable(f"\\{kind} stands before what is no name")
+        return Symbol(f"{kind} {''.join(letters)}")
+
+    def _bounded(self, kind: str) -> Tree:
+        """A sum or product over an index, kept with its bounds."""
+        self.expect("_")
+        self.expect("{")
+        index = self.next()
+        sign = self.next()
+        if index.kind != "name" or sign.text != "=":
+            raise Unreadable(f"the index of \\{kind} is not understood")
+        low = self.sum()
+        self.expect("}")
+        self.expect("^")
+        high = self._exponent()
+        return Apply(kind, (Symbol(index.text), low, high, self.product()))
+
+    def _argument(self) -> Tree:
+        """What a LaTeX command takes: a group, or one character."""
+        if self.at("{"):
+            return self._bracketed()
+        token = self.peek()
+        if token.kind == "number" and token.text.isdigit() and len(token.text) > 1:
+            self.tokens[self.position] = Token("number", token.text[1:], True)
+            return Number(Fraction(int(token.text[0])))
+        if token.kind == "number":
+            self.next()
+            return _decimal(token.text)
+        if token.kind == "name":
+            self.next()
+            return Symbol(token.text)
+        return self.primary()
+
+    def _exponent(self) -> Tree:
+        if self.at("{"):
+            return self._bracketed()
+        if self.at("-", "+"):
+            return Apply("neg", (self.power(),)) if self.next().text == "-" else self.power()
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise TooLarge(f"it nests deeper than {MAX_DEPTH}")
+        value = self.primary()
+        if self.at("^"):  # 9^9^9 is 9^(9^9)
+            self.next()
+            value = Apply("^", (value, self._exponent()))
+        self.depth -= 1
+        return value
+
+    def _bars(self) -> Tree:
+        self.next()
+        if self.bars:
+            raise Unreadable("bars in bars are ambiguous")
+        self.bars += 1
+        value = self.sum()
+        self.expect("|")
+        self.bars -= 1
+        return Apply("abs", (value,))
+
+    def _matrix(self) -> Tree:
+        kind = self._environment()
+        if kind not in _MATRICES:
+            raise Unreadable(f"the environment {kind!r} is not understood")
+        if kind == "array" and self.at("{"):
+            while not self.at("}"):
+                if self.next().kind == "end":
+                    raise Unreadable("an array is not closed")
+            self.next()
+        rows: list[tuple[Tree, ...]] = []
+        row: list[Tree] = []
+        while True:
+            row.append(self.sum())
+            token = self.next()
+            if token.text == "&":
+                continue
+            rows.append(tuple(row))
+            row = []
+            if token.text == "\\\\":
+                if self.peek().kind != "command" or self.peek().text != "end":
+                    continue
+                token = self.next()
+            if token.kind != "command" or token.text != "end":
+                raise Unreadable(f"{token.text!r} stands in a matrix")
+            break
+        if self._environment() != kind or len({len(r) for r in rows}) != 1:
+            raise Unreadable("the rows of a matrix differ in length")
+        return Matrix(tuple(rows), kind == "vmatrix")
+
+    def _environment(self) -> str:
+        self.expect("{")
+        name = ""
+        while not self.at("}"):
+            if self.peek().kind == "end":
+                raise Unreadable("an environment is not closed")
+            name += self.next().text
+        self.next()
+        return name
+
+
+def _mixed(whole: Number, part: Apply) -> Number:
+    top, bottom = part.args
+    assert isinstance(top, Number) and isinstance(bottom, Number)
+    if not bottom.value or top.value < 0:
+        raise Unreadable("a mixed number has no value")
+    return Number(whole.value + top.value / bottom.value)
+
+
+def _decimal(text: str) -> Number:
+    repeating = re.fullmatch(
+        r"(\d*)\.(\d*?)(?:\\overline\s*\{(\d+)\}|\((\d+)\)|\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?)", text
+    )
+    if repeating:
+        whole, fixed, *rest = repeating.groups(default="")
+        period = "".join(rest)
+        shift = 10 ** len(fixed)
+        return Number(
+            Fraction(int(whole + fixed or "0"), shift) + Fraction(int(period), shift * (10 ** len(period) - 1))
+        )
+    mantissa, _, exponent = text.lower().partition("e")
+    if exponent and abs(int(exponent[:6])) > _MAX_EXPONENT:
+        raise TooLarge(f"the exponent {exponent} is larger than {_MAX_EXPONENT}")
+    value = Fraction(mantissa.rstrip(".") or "0")
+    places = len(mantissa.partition(".")[2])
+    if exponent:
+        value *= Fraction(10) ** int(exponent)
+        places = max(0, places - int(exponent))
+    return Number(value, places or None)
