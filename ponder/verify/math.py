@@ -121,7 +121,7 @@ def _is_text(text: str) -> bool:
     if len(text) > 200:
         return False
     key = text_key(text)
-    if not re.fullmatch(r"[^\W_](?:[^\W_]|[ \-'.:,&])*", key) or not re.search(r"[^\W\d_]{2}", key):
+    if not re.fullmatch(r"[^\W_](?:[^\W_]|[ \-'.:,&])*", key) or not re.search(r"[^\W\d_]{2}|[\u3400-\u9fff]", key):
         return False
     try:
         read(text)
