@@ -36,6 +36,11 @@ class ProblemColumns(Component):
     """Column with the target of an `expression` problem."""
     tests: str = "tests"
     """Column with the tests of a `code` problem (a list, or one string)."""
+    entry_point: str | None = None
+    """Column with the name of the function a `code` problem completes: its question is then put before the program, and
+    `check(name)` is called after the tests (HumanEval)."""
+    arguments: str = "kwargs"
+    """Column with the arguments of an `instructions` problem, one mapping per instruction (IFEval)."""
 
 
 class _Source(Component):

@@ -1,0 +1,35 @@
+# make run    install ponder and train R1-Zero on the embedded world
+# make test   install ponder and run its tests
+# make check  format, lint and types
+PYTHON ?= python3.11
+RECIPE ?= recipes/zero-micro.yaml
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+
+# Without an NVIDIA driver the CPU build of torch will do, which is smaller by gigabytes.
+TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null || echo --extra-index-url https://download.pytorch.org/whl/cpu)
+
+.PHONY: setup run test check docs
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "ponder needs Python 3.11 or newer; $(PYTHON) is missing or older: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_INDEX) -c constraints.txt -e '.[dev]'
+	touch $@
+
+run: setup
+	$(VENV)/bin/ponder run $(RECIPE)
+
+test: setup
+	$(VENV)/bin/python -m pytest
+
+check: setup
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+docs: setup
+	$(VENV)/bin/python -m ponder.recipe.docs > docs/recipe.md
