@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ponder.errors import DataError, ModelError
+from ponder.files import write_json
 from ponder.records import Message
 from ponder.text.think import Response, ThinkParser
 
@@ -154,7 +155,7 @@ class Template:
     def save(self, folder: str | Path) -> Path:
         """Write `ponder_template.json` into the model's folder and return its path."""
         path = Path(folder) / TEMPLATE_FILE
-        path.write_text(json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        write_json(path, self.to_json())
         return path
 
     @classmethod

@@ -1,0 +1,213 @@
+"""Columns of a row become a gold, one function per kind. RowFault says what is wrong with a row."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeGuard
+
+from ponder.recipe.problems import FileProblems, HubProblems
+from ponder.records import AssignmentGold, ChoiceGold, CodeGold, ExpressionGold, Gold, InstructionGold, MathGold
+from ponder.task.fault import RowFault
+from ponder.verify.answer import find_answer
+
+__all__ = ["GOLDS", "LETTERS", "Cells", "options_of", "plain_text", "unpacked", "whole"]
+
+LETTERS = "ABCDEFGHIJ"
+_MAX_DIGITS = 100
+Cells = Callable[[str], Any]
+"""The value in a column of the row; RowFault where the row has none."""
+Table = FileProblems | HubProblems
+
+
+def _math(cells: Cells, table: Table) -> Gold:
+    answer = _answer(cells, table)
+    if "\\boxed" in answer:  # a whole solution: its boxed answer
+        found = find_answer(answer)
+        if found.text is None:
+            raise RowFault(f"column {table.columns.answer!r}: {found.rule}")
+        answer = found.text
+    return MathGold(answer=answer)
+
+
+def _choice(cells: Cells, table: Table) -> Gold:
+    labels, options = options_of(cells, table)
+    is_index = isinstance(cells(table.columns.answer), int)
+    answer = _answer(cells, table)
+    if answer in labels:
+        answer = LETTERS[labels.index(answer)]
+    elif options.count(answer) == 1 and not is_index:
+        answer = LETTERS[options.index(answer)]
+    elif re.fullmatch(r"\d", answer) and (options or is_index):  # counted from 0
+        if int(answer) >= (len(options) or len(LETTERS)):
+            raise RowFault(f"answer {answer} is not the index of one of {len(options)} options, counted from 0")
+        answer = LETTERS[int(answer)]
+    return ChoiceGold(answer=answer, options=options)
+
+
+def _expression(cells: Cells, table: Table) -> Gold:
+    value = unpacked(cells(table.columns.numbers))
+    if isinstance(value, str):
+        value = re.findall(r"[^\s,;\[\]()]+", value)
+    if not _is_list(value):
+        raise RowFault(f"column {table.columns.numbers!r} holds {value!r}; expected a list of whole numbers")
+    numbers = tuple(whole(number, table.columns.numbers) for number in value)
+    return ExpressionGold(numbers=numbers, target=whole(cells(table.columns.target), table.columns.target))
+
+
+def _assignment(cells: Cells, table: Table) -> Gold:
+    value = unpacked(cells(table.columns.answer))
+    if isinstance(value, Mapping):
+        return AssignmentGold(values={str(name): plain_text(item, str(name)) for name, item in value.items()})
+    if _is_list(value):  # an order: position -> name
+        return AssignmentGold(values={str(i): plain_text(item, f"place {i}") for i, item in enumerate(value, start=1)})
+    raise RowFault(f"column {table.columns.answer!r} holds {value!r}; expected names with values, or a list in order")
+
+
+def _code(cells: Cells, table: Table) -> Gold:
+    columns = table.columns
+    tests = unpacked(cells(columns.tests))
+    answer = _program(cells, columns.answer)
+    if isinstance(tests, Mapping) and tests.get("fn_name"):
+        raise RowFault(f"column {columns.tests!r} calls the function {tests['fn_name']!r}; expected asserts or stdio")
+    if isinstance(tests, Mapping) and {"inputs", "outputs"} <= tests.keys():
+        inputs, outputs = _texts(tests["inputs"], "inputs"), _texts(tests["outputs"], "outputs")
+        return CodeGold(tests=inputs, outputs=outputs, form="stdio", answer=answer)
+    if _is_list(tests) and tests and all(isinstance(t, Mapping) and {"input", "output"} <= t.keys() for t in tests):
+        inputs = _texts([t["input"] for t in tests], "input")
+        outputs = _texts([t["output"] for t in tests], "output")
+        return CodeGold(tests=inputs, outputs=outputs, form="stdio", answer=answer)
+    parts = _texts([tests] if isinstance(tests, str) else tests, columns.tests)
+    if not any(part.strip() for part in parts):
+        raise RowFault(f"column {columns.tests!r} is empty")
+    if len(parts) == 1 and re.search(r"^\s*(?:from|import)\s+solution\b", parts[0], re.MULTILINE):
+        return CodeGold(tests=parts, form="unittest", answer=answer)
+    if columns.entry_point is None:
+        return CodeGold(tests=parts, answer=answer)
+    entry_point = plain_text(cells(columns.entry_point), columns.entry_point)
+    tests_and_call = "\n".join(parts) + f"\ncheck({entry_point})\n"
+    prefix = cells(columns.prompt)
+    return CodeGold(tests=(tests_and_call,), prefix=str(prefix), entry_point=entry_point, answer=answer)
+
+
+def _program(cells: Cells, name: str) -> str | None:
+    """A program that passes, as it stands, if the row has one."""
+    try:
+        value = cells(name)
+    except RowFault:
+        return None
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _instructions(cells: Cells, table: Table) -> Gold:
+    ids = _texts(cells(table.columns.answer), table.columns.answer)
+    arguments = unpacked(cells(table.columns.arguments))
+    if not _is_list(arguments) or len(arguments) != len(ids):
+        raise RowFault(f"column {table.columns.arguments!r} must hold one mapping for each of {len(ids)} instructions")
+    known = []
+    for argument in map(unpacked, arguments):
+        if not isinstance(argument, Mapping):
+            raise RowFault(f"column {table.columns.arguments!r} holds {argument!r}; expected a mapping")
+        # Tables with fixed columns fill the arguments that do not apply with null.
+        known.append({name: value for name, value in argument.items() if value is not None})
+    return InstructionGold(instruction_ids=ids, arguments=tuple(known), prompt=str(cells(table.columns.prompt)))
+
+
+GOLDS: Mapping[str, Callable[[Cells, Table], Gold]] = {
+    "math": _math,
+    "choice": _choice,
+    "expression": _expression,
+    "assignment": _assignment,
+    "code": _code,
+    "instructions": _instructions,
+}
+"""How each kind of gold is read, by `gold` of the source."""
+
+
+def options_of(cells: Cells, table: Table) -> tuple[list[str], tuple[str, ...]]:
+    """The labels and the texts of the options, in order; none where the source has no column for them."""
+    if table.columns.options is None:
+        return [], ()
+    name = table.columns.options
+    value = unpacked(cells(name))
+    labels: Sequence[Any]
+    if isinstance(value, Mapping) and _is_list(value.get("text")) and _is_list(value.get("label")):
+        labels, texts = value["label"], value["text"]
+    elif isinstance(value, Mapping):
+        labels, texts = list(value), list(value.values())
+    elif _is_list(value):
+        labels, texts = LETTERS[: len(value)], value
+    else:
+        raise RowFault(f"column {name!r} holds {value!r}; expected a list of options")
+    if not 2 <= len(texts) <= len(LETTERS) or len(labels) != len(texts):
+        raise RowFault(f"column {name!r} holds {len(texts)} options; expected 2 to {len(LETTERS)}")
+    return [str(label) for label in labels], tuple(plain_text(text, name) for text in texts)
+
+
+def _answer(cells: Cells, table: Table) -> str:
+    """The text of the answer column, from `answer_after` on."""
+    name = table.columns.answer
+    answer = plain_text(cells(name), name)
+    if table.answer_after is not None:
+        before, mark, after = answer.rpartition(table.answer_after)
+        if not mark:
+            raise RowFault(f"column {name!r} has no {table.answer_after!r}: {before or after[:80]!r}")
+        if not after.strip():
+            raise RowFault(f"column {name!r} has nothing after {table.answer_after!r}")
+        answer = after.strip()
+    return answer
+
+
+def plain_text(value: Any, name: str) -> str:
+    """A cell as text without blanks around it. Whole numbers lose their `.0`; lists are joined by commas."""
+    if value is None:
+        raise RowFault(f"column {name!r} is empty")
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise RowFault(f"column {name!r} holds {value}, which is no number")
+        value = int(value) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    if _is_list(value) and value:
+        value = ", ".join(plain_text(item, name) for item in value)
+    if _is_list(value) or isinstance(value, Mapping | bytes):
+        raise RowFault(f"column {name!r} holds {type(value).__name__} {value!r:.80}; expected text or a number")
+    text = str(value).replace("\r\n", "\n").strip()
+    if not text:
+        raise RowFault(f"column {name!r} is empty")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise RowFault(f"column {name!r} holds half of a surrogate pair, which is no text")
+    return text
+
+
+def whole(value: Any, name: str) -> int:
+    """A cell as a whole number: 3, 3.0, "3" or a text with exactly one number in it ("Level 3")."""
+    if isinstance(value, str):
+        found = re.findall(r"[+-]?\d+(?:\.\d+)?", value)
+        if len(found) == 1 and len(found[0]) <= _MAX_DIGITS:
+            value = float(found[0]) if "." in found[0] else int(found[0])
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RowFault(f"column {name!r} holds {value!r}; expected a whole number")
+    return value
+
+
+def unpacked(value: Any) -> Any:
+    """A text that is a JSON list or object, as tables of text hold them, becomes that value."""
+    if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    return isinstance(value, list | tuple)
+
+
+def _texts(value: Any, name: str) -> tuple[str, ...]:
+    """A list of texts, kept as they are."""
+    value = unpacked(value)
+    if not _is_list(value) or not all(isinstance(item, str) for item in value):
+        raise RowFault(f"column {name!r} holds {value!r:.80}; expected a list of texts")
+    return tuple(value)

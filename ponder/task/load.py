@@ -1,0 +1,154 @@
+"""Sources of a recipe in, checked problems out, with a list of every row that is not used and why."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from random import Random
+
+from ponder.errors import DataError
+from ponder.files import expand_path
+from ponder.recipe.problems import FileProblems, GymProblems, HubProblems, MicroProblems, ProblemSource
+from ponder.records import Message, Problem
+from ponder.task.fault import Candidate, LeftOut
+from ponder.task.gym import gym_problems
+from ponder.task.hub import read_hub
+from ponder.task.row import check_columns, problems_of
+from ponder.task.table import read_rows
+
+__all__ = ["LeftOut", "Loaded", "load_problems"]
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Problems, source after source. `weights` and `sizes` are by the source's name, in the same order."""
+
+    problems: tuple[Problem, ...]
+    left_out: tuple[LeftOut, ...]
+    weights: Mapping[str, float]
+    sizes: Mapping[str, int]
+
+    def members(self, source: str) -> range:
+        """The places of a source's problems in `problems`."""
+        ends = dict(zip(self.sizes, accumulate(self.sizes.values()), strict=True))
+        return range(ends[source] - self.sizes[source], ends[source])
+
+    def summary(self) -> str:
+        """What was loaded and what was left out, for people."""
+        lines = [f"{len(self.problems)} problems: " + ", ".join(f"{n} {name}" for name, n in self.sizes.items())]
+        if self.left_out:
+            lines.append(f"{len(self.left_out)} rows left out: " + _listed(self.left_out))
+        return "\n".join(lines)
+
+
+def load_problems(sources: Sequence[ProblemSource], *, keep_repeated: bool = False) -> Loaded:
+    """Load every source: read, check each gold, leave out what cannot be used, shuffle and limit.
+
+    A prompt that has occurred before, in whichever source, is left out unless `keep_repeated` is set, as benchmarks
+    do, which count every row. DataError for a source that cannot be read,
+    lacks a column, or has no usable problem.
+    """
+    if not sources:
+        raise DataError("There are no problem sources. Name at least one.")
+    problems: list[Problem] = []
+    left_out: list[LeftOut] = []
+    weights: dict[str, float] = {}
+    sizes: dict[str, int] = {}
+    ids: dict[str, str] = {}  # where each id and each prompt was first seen
+    prompts: dict[tuple[Message, ...], str] = {}
+    for source in sources:
+        name = _name(source, weights)
+        kept, dropped = _load(source, name, ids, None if keep_repeated else prompts)
+        if not kept:
+            found = _listed(dropped) if dropped else "it is empty"
+            raise DataError(
+                f"Source {name!r} has no usable problem: {found}. Check `columns` and `gold` of the source."
+            )
+        problems += kept
+        left_out += dropped
+        weights[name], sizes[name] = source.weight, len(kept)
+    return Loaded(problems=tuple(problems), left_out=tuple(left_out), weights=weights, sizes=sizes)
+
+
+def _load(
+    source: ProblemSource, name: str, ids: dict[str, str], prompts: dict[tuple[Message, ...], str] | None
+) -> tuple[list[Problem], list[LeftOut]]:
+    """The problems kept and the rows left out. With a limit, rows after the last one needed are not looked at."""
+    kept: list[Problem] = []
+    dropped: list[LeftOut] = []
+    for row, found in _candidates(source, name):
+        if len(kept) == source.limit:
+            break
+        reason = _repeated(found, ids, prompts or {}) if isinstance(found, Problem) else found
+        if reason or not isinstance(found, Problem):
+            dropped.append(LeftOut(source=name, row=row, reason=reason))
+            continue
+        ids[found.id] = place = f"row {row} of {name!r}"
+        if prompts is not None:
+            prompts[found.messages] = place
+        kept.append(found)
+    return kept, sorted(dropped, key=lambda entry: entry.row)
+
+
+def _repeated(problem: Problem, ids: Mapping[str, str], prompts: Mapping[tuple[Message, ...], str]) -> str:
+    if problem.id in ids:
+        return f"the id {problem.id!r} is that of {ids[problem.id]}"
+    if problem.messages in prompts:
+        return f"the same prompt as {prompts[problem.messages]}"
+    return ""
+
+
+def _candidates(source: ProblemSource, name: str) -> Iterator[Candidate]:
+    """The rows of a source in the order in which they are taken."""
+    match source:
+        case FileProblems() | HubProblems():
+            rows = read_rows(expand_path(source.path)) if isinstance(source, FileProblems) else read_hub(source)
+            check_columns(rows, source, name)
+            if source.shuffle_seed is not None:
+                Random(source.shuffle_seed).shuffle(rows)
+            return problems_of(rows, source, name)
+        case GymProblems():
+            found = gym_problems(source, name)
+        case MicroProblems():
+            found = _micro(source)
+    if source.shuffle_seed is not None:
+        Random(source.shuffle_seed).shuffle(found)
+    return iter(found)
+
+
+def _micro(source: MicroProblems) -> list[Candidate]:
+    from ponder.micro.problems import generate
+
+    if not source.tasks or not source.languages:
+        raise DataError("A micro source needs at least one task and one language.")
+    problems = generate(source.tasks, source.languages, source.count, source.split, source.seed)
+    return list(enumerate(problems, start=1))
+
+
+def _name(source: ProblemSource, taken: Mapping[str, float]) -> str:
+    """The source's name, made different from those before it."""
+    match source:
+        case FileProblems():
+            path = Path(source.path)
+            stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+            made = f"{path.parent.name}/{stem}" if path.parent.name else stem
+        case HubProblems():
+            made = source.id + (f"/{source.subset}" if source.subset else "") + f"/{source.split}"
+        case GymProblems():
+            made = f"gym/{source.task}"
+        case MicroProblems():
+            made = f"micro/{source.split}"
+    base = source.name or made
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    return name
+
+
+def _listed(left_out: Sequence[LeftOut]) -> str:
+    shown = "; ".join(f"row {entry.row} of {entry.source!r}: {entry.reason}" for entry in left_out[:_SHOWN])
+    more = len(left_out) - _SHOWN
+    return shown + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,58 @@
+"""Which problem comes when: a pure function of the seed and the index, so that resuming needs no state.
+
+The stream of indices 0, 1, 2, ... is dealt out to the sources evenly and in proportion to their weights: after any
+number of them each source has had its share, to within one per source. Within a source every problem comes once per
+pass, in an order drawn anew for each pass from (seed, source, pass).
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import lru_cache
+from math import floor
+from random import Random
+
+from ponder.records import Problem
+from ponder.seeds import derive_seed
+from ponder.task.load import Loaded
+
+__all__ = ["problem_at", "problems_for_step"]
+
+
+def problem_at(loaded: Loaded, seed: int, index: int) -> Problem:
+    """The problem at place `index`, from 0, of the endless stream that `seed` makes of the sources."""
+    assert index >= 0, index
+    source, place = _dealt(loaded.weights, seed, index)
+    members = loaded.members(source)
+    order = _order(seed, source, place // len(members), len(members))
+    return loaded.problems[members[order[place % len(members)]]]
+
+
+def problems_for_step(loaded: Loaded, seed: int, step: int, count: int) -> tuple[Problem, ...]:
+    """The `count` problems of step `step`, from 0: places step * count and on."""
+    return tuple(problem_at(loaded, seed, step * count + i) for i in range(count))
+
+
+def _dealt(weights: Mapping[str, float], seed: int, index: int) -> tuple[str, int]:
+    """The source that place `index` belongs to, and how many places it had before.
+
+    The first source takes those places at which its share of the places so far reaches the next whole number; what is
+    left is a stream again, for the sources after it.
+    """
+    left = sum(map(Fraction, weights.values()))
+    *first, last = weights
+    for source in first:
+        share = Fraction(weights[source]) / left
+        offset = Fraction(derive_seed("deal", seed, source), 2**63)
+        before, after = floor(index * share + offset), floor((index + 1) * share + offset)
+        if after > before:
+            return source, before
+        index -= before
+        left -= Fraction(weights[source])
+    return last, index
+
+
+@lru_cache(maxsize=64)
+def _order(seed: int, source: str, number: int, size: int) -> tuple[int, ...]:
+    order = list(range(size))
+    Random(derive_seed("order", seed, source, number)).shuffle(order)
+    return tuple(order)

@@ -1,0 +1,175 @@
+"""Rows of a table become problems: the prompt, the gold and what is known about them, by the source's columns."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ponder.errors import DataError
+from ponder.recipe.problems import FileProblems, HubProblems
+from ponder.records import ExpressionGold, Gold, Language, Message, Problem
+from ponder.task.fault import Candidate, RowFault, known_names
+from ponder.task.gold import GOLDS, LETTERS, Cells, options_of, plain_text, unpacked, whole
+from ponder.task.table import Row
+from ponder.verify import check_gold
+
+__all__ = ["check_columns", "problems_of"]
+
+Table = FileProblems | HubProblems
+_ABSENT = object()
+_COUNTDOWN: Mapping[Language, str] = {
+    "en": "Using the numbers {numbers}, write an expression that equals {target}. Use each number exactly once, and "
+    "only the operations {operators} and parentheses.",
+    "zh": "用数字 {numbers} 写出一个等于 {target} 的算式。每个数字恰好用一次，只能用运算 {operators} 和括号。",
+}
+"""The question of an `expression` problem in a table that has only the numbers."""
+
+
+def check_columns(rows: Sequence[Row], table: Table, name: str) -> None:
+    """DataError if no row has a column that the source names or needs."""
+    readable = [row.values for row in rows if row.values is not None]
+    if not readable:
+        return
+    for field, column in _needed(table, readable):
+        if all(_cell(values, column) is _ABSENT for values in readable):
+            there = dict.fromkeys(name for values in readable for name in values if isinstance(name, str))
+            raise DataError(
+                f"Source {name!r} has no column {column!r}, which `columns.{field}` names. "
+                f"{known_names(column, there)}. Set `columns.{field}` to one of them."
+            )
+
+
+def problems_of(rows: Sequence[Row], table: Table, name: str) -> Iterator[Candidate]:
+    """Each row's problem, or why it is none. Ids are `name/row`, or `name/` and the id column."""
+    makes_prompts = _makes_prompts(table, [row.values for row in rows if row.values is not None])
+    for row in rows:
+        try:
+            if row.values is None:
+                raise RowFault(row.fault)
+            yield row.number, _problem(row.number, row.values, table, name, makes_prompts)
+        except RowFault as fault:
+            yield row.number, str(fault)
+
+
+def _needed(table: Table, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    columns = table.columns
+    if columns.messages is not None:
+        yield "messages", columns.messages
+    elif not _makes_prompts(table, rows):
+        yield "prompt", columns.prompt
+    match table.gold:
+        case "expression":
+            yield "numbers", columns.numbers
+            yield "target", columns.target
+        case "code":
+            yield "tests", columns.tests
+        case "instructions":
+            yield "answer", columns.answer
+            yield "arguments", columns.arguments
+        case _:
+            yield "answer", columns.answer
+    for field in ("id", "language", "difficulty", "domain", "options", "entry_point"):
+        column = columns.model_dump()[field]
+        if column is not None:
+            yield field, column
+
+
+def _makes_prompts(table: Table, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Numbers and a target are a question by themselves, where no column was named for one."""
+    unnamed = "prompt" not in table.columns.model_fields_set and table.columns.messages is None
+    return table.gold == "expression" and unnamed and all(_cell(row, "prompt") is _ABSENT for row in rows)
+
+
+def _cell(values: Mapping[str, Any], column: str) -> Any:
+    """The value of a column; `a.b` also reaches into objects."""
+    if column in values:
+        return values[column]
+    head, dot, rest = column.partition(".")
+    inner = values.get(head)
+    return _cell(inner, rest) if dot and isinstance(inner, Mapping) else _ABSENT
+
+
+def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, makes_prompts: bool) -> Problem:
+    columns = table.columns
+
+    def cells(column: str) -> Any:
+        value = _cell(values, column)
+        if value is _ABSENT:
+            raise RowFault(f"column {column!r} is missing")
+        return value
+
+    def optional(column: str | None) -> str | None:
+        value = _ABSENT if column is None else _cell(values, column)
+        return None if column is None or value in (_ABSENT, None, "") else plain_text(value, column)
+
+    gold = GOLDS[table.gold](cells, table)
+    reason = check_gold(gold)
+    if reason is not None:
+        raise RowFault(reason)
+    language = _language(optional(columns.language), table)
+    difficulty = optional(columns.difficulty)
+    turns = _countdown(gold, language) if makes_prompts else _conversation(cells, table)
+    last = turns[-1].content + _listed_options(cells, table, turns[-1].content) + table.prompt_suffix
+    return Problem(
+        id=f"{name}/{number if columns.id is None else plain_text(cells(columns.id), columns.id)}",
+        messages=(*turns[:-1], Message(role="user", content=last)),
+        gold=gold,
+        domain=optional(columns.domain) or table.domain or table.gold,
+        language=language,
+        difficulty=None if difficulty is None else whole(difficulty, str(columns.difficulty)),
+    )
+
+
+def _language(text: str | None, table: Table) -> Language:
+    match text:
+        case None:
+            return table.language
+        case "en" | "zh":
+            return text
+    raise RowFault(f"column {table.columns.language!r} holds {text!r}; expected en or zh")
+
+
+def _countdown(gold: Gold, language: Language) -> list[Message]:
+    assert isinstance(gold, ExpressionGold)
+    text = _COUNTDOWN[language].format(
+        numbers=", ".join(map(str, gold.numbers)), target=gold.target, operators=", ".join(gold.operators)
+    )
+    return [Message(role="user", content=text)]
+
+
+def _conversation(cells: Cells, table: Table) -> list[Message]:
+    """The turns of the messages column, or the prompt as the one turn; a prompt may hold turns, too."""
+    column = table.columns.messages or table.columns.prompt
+    value = cells(column)
+    listed = unpacked(value)
+    if table.columns.messages is not None or (isinstance(listed, list) and _are_turns(listed)):
+        return _turns(listed, column)
+    if isinstance(value, list | dict):
+        raise RowFault(f"column {column!r} holds {type(value).__name__} {value!r:.80}; expected text")
+    return [Message(role="user", content=plain_text(value, column))]
+
+
+def _are_turns(value: Sequence[Any]) -> bool:
+    return bool(value) and all(isinstance(item, Mapping) and {"role", "content"} <= item.keys() for item in value)
+
+
+def _turns(value: Any, column: str) -> list[Message]:
+    """The conversation up to its last user turn; a reply given after it is not part of the question."""
+    if not isinstance(value, list) or not _are_turns(value):
+        raise RowFault(f"column {column!r} holds {value!r:.80}; expected a list of {{role, content}}")
+    while value and value[-1]["role"] == "assistant":
+        value = value[:-1]
+    if not value or value[-1]["role"] != "user":
+        raise RowFault(f"column {column!r} has no user turn to answer")
+    roles = sorted({str(item["role"]) for item in value} - {"system", "user", "assistant"})
+    if roles:
+        raise RowFault(f"column {column!r} has a turn of {roles[0]!r}; expected system, user or assistant")
+    return [Message(role=item["role"], content=plain_text(item["content"], column)) for item in value]
+
+
+def _listed_options(cells: Cells, table: Table, question: str) -> str:
+    """The lettered options, unless the question lists them already."""
+    options = options_of(cells, table)[1]
+    lines = list(zip(LETTERS, options, strict=False))  # fewer options than letters
+    if all(re.search(rf"\b{letter}\W{{1,3}}{re.escape(text)}", question) for letter, text in lines):
+        return ""
+    return "\n" + "".join(f"\n{letter}. {text}" for letter, text in lines)
