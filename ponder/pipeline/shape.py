@@ -40,8 +40,7 @@ def find_shape(recipe: Recipe, reference: str) -> Shape | str:
     if reference in recipe.stages:
         stage = recipe.stages[reference]
         if isinstance(stage, PretrainStage):
-            vocabulary = read_json(EMBEDDED_BASE / "config.json")["vocab_size"] if _has_base() else _MICRO_VOCABULARY
-            return shape_of({"vocab_size": vocabulary} | stage.architecture, f"stage {reference}")
+            return shape_of({"vocab_size": stage.vocabulary} | stage.architecture, f"stage {reference}")
         return find_shape(recipe, stage.model) if isinstance(stage, RlStage) else f"{reference!r} makes no model"
     path = EMBEDDED_BASE if reference == MICRO else expand_path(reference)
     if not is_hub_id(reference):
@@ -82,13 +81,6 @@ def shape_of(config: Mapping[str, Any], origin: str) -> Shape | str:
         vocabulary=vocabulary,
         origin=origin,
     )
-
-
-_MICRO_VOCABULARY = 2048
-
-
-def _has_base() -> bool:
-    return (EMBEDDED_BASE / "config.json").is_file()
 
 
 def _hub_config(hub_id: str) -> Path | None:

@@ -34,6 +34,8 @@ What each preset of the objective sets; a key given in the recipe goes before it
 |---|---|
 """
 
+_PLAIN: dict[object, str] = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+
 
 def components() -> list[type[Component]]:
     """Every component class, outer before inner, alternatives in their order."""
@@ -102,9 +104,7 @@ def _kind(annotation: Any) -> str:
         elif origin is dict:
             words.append(f"{{name: {_kind(arguments[1])}}}")
         else:
-            words.append(
-                {int: "whole number", float: "number", str: "text", bool: "true or false"}.get(one, "anything")
-            )
+            words.append(_PLAIN.get(one, "anything"))
     return " or ".join(words)
 
 
