@@ -1,7 +1,9 @@
 """Countdown and game-of-24 answers: an arithmetic expression over given numbers.
 
 Text and an ExpressionGold in, Verdict out. Read by a small recursive-descent parser and computed with exact fractions:
-nothing is ever evaluated as a program, and an expression has at most as many operations as the gold has numbers.
+nothing is ever evaluated as a program. The answer is the expression and nothing else, in the signs + - * / ( ) or their
+LaTeX commands: an equation ("3 + 5 = 8") and look-alike signs are refused, as the reference labels do, and the reason
+says so.
 """
 
 import re
@@ -13,8 +15,7 @@ from ponder.verify.answer import find_answer
 
 __all__ = ["check_expression", "read_expression", "same_expression", "verify_expression"]
 
-_TOKEN = re.compile(r"\s*(?:(\d+)|([-+*/()]))")
-_SIGNS = str.maketrans("−–—×✕✖·⋅∙÷∕⁄（）［］[]｛｝{}＋－＊／＝＾：:", "---******///()()()()()+-*/=^//")
+_TOKEN = re.compile(r"\s*(?:([0-9]+)|([-+*/()]))")
 _MAX_CHARS = 1_000
 _MAX_DIGITS = 30
 _MAX_DEPTH = 50
@@ -25,23 +26,30 @@ def verify_expression(answer_text: str, gold: ExpressionGold) -> Verdict:
     found = find_answer(answer_text)
     if found.text is None:
         return Verdict(outcome="wrong", reason=found.rule)
-    try:
-        value, numbers, operators, written = _read(found.text, gold.target)
-    except _Unreadable as problem:
-        return Verdict(outcome="wrong", reason=f"{found.rule}: not an expression, {problem}", answer=found.text)
-    reason = None
-    foreign = sorted(operators - set(gold.operators))
-    if foreign:
-        reason = f"uses {' '.join(foreign)}, allowed are {' '.join(gold.operators)}"
-    elif Counter(numbers) != Counter(gold.numbers):
-        reason = f"uses the numbers {sorted(numbers)}, given are {sorted(gold.numbers)}"
-    elif value is None:
-        reason = "divides by zero"
-    elif value != gold.target:
-        reason = f"equals {value}, the target is {gold.target}"
-    if reason is not None:
-        return Verdict(outcome="wrong", reason=f"{found.rule}: {reason}", answer=written)
+    written = _clean(found.text)
+    problem = _problem(written, gold)
+    if problem is not None:
+        return Verdict(outcome="wrong", reason=f"{found.rule}: {problem}", answer=written)
     return Verdict(outcome="right", reason=f"{found.rule}: equals {gold.target}", answer=written, score=1.0)
+
+
+def _problem(written: str, gold: ExpressionGold) -> str | None:
+    """What is wrong with an expression, or None."""
+    try:
+        reader = _Reader(written)
+        value = reader.run()
+    except _Unreadable as unreadable:
+        return f"not an expression, {unreadable}"
+    except ZeroDivisionError:
+        return "divides by zero"
+    foreign = sorted(reader.operators - set(gold.operators))
+    if foreign:
+        return f"uses {' '.join(foreign)}, allowed are {' '.join(gold.operators)}"
+    if Counter(reader.numbers) != Counter(gold.numbers):
+        return f"uses the numbers {sorted(reader.numbers)}, given are {sorted(gold.numbers)}"
+    if value != gold.target:
+        return f"equals {value}, the target is {gold.target}"
+    return None
 
 
 def check_expression(gold: ExpressionGold) -> str | None:
@@ -67,7 +75,7 @@ def read_expression(text: str) -> Fraction | None:
     """The value of an arithmetic expression over whole numbers; None if it is none or divides by zero."""
     try:
         return _Reader(_clean(text)).run()
-    except _Unreadable:
+    except (_Unreadable, ZeroDivisionError):
         return None
 
 
@@ -76,34 +84,22 @@ class _Unreadable(ValueError):
 
 
 def _clean(text: str) -> str:
-    text = text.translate(_SIGNS)
+    text = text.strip(" \t\n`$")
+    if "\\" not in text:
+        return text
     text = re.sub(r"\\(?:times|cdot|ast)(?![a-zA-Z])", "*", text)
     text = re.sub(r"\\div(?![a-zA-Z])", "/", text)
-    text = re.sub(r"\\[dt]?frac\s*\(([^()]*)\)\s*\(([^()]*)\)", r"((\1)/(\2))", text)
+    text = re.sub(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r"((\1)/(\2))", text)
     text = re.sub(r"\\(?:left|right|[,;! ])", " ", text)
-    text = text.replace("$", " ").replace("\\(", " ").replace("\\)", " ")
-    text = re.sub(r"(?<=[\d)\s])[xX](?=[\d(\s])", "*", text)
-    return text.strip(" \t\n.`*_。")
-
-
-def _read(text: str, target: int) -> tuple[Fraction | None, list[int], set[str], str]:
-    if len(text) > _MAX_CHARS:
-        raise _Unreadable(f"it is longer than {_MAX_CHARS} characters")
-    left, equals, right = _clean(text).partition("=")
-    if equals and right.strip() not in (str(target), ""):
-        raise _Unreadable(f"what stands after '=' is not {target}")
-    reader = _Reader(left.strip())
-    try:
-        value: Fraction | None = reader.run()
-    except ZeroDivisionError:
-        value = None
-    return value, reader.numbers, reader.operators, left.strip()
+    return text.replace("\\(", " ").replace("\\)", " ").strip()
 
 
 class _Reader:
     """sum := product (('+' | '-') product)*;  product := atom (('*' | '/') atom)*;  atom := number | '(' sum ')'."""
 
     def __init__(self, text: str) -> None:
+        if len(text) > _MAX_CHARS:
+            raise _Unreadable(f"it is longer than {_MAX_CHARS} characters")
         self.tokens: list[str] = []
         position = 0
         while position < len(text):
