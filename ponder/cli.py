@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -16,6 +18,7 @@ from ponder.recipe.load import load_recipe
 __all__ = ["app", "main"]
 
 _INTERRUPTED = 130
+_TRACEBACK = "PONDER_TRACEBACK"
 
 app = typer.Typer(
     name="ponder",
@@ -31,9 +34,22 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides such as stages.zero.steps=5.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Run folder; runs/<name of the recipe> unless given.")]
+Redo = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Run this stage and what builds on it anew.")]
 Smoke = Annotated[
     bool, typer.Option("--smoke", help="Two steps of every stage with a tiny random model, in a folder of its own.")
 ]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model folder, hub id, or micro for the embedded base.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TemplateName = Annotated[str | None, typer.Option(help="Prompt form: r1-zero or r1; the model's own unless given.")]
+
+
+@app.callback()
+def options(
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where in the code an error came up.")] = False,
+) -> None:
+    """Train reasoning models the way DeepSeek-R1 was trained, from one recipe file."""
+    if traceback:
+        os.environ[_TRACEBACK] = "1"
 
 
 @app.command()
@@ -47,19 +63,12 @@ def plan(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> No
 
 @app.command()
 def run(
-    recipe: RecipeFile,
-    overrides: Overrides = None,
-    out: Out = None,
-    redo: Annotated[
-        list[str] | None, typer.Option(metavar="STAGE", help="Run this stage and what builds on it anew.")
-    ] = None,
-    smoke: Smoke = False,
+    recipe: RecipeFile, overrides: Overrides = None, out: Out = None, redo: Redo = None, smoke: Smoke = False
 ) -> None:
     """Run a recipe. The same command continues a run that was stopped; finished stages are not run again."""
     loaded = load_recipe(recipe, overrides or ())
     folder = out or default_out(loaded, smoke=smoke)
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
+    with _stopping(f"{folder} keeps all finished stages and the last checkpoint; the same command goes on from it"):
         run_recipe(
             loaded,
             folder,
@@ -68,11 +77,90 @@ def run(
             redo_stages=redo or (),
             smoke=smoke,
         )
-    except KeyboardInterrupt:
-        print(
-            f"stopped: {folder} keeps all finished stages and the last checkpoint; the same command goes on from it",
-            file=sys.stderr,
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    as_json: Json = False,
+) -> None:
+    """Show each stage of a run: status, seconds, and its metrics at start and end on the same held-out problems."""
+    from ponder.report.show import show_run
+
+    show_run(run, as_json)
+
+
+@app.command("eval")
+def evaluate(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Model folder, hub id, or micro.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option("--benchmark", "-b", help="Name of a shipped benchmark, or a benchmark file.")
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option("--samples", "-k", min=1, help="Completions per problem; the benchmark's own if not given."),
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Sampling temperature.")] = 0.6,
+    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Nucleus mass.")] = 0.95,
+    template: TemplateName = None,
+    seed: Annotated[int, typer.Option(help="Sampling seed.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for scores and completions.")] = None,
+    replay: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judge these stored completions again instead of sampling.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a model on a benchmark with several samples per problem; every completion is stored."""
+    from ponder.evaluation.command import evaluate_command
+
+    with _stopping("nothing was scored; the same command starts over"):
+        evaluate_command(
+            model,
+            benchmark,
+            samples=samples,
+            out=out,
+            replay_file=replay,
+            as_json=as_json,
+            temperature=temperature,
+            top_p=top_p,
+            template=template,
+            seed=seed,
         )
+
+
+@app.command()
+def sample(
+    model: Model,
+    prompts: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="Questions.")],
+    samples: Annotated[int, typer.Option("--samples", "-k", min=1, help="Completions per question.")] = 1,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Sampling temperature; 0 is greedy.")] = 0.6,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest completion.")] = 512,
+    template: TemplateName = None,
+) -> None:
+    """Ask a model questions and print what it thinks and answers."""
+    from ponder.rollout.command import sample_command
+
+    with _stopping("nothing is kept of a sample"):
+        sample_command(model, prompts, samples, temperature, max_tokens, template)
+
+
+@app.command()
+def doctor() -> None:
+    """Show what works on this machine and the command that mends what does not."""
+    from ponder.doctor import run_doctor
+
+    if not run_doctor():
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _stopping(what_is_kept: str) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the command with one line and status 130."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"stopped: {what_is_kept}", file=sys.stderr)
         raise typer.Exit(_INTERRUPTED) from None
 
 
@@ -83,9 +171,9 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 def main() -> None:
     """Entry point of the `ponder` command."""
     try:
-        app(standalone_mode=True)
+        app()
     except PonderError as error:
-        if os.environ.get("PONDER_TRACEBACK"):
+        if os.environ.get(_TRACEBACK):
             raise
         print(f"ponder: {error}", file=sys.stderr)
         sys.exit(1)

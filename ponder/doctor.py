@@ -1,0 +1,207 @@
+"""`ponder doctor`: what works on this machine, and the exact command that mends what does not."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import psutil
+
+import ponder
+from ponder.files import EMBEDDED_BASE
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Finding", "examine", "run_doctor"]
+
+_OLDEST_PYTHON = (3, 11)
+_EXTRAS = {"vllm": "vllm", "ray": "ray", "peft": "peft", "serve": "fastapi", "wandb": "wandb", "bench": "trl"}
+"""Extra of the package -> the module that tells whether it is installed."""
+_LITTLE_MEMORY = 4 * 2**30
+_LITTLE_DISK = 2 * 2**30
+_GIB = 2**30
+
+State = Literal["ok", "limited", "broken"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing looked at. `broken` keeps ponder from running, `limited` only from something. `mend` is a command."""
+
+    name: str
+    state: State
+    found: str
+    mend: str | None = None
+
+
+def run_doctor() -> bool:
+    """Print all findings as they are made; whether ponder can run here."""
+    works = True
+    for finding in examine():
+        works = works and finding.state != "broken"
+        print(f"{finding.state:<8} {finding.name:<12} {finding.found}", flush=True)
+        if finding.mend is not None:
+            print(f"{'':<21} -> {finding.mend}", flush=True)
+    print("\nponder can run here." if works else "\nponder cannot run here before the broken lines are mended.")
+    return works
+
+
+def examine() -> Iterator[Finding]:
+    """All findings, the quick ones first."""
+    for check in _CHECKS:
+        yield from check()
+
+
+def _python() -> Iterator[Finding]:
+    old = sys.version_info < _OLDEST_PYTHON
+    yield Finding(
+        name="python",
+        state="broken" if old else "ok",
+        found=f"{platform.python_version()} at {sys.executable}",
+        mend="make setup PYTHON=python3.11" if old else None,
+    )
+    yield Finding(name="ponder", state="ok", found=f"{ponder.__version__} at {Path(ponder.__file__).parent}")
+
+
+def _torch() -> Iterator[Finding]:
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        yield Finding(name="torch", state="broken", found=f"cannot be imported: {error}", mend="make setup")
+        return
+    yield Finding(name="torch", state="ok", found=f"{torch.__version__}, transformers {transformers.__version__}")
+    cores, threads = len(os.sched_getaffinity(0)), torch.get_num_threads()
+    variable = os.environ.get("OMP_NUM_THREADS")
+    few = threads < cores // 2 or threads > cores
+    yield Finding(
+        name="threads",
+        state="limited" if few else "ok",
+        found=f"torch uses {threads} of {cores} cores" + (f" (OMP_NUM_THREADS={variable})" if variable else ""),
+        mend="unset OMP_NUM_THREADS" if few and variable else None,
+    )
+    single, half = (_product_rate(torch.ones(512, 512, dtype=dtype)) for dtype in (torch.float32, torch.bfloat16))
+    faster = half > 1.2 * single
+    yield Finding(
+        name="cpu",
+        state="ok",
+        found=f"matrix products: fp32 {single / 1e9:,.0f}, bf16 {half / 1e9:,.0f} GFLOP/s; "
+        f"bf16 {'is worth it' if faster else 'brings nothing here'}",
+    )
+    yield _cuda(torch.cuda.is_available(), torch.version.cuda)
+
+
+def _cuda(works: bool, built_for: str | None) -> Finding:
+    if works:
+        import torch
+
+        name, size = torch.cuda.get_device_name(), torch.cuda.get_device_properties(0).total_memory
+        return Finding(name="gpu", state="ok", found=f"{torch.cuda.device_count()} x {name}, {size / _GIB:.0f} GiB")
+    if shutil.which("nvidia-smi") is None:
+        return Finding(name="gpu", state="ok", found="none; small models train on the CPU")
+    version = importlib.metadata.version("torch").partition("+")[0]
+    if built_for is None:
+        return Finding(
+            name="gpu",
+            state="limited",
+            found="there is an NVIDIA driver, but this torch is built for the CPU only",
+            mend=f"{sys.executable} -m pip install --force-reinstall torch=={version}",
+        )
+    return Finding(
+        name="gpu",
+        state="limited",
+        found=f"torch is built for CUDA {built_for} and finds no usable GPU: driver too old, or none visible",
+        mend="nvidia-smi",
+    )
+
+
+def _product_rate(matrix: "torch.Tensor") -> float:
+    """Floating-point operations per second of the product of a square matrix with itself, best of three."""
+    best = 0.0
+    for _ in range(4):
+        began = time.perf_counter()
+        matrix @ matrix
+        best = max(best, 2 * matrix.shape[0] ** 3 / (time.perf_counter() - began))
+    return best
+
+
+def _room() -> Iterator[Finding]:
+    memory = psutil.virtual_memory()
+    yield Finding(
+        name="memory",
+        state="limited" if memory.available < _LITTLE_MEMORY else "ok",
+        found=f"{memory.available / _GIB:.1f} GiB free of {memory.total / _GIB:.1f} GiB",
+    )
+    disk = shutil.disk_usage(Path.cwd())
+    yield Finding(
+        name="disk",
+        state="limited" if disk.free < _LITTLE_DISK else "ok",
+        found=f"{disk.free / _GIB:.1f} GiB free in {Path.cwd()}",
+    )
+
+
+def _base() -> Iterator[Finding]:
+    present = (EMBEDDED_BASE / "config.json").is_file()
+    yield Finding(
+        name="base model",
+        state="ok" if present else "limited",
+        found=f"embedded base at {EMBEDDED_BASE}" if present else f"no embedded base at {EMBEDDED_BASE}",
+        mend=None if present else "ponder run recipes/base-micro.yaml",
+    )
+
+
+def _hub() -> Iterator[Finding]:
+    if os.environ.get("HF_HUB_OFFLINE") == "1":
+        yield Finding(
+            name="hub", state="limited", found="HF_HUB_OFFLINE=1: only what is cached", mend="unset HF_HUB_OFFLINE"
+        )
+        return
+    address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=5):
+            pass
+    except urllib.error.HTTPError:
+        pass  # it answered
+    except OSError as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        yield Finding(
+            name="hub",
+            state="limited",
+            found=f"{address} cannot be reached ({reason}): hub models and data sets must be cached; micro needs none",
+        )
+        return
+    yield Finding(name="hub", state="ok", found=f"{address} answers")
+
+
+def _programs() -> Iterator[Finding]:
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    yield Finding(
+        name="compiler",
+        state="ok" if compiler else "limited",
+        found=compiler or "no C++ compiler: C++ programs cannot be verified",
+        mend=None if compiler else "apt-get install g++",
+    )
+
+
+def _extras() -> Iterator[Finding]:
+    there = [extra for extra, module in _EXTRAS.items() if importlib.util.find_spec(module) is not None]
+    absent = [extra for extra in _EXTRAS if extra not in there]
+    command = f"; to add one: {sys.executable} -m pip install -e '.[{absent[0]}]'" if absent else ""
+    yield Finding(
+        name="extras",
+        state="ok",
+        found=f"installed: {', '.join(there) or 'none'}; not installed, and not needed: {', '.join(absent)}{command}",
+    )
+
+
+_CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (_python, _room, _base, _programs, _extras, _hub, _torch)

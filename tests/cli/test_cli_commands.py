@@ -1,0 +1,147 @@
+"""The command line: its commands and options are frozen here, and errors are one paragraph with a status."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ponder.cli import app
+from ponder.doctor import examine
+from ponder.manifest import is_done
+
+RECIPE = """\
+name: small
+stages:
+  base: {kind: pretrain, architecture: {model_type: qwen2}, tokens: 100}
+  zero: {kind: rl, model: base, steps: 5, problems: [{source: micro}]}
+"""
+
+OPTIONS = {
+    "plan": ["recipe", "overrides", "--out"],
+    "run": ["recipe", "overrides", "--out", "--redo", "--smoke"],
+    "show": ["run", "--json"],
+    "eval": [
+        "model", "--benchmark", "-b", "--samples", "-k", "--temperature", "--top-p", "--template", "--seed", "--out",
+        "--replay", "--json",
+    ],
+    "sample": ["model", "prompts", "--samples", "-k", "--temperature", "--max-tokens", "--template"],
+    "doctor": [],
+}  # fmt: skip
+"""A new option is a promise to every user: prefer a key of the recipe."""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def ponder(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from ponder.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
+
+
+def test_commands_and_options() -> None:
+    group = typer.main.get_command(app)
+    commands = group.commands  # type: ignore[attr-defined]
+    options = {
+        name: [o for p in c.params for o in (p.opts if p.opts[0][0] == "-" else [p.name])]
+        for name, c in commands.items()
+    }
+    assert options == OPTIONS
+    assert [p.opts for p in group.params] == [["--traceback"]]
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in OPTIONS)])
+def test_help_says_something_about_every_option(command: list[str]) -> None:
+    result = CliRunner().invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+
+
+def test_plan(recipe: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["plan", str(recipe), "stages.zero.group_size=8", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0
+    assert "32 problems x 8 completions, 5 updates" in result.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_is_one_paragraph_and_status_1(recipe: Path) -> None:
+    result = ponder("plan", recipe, "stages.zero.stpes=5")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("ponder: override 'stages.zero.stpes=5': unknown key 'stpes'")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("arguments", "environment"), [(["--traceback"], {}), ([], {"PONDER_TRACEBACK": "1"})])
+def test_traceback_on_demand(recipe: Path, arguments: list[str], environment: dict[str, str]) -> None:
+    result = ponder(*arguments, "plan", recipe, "x=1", **environment)
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr and "RecipeError" in result.stderr
+
+
+def test_a_missing_argument_is_a_usage_error() -> None:
+    assert ponder("run").returncode == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_a_run_keeps_it(recipe: Path, tmp_path: Path, number: signal.Signals) -> None:
+    program = """
+import os, time
+from ponder.cli import main
+from ponder.stages import STAGES
+STAGES["pretrain"] = lambda context: {}
+STAGES["rl"] = lambda context: time.sleep(float(os.environ["SECONDS"])) or {}
+main()
+"""
+    out = tmp_path / "out"
+
+    def start(seconds: int) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", program, "run", str(recipe), "--out", str(out)]
+        environment = os.environ | {"SECONDS": str(seconds)}
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+    with start(60) as process:
+        deadline = time.monotonic() + 30
+        while not (out / "stages" / "zero" / "manifest.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.1)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (
+        said == f"stopped: {out} keeps all finished stages and the last checkpoint; the same command goes on from it\n"
+    )
+    assert is_done(out / "stages" / "base") and not is_done(out / "stages" / "zero")
+    with start(0) as process:
+        printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "base: done before, skipped" in printed and "zero: going on" in printed
+    assert is_done(out / "stages" / "zero")
+
+
+def test_doctor_looks_at_everything_and_mends_what_is_not_ok(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    findings = {finding.name: finding for finding in examine()}
+    assert {
+        "python",
+        "ponder",
+        "torch",
+        "threads",
+        "cpu",
+        "gpu",
+        "memory",
+        "disk",
+        "base model",
+        "hub",
+    } <= findings.keys()
+    assert findings["python"].state == findings["torch"].state == "ok"
+    assert findings["hub"].mend == "unset HF_HUB_OFFLINE"
