@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from math import comb
 
 import numpy as np
+import numpy.typing as npt
 
 __all__ = ["Difference", "bootstrap_interval", "cluster_answers", "consensus", "paired_difference", "pass_at_k"]
 
 _CONFIDENCE = 0.95
 _RESAMPLES = 2000
 _CONSENSUS_DRAWS = 100
+_BLOCK = 1 << 20
+
+Values = npt.NDArray[np.float64]
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
@@ -75,12 +79,12 @@ def paired_difference(
     return Difference(mean=float(differences.mean()), interval=(float(low), float(high)))
 
 
-def _resampled_means(
-    values_P: "np.ndarray[tuple[int], np.dtype[np.float64]]", seed: int, resamples: int
-) -> list[float]:
+def _resampled_means(values_P: Values, seed: int, resamples: int) -> Values:
     random = np.random.default_rng(seed)
     size = values_P.size
-    return [float(values_P[random.integers(0, size, size)].mean()) for _ in range(resamples)]
+    block = max(1, _BLOCK // size)  # resamples at a time: memory stays small for any number of problems
+    counts = [min(block, resamples - start) for start in range(0, resamples, block)]
+    return np.concatenate([values_P[random.integers(0, size, (count, size))].mean(axis=1) for count in counts])
 
 
 def cluster_answers(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import ponder
-from ponder.errors import DataError, ModelError
+from ponder.errors import DataError
 from ponder.evaluation.results import ProblemResult, ResultsWriter, Sample, read_results
 from ponder.evaluation.scores import Scores, score
 from ponder.policy.policy import Policy
@@ -56,7 +56,7 @@ def evaluate(
 
     `model` names what is evaluated, and `notes` say more of it, in the provenance; `log` is the file that gets every
     completion. The length limit is `sampling.max_tokens`, or less where the model's window ends before. Raises
-    DataError for problems without gold and ModelError for a prompt that fills the window: no prompt is ever cut.
+    DataError for problems without gold and for a prompt that fills the window: no prompt is ever cut.
     """
     _check(problems)
     prompts = [policy.template.encode(policy.tokenizer, problem.messages) for problem in problems]
@@ -90,8 +90,8 @@ def evaluate(
     with nullcontext() if log is None else ResultsWriter(log, provenance) as writer:
         judging = _Judging(problems, samples, policy.template, pool, writer)
 
-        def on_finish(request: Request, index: int, completion: Completion) -> None:
-            judging.add(request.key, index, completion)
+        def on_finish(problem_id: str, index: int, completion: Completion) -> None:
+            judging.add(problem_id, index, completion)
             if progress is not None:
                 progress(judging.finished, len(problems) * samples)
 
@@ -213,7 +213,7 @@ def _longest(prompts: Sequence[tuple[int, ...]], problems: Sequence[Problem], wi
     longest = max(len(prompt) for prompt in prompts)
     if longest >= window:
         worst = problems[[len(prompt) for prompt in prompts].index(longest)]
-        raise ModelError(
+        raise DataError(
             f"The prompt of problem {worst.id!r} has {longest} tokens, but the model's window holds {window}, and the "
             "answer must fit too. Leave long problems out or take a model with a longer window; prompts are never cut."
         )

@@ -9,7 +9,7 @@ from ponder.watch.keys import KEYS, Key
 from ponder.watch.metrics import MetricsLog, read_metrics
 from ponder.watch.phases import Phases
 from ponder.watch.progress import Progress
-from ponder.watch.rollouts import LoggedRollout, RolloutLog, read_rollouts
+from ponder.watch.rollouts import LoggedRollout, RolloutLog, read_last_step, read_rollouts
 from ponder.watch.summary import summarize_groups
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Progress",
     "RolloutLog",
     "diagnose",
+    "read_last_step",
     "read_metrics",
     "read_rollouts",
     "summarize_groups",

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from ponder.records import Completion, Problem, Rollout, Verdict
 from ponder.watch.lines import cut_after, dump_line, read_lines, repair
 
-__all__ = ["LoggedRollout", "RolloutLog", "read_rollouts"]
+__all__ = ["LoggedRollout", "RolloutLog", "read_last_step", "read_rollouts"]
 
 _PROBLEM = TypeAdapter(Problem)
 _LOGPROB_DIGITS = 6  # an fp32 log-prob of magnitude 1 has seven
@@ -83,6 +83,12 @@ def read_rollouts(folder: Path, keep: Callable[[int], bool] = lambda step: True)
         for _, line in read_lines(path):
             if keep(line["step"]):
                 yield _from_line(line)
+
+
+def read_last_step(folder: Path) -> list[LoggedRollout]:
+    """The rollouts of the latest step, as far as they stand in the newest file; none where there are none."""
+    lines = [line for path in _files(folder)[-1:] for _, line in read_lines(path)]
+    return [_from_line(line) for line in lines if line["step"] == lines[-1]["step"]]
 
 
 class RolloutLog:

@@ -1,0 +1,158 @@
+"""`ponder show`: how far a run is and what it reached, as tables for people or as JSON for programs."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ponder.evaluation.scores import Score
+from ponder.records import Rollout
+from ponder.report.compare import NAMES, difference
+from ponder.report.run import Run, StageRecord, read_run
+from ponder.watch.diagnose import diagnose
+from ponder.watch.progress import seconds_text
+from ponder.watch.rollouts import read_last_step
+
+__all__ = ["show_run"]
+
+_LINES = 12  # of a sample completion
+_COLOURS = {"done": "green", "running": "blue", "failed": "red", "killed": "red", "interrupted": "yellow"}
+
+
+def show_run(run: Path, as_json: bool = False) -> None:
+    """Print each stage's status, seconds and scores at start and end, to stdout; RunFolderError if `run` is no run."""
+    record = read_run(run)
+    if as_json:
+        print(json.dumps(_as_json(record), ensure_ascii=False, indent=2))
+        return
+    console = Console(highlight=False)
+    console.print(_stages(record))
+    for stage in record.stages:
+        _print_stage(stage, console)
+
+
+def _as_json(run: Run) -> dict[str, Any]:
+    return {"name": run.name, "stages": {stage.name: _stage_json(stage) for stage in run.stages}}
+
+
+def _stage_json(stage: StageRecord) -> dict[str, Any]:
+    """`start` is the evaluation before any update, `end` the latest one after it; empty where there is none."""
+    start, end = stage.start, stage.end
+    value: dict[str, Any] = {
+        "kind": stage.kind,
+        "status": stage.status,
+        "seconds": round(stage.seconds, 3),
+        "step": stage.rows[-1]["step"] if stage.rows else None,
+        "start": start[1].overall.to_json() if start is not None else {},
+        "end": end[1].overall.to_json() if end is not None else {},
+    }
+    if start is not None and end is not None and (change := difference(start[1], end[1])) is not None:
+        value["change"] = {"pass@1": change.mean, "pass@1_interval": list(change.interval)}
+    if stage.error is not None:
+        value["error"] = stage.error
+    if stage.benchmarks:
+        value["benchmarks"] = {name: scores.overall.to_json() for name, scores in stage.benchmarks.items()}
+    if findings := diagnose(stage.rows):
+        value["findings"] = [finding.text for finding in findings]
+    return value
+
+
+def _stages(run: Run) -> Table:
+    table = Table(title=f"{run.name}{' (smoke run)' if run.smoke else ''}", title_justify="left")
+    for name in ("stage", "kind", "status", "time", "step"):
+        table.add_column(name, justify="right" if name in ("time", "step") else "left")
+    for stage in run.stages:
+        colour = _COLOURS.get(stage.status, "dim")
+        table.add_row(
+            escape(stage.name),
+            stage.kind,
+            f"[{colour}]{stage.status}[/]",
+            seconds_text(stage.seconds) if stage.seconds else "",
+            f"{stage.rows[-1]['step']:.0f}" if stage.rows and stage.rows[-1]["step"] is not None else "",
+        )
+    return table
+
+
+def _print_stage(stage: StageRecord, console: Console) -> None:
+    if stage.error is not None:
+        console.print(f"{stage.name}: {stage.error}", style="red", markup=False)
+    for finding in diagnose(stage.rows):
+        console.print(f"{stage.name}: {finding.text}", style="yellow", markup=False, soft_wrap=True)
+    if stage.start is not None or stage.end is not None:
+        console.print(_scores(stage))
+    if stage.benchmarks:
+        console.print(_benchmarks(stage))
+    for step, rollout in _samples(stage.folder):
+        _print_sample(stage.name, step, rollout, console)
+
+
+def _scores(stage: StageRecord) -> Table:
+    start, end = stage.start, stage.end
+    table = Table(title=f"{stage.name}: held-out problems", title_justify="left")
+    table.add_column("")
+    columns: list[tuple[str, Score]] = []
+    for label, point in (("start", start), ("end", end)):
+        if point is not None:
+            table.add_column(f"{label} (step {point[0]})", justify="right")
+            columns.append((label, point[1].overall))
+    values = [score.to_json() for _, score in columns]
+    for name, form in NAMES:
+        if any(value.get(name) is not None for value in values):
+            table.add_row(name, *(_cell(value, name, form) for value in values))
+    if start is not None and end is not None and (change := difference(start[1], end[1])) is not None:
+        low, high = (100 * bound for bound in change.interval)
+        table.caption = f"pass@1 {100 * change.mean:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f} (paired)"
+    return table
+
+
+def _cell(value: dict[str, Any], name: str, form: str) -> str:
+    number = value.get(name)
+    if number is None:
+        return "-"
+    text = f"{100 * number:.1f} %" if form == "share" else f"{number:,.1f}"
+    if name == "pass@1":
+        low, high = value["pass@1_interval"]
+        text += f" ({100 * low:.1f} to {100 * high:.1f})"
+    return text
+
+
+def _benchmarks(stage: StageRecord) -> Table:
+    table = Table(title=f"{stage.name}: benchmarks", title_justify="left")
+    for name in ("model on benchmark", "pass@1", "cons@16", "mean tokens", "truncated"):
+        table.add_column(name, justify="left" if name == "model on benchmark" else "right")
+    for name, scores in stage.benchmarks.items():
+        value = scores.overall.to_json()
+        cells = [("pass@1", "share"), ("cons@16", "share"), ("mean_tokens", "number"), ("truncated", "share")]
+        table.add_row(escape(name.replace("--", " on ")), *(_cell(value, key, form) for key, form in cells))
+    return table
+
+
+def _samples(folder: Path) -> Sequence[tuple[int, Rollout]]:
+    """Of the latest step's rollouts the first right, the first wrong and the first truncated one."""
+    found: dict[str, tuple[int, Rollout]] = {}
+    for logged in read_last_step(folder):
+        cut = logged.rollout.completion.finish_reason == "length"
+        found.setdefault("cut" if cut else logged.rollout.verdict.outcome, (logged.step, logged.rollout))
+    return [found[kind] for kind in ("right", "wrong", "cut") if kind in found]
+
+
+def _print_sample(stage: str, step: int, rollout: Rollout, console: Console) -> None:
+    completion, verdict = rollout.completion, rollout.verdict
+    rewards = ", ".join(f"{name} {value:g}" for name, value in rollout.rewards.items() if value is not None)
+    console.rule(f"{stage}, step {step}: {rollout.problem.id}", align="left", style="dim")
+    console.print(rollout.problem.prompt, style="bold", markup=False)
+    lines = completion.text.splitlines()
+    console.print("\n".join(lines[:_LINES]), markup=False)
+    if len(lines) > _LINES:
+        console.print(f"... {len(lines) - _LINES} more lines", style="dim")
+    ending = "cut off at" if completion.finish_reason == "length" else "in"
+    console.print(
+        f"{verdict.outcome.replace('_', ' ')} ({verdict.reason}), {ending} {len(completion.token_ids)} tokens; "
+        f"reward {rollout.reward:g} ({rewards})",
+        style="green" if verdict.outcome == "right" else "red",
+        markup=False,
+    )
