@@ -89,12 +89,14 @@ class CodeGold:
     `form` is "asserts": `tests` are assert statements run after the program; "stdio": `tests` are the inputs and
     `outputs` the expected outputs, one each; "unittest": `tests` is one whole test file that imports `solution`.
     `prefix` is put before the program (HumanEval's prompt). `answer`, where known, is a program that passes.
+    `comparison` says when printed output is the expected one: byte for byte, word by word, or numbers by value.
     """
 
     tests: tuple[str, ...]
     outputs: tuple[str, ...] = ()
     form: Literal["asserts", "stdio", "unittest"] = "asserts"
     program_language: Literal["python", "cpp"] = "python"
+    comparison: Literal["exact", "tokens", "numeric"] = "tokens"
     prefix: str = ""
     entry_point: str | None = None
     answer: str | None = None

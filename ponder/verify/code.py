@@ -1,98 +1,212 @@
-"""Programs against tests: the answer's program runs in a sandbox, and its results are judged outside of it."""
+"""Programs against tests: the answer's program runs in the sandbox, and its results are judged outside of it.
 
-import json
-import os
-import re
-import resource
-import secrets
-import subprocess
-import sys
-import tempfile
+    answer text + CodeGold -> the program -> its results or its output -> Verdict
 
-from ponder.records import CodeGold, Verdict
-
-__all__ = ["extract_program", "verify_code"]
-
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.S | re.M)
-_MAX_MEMORY = 1 << 30
-
-_HARNESS = r"""
-import json, os, sys
-job = json.loads(sys.stdin.buffer.read())
-channel = int(sys.argv[1])
-sys.stdin = open(os.devnull)
-space = {"__name__": "solution"}
-passed, note = 0, ""
-try:
-    exec(compile(job["program"], "program", "exec"), space)
-    for number, test in enumerate(job["tests"], 1):
-        try:
-            exec(compile(test, f"test {number}", "exec"), space)
-            passed += 1
-        except BaseException as error:
-            note = note or f"test {number}: {type(error).__name__}: {error}"[:300]
-except BaseException as error:
-    note = f"the program failed: {type(error).__name__}: {error}"[:300]
-os.write(channel, json.dumps([job["secret"], passed, note]).encode())
+Asserts and unit tests run in a process of their own and call the program through a channel of plain values; expected
+output is compared here. "Wrong" means that a test failed or that the program broke off, ran out of its processor time
+or misbehaved; "cannot tell" that the wall clock or the sandbox gave out, or that the tests cannot be run.
 """
 
+import atexit
+import math
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from typing import Literal
 
-def extract_program(text: str) -> str | None:
-    """The last fenced code block, or the whole text where there is none."""
-    blocks = _FENCE.findall(text)
-    program = blocks[-1][2] if blocks else text
-    return program if program.strip() else None
+from ponder.errors import VerifierError
+from ponder.records import CodeGold, Verdict
+from ponder.sandbox.isolation import Isolation, find_isolation
+from ponder.sandbox.limits import Limits
+from ponder.sandbox.runs import Printed, Report, compile_program, judge, run_binary, run_script
+from ponder.sandbox.sandbox import Ending, Sandbox, SandboxError
+from ponder.verify.output import same_output
+from ponder.verify.program import expected_names, find_entry, find_program
+
+__all__ = ["check_code", "close_sandbox", "require_isolation", "verify_code"]
+
+_CPU_SHARE = 0.5
+"""Processor time as a share of wall time: a busy program is found wrong before the clock makes it a cannot tell."""
+_COMPILE_SECONDS = 20.0
+_NO_COMPILER = "there is no C++ compiler on this machine: install g++"
+
+
+class _Home:
+    """The one sandbox of this process, started at first use and again when it fails."""
+
+    sandbox: Sandbox | None = None
 
 
 def verify_code(answer_text: str, gold: CodeGold, wall_seconds: float = 4.0) -> Verdict:
-    """Right when the program in the answer passes every test."""
-    if gold.form != "asserts" or gold.program_language != "python":
-        return Verdict(outcome="cannot_tell", reason=f"{gold.form} tests of {gold.program_language} are not run yet")
-    program = extract_program(answer_text)
-    if program is None:
-        return Verdict(outcome="wrong", reason="no program in the answer")
-    secret = secrets.token_hex(16)
-    job = {"program": gold.prefix + program, "tests": gold.tests, "secret": secret}
-    read, write = os.pipe()
-    with os.fdopen(read, "rb") as verdicts, tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _HARNESS, str(write)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={},
-            cwd=folder,
-            pass_fds=(write,),
-            start_new_session=True,
-            preexec_fn=_limit,
+    """Right when the program in the answer passes every test; `score` is the fraction it passes."""
+    unusable = check_code(gold)
+    if unusable is not None:
+        return Verdict(outcome="cannot_tell", reason=unusable)
+    found = find_program(answer_text, gold)
+    if found.source is None:
+        return Verdict(outcome="wrong", reason=found.rule)
+    try:
+        outcome, reason, score = _verify(found.source, gold, wall_seconds)
+    except SandboxError as error:
+        close_sandbox()
+        outcome, reason, score = "cannot_tell", f"the sandbox failed: {error}", 0.0
+    return Verdict(outcome=outcome, reason=f"{found.rule}: {reason}", answer=found.source, score=score)
+
+
+def check_code(gold: CodeGold) -> str | None:
+    """Why this gold cannot judge any program on this machine, or None."""
+    if not gold.tests:
+        return "the code gold has no tests"
+    if gold.form == "stdio" and len(gold.tests) != len(gold.outputs):
+        return f"the code gold has {len(gold.tests)} inputs but {len(gold.outputs)} expected outputs"
+    if gold.program_language == "cpp" and gold.form != "stdio":
+        return f"C++ programs are judged by what they print: the gold's form must be 'stdio', got {gold.form!r}"
+    if gold.program_language == "cpp" and shutil.which("g++") is None:
+        return _NO_COMPILER
+    return None
+
+
+def require_isolation() -> Isolation:
+    """The isolation of this machine; VerifierError where programs would not have namespaces of their own."""
+    try:
+        isolation = find_isolation()
+    except SandboxError as error:
+        raise VerifierError(f"{error}. Judge problems without code, or allow unprivileged user namespaces.") from None
+    if not isolation.full:
+        raise VerifierError(f"require_isolation is set. {isolation.describe()}")
+    return isolation
+
+
+def close_sandbox() -> None:
+    """End this process's sandbox, if it has one; the next program starts another."""
+    if _Home.sandbox is not None:
+        _Home.sandbox.close()
+        _Home.sandbox = None
+
+
+atexit.register(close_sandbox)
+
+
+def _sandbox() -> Sandbox:
+    if _Home.sandbox is None:
+        _Home.sandbox = Sandbox(find_isolation().command)
+    return _Home.sandbox
+
+
+_Judgement = tuple[Literal["right", "wrong", "cannot_tell"], str, float]
+
+
+def _verify(program: str, gold: CodeGold, wall_seconds: float) -> _Judgement:
+    sandbox = _sandbox()
+    limits = Limits(cpu_seconds=max(1, math.ceil(wall_seconds * _CPU_SHARE)))
+    if gold.form == "stdio":
+        return _by_output(sandbox, program, gold, limits, wall_seconds)
+    report = judge(
+        sandbox,
+        program,
+        gold.tests,
+        form=gold.form,
+        prefix=gold.prefix,
+        entry=find_entry(gold),
+        own=expected_names(gold),
+        limits=limits,
+        deadline=time.monotonic() + wall_seconds,
+    )
+    return _by_tests(report, limits, wall_seconds)
+
+
+def _by_tests(report: Report, limits: Limits, wall_seconds: float) -> _Judgement:
+    score = report.passed / report.total if report.total else 0.0
+    count = f"passes {report.passed} of {report.total} tests" if report.total else "no test was reached"
+    note = f", first: {report.notes[0]}" if report.notes else ""
+    if report.failed:
+        return "cannot_tell", report.failed, 0.0
+    if report.done:
+        if report.total and report.passed == report.total:
+            return "right", count, 1.0
+        return "wrong", count + note, score
+    if report.gone:
+        why = _break_off(report.program, limits)
+        return "wrong", f"{count}; {f'the program {why}' if why else report.gone}{note}", score
+    if report.notes:
+        return "wrong", f"{count}, the tests did not end{note}", score
+    if report.late:
+        return "cannot_tell", f"no verdict within {wall_seconds:g} s", score
+    return "cannot_tell", f"the tests broke off ({_break_off(report.tests, limits) or 'no reason known'})", score
+
+
+def _by_output(sandbox: Sandbox, program: str, gold: CodeGold, limits: Limits, wall_seconds: float) -> _Judgement:
+    if gold.program_language == "python":
+        return _all_inputs(
+            lambda entered, end: run_script(sandbox, gold.prefix + program, entered, limits, end),
+            gold,
+            limits,
+            wall_seconds,
         )
-        os.close(write)
-        try:
-            process.communicate(json.dumps(job).encode(), timeout=wall_seconds)
-        except subprocess.TimeoutExpired:
-            return Verdict(
-                outcome="cannot_tell", reason=f"the program ran longer than {wall_seconds:g} s", answer=program
-            )
-        finally:
-            try:
-                os.killpg(process.pid, 9)
-            except ProcessLookupError:
-                pass
-            process.wait()
-        reply = verdicts.read()
-    if not reply:
-        return Verdict(outcome="wrong", reason="the program ended before its tests were done", answer=program)
-    said, passed, note = json.loads(reply)
-    if said != secret:
-        return Verdict(outcome="wrong", reason="the program interfered with its tests", answer=program)
-    if passed == len(gold.tests):
-        return Verdict(outcome="right", reason=f"passes {passed} of {passed} tests", answer=program, score=1.0)
-    score = passed / len(gold.tests)
-    return Verdict(outcome="wrong", reason=f"passes {passed} of {len(gold.tests)}: {note}", answer=program, score=score)
+    if not find_isolation().full:
+        return "cannot_tell", "C++ programs are run only where namespaces isolate the compiler", 0.0
+    binary = os.memfd_create("program", os.MFD_CLOEXEC)
+    try:
+        compiled = compile_program(sandbox, gold.prefix + program, binary, time.monotonic() + _COMPILE_SECONDS)
+        if compiled.ending.late:
+            return "cannot_tell", f"not compiled within {_COMPILE_SECONDS:g} s", 0.0
+        if compiled.ending.exit != 0:
+            return "wrong", f"does not compile: {_first_line(compiled.errors)}", 0.0
+        return _all_inputs(
+            lambda entered, end: run_binary(sandbox, binary, entered, limits, end), gold, limits, wall_seconds
+        )
+    finally:
+        os.close(binary)
 
 
-def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
-    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _all_inputs(
+    run: Callable[[str, float], Printed], gold: CodeGold, limits: Limits, wall_seconds: float
+) -> _Judgement:
+    """Run the program on every input; after the first late one there is no time for more."""
+    passed, first, late = 0, "", False
+    deadline = time.monotonic() + wall_seconds
+    for number, (entered, expected) in enumerate(zip(gold.tests, gold.outputs, strict=True), 1):
+        printed = run(entered, deadline)
+        late = printed.ending.late
+        if late:
+            break
+        why = _break_off(printed.ending, limits)
+        if not why and printed.ending.exit != 0:
+            why = f"ended with status {printed.ending.exit}: {_last_line(printed.errors)}"
+        if not why and not same_output(printed.output, expected, gold.comparison):
+            why = f"printed {_short(printed.output)}, expected {_short(expected.encode(errors='replace'))}"
+        passed += not why
+        first = first or (f", first: test {number} {why}" if why else "")
+    count, score = f"passes {passed} of {len(gold.tests)} tests", passed / len(gold.tests)
+    if late and not first:
+        return "cannot_tell", f"{count}, the next had no end within {wall_seconds:g} s", score
+    if first:
+        return "wrong", count + first, score
+    return "right", count, 1.0
+
+
+def _break_off(ending: Ending, limits: Limits) -> str:
+    """Why a process ended against its will, if it did."""
+    if ending.late or ending.signal is None:
+        return ""
+    if ending.signal in (signal.SIGKILL, signal.SIGXCPU):
+        return f"was stopped: more than {limits.cpu_seconds} s of processor time, or out of memory"
+    return f"crashed ({signal.Signals(ending.signal).name})"
+
+
+def _first_line(text: bytes) -> str:
+    return next((line for line in _lines(text) if "error" in line), "no message")[:200]
+
+
+def _last_line(text: bytes) -> str:
+    return next(reversed(_lines(text)), "no message")[:200]
+
+
+def _lines(text: bytes) -> list[str]:
+    return [line for line in text.decode(errors="replace").splitlines() if line.strip()]
+
+
+def _short(text: bytes) -> str:
+    return repr(text[:60].decode(errors="replace")) + ("..." if len(text) > 60 else "")

@@ -51,11 +51,11 @@ class WorkerLink:
         self._outgoing = bytearray()
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "ponder.verify.worker", str(deadline_seconds), str(memory_bytes)],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
                 env=_environment(),

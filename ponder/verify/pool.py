@@ -8,6 +8,7 @@ replaces it, and gives the other jobs of that worker to the rest. Workers are fr
 parent may have torch and threads.
 """
 
+import contextlib
 import hashlib
 import math
 import os
@@ -146,12 +147,8 @@ class VerifierPool:
             self._hand_out()
             for ready, _ in self._selector.select(self._seconds_to_next_deadline()):
                 if ready.data is None:
-                    while True:
-                        try:
-                            if not self._wake_read.recv(4096):
-                                break
-                        except BlockingIOError:
-                            break
+                    with contextlib.suppress(BlockingIOError):
+                        self._wake_read.recv(4096)
                 else:
                     self._read(ready.data)
             self._kill_late()
@@ -287,10 +284,8 @@ class VerifierPool:
         future.set_result(verdict)
 
     def _wake(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # full: it is awake already; closed: it needs no waking
             self._wake_write.send(b"w")
-        except (BlockingIOError, OSError):
-            pass
 
 
 def _key(text: str, gold: Any) -> bytes:

@@ -1,0 +1,100 @@
+"""What a clone of the zygote does once it is sandboxed, by name; each returns the exit status.
+
+Descriptors 0, 1 and 2 are standard input, output and error; the others are named in each role.
+"""
+
+import atexit
+import bisect
+import cmath
+import collections
+import copy
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import heapq
+import itertools
+import json
+import math
+import operator
+import os
+import random
+import re
+import statistics
+import string
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import traceback
+import typing
+from collections.abc import Callable
+
+from ponder.sandbox.judge import judge_program
+from ponder.sandbox.serve import run_module, serve_program
+
+__all__ = ["PRELOADED", "ROLES", "STARTS_PROGRAM"]
+
+PRELOADED = (
+    bisect, cmath, collections, copy, dataclasses, datetime, decimal, enum, fractions, functools, heapq, itertools,
+    json, math, operator, random, re, statistics, string, textwrap, threading, time, typing,
+)  # fmt: skip
+"""Modules that programs often import: loaded once, in the zygote."""
+
+_SOURCE, _BINARY = 3, 4
+
+
+def run_main() -> int:
+    """Role: run the program (3) as a script."""
+    status = 0
+    random.seed(0)
+    sys.argv = ["program"]
+    try:
+        run_module("__main__")
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            sys.stderr.write(end.code + "\n")
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        status = 1
+    return status & 0xFF
+
+
+def compile_cpp() -> int:
+    """Role: compile the C++ source (3) to the binary (4)."""
+    with open(_SOURCE, "rb") as stream, open("program.cpp", "wb") as copied:
+        copied.write(stream.read())
+    command = ["g++", "-std=c++17", "-O2", "-pipe", "-o", "program", "program.cpp"]
+    status = subprocess.run(command, env={"PATH": "/usr/local/bin:/usr/bin:/bin", "TMPDIR": "/tmp"}).returncode
+    if status == 0:
+        with open("program", "rb") as stream, open(_BINARY, "wb") as binary:
+            binary.write(stream.read())
+    return status & 0xFF
+
+
+def run_binary() -> int:
+    """Role: become the binary (3)."""
+    os.set_inheritable(_SOURCE, False)
+    os.execve(_SOURCE, ["program"], {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"})
+
+
+ROLES: dict[str, Callable[[], int]] = {
+    "serve": serve_program,
+    "judge": judge_program,
+    "main": run_main,
+    "compile": compile_cpp,
+    "binary": run_binary,
+}
+STARTS_PROGRAM = frozenset({"compile", "binary"})
+"""Roles that may replace themselves by another program."""

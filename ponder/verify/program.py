@@ -1,0 +1,88 @@
+"""Which part of an answer is the program, and which names it is expected to define."""
+
+import ast
+import re
+from dataclasses import dataclass
+
+from ponder.records import CodeGold
+
+__all__ = ["Program", "expected_names", "find_entry", "find_program"]
+
+_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([^\s`]*)[^\n]*$", re.MULTILINE)
+_LANGUAGES = {
+    "python": frozenset({"", "python", "python3", "py", "py3"}),
+    "cpp": frozenset({"", "cpp", "c++", "cc", "cxx", "c"}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """Example: Program(source="def f(x):\\n    return x", rule="last code block"). Where `source` is None, `rule` says
+    why there is no program."""
+
+    source: str | None
+    rule: str
+
+
+def find_program(text: str, gold: CodeGold) -> Program:
+    """The program in `text`: inside the last answer tag if there is one, the last code block of the gold's language
+    (that defines its entry point, if one does), or else the whole text."""
+    rule = ""
+    if "</think>" in text:
+        text = text.rpartition("</think>")[2]
+    tags = _TAG.findall(text)
+    if tags:
+        text, rule = tags[-1], "answer tag, "
+    blocks = [body for language, body in _blocks(text) if language in _LANGUAGES[gold.program_language]]
+    if blocks:
+        entry = gold.entry_point
+        defining = [b for b in blocks if entry is not None and re.search(rf"\b{re.escape(entry)}\b\s*[=(:]", b)]
+        source, rule = (defining or blocks)[-1], rule + "last code block"
+    elif _FENCE.search(text):
+        return Program(source=None, rule=f"no program: no code block is {gold.program_language}")
+    else:
+        source, rule = text, rule + "whole text"
+    if not source.strip():
+        return Program(source=None, rule="no program: nothing stands where it should")
+    return Program(source=source, rule=rule)
+
+
+def _blocks(text: str) -> list[tuple[str, str]]:
+    """Language and body of each fenced block; an unclosed last block reaches to the end."""
+    blocks: list[tuple[str, str]] = []
+    fence, language, start = "", "", 0
+    for mark in _FENCE.finditer(text):
+        if not fence:
+            fence, language, start = mark[1], mark[2].lower(), mark.end() + 1
+        elif mark[1].startswith(fence) and not mark[2]:
+            blocks.append((language, text[start : mark.start()]))
+            fence = ""
+    if fence:
+        blocks.append((language, text[start:]))
+    return blocks
+
+
+def find_entry(gold: CodeGold) -> str | None:
+    """The function the tests check: named by the gold, or the last one that its prefix begins to define."""
+    if gold.entry_point is not None:
+        return gold.entry_point
+    names = re.findall(r"^def (\w+)", gold.prefix, re.MULTILINE)
+    return names[-1] if names else None
+
+
+def expected_names(gold: CodeGold) -> list[str]:
+    """Names that a right program defines and the prefix does not, by the gold's own program."""
+    return sorted(_defined(gold.answer or "") - _defined(gold.prefix))
+
+
+def _defined(source: str) -> set[str]:
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return set()
+    names = {s.name for s in body if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    for statement in body:
+        if isinstance(statement, ast.Assign):
+            names |= {target.id for target in statement.targets if isinstance(target, ast.Name)}
+    return names
