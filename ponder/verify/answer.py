@@ -9,6 +9,8 @@ last answer counts. Only what stands after the thinking is looked at.
 import re
 from dataclasses import dataclass
 
+from ponder.verify.notation import with_backslashes
+
 __all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer"]
 
 MAX_TEXT_CHARS = 200_000
@@ -40,7 +42,7 @@ class Found:
 
 def find_answer(text: str) -> Found:
     """The answer in `text`, which is what stands after the thinking (an unsplit completion is split here)."""
-    text = text[-MAX_TEXT_CHARS:]
+    text = with_backslashes(text[-MAX_TEXT_CHARS:])
     if "</think>" in text:
         text = text.rpartition("</think>")[2]
     elif "<think>" in text:
@@ -63,7 +65,7 @@ def find_answer(text: str) -> Found:
 
 def _explicit(text: str) -> Found | None:
     boxes = _boxes(text)
-    if boxes:
+    if boxes is not None:
         return Found(text=boxes, rule="boxed")
     hashes = _HASH.findall(text)
     if hashes:

@@ -39,7 +39,22 @@ _GREEK = frozenset(
 )
 _NAMES = {"pi": "pi", "infty": "inf", "infinity": "inf", "inf": "inf", "oo": "inf", "reals": "reals"}
 _COMMANDS = frozenset(
-    {"frac", "binom", "sqrt", "overline", "dot", "sum", "prod", "int", "lim", "begin", "end", "angle", "triangle"}
+    {
+        "frac",
+        "binom",
+        "sqrt",
+        "radical",
+        "overline",
+        "dot",
+        "sum",
+        "prod",
+        "int",
+        "lim",
+        "begin",
+        "end",
+        "angle",
+        "triangle",
+    }
 )
 _SIGN_COMMANDS = {
     "pm": "±", "mp": "∓", "cup": "∪", "cap": "∩", "setminus": "∖", "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈",
@@ -47,7 +62,6 @@ _SIGN_COMMANDS = {
 }  # fmt: skip
 _RELATION_COMMANDS = {"le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "in": "in", "sim": "~", "equiv": "="}
 _ARROWS = frozenset({"to", "rightarrow", "Rightarrow", "implies", "iff", "Leftrightarrow", "therefore"})
-_BRACKETLESS = re.compile(r"[A-Za-z]+")
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
     |(?P<repeating>\d*\.\d*(?:\\overline\s*\{\d+\}|\\dot\s*\{?\d\}?(?:\d*\\dot\s*\{?\d\}?)?|\(\d+\)))
@@ -174,6 +188,8 @@ def _word(text: str) -> Token:
 def _letters(text: str, glued: bool) -> list[Token]:
     if text in _NAMES:
         return [Token("name", _NAMES[text], glued)]
+    if text in ("U", "cup", "union") and not glued:
+        return [Token("sign", "∪")]
     if len(text) == 1:
         return [Token("name", text, glued)]
     if text in FUNCTIONS:
@@ -182,12 +198,6 @@ def _letters(text: str, glued: bool) -> list[Token]:
         return [_word(text.lower())]
     if text in _GREEK and len(text) > 3:
         return [Token("name", text, glued)]
-    if text in ("cup", "union", "U") and not glued:
-        return [Token("sign", "∪")]
-    if text == "in":
-        return [Token("word", "in")]
-    if text in ("pm",):
-        return [Token("word", "pm")]
     for function in ("sqrt", "sin", "cos", "tan", "ln", "log"):
         rest = text.removeprefix(function)
         if rest != text and 1 <= len(rest) <= 2 and _is_product(rest):

@@ -16,14 +16,15 @@ from ponder.verify.choice import same_choice
 from ponder.verify.equality import equal
 from ponder.verify.notation import clean, text_key
 from ponder.verify.reader import MAX_READ_CHARS, read, read_measure
-from ponder.verify.tree import Text, TooLarge, Tree, Unreadable, free_symbols
+from ponder.verify.tree import Measure, Text, TooLarge, Tree, Unreadable, free_symbols
 from ponder.verify.values import Undefined
 
 __all__ = ["check_math", "same_math", "verify_math"]
 
 _PLAIN = re.compile(r"\s*\$?\s*([-+]?)(\d{1,3}(?:,\d{3})+|\d{1,60})(\.\d{1,60})?\s*\$?\.?\s*")
-_NUMBER = re.compile(r"(?<![\w.^_{])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+(?![\d.]))?(?:\s*%)?(?![\d])")
-_ALTERNATIVES = re.compile(r"\d[\w%°]*\s*(?:or|或|或者)\s*[-$¥]?\d")
+_NUMBER = re.compile(
+    r"(?<![A-Za-z0-9.^_{])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+(?![\d.]))?(?:\s*%)?(?![\d])"
+)
 _AMOUNT = re.compile(r"(?<![\w$])\$(\d[\d,]*(?:\.\d+)?)(?![\d$]|[^$\n]{0,40}\$(?!\d))")
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
@@ -32,7 +33,10 @@ _SENTENCE_END = re.compile(
 )
 _IS = re.compile(r"\b(?:is|are|be|equals|was)\s*:?\s+|(?:是|为|等于)\s*[:：]?")
 _LETTER_GOLD = re.compile(r"\s*\\?(?:\\text(?:bf)?\s*\{)?\s*\(([A-J])\)\s*\}?\s*")
-_UNIT_LETTERS = frozenset("mgshLl")
+_WORDS = re.compile(r"[A-Za-z]{2}|[\u3400-\u9fff]")
+_DOUBTS = re.compile(
+    r"\b(?:if|unless|not|or|except|either|neither|nor|between|maybe|perhaps|possibly|at least|at most|might)\b|如果|或|不是|至少|至多"
+)
 
 
 def verify_math(answer_text: str, gold: MathGold) -> Verdict:
@@ -96,16 +100,17 @@ def _equal(gold: str, answer: str) -> bool:
         raise TooLarge(f"it has more than {MAX_READ_CHARS} characters")
     if clean(gold) == clean(answer):
         return True
-    tree = read(gold)
-    if equal(tree, _read_like(tree, answer)):
+    tree, read_answer = read(gold), _read_like(answer)
+    if equal(tree, read_answer) or _decimal_comma(gold, answer):
         return True
-    measure = None if free_symbols(tree) else read_measure(answer)
-    if measure is not None and equal(tree, measure):
-        return True
-    return _decimal_comma(gold, answer)
+    # "5 m" is read as a product, unless the other side makes clear that m is a unit.
+    if isinstance(read_answer, Measure) or not free_symbols(tree):
+        measures = read_measure(gold) or tree, read_measure(answer) or read_answer
+        return measures != (tree, read_answer) and equal(*measures)
+    return False
 
 
-def _read_like(gold: Tree, answer: str) -> Tree:
+def _read_like(answer: str) -> Tree:
     """An answer, which may be words where the gold is not: those differ from it for certain."""
     try:
         return read(answer)
@@ -149,7 +154,9 @@ def _plain(text: str) -> Fraction | None:
 
 def _decimal_comma(gold: str, answer: str) -> bool:
     """Whether the answer is the gold's decimal with a comma for its point: 3,14 for 3.14."""
-    return bool(re.fullmatch(r"-?\d+\.\d+", gold.strip())) and answer.strip(" $") == gold.strip().replace(".", ",")
+    return bool(re.fullmatch(r"-?\d+\.(?!\d{3}$)\d+", gold.strip())) and answer.strip(" $") == gold.strip().replace(
+        ".", ","
+    )
 
 
 def _candidates(found: Found) -> Iterator[str]:
@@ -172,10 +179,10 @@ def _candidates(found: Found) -> Iterator[str]:
     formulas = [next(filter(None, groups)) for groups in _FORMULA.findall(text)]
     if formulas and (found.rule != "answer phrase" or len(set(formulas)) == 1):
         yield formulas[-1]
-    if found.rule != "answer phrase" and "=" in sentence and "$" not in sentence:
+    if found.rule != "answer phrase" and "=" in sentence and not re.search(r"[\\$]", sentence):
         yield sentence.rpartition("=")[2]
     numbers = _NUMBER.findall(text.replace("\\", " "))
-    if not numbers or _ALTERNATIVES.search(text) or re.search(r"[\\^√_]", text):
+    if not numbers or not _WORDS.search(text) or _DOUBTS.search(text) or re.search(r"[\\^√_]", text):
         return
     if found.rule != "answer phrase" or len({_plain(n) for n in numbers}) == 1:
         yield numbers[-1]

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from ponder.verify.words import MULTIPLIERS
 
-__all__ = ["clean", "text_key"]
+__all__ = ["clean", "text_key", "with_backslashes"]
 
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
@@ -20,7 +20,7 @@ _CHARACTERS = str.maketrans(
         "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "×": "*", "✕": "*", "✖": "*", "·": "*", "⋅": "*",
         "∙": "*", "∗": "*", "÷": "/", "∕": "/", "⁄": "/", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ",
         "≦": r"\le ", "≧": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "≒": r"\approx ", "±": r"\pm ", "∓": r"\mp ",
-        "∞": r"\infty ", "√": r"\sqrt ", "∛": r"\sqrt[3] ", "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ",
+        "∞": r"\infty ", "√": r"\radical ", "∛": r"\sqrt[3] ", "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ",
         "β": r"\beta ", "γ": r"\gamma ", "φ": r"\phi ", "ω": r"\omega ", "λ": r"\lambda ", "μ": r"\mu ", "∪": r"\cup ",
         "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R} ", "ℤ": r"\mathbb{Z} ", "…": r"\ldots ",
         "⋯": r"\ldots ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "°": r"^\circ ", "º": r"^\circ ", "∠": r"\angle ",
@@ -32,12 +32,12 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 _SCRIPT_RUN = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
 _SUBSCRIPT_RUN = re.compile(f"[{''.join(_SUBSCRIPTS)}]+")
 _VULGAR = re.compile("(\\d?)\\s?([¼-¾⅐-⅞])")
-# "\f" of an unescaped "\frac" is a form feed; likewise \b, \t, \r, \v of other commands.
-_LOST_BACKSLASH = re.compile(
-    "[\f]rac|[\b](?:oxed|inom)|[\t](?:ext|imes|heta|an(?![a-z])|frac)|[\r]ight|[\x0b](?:ec|arnothing)|"
-    r"(?<![\\a-zA-Z])(?:[dt]?frac(?=\s*\{|\d\d)|(?:sqrt|text|left|right)(?=\s*[{]))"
-)
+# "\\f" of an unescaped "\\frac" is a form feed; likewise \\b, \\t, \\r, \\v of other commands.
 _CONTROL_NAMES = {"\f": "f", "\b": "b", "\t": "t", "\r": "r", "\x0b": "v"}
+_LOST_BACKSLASH = re.compile(
+    "[\f](?=rac)|[\b](?=oxed|inom)|[\t](?=ext|imes|heta|an(?![a-z])|frac)|[\r](?=ight)|[\x0b](?=ec|arnothing)"
+)
+_NO_BACKSLASH = re.compile(r"(?<![\\a-zA-Z])(?=[dt]?frac(?:\s*\{|\d\d)|(?:sqrt|text|left|right)\s*\{)")
 _COMMAND_NAMES = (
     "frac|dfrac|tfrac|sqrt|pi|text|left|right|cdot|times|infty|cup|cap|le|ge|leq|geq|pm|circ|sin|cos|tan|ln|log"
 )
@@ -52,7 +52,7 @@ _SPACES = re.compile(
 )
 _THIN_SEPARATOR = re.compile(r"(?<=\d)(?:\\,|\\ |[\u00a0\u2009\u202f]|\{,\}|\\!|,\\!)\s*(?=\d{3}(?!\d))")
 _FONTS = re.compile(
-    r"\\(?:mathbf|mathit|mathsf|mathtt|mathcal|mathnormal|boldsymbol|bm|operatorname\*?|mathop|mathord|mathrel|displaylines"
+    r"\\(?:boxed|fbox|mathbf|mathit|mathsf|mathtt|mathcal|mathnormal|boldsymbol|bm|operatorname\*?|mathop|mathord|mathrel|displaylines"
     r"|overrightarrow|vec|hat|bar|ensuremath|phantom|underline|color\{[a-z]+\}|textcolor\{[a-z]+\})(?![a-zA-Z])"
 )
 _TEXT = re.compile(r"\\(?:textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mbox|hbox|emph)(?![a-zA-Z])")
@@ -78,10 +78,13 @@ _SAME_COMPILED = [(re.compile(pattern), spelling) for pattern, spelling in _SAME
 _MATH_MARKS = re.compile(
     r"\\[()\[\]]|(?<!\\)\$|`|(?<!\S)\*\*(?=\S)|(?<=\S)\*\*(?!\S)|\*\*(?![\w(\s\\-])|(?<![\w)\s}])\*\*"
 )
+_TEMPERATURE = re.compile(r"°\s*(?:\\text\s*\{\s*)?([CF])(?![a-zA-Z])\}?")
 _MONEY = re.compile(r"\\\$")
 _GROUPED = re.compile(r"(?<![\d.,])(\d{1,3}(?:,\d{3})+)(?![\d])")
 _SPACE_GROUPED = re.compile(r"^(-?)(\d{1,3}(?: \d{3})+)((?:\.\d+)?)$")
-_CHINESE_SCALED = re.compile(r"(\d+(?:\.\d+)?)\s*(万亿|千万|百万|十万|亿|万|千(?![克米瓦卡])|百)(?![分])")
+_SCALE = "万亿|千万|百万|十万|亿|万|千(?![克米瓦卡])|百"
+_SCALED_PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_SCALE})?")
+_CHINESE_SCALED = re.compile(rf"(?:\d+(?:\.\d+)?\s*(?:{_SCALE})(?!分))+(?:\d+(?![\d.]))?")
 
 
 def clean(text: str) -> str:
@@ -102,6 +105,7 @@ def clean(text: str) -> str:
     text = _LAYOUT.sub(" ", text)
     for pattern, spelling in _SAME_COMPILED:
         text = pattern.sub(spelling, text)
+    text = _TEMPERATURE.sub(lambda m: " ℃" if m[1] == "C" else " ℉", text)
     text = _MONEY.sub("¤", text)
     text = _MATH_MARKS.sub(" ", text)
     text = text.replace("\\%", "%").replace("\\_", "_").replace("\\&", "&").replace("\\#", "#").replace("\\|", "|")
@@ -119,9 +123,14 @@ def text_key(text: str) -> str:
     return re.sub(r"^(?:the|a|an) ", "", text)
 
 
+def with_backslashes(text: str) -> str:
+    """Text whose commands have the backslash again that an escape has turned into a control character."""
+    return _LOST_BACKSLASH.sub(lambda m: "\\" + _CONTROL_NAMES[m[0]], text)
+
+
 def _repair(text: str) -> str:
-    """Commands whose backslash an escape has eaten, or doubled."""
-    text = _LOST_BACKSLASH.sub(lambda m: "\\" + _CONTROL_NAMES.get(m[0][0], m[0][0]) + m[0][1:], text)
+    """Commands whose backslash is lost, or doubled."""
+    text = _NO_BACKSLASH.sub(r"\\", with_backslashes(text))
     return text if "\\begin" in text else _DOUBLED.sub(r"\\", text)
 
 
@@ -131,7 +140,9 @@ def _vulgar(match: re.Match[str]) -> str:
 
 
 def _scaled(match: re.Match[str]) -> str:
-    value = Fraction(match[1]) * MULTIPLIERS[match[2]]
+    """ "1亿2000万" as one number."""
+    parts = _SCALED_PART.findall(match[0])
+    value = sum((Fraction(number[:60]) * MULTIPLIERS.get(scale, 1) for number, scale in parts), Fraction(0))
     return f"{value.numerator}" if value.denominator == 1 else f"({value.numerator}/{value.denominator})"
 
 

@@ -276,7 +276,7 @@ class _Reader:
             return Bracket("\\{", "\\}", value.items) if isinstance(value, Many) else value
         if opening == "\\{":
             return self.set()
-        closings = {"(": (")", "]"), "[": ("]", ")", "["), "⟨": ("⟩",)}[opening]
+        closings = {"(": (")", "]"), "[": ("]", ")"), "⟨": ("⟩",)}[opening]
         if terms.at(*closings):
             raise Unreadable("a bracket is empty")
         outer_bars, terms.bars = terms.bars, 0

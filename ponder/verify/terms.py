@@ -92,8 +92,6 @@ class Terms:
             return base
         self.next()
         exponent = self._exponent()
-        if isinstance(base, Number) and base.value < 0:
-            raise AssertionError(f"a sign belongs to unary, got {base}")
         return Apply("^", (base, exponent))
 
     def postfix(self) -> Tree:
@@ -141,7 +139,7 @@ class Terms:
         if token.kind in ("name", "function"):
             return True
         if token.kind == "command":
-            return token.text in ("frac", "binom", "sqrt", "overline", "sum", "prod")
+            return token.text in ("frac", "binom", "sqrt", "radical", "overline", "sum", "prod")
         if token.kind != "sign":
             return False
         return token.text in ("(", "{", "⌊", "⌈") or (token.text == "|" and self.bars == 0)
@@ -273,6 +271,8 @@ class Terms:
                     self.expect("]")
                 argument = self._bracketed() if self.at("(") else self._argument()
                 return Apply("sqrt", (argument,)) if root is None else Apply("root", (argument, root))
+            case "radical":  # the sign, which unlike the command takes a whole number
+                return Apply("sqrt", (self.primary(),))
             case "overline" | "angle" | "triangle":
                 return self._figure(token.text)
             case "sum" | "prod":
