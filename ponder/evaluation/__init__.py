@@ -9,7 +9,16 @@ finds benchmarks and `evaluation.command` is `ponder eval`.
 
 from ponder.evaluation.estimate import Difference, bootstrap_interval, consensus, paired_difference, pass_at_k
 from ponder.evaluation.results import ProblemResult, Sample, completions_path, read_results
-from ponder.evaluation.scores import INVALID_ABOVE, Score, Scores, load_scores, read_scores, save_scores, write_scores
+from ponder.evaluation.scores import (
+    INVALID_ABOVE,
+    Score,
+    Scores,
+    load_scores,
+    read_scores,
+    save_scores,
+    scores_path,
+    write_scores,
+)
 
 __all__ = [
     "INVALID_ABOVE",
@@ -27,5 +36,6 @@ __all__ = [
     "read_results",
     "read_scores",
     "save_scores",
+    "scores_path",
     "write_scores",
 ]

@@ -19,7 +19,17 @@ from ponder.text.reflection import count_reflection
 from ponder.text.template import Template
 from ponder.verify import same_answer
 
-__all__ = ["INVALID_ABOVE", "Score", "Scores", "load_scores", "read_scores", "save_scores", "score", "write_scores"]
+__all__ = [
+    "INVALID_ABOVE",
+    "Score",
+    "Scores",
+    "load_scores",
+    "read_scores",
+    "save_scores",
+    "score",
+    "scores_path",
+    "write_scores",
+]
 
 INVALID_ABOVE = 0.10
 """A score is called invalid when more than this share of completions was truncated or gave no answer."""
@@ -267,9 +277,14 @@ def read_scores(path: Path) -> Scores:
         ) from None
 
 
+def scores_path(folder: Path, step: int) -> Path:
+    """`evaluation/step-<step>.json` in a stage's folder."""
+    return folder / "evaluation" / f"step-{step:06d}.json"
+
+
 def save_scores(folder: Path, step: int, scores: Scores) -> Path:
-    """Write `evaluation/step-<step>.json` in a stage's folder."""
-    path = folder / "evaluation" / f"step-{step:06d}.json"
+    """Write the scores of a step where `load_scores` finds them."""
+    path = scores_path(folder, step)
     write_scores(path, scores)
     return path
 

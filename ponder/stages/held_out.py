@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ponder.evaluation import Scores, completions_path, save_scores
+from ponder.evaluation import Scores, completions_path, load_scores, save_scores, scores_path
 from ponder.evaluation.evaluate import evaluate
 from ponder.policy import Policy
 from ponder.recipe.problems import HeldOut
@@ -24,13 +24,18 @@ class HeldOutProblems:
         self._folder = folder
         self._seed = derive_seed(seed, "held out")
         self._max_tokens = config.max_tokens or max_tokens
-        self.loaded = load_problems(config.problems)
-        self._problems = self.loaded.problems[:limit]
+        self.every = config.every
+        self.problems = load_problems(config.problems).problems[:limit]
 
-    def due(self, step: int, steps: int) -> bool:
-        """Whether to measure after `step` of `steps`: at the start, at the end and in between as configured."""
-        every = self._config.every
-        return step in (0, steps) or (every is not None and step % every == 0)
+    def scores(self) -> dict[int, Scores]:
+        """All measurements so far, by step."""
+        return load_scores(self._folder)
+
+    def truncate_after(self, step: int) -> None:
+        """Forget measurements of later steps: they are about to be made again."""
+        for later in [done for done in self.scores() if done > step]:
+            for path in (scores_path(self._folder, later), completions_path(self._folder, later)):
+                path.unlink(missing_ok=True)
 
     def measure(
         self,
@@ -43,12 +48,19 @@ class HeldOutProblems:
         model: str,
         progress: Callable[[int, int], None] | None = None,
     ) -> Scores:
-        """Score the policy and write `evaluation/step-<step>.json` with all completions beside it."""
+        """Score the policy and write `evaluation/step-<step>.json` with all completions beside it.
+
+        What an earlier session measured at this step is returned as it stands. `full` takes all samples, as at the
+        start and at the end, otherwise those of a measurement in between.
+        """
+        before = self.scores().get(step)
+        if before is not None:
+            return before
         config = self._config
         scores = evaluate(
             policy,
             engine,
-            self._problems,
+            self.problems,
             samples=config.samples if full else min(config.samples, config.samples_during),
             sampling=Sampling(temperature=config.temperature, top_p=config.top_p, max_tokens=self._max_tokens),
             pool=pool,

@@ -2,8 +2,10 @@
 
 from ponder.train.batch import Batch
 from ponder.train.checkpoint import Checkpoint, CheckpointStore
+from ponder.train.credit import credit, weigh
 from ponder.train.incident import load_incident
 from ponder.train.packing import pack, packed_tokens
+from ponder.train.reference import Reference
 from ponder.train.sample import Sample
 from ponder.train.schedule import learning_rate
 from ponder.train.trainer import Loss, StepReport, Trainer
@@ -13,11 +15,14 @@ __all__ = [
     "Checkpoint",
     "CheckpointStore",
     "Loss",
+    "Reference",
     "Sample",
     "StepReport",
     "Trainer",
+    "credit",
     "learning_rate",
     "load_incident",
     "pack",
     "packed_tokens",
+    "weigh",
 ]

@@ -1,0 +1,38 @@
+"""What a stage uses under `--smoke`: a tiny random model of the same architecture and a few problems that need no
+download, so that any recipe can be tried on any machine."""
+
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from ponder.errors import ModelError
+from ponder.files import EMBEDDED_BASE, read_json
+from ponder.policy import Policy, random_policy, shrink
+from ponder.recipe.architectures import known_architecture
+from ponder.recipe.problems import MicroProblems, ProblemSource
+
+__all__ = ["SMOKE_PROBLEMS", "SMOKE_STEPS", "smoke_policy", "smoke_sources"]
+
+SMOKE_STEPS = 2
+SMOKE_PROBLEMS = 4
+
+
+def smoke_policy(source: str, template: str | None, seed: int) -> Policy:
+    """A tiny random policy shaped like the model `source`, with the embedded tokenizer."""
+    folder = EMBEDDED_BASE if source == "micro" else Path(source)
+    config_file = folder / "config.json"
+    architecture = read_json(config_file) if config_file.is_file() else known_architecture(source)
+    if architecture is None:
+        raise ModelError(
+            f"The architecture of {source!r} is not known without downloading it, so it cannot be tried with --smoke. "
+            f"Download the model's config.json into a folder and name that, or run without --smoke."
+        )
+    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED_BASE)
+    return random_policy(shrink(architecture), tokenizer, template or "r1-zero", seed, "fp32", "cpu")
+
+
+def smoke_sources(sources: tuple[ProblemSource, ...]) -> tuple[ProblemSource, ...]:
+    """The embedded world in place of what may be far away; its own problems stay as they are."""
+    if all(isinstance(source, MicroProblems) for source in sources):
+        return sources
+    return (MicroProblems(count=64),)
