@@ -18,6 +18,7 @@ from ponder.recipe.problems import MicroProblems
 from ponder.recipe.stages import EvaluateStage
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
+from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_policy
 
 __all__ = ["run_evaluate"]
 
@@ -46,15 +47,20 @@ def run_evaluate(context: Context[EvaluateStage]) -> Mapping[str, Any]:
 
 
 def _benchmark(name: str, smoke: bool) -> Benchmark:
-    """In a smoke run two problems of the embedded world stand for any benchmark: nothing is downloaded."""
+    """In a smoke run a few problems of the embedded world stand for any benchmark: nothing is downloaded."""
     benchmark = find_benchmark(name)
     if not smoke:
         return benchmark
-    return Benchmark(name=benchmark.name, problems=(MicroProblems(count=2, split="test"),), samples=2, max_tokens=8)
+    source = MicroProblems(count=SMOKE_PROBLEMS, split="test")
+    return Benchmark(name=benchmark.name, problems=(source,), samples=2, max_tokens=8)
 
 
 def _evaluate(context: Context[EvaluateStage], model: str, benchmark: Benchmark, path: Path) -> None:
-    policy = load_policy(context.model_source(model), precision=context.config.precision)
+    source = context.model_source(model)
+    if context.smoke and model not in context.inputs:
+        policy = smoke_policy(source, None, context.seed)
+    else:
+        policy = load_policy(source, precision=context.config.precision)
     scores = measure(
         policy,
         benchmark,

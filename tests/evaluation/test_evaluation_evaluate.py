@@ -1,0 +1,244 @@
+"""Evaluations end to end: scripted completions with known scores, and a real tiny model through the local engine."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from ponder.errors import DataError, RecipeError
+from ponder.evaluation import Scores, read_results, read_scores
+from ponder.evaluation.command import evaluate_command
+from ponder.evaluation.evaluate import evaluate, replay
+from ponder.policy import Policy, random_policy, save_policy
+from ponder.recipe.rollout import Sampling
+from ponder.records import Completion, FinishReason, MathGold, Message, Problem
+from ponder.rollout import LocalEngine, OnFinish, OnProgress, Request
+from ponder.verify.pool import VerifierPool
+
+SAMPLING = Sampling(temperature=0.6, top_p=0.95, max_tokens=12)
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    words = ["<pad>", "<eos>", "<think>", "</think>", "<answer>", "</answer>", "wait", *map(str, range(20))]
+    plain = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<pad>"))
+    plain.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, eos_token="<eos>", pad_token="<pad>")
+    architecture = {
+        "model_type": "qwen2",
+        "hidden_size": 16,
+        "intermediate_size": 24,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 160,
+    }
+    return random_policy(architecture, tokenizer, "r1-zero", seed=1, precision="fp32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[VerifierPool]:
+    with VerifierPool(workers=1, deadline_seconds=30) as pool:
+        yield pool
+
+
+def problem(name: str, gold: str = "5") -> Problem:
+    message = Message(role="user", content=f"question {name}")
+    return Problem(id=name, messages=(message,), gold=MathGold(answer=gold), domain="math")
+
+
+class Scripted:
+    """Says what it was told to, the last completion first, as engines may."""
+
+    def __init__(self, texts: dict[str, list[tuple[str, FinishReason]]]) -> None:
+        self._texts = texts
+        self.requests: list[Request] = []
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        max_tokens: int,
+        weight_version: int,
+        on_finish: OnFinish | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[tuple[Completion, ...]]:
+        self.requests = list(requests)
+        found = [tuple(self._completion(r, i, weight_version) for i in range(len(r.seeds))) for r in requests]
+        for request, group in reversed(list(zip(requests, found, strict=True))):
+            for index in reversed(range(len(group))):
+                if on_finish is not None:
+                    on_finish(request.key, index, group[index])
+        return found
+
+    def _completion(self, request: Request, index: int, version: int) -> Completion:
+        text, finish = self._texts[request.key][index]
+        ids = tuple(range(len(text.split())))
+        return Completion(
+            token_ids=ids,
+            logprobs=(0.0,) * len(ids),
+            text=text,
+            finish_reason=finish,
+            weight_version=version,
+            seed=request.seeds[index],
+        )
+
+
+CUT: tuple[str, FinishReason] = ("<think> so <answer> 5", "length")
+SCRIPT: dict[str, list[tuple[str, FinishReason]]] = {
+    "a": [
+        ("<think> so </think> <answer> 5 </answer>", "stop"),
+        CUT,
+        ("<think> so </think> <answer> 6 </answer>", "stop"),
+    ],
+    "b": [("<think> so </think> <answer> 5.0 </answer>", "stop")] * 3,
+}
+
+
+def run(policy: Policy, pool: VerifierPool, log: Path | None, engine: Scripted | None = None) -> Scores:
+    engine = engine or Scripted(SCRIPT)
+    return evaluate(
+        policy,
+        engine,
+        [problem("a"), problem("b")],
+        samples=3,
+        sampling=SAMPLING,
+        pool=pool,
+        seed=4,
+        model="scripted",
+        weight_version=9,
+        log=log,
+    )
+
+
+def test_scores_files_and_provenance(policy: Policy, pool: VerifierPool, tmp_path: Path) -> None:
+    scores = run(policy, pool, tmp_path / "c.jsonl")
+    assert scores.accuracy == {"a": pytest.approx(1 / 3), "b": 1.0}
+    assert scores.overall.truncated == scores.overall.empty_answer == pytest.approx(1 / 6)
+    assert scores.overall.format_ok == pytest.approx(5 / 6)
+    assert scores.invalid is not None
+    for name in (
+        "template",
+        "sampling",
+        "seed",
+        "versions",
+        "dtype",
+        "problems_sha256",
+        "samples",
+        "stop_ids",
+        "model",
+    ):
+        assert name in scores.provenance
+    provenance, results = read_results(tmp_path / "c.jsonl")
+    assert provenance == json.loads(json.dumps(scores.provenance))
+    assert [result.problem.id for result in results] == ["a", "b"]
+    assert [s.finish_reason for s in results[0].samples] == ["stop", "length", "stop"]
+    assert [s.verdict.outcome for s in results[0].samples] == ["right", "wrong", "wrong"]
+    assert all(s.verdict.reason for result in results for s in result.samples)
+
+
+def test_seeds_belong_to_the_problem_and_the_sample(policy: Policy, pool: VerifierPool) -> None:
+    first, second = Scripted(SCRIPT), Scripted(SCRIPT)
+    run(policy, pool, None, first)
+    evaluate(
+        policy,
+        second,
+        [problem("b")],
+        samples=3,
+        sampling=SAMPLING,
+        pool=pool,
+        seed=4,
+        model="scripted",
+    )
+    assert len({seed for request in first.requests for seed in request.seeds}) == 6
+    assert second.requests[0].seeds == first.requests[1].seeds
+
+
+def test_replay_gives_the_same_and_judges_anew(policy: Policy, pool: VerifierPool, tmp_path: Path) -> None:
+    log = tmp_path / "c.jsonl"
+    scores = run(policy, pool, log)
+    again = replay(log, pool, tmp_path / "again.jsonl")
+    assert (again.overall, again.by, again.accuracy) == (scores.overall, scores.by, scores.accuracy)
+    assert again.provenance["replayed"] == str(log)
+    log.write_text(log.read_text().replace('"answer":"5","kind":"math"', '"answer":"6","kind":"math"'))
+    assert replay(log, pool).accuracy == {"a": pytest.approx(1 / 3), "b": 0.0}
+    with pytest.raises(DataError, match="would overwrite it"):
+        replay(log, pool, log)
+
+
+@pytest.mark.parametrize(
+    ("problems", "words"),
+    [
+        ([], "at least one problem"),
+        ([problem("a"), problem("a")], "different id for every problem"),
+        (
+            [Problem(id="x", messages=(Message(role="user", content="?"),), gold=None, domain="chat")],
+            "1 of 1 have none, such as 'x'",
+        ),
+        (
+            [
+                Problem(
+                    id="x", messages=(Message(role="user", content="1 " * 200),), gold=MathGold(answer="5"), domain="m"
+                )
+            ],
+            "prompt of problem 'x' has .* tokens, but the model's window holds 160",
+        ),
+    ],
+)
+def test_bad_problems(policy: Policy, pool: VerifierPool, problems: list[Problem], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        evaluate(policy, Scripted({}), problems, samples=1, sampling=SAMPLING, pool=pool, seed=0, model="m")
+
+
+def test_a_real_model_twice_the_same(policy: Policy, pool: VerifierPool, tmp_path: Path) -> None:
+    problems = [problem(str(i), gold=str(i)) for i in range(4)]
+    seen: list[tuple[int, int]] = []
+    logs = [tmp_path / "1.jsonl", tmp_path / "2.jsonl"]
+    found = [
+        evaluate(
+            policy,
+            LocalEngine(policy, 8, lanes=1),
+            problems,
+            samples=4,
+            sampling=SAMPLING,
+            pool=pool,
+            seed=2,
+            model="tiny",
+            log=log,
+            progress=lambda done, total: seen.append((done, total)),
+        )
+        for log in logs
+    ]
+    assert found[0] == found[1]
+    assert logs[0].read_bytes() == logs[1].read_bytes()
+    assert seen == [(i, 16) for i in range(1, 17)] * 2
+    assert 1 <= found[0].overall.mean_tokens <= 12
+
+
+def test_the_command_on_a_model_folder(policy: Policy, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_policy(policy, tmp_path / "model")
+    benchmark = tmp_path / "mine.jsonl"
+    benchmark.write_text('{"prompt": "2 + 3", "answer": 5}\n{"prompt": "1 + 3", "answer": 4}\n{"prompt": "1"}\n')
+    out = tmp_path / "out"
+    evaluate_command(str(tmp_path / "model"), str(benchmark), samples=2, out=out, as_json=True)
+    printed = capsys.readouterr()
+    value = json.loads(printed.out)
+    assert value["benchmark"] == "mine"
+    assert (value["problems"], value["samples"], value["cons@16"]) == (2, 2, None)
+    assert {"pass@1", "pass@1_interval", "mean_tokens", "truncated", "invalid", "by"} <= value.keys()
+    assert "1 rows left out" in printed.err
+    scores = read_scores(out / "scores.json")
+    assert scores.overall.pass_at_1 == value["pass@1"]
+    assert scores.provenance["rows_left_out"] == 1
+
+    evaluate_command(None, None, replay_file=out / "completions.jsonl", out=tmp_path / "again")
+    assert "replay of" in capsys.readouterr().out
+    assert read_scores(tmp_path / "again" / "scores.json").overall == scores.overall
+
+
+def test_the_command_needs_a_model_and_a_benchmark() -> None:
+    with pytest.raises(RecipeError, match="needs a model and --benchmark"):
+        evaluate_command("micro", None)
