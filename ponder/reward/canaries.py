@@ -1,0 +1,85 @@
+"""Canaries: completions that answer nothing and must therefore earn nothing.
+
+Tried once before training, on some of the real problems, through the very template, verifier and rewards of the run:
+if one of them is paid, the model would find it too, and learn that instead of the task.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ponder.errors import LearningError
+from ponder.records import ChoiceGold, InstructionGold, Message, Problem, Verdict
+from ponder.reward.combine import check_names, score
+from ponder.reward.judged import Judged
+from ponder.text.template import Template
+from ponder.verify import verify
+
+__all__ = ["canaries", "check_canaries"]
+
+_CHECKED = ("accuracy", "format")
+_SAMPLE = 16
+_LETTERS = "ABCDEFGHIJ"
+_SHOWN = 200
+
+
+def check_canaries(
+    template: Template, problems: Sequence[Problem], weights: Mapping[str, float], sample: int = _SAMPLE
+) -> None:
+    """Let every canary answer `sample` problems, taken evenly. LearningError if one earns accuracy or format, where
+    these have a weight."""
+    check_names(weights)
+    checked = {name: weights[name] for name in _CHECKED if weights.get(name)}
+    count = min(sample, len(problems)) if checked else 0
+    for problem in (problems[index * len(problems) // count] for index in range(count)):
+        for canary, completion in canaries(template, problem):
+            judged = _judged(template, problem, completion)
+            for reward, value in score(judged, checked)[0].items():
+                if value:
+                    raise LearningError(
+                        f"The canary {canary!r} earns {value:g} of the reward {reward!r} on problem {problem.id!r} "
+                        f"({judged.verdict.reason}): a completion that answers nothing must earn nothing, or the model "
+                        f"learns to write it. The completion begins {completion[:_SHOWN]!r}. Remove that problem from "
+                        f"its source, or correct its answer."
+                    )
+
+
+def canaries(template: Template, problem: Problem) -> Iterator[tuple[str, str]]:
+    """Names and completions, as the model would write them after the prompt."""
+    yield "empty", ""
+    yield "blank", " \n"
+    yield "tags only", _written(template, "", "")
+    yield "all tags", "<think></think><answer></answer>"
+    yield "thinking only", _written(template, _known_answer(problem), None)
+    yield "empty answer", _written(template, "Let me think.", " ")
+    if isinstance(problem.gold, InstructionGold):
+        return  # any text may follow some instructions
+    yield "copied prompt", problem.prompt
+    yield "copied prompt as answer", _written(template, problem.prompt, problem.prompt)
+    yield "template text", template.render((Message(role="user", content=problem.prompt),))
+    options = problem.gold.options if isinstance(problem.gold, ChoiceGold) else ()
+    letters = _LETTERS[: len(options) or 4]
+    for joined in (" or ".join(letters), ", ".join(letters), *([" or ".join(options)] if len(options) > 1 else [])):
+        yield "all options", _written(template, "One of them.", joined)
+
+
+def _written(template: Template, thinking: str, answer: str | None) -> str:
+    """A completion in the template's form, from behind its prefill; without answer it stops after the thinking."""
+    opening = "" if template.prefill else " <think>"
+    if answer is None:
+        return f"{opening}{thinking}</think>"
+    return f"{opening}{thinking}</think> " + (f"<answer>{answer}</answer>" if template.answer_tags else answer)
+
+
+def _known_answer(problem: Problem) -> str:
+    """The gold, written where it does not count."""
+    gold = problem.gold
+    return "So it is " + (str(gold.answer) if gold is not None and gold.kind in ("math", "choice") else problem.prompt)
+
+
+def _judged(template: Template, problem: Problem, completion: str) -> Judged:
+    response = template.split(completion)
+    verdict = Verdict(outcome="wrong", reason="there is no answer")
+    if response.answer is not None and problem.gold is not None:
+        verdict = verify(response.answer, problem.gold)
+    return Judged(
+        problem=problem, response=response, verdict=verdict, completion_tokens=1, finish_reason="stop", max_tokens=2
+    )

@@ -1,0 +1,26 @@
+"""What a reward sees: one completion of one problem, taken apart and judged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ponder.records import FinishReason, Problem, Verdict
+from ponder.text.think import Response
+
+__all__ = ["Judged", "RewardFunction"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """`response` is the prefill and the completion taken apart; `completion_tokens` counts the sampled tokens, the
+    stop token included, and `max_tokens` is the limit they were sampled under."""
+
+    problem: Problem
+    response: Response
+    verdict: Verdict
+    completion_tokens: int
+    finish_reason: FinishReason
+    max_tokens: int
+
+
+RewardFunction = Callable[[Judged], float | None]
+"""None: the reward does not apply to this problem or response, and is left out of the sum."""

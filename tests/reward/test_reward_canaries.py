@@ -1,0 +1,106 @@
+"""Canaries earn nothing on real problems, and are heard when something pays them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ponder.errors import LearningError, RecipeError
+from ponder.recipe.problems import FileProblems, GymProblems, MicroProblems, ProblemSource
+from ponder.records import ChoiceGold, CodeGold, Gold, InstructionGold, MathGold, Message, Problem
+from ponder.reward.canaries import canaries, check_canaries
+from ponder.task import load_problems
+from ponder.text import TEMPLATES
+
+DATA = Path(__file__).parents[2] / "../shared/data"
+WEIGHTS = {"accuracy": 1.0, "format": 1.0, "language": 1.0}
+templates = pytest.mark.parametrize("template", TEMPLATES.values(), ids=list(TEMPLATES))
+
+
+def problem(question: str, gold: Gold | None) -> Problem:
+    return Problem(id="p/1", messages=(Message(role="user", content=question),), gold=gold, domain="d")
+
+
+@templates
+@pytest.mark.parametrize(
+    "source",
+    [
+        MicroProblems(count=24),
+        GymProblems(task="chain_sum", count=10),
+        GymProblems(task="countdown", count=10),
+        GymProblems(task="knights_knaves", count=10),
+        GymProblems(task="syllogism", count=10),
+    ],
+    ids=lambda source: source.source,
+)
+def test_generated_problems(template: Any, source: ProblemSource) -> None:
+    check_canaries(template, load_problems([source]).problems, WEIGHTS, sample=24)
+
+
+@templates
+@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data beside the checkout")
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"path": "gsm8k/test.jsonl", "columns": {"prompt": "question"}, "answer_after": "####"},
+        {"path": "math500/test.jsonl", "columns": {"prompt": "problem"}},
+        {"path": "mgsm/cmath.jsonl", "columns": {"prompt": "question", "answer": "golden"}, "language": "zh"},
+        {"path": "countdown/test_with_solver_answers.jsonl", "gold": "expression"},
+    ],
+    ids=lambda fields: fields["path"],
+)
+def test_real_problems(template: Any, fields: dict[str, Any]) -> None:
+    source = FileProblems.model_validate({**fields, "path": str(DATA / fields["path"]), "limit": 20})
+    check_canaries(template, load_problems([source]).problems, WEIGHTS, sample=20)
+
+
+@templates
+@pytest.mark.parametrize(
+    "gold",
+    [
+        ChoiceGold(answer="B", options=("x", "y", "z")),
+        ChoiceGold(answer="A"),
+        CodeGold(tests=("assert f() == 1",)),
+        MathGold(answer="\\frac{1}{2}"),
+        None,
+    ],
+)
+def test_other_golds(template: Any, gold: Gold | None) -> None:
+    check_canaries(template, [problem("Which of these, or what, is it?\n\nA. x\nB. y\nC. z", gold)], WEIGHTS)
+
+
+LURE = problem("Which?", MathGold(answer="A or B or C or D"))
+
+
+@templates
+@pytest.mark.parametrize("reward", ["accuracy", "format"])
+def test_a_canary_that_is_paid_is_heard(template: Any, reward: str) -> None:
+    with pytest.raises(LearningError, match=f"'all options' earns 1 of the reward '{reward}' on problem 'p/1'"):
+        check_canaries(template, [LURE], {reward: 0.5, "language": 1.0})
+    check_canaries(template, [LURE], {"language": 1.0, reward: 0.0})
+
+
+@templates
+def test_a_question_that_holds_its_answer_pays_no_copy(template: Any) -> None:
+    check_canaries(template, [problem("Simplify $\\sqrt{4}$.", MathGold(answer="2"))], WEIGHTS)
+    check_canaries(template, [problem("What is 5 + 0, if 0 is added to 5", MathGold(answer="5"))], WEIGHTS)
+
+
+def test_the_sample_is_spread_evenly() -> None:
+    fine = [problem(f"What is {i} plus {i}, in words?", MathGold(answer=str(-i - 1))) for i in range(40)]
+    bad = [*fine[:30], LURE, *fine[30:]]
+    check_canaries(TEMPLATES["r1-zero"], fine, WEIGHTS, sample=8)
+    with pytest.raises(LearningError):
+        check_canaries(TEMPLATES["r1-zero"], bad, WEIGHTS, sample=len(bad))
+    check_canaries(TEMPLATES["r1-zero"], [], WEIGHTS)
+
+
+def test_instructions_are_not_asked_about_texts_that_may_follow_them() -> None:
+    gold = InstructionGold(instruction_ids=("punctuation:no_comma",), arguments=({},))
+    names = {name for name, _ in canaries(TEMPLATES["r1"], problem("Write without commas.", gold))}
+    assert "empty" in names and "copied prompt" not in names
+
+
+def test_unknown_reward() -> None:
+    with pytest.raises(RecipeError, match="did you mean 'format'"):
+        check_canaries(TEMPLATES["r1"], [], {"formatt": 1.0})
