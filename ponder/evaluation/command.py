@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def evaluate_command(
     template: str | None = None,
     seed: int = 0,
 ) -> None:
-    """Evaluate and print. Writes `scores.json` and `completions.jsonl` into `out`.
+    """Evaluate and print. Writes `scores.json` and `completions.jsonl` into `out`, by default a new folder under
+    `evaluations/`.
 
     With `replay_file` the stored completions are judged again instead, and model and benchmark are not needed.
     Everything but the result goes to stderr, so that `as_json` leaves one JSON object on stdout.
@@ -51,10 +53,14 @@ def evaluate_command(
     else:
         if model is None or benchmark is None:
             raise RecipeError("ponder eval needs a model and --benchmark NAME or FILE, or --replay FILE alone.")
+        if not (temperature >= 0 and 0 < top_p <= 1):
+            raise RecipeError(
+                f"Sampling needs a temperature of at least 0 and a top-p above 0 and up to 1, got {temperature} and {top_p}."
+            )
         found = find_benchmark(benchmark)
         policy = load_policy(model, template)
         name = f"{model} on {found.name}"
-        folder = out or Path("evaluations") / f"{file_name(model)}--{found.name}"
+        folder = out or _new_folder(Path("evaluations") / f"{file_name(model)}--{found.name}")
         scores = measure(
             policy,
             found,
@@ -110,6 +116,12 @@ def measure(
 def file_name(model: str) -> str:
     """A model's name as part of a file name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
+
+
+def _new_folder(folder: Path) -> Path:
+    """The folder, numbered where earlier results stand there: they are not overwritten."""
+    names = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(name for name in chain([folder], names) if not name.exists())
 
 
 def _flat(scores: Scores, folder: Path) -> dict[str, Any]:

@@ -1,0 +1,182 @@
+"""The page and `ponder show` about a run folder that was written by the code real runs use."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from report_run_builder import build_run
+
+from ponder.errors import RunFolderError
+from ponder.manifest import read_manifest
+from ponder.report import show_run, write_report
+from ponder.report.run import read_run
+
+NAMES = (
+    "pass@1", "pass@1_interval", "cons@16", "mean_tokens", "reflection_per_1k_tokens", "language_consistency",
+    "format_ok", "truncated",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_run(tmp_path_factory.mktemp("run"), steps=24, every=12, problems=12)
+
+
+class Page(HTMLParser):
+    """Counts elements, collects text, and insists that every element is closed."""
+
+    VOID = ("meta", "br", "link", "line", "circle", "path")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_the_page_holds_everything_and_needs_nothing(run_folder: Path) -> None:
+    path = write_report(run_folder)
+    assert path == run_folder / "report.html"
+    text = path.read_text()
+    page = Page(text)
+    assert page.open == []
+    assert all(link.startswith("#") for link in page.links)
+    assert "@import" not in text and "url(" not in text
+    words = " ".join(" ".join(page.texts).split())
+    for title in (
+        "Accuracy", "Held-out accuracy by task", "Response length", "Reflection words", "Rewards", "Groups", "Entropy",
+        "Divergence from the reference", "Language consistency", "What goes wrong", "Where the time goes", "Loss",
+        "Start and end on the same held-out problems", "By task", "The same problem as training went on", "Benchmarks",
+        "clip_high: 10.0", "torch 2.13.0", "Early", "Middle", "End",
+    ):  # fmt: skip
+        assert title in words, title
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_what_a_completion_says_is_text_not_markup(run_folder: Path) -> None:
+    text = write_report(run_folder).read_text()
+    assert "<现在有几个>" not in text
+    assert "&lt;现在有几个&gt;" in text
+    assert '<span class="tag">&lt;think&gt;</span>' in text
+    assert '<span class="reflection">Wait</span>' in text or '<span class="reflection">等等</span>' in text
+
+
+def test_only_the_named_stages(run_folder: Path) -> None:
+    text = write_report(run_folder, only=("zero",)).read_text()
+    assert 'id="zero"' in text and 'id="base"' not in text
+
+
+def test_show_as_json(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show_run(run_folder, as_json=True)
+    value = json.loads(capsys.readouterr().out)
+    assert list(value["stages"]) == ["base", "zero", "scores", "report"]
+    zero = value["stages"]["zero"]
+    assert (zero["kind"], zero["status"], zero["seconds"], zero["step"]) == ("rl", "done", 402.0, 24)
+    for point in ("start", "end"):
+        assert all(name in zero[point] for name in NAMES)
+        assert zero[point]["cons@16"] is not None
+    assert zero["end"]["pass@1"] > zero["start"]["pass@1"] + 0.3
+    low, high = zero["change"]["pass@1_interval"]
+    assert low < zero["change"]["pass@1"] < high
+    assert zero["change"]["pass@1"] == pytest.approx(zero["end"]["pass@1"] - zero["start"]["pass@1"])
+    assert value["stages"]["base"]["start"] == {}
+    assert value["stages"]["report"] == {
+        "kind": "report", "status": "waiting", "seconds": 0.0, "step": None, "start": {}, "end": {},
+    }  # fmt: skip
+    assert set(value["stages"]["scores"]["benchmarks"]) == {"base--micro", "zero--micro"}
+
+
+def test_show_for_people(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show_run(run_folder)
+    shown = capsys.readouterr().out
+    for words in ("zero-micro", "waiting", "6m 42s", "start (step 0)", "end (step 24)", "paired", "base on micro"):
+        assert words in shown
+    assert "equals the gold answer" in shown  # a sample with the verdict's reason
+    assert "accuracy 1, format 1" in shown
+
+
+def test_a_run_that_is_still_going_on(tmp_path: Path) -> None:
+    folder = build_run(tmp_path, steps=24, every=12, problems=4)
+    zero = folder / "stages" / "zero"
+    (zero / "done").unlink()
+    for left in (zero / "evaluation").glob("step-0000[12]*"):
+        left.unlink()
+    found = read_manifest(zero)
+    assert found is not None
+    session = replace(found.sessions[0], finished=None, outcome="running", host=socket.gethostname(), pid=os.getpid())
+    replace(found, sessions=(session,)).write(zero)
+    with (zero / "metrics.jsonl").open("a") as file:
+        file.write('{"step":25,"pol')
+    stage = read_run(folder).stages[1]
+    assert (stage.status, stage.end, len(stage.rows)) == ("running", None, 24)
+    assert 'class="status running"' in write_report(folder).read_text()
+
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    replace(found, sessions=(replace(session, pid=gone.pid),)).write(zero)
+    assert read_run(folder).stages[1].status == "killed"
+
+
+def test_a_run_with_nothing_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = build_run(tmp_path, steps=24, every=24, problems=2)
+    for name in ("base", "zero", "scores"):
+        (folder / "stages" / name / "manifest.json").unlink()
+        for path in [*(folder / "stages" / name).rglob("*.json*"), *(folder / "stages" / name).glob("done")]:
+            path.unlink()
+    show_run(folder, as_json=True)
+    assert {stage["status"] for stage in json.loads(capsys.readouterr().out)["stages"].values()} == {"waiting"}
+    show_run(folder)
+    assert write_report(folder).exists()
+
+
+def test_findings_are_told_with_their_steps(tmp_path: Path) -> None:
+    folder = build_run(tmp_path, steps=24, every=24, problems=2)
+    path = folder / "stages" / "zero" / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows[:14]:
+        row["rollout/truncated"] = 0.9
+    for row in rows[10:]:
+        row |= {"groups/useful": 0.0, "groups/all_wrong": 1.0, "groups/all_right": 0.0}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = write_report(folder).read_text()
+    assert "no signal: 100% of groups all wrong" in text
+    assert "since step 20" in text
+    assert "from step 10 to 14" in text
+
+
+@pytest.mark.parametrize("content", [None, "{}", '{"recipe": {"name": "x", "stages": []}, "smoke": false}', "x"])
+def test_other_folders_are_refused(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "recipe.resolved.json").write_text(content)
+    for act in (write_report, show_run):
+        with pytest.raises(RunFolderError, match=r"no run folder|damaged"):
+            act(tmp_path)
+
+
+def test_a_report_needs_no_torch(run_folder: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from ponder.report import write_report; "
+        f"write_report(Path({str(run_folder)!r})); assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
