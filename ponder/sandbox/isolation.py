@@ -18,7 +18,7 @@ from typing import Literal
 
 from ponder.sandbox.landlock import landlock_version
 from ponder.sandbox.limits import Limits
-from ponder.sandbox.namespaces import view_paths
+from ponder.sandbox.namespaces import DEVICES, view_paths
 from ponder.sandbox.sandbox import Sandbox, SandboxError, zygote_command
 
 __all__ = ["Isolation", "find_isolation"]
@@ -92,7 +92,10 @@ def bubblewrap_command(bubblewrap: str) -> list[str]:
             command += ["--symlink", os.readlink(path), path]
         else:
             command += ["--ro-bind", path, path]
-    return [*command, "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--chdir", "/", *zygote_command("inside")]
+    for path in DEVICES:
+        command += ["--dev-bind", path, path]
+    command += ["--proc", "/proc", "--tmpfs", "/tmp", "--remount-ro", "/", "--chdir", "/"]
+    return [*command, *zygote_command("inside")]
 
 
 def _try(command: list[str], *, full: bool) -> None:

@@ -25,11 +25,12 @@ from ponder.sandbox.sandbox import Ending, Sandbox, SandboxError
 from ponder.verify.output import same_output
 from ponder.verify.program import expected_names, find_entry, find_program
 
-__all__ = ["check_code", "close_sandbox", "require_isolation", "verify_code"]
+__all__ = ["COMPILE_SECONDS", "check_code", "close_sandbox", "require_isolation", "verify_code"]
 
 _CPU_SHARE = 0.5
 """Processor time as a share of wall time: a busy program is found wrong before the clock makes it a cannot tell."""
-_COMPILE_SECONDS = 20.0
+COMPILE_SECONDS = 20.0
+"""Wall time for compiling, on top of the time for the tests."""
 _NO_COMPILER = "there is no C++ compiler on this machine: install g++"
 
 
@@ -149,9 +150,9 @@ def _by_output(sandbox: Sandbox, program: str, gold: CodeGold, limits: Limits, w
         return "cannot_tell", "C++ programs are run only where namespaces isolate the compiler", 0.0
     binary = os.memfd_create("program", os.MFD_CLOEXEC)
     try:
-        compiled = compile_program(sandbox, gold.prefix + program, binary, time.monotonic() + _COMPILE_SECONDS)
+        compiled = compile_program(sandbox, gold.prefix + program, binary, time.monotonic() + COMPILE_SECONDS)
         if compiled.ending.late:
-            return "cannot_tell", f"not compiled within {_COMPILE_SECONDS:g} s", 0.0
+            return "cannot_tell", f"not compiled within {COMPILE_SECONDS:g} s", 0.0
         if compiled.ending.exit != 0:
             return "wrong", f"does not compile: {_first_line(compiled.errors)}", 0.0
         return _all_inputs(

@@ -10,6 +10,7 @@ parent may have torch and threads.
 
 import contextlib
 import hashlib
+import logging
 import math
 import os
 import pickle
@@ -25,10 +26,12 @@ from typing import Any, Self
 
 from ponder.errors import VerifierError
 from ponder.records import CodeGold, Gold, Verdict
+from ponder.verify import code
 from ponder.verify.link import Job, WorkerLink
 
 __all__ = ["VerifierPool"]
 
+_LOG = logging.getLogger("ponder.verify")
 _AHEAD = 8
 """Jobs a worker is handed before it has answered the first."""
 _START_SECONDS = 120.0
@@ -41,7 +44,8 @@ class VerifierPool:
 
     `deadline_seconds` is wall time per job, queueing not counted; `max_chars` the longest answer that is read at all;
     `max_queue` the number of waiting jobs at which `submit` starts to wait; `memory_bytes` the address space of one
-    worker; `jobs_per_worker` the age at which a worker is replaced.
+    worker; `jobs_per_worker` the age at which a worker is replaced. With `require_isolation` a machine on which
+    programs cannot have namespaces of their own is refused with a VerifierError; without it, it is warned about.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class VerifierPool:
         max_queue: int = 10_000,
         memory_bytes: int = 4 << 30,
         jobs_per_worker: int = 5_000,
+        require_isolation: bool = False,
     ) -> None:
         if workers is None:
             workers = max(1, min(4, len(os.sched_getaffinity(0))))
@@ -61,6 +66,8 @@ class VerifierPool:
                 f"A verifier pool needs at least 1 worker and a finite deadline above 0 seconds, got workers {workers} "
                 f"and deadline_seconds {deadline_seconds}."
             )
+        if require_isolation:
+            code.require_isolation()
         self._target = workers
         self._deadline_seconds = deadline_seconds
         self._max_chars = max_chars
@@ -116,12 +123,12 @@ class VerifierPool:
 
     def counters(self) -> Mapping[str, int]:
         """Verdicts by outcome (`right`, `wrong`, `cannot_tell`) and by cause: `timeout`, `crash`, `memory`,
-        `verifier_error`, `too_long`, `no_answer`, `cached`; and workers `recycled` or `replaced`."""
+        `verifier_error`, `too_long`, `no_answer`, `cached`, `not_isolated`; and workers `recycled` or `replaced`."""
         with self._lock:
             return dict(self._counters)
 
     def close(self) -> None:
-        """End all workers. Jobs without a verdict are cancelled."""
+        """End all workers. Jobs without a verdict are cancelled or, if already begun, raise VerifierError."""
         with self._lock:
             if self._closing:
                 return
@@ -140,6 +147,15 @@ class VerifierPool:
     # Everything below runs in the dispatcher thread, except _count, _wake and _key.
 
     def _dispatch(self) -> None:
+        try:
+            self._loop()
+        except BaseException as error:
+            self._give_up(f"{type(error).__name__}: {error}")  # nobody may wait for ever on a thread that ended
+            raise
+        finally:
+            self._end()
+
+    def _loop(self) -> None:
         while not self._closing:
             if self._broken is None:
                 while len(self._links) < self._target:
@@ -152,7 +168,6 @@ class VerifierPool:
                 else:
                     self._read(ready.data)
             self._kill_late()
-        self._end()
 
     def _start(self) -> None:
         link = WorkerLink(deadline_seconds=self._deadline_seconds, memory_bytes=self._memory_bytes)
@@ -191,7 +206,10 @@ class VerifierPool:
     def _deadline(self, link: WorkerLink) -> float | None:
         if not link.ready:
             return link.started + _START_SECONDS
-        return link.started + self._deadline_seconds if link.jobs else None
+        if not link.jobs:
+            return None
+        compiles = isinstance(link.jobs[0].gold, CodeGold) and link.jobs[0].gold.program_language == "cpp"
+        return link.started + self._deadline_seconds + (code.COMPILE_SECONDS if compiles else 0.0)
 
     def _read(self, link: WorkerLink) -> None:
         if link not in self._links:
@@ -216,6 +234,8 @@ class VerifierPool:
             )
             if job.key is not None and verdict.outcome != "cannot_tell":
                 self._remember(job.key, verdict)
+            if message["notice"]:
+                self._warn(message["notice"])
             self._count(job.future, verdict, message["cause"])
         if link.retiring and not link.jobs:
             self._remove(link, "recycled")
@@ -246,10 +266,18 @@ class VerifierPool:
             self._counters[cause] += 1
             self._queue.extendleft(reversed(link.jobs))
 
+    def _warn(self, notice: str) -> None:
+        """Say once per pool, and count for every program, that isolation is not full."""
+        with self._lock:
+            self._counters["not_isolated"] += 1
+            first = self._counters["not_isolated"] == 1
+        if first:
+            _LOG.warning("%s", notice)
+
     def _give_up(self, words: str) -> None:
         error = VerifierError(
-            f"Verifier workers cannot be started: {_MAX_FAILED_STARTS} in a row ended before they were ready. "
-            f"The last one wrote: {words or 'nothing'}"
+            "Verifier workers cannot be kept running, so no answer can be judged. The last words of the last one were: "
+            f"{words or 'none'}. Check that `python -m ponder.verify.worker` can import ponder."
         )
         with self._lock:
             self._broken = error

@@ -36,9 +36,7 @@ def find_program(text: str, gold: CodeGold) -> Program:
         text, rule = tags[-1], "answer tag, "
     blocks = [body for language, body in _blocks(text) if language in _LANGUAGES[gold.program_language]]
     if blocks:
-        entry = gold.entry_point
-        defining = [b for b in blocks if entry is not None and re.search(rf"\b{re.escape(entry)}\b\s*[=(:]", b)]
-        source, rule = (defining or blocks)[-1], rule + "last code block"
+        source, rule = ([b for b in blocks if _defines(b, gold.entry_point)] or blocks)[-1], rule + "last code block"
     elif _FENCE.search(text):
         return Program(source=None, rule=f"no program: no code block is {gold.program_language}")
     else:
@@ -46,6 +44,13 @@ def find_program(text: str, gold: CodeGold) -> Program:
     if not source.strip():
         return Program(source=None, rule="no program: nothing stands where it should")
     return Program(source=source, rule=rule)
+
+
+def _defines(source: str, entry: str | None) -> bool:
+    if entry is None:
+        return False
+    name = re.escape(entry)
+    return re.search(rf"^(?:(?:async[ ]+)?def|class)[ ]+{name}\b|^{name}[ ]*=", source, re.MULTILINE) is not None
 
 
 def _blocks(text: str) -> list[tuple[str, str]]:

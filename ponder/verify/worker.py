@@ -15,6 +15,8 @@ import struct
 import sys
 
 from ponder.records import CodeGold, Gold, Verdict
+from ponder.sandbox.isolation import find_isolation
+from ponder.sandbox.sandbox import SandboxError
 from ponder.verify import verify
 from ponder.verify.code import verify_code
 
@@ -49,6 +51,7 @@ def main(deadline_seconds: float, memory_bytes: int) -> None:
                 "answer": verdict.answer,
                 "score": verdict.score,
                 "cause": cause,
+                "notice": _notice() if isinstance(gold, CodeGold) else "",
                 "retire": retire,
             },
         )
@@ -65,6 +68,15 @@ def _judge(text: str, gold: Gold, code_seconds: float) -> tuple[Verdict, str | N
     except Exception as error:  # the boundary between hostile text and the run
         words = f"{type(error).__name__}: {error}"[:300]
         return Verdict(outcome="cannot_tell", reason=f"the {gold.kind} verifier failed: {words}"), "verifier_error"
+
+
+def _notice() -> str:
+    """What has to be said about isolation once a program was run; nothing when it was full."""
+    try:
+        isolation = find_isolation()
+    except SandboxError:
+        return ""  # no program was run: the verdict says so
+    return "" if isolation.full else isolation.describe()
 
 
 def _warm_up() -> None:
