@@ -55,7 +55,8 @@ def evaluate_command(
             raise RecipeError("ponder eval needs a model and --benchmark NAME or FILE, or --replay FILE alone.")
         if not (temperature >= 0 and 0 < top_p <= 1):
             raise RecipeError(
-                f"Sampling needs a temperature of at least 0 and a top-p above 0 and up to 1, got {temperature} and {top_p}."
+                f"Sampling needs a temperature of at least 0 and a top-p above 0 and up to 1, got {temperature} and "
+                f"{top_p}. R1 was evaluated with {_TEMPERATURE} and {_TOP_P}."
             )
         found = find_benchmark(benchmark)
         policy = load_policy(model, template)
@@ -159,9 +160,9 @@ def _print_table(name: str, scores: Scores, folder: Path) -> None:
             f"{one.interval[0]:.3f} to {one.interval[1]:.3f}",
             "-" if cons is None else f"{cons:.3f}",
             f"{one.mean_tokens:,.0f}",
-            f"{one.format_ok:.1%}",
-            f"{one.truncated:.1%}",
-            f"{one.empty_answer:.1%}",
+            f"{100 * one.format_ok:.1f} %",
+            f"{100 * one.truncated:.1f} %",
+            f"{100 * one.empty_answer:.1f} %",
         )
     console = Console(highlight=False)
     console.print(table)

@@ -252,10 +252,12 @@ def _parts(
 
 def _invalid(overall: Score) -> str | None:
     shares = {"was cut off at the length limit": overall.truncated, "gave no answer": overall.empty_answer}
-    wrong = [f"{share:.0%} of the completions {what}" for what, share in shares.items() if share > INVALID_ABOVE]
+    wrong = [
+        f"{100 * share:.0f} % of the completions {what}" for what, share in shares.items() if share > INVALID_ABOVE
+    ]
     if not wrong:
         return None
-    return f"invalid as a measure of the model: {' and '.join(wrong)} (limit {INVALID_ABOVE:.0%})"
+    return f"invalid as a measure of the model: {' and '.join(wrong)} (limit {100 * INVALID_ABOVE:.0f} %)"
 
 
 def write_scores(path: Path, scores: Scores) -> None:

@@ -62,13 +62,17 @@ def _mean(rows: Sequence[Row], key: str) -> float:
     return fmean(_values(rows, key))
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
 def _truncated(rows: Sequence[Row], recent: Sequence[Row]) -> list[Finding]:
     if _lowest(recent, "rollout/truncated") < _TRUNCATED:
         return []
     share = _mean(recent, "rollout/truncated")
     text = (
-        f"truncated: {share:.0%} of completions hit the length limit before they answered. Raise sampling.max_tokens; "
-        "if the texts are loops (see repetition), lower optimizer.lr or start from a better base."
+        f"truncated: {_percent(share)} of completions hit the length limit before they answered. Raise "
+        "sampling.max_tokens; if the texts are loops (see repetition), lower optimizer.lr or start from a better base."
     )
     return [Finding(name="truncated", level="cannot learn", text=text)]
 
@@ -80,18 +84,18 @@ def _groups_alike(rows: Sequence[Row], recent: Sequence[Row]) -> list[Finding]:
     wrong, right = (_values(recent, f"groups/all_{side}") for side in ("wrong", "right"))
     if wrong and right and fmean(right) > fmean(wrong):
         text = (
-            f"no signal: {fmean(right):.0%} of groups all right ({alike:.0%} without any difference in reward). The "
-            "problems are solved: stop here, or train on harder ones."
+            f"no signal: {_percent(fmean(right))} of groups all right ({_percent(alike)} without any difference in "
+            "reward). The problems are solved: stop here, or train on harder ones."
         )
     elif wrong and fmean(wrong) > 0:
         text = (
-            f"no signal: {fmean(wrong):.0%} of groups all wrong ({alike:.0%} without any difference in reward). Take "
-            "easier problems, a larger group_size, or a base that is rarely but not never right; look at reasons in "
-            "rollouts/ in case the verifier cannot read the answers."
+            f"no signal: {_percent(fmean(wrong))} of groups all wrong ({_percent(alike)} without any difference in "
+            "reward). Take easier problems, a larger group_size, or a base that is rarely but not never right; look at "
+            "reasons in rollouts/ in case the verifier cannot read the answers."
         )
     else:
         text = (
-            f"no signal: {alike:.0%} of groups have equal rewards. Take problems of mixed difficulty or a larger "
+            f"no signal: {_percent(alike)} of groups have equal rewards. Take problems of mixed difficulty or a larger "
             "group_size."
         )
     return [Finding(name="groups alike", level="cannot learn", text=text)]
@@ -111,7 +115,7 @@ def _cannot_tell(rows: Sequence[Row], recent: Sequence[Row]) -> list[Finding]:
     if _lowest(recent, "rollout/cannot_tell") < _CANNOT_TELL:
         return []
     text = (
-        f"verifier blind: it could not judge {_mean(recent, 'rollout/cannot_tell'):.0%} of the completions. The "
+        f"verifier blind: it could not judge {_percent(_mean(recent, 'rollout/cannot_tell'))} of the completions. The "
         "reasons in rollouts/ say whether deadlines were too short or answers unreadable."
     )
     return [Finding(name="verifier blind", level="warning", text=text)]
@@ -121,8 +125,8 @@ def _repetition(rows: Sequence[Row], recent: Sequence[Row]) -> list[Finding]:
     if _lowest(recent, "rollout/repetition") < _LOOPING:
         return []
     text = (
-        f"repetition: {_mean(recent, 'rollout/repetition'):.0%} of completions end in a loop. Lower optimizer.lr, keep "
-        "a KL term, or go back to an earlier checkpoint."
+        f"repetition: {_percent(_mean(recent, 'rollout/repetition'))} of completions end in a loop. Lower "
+        "optimizer.lr, keep a KL term, or go back to an earlier checkpoint."
     )
     return [Finding(name="repetition", level="warning", text=text)]
 

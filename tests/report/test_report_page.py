@@ -160,7 +160,7 @@ def test_findings_are_told_with_their_steps(tmp_path: Path) -> None:
         row |= {"groups/useful": 0.0, "groups/all_wrong": 1.0, "groups/all_right": 0.0}
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = write_report(folder).read_text()
-    assert "no signal: 100% of groups all wrong" in text
+    assert "no signal: 100 % of groups all wrong" in text
     assert "since step 20" in text
     assert "from step 10 to 14" in text
 
