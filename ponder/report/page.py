@@ -28,6 +28,7 @@ from ponder.watch.progress import seconds_text
 __all__ = ["write_report"]
 
 _SHOWN_CHARS = (3_000, 1_500)  # of a long completion: its beginning and its end
+_LOOKS = 200  # at the course of a run
 _LABELS = {
     "mean_tokens": "mean tokens",
     "reflection_per_1k_tokens": "reflection words per 1k tokens",
@@ -217,9 +218,9 @@ def _measured(stage: StageRecord) -> str:
 
 
 def _history(rows: Sequence[Row]) -> list[_Passage]:
-    """Every finding of the run with the steps it stood at; those standing now first."""
+    """Every finding of the run with the steps it stood at (of a long run, to a few steps); those standing now first."""
     seen: dict[str, tuple[Finding, int, int]] = {}
-    for end in range(1, len(rows) + 1):
+    for end in sorted({*range(1, len(rows) + 1, max(1, len(rows) // _LOOKS)), len(rows)} - {0}):
         step = int(rows[end - 1]["step"] or 0)
         for finding in diagnose(rows[:end]):
             first = seen[finding.name][1] if finding.name in seen else step

@@ -52,6 +52,7 @@ KEYS: dict[str, Key] = dict(
         _key("policy/entropy", "nats", "Entropy of the next-token distribution, mean over tokens", "falls slowly"),
         _key("policy/kl", "nats", "Divergence from the reference model per token", "below 1"),
         _key("policy/kl_bound", "count", "Tokens whose log ratio to the reference was cut at 20", "0"),
+        _key("policy/reference_step", "count", "Step whose policy is the reference", "as reference_every says"),
         _key("policy/ratio", "number", "Mean importance ratio", "near 1"),
         _key("policy/ratio_max", "number", "Greatest importance ratio of a token", "below 100"),
         _key("policy/ratio_bound", "count", "Tokens whose log importance ratio was cut at 20", "0"),

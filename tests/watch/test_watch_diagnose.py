@@ -88,6 +88,14 @@ def test_numbers_that_are_missing_or_null_say_nothing() -> None:
     assert diagnose([{**row, "reward/std": None} for row in run(20)]) == ()
 
 
+def test_steps_without_rollouts_are_passed_over() -> None:
+    """Sixteen updates from one rollout: only the first of each sixteen rows tells of rollouts."""
+    rows: list[Row] = []
+    for row in run(12, rollout__truncated=0.9):
+        rows += [row, *({"step": 0, "policy/entropy": 0.5} for _ in range(15))]
+    assert [finding.name for finding in diagnose(rows)] == ["truncated"]
+
+
 def test_the_gravest_comes_first() -> None:
     findings = diagnose(run(rollout__repetition=0.9, rollout__truncated=1.0))
     assert [f.name for f in findings] == ["truncated", "repetition"]
