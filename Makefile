@@ -6,8 +6,10 @@ RECIPE ?= recipes/zero-micro.yaml
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
 # Without an NVIDIA driver the CPU build of torch will do, which is smaller by gigabytes.
-TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null || echo --extra-index-url https://download.pytorch.org/whl/cpu)
+CPU_TORCH := https://download.pytorch.org/whl/cpu
 
 .PHONY: setup run test check docs
 
@@ -17,7 +19,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "ponder needs Python 3.11 or newer; $(PYTHON) is missing or older: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_INDEX) -c constraints.txt -e '.[dev]'
+	command -v nvidia-smi >/dev/null || $(PIP) --no-deps --retries 1 --extra-index-url $(CPU_TORCH) torch
+	$(PIP) -e '.[dev]'
 	touch $@
 
 run: setup

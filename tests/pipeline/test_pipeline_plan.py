@@ -1,0 +1,245 @@
+"""Plans: sizes counted exactly, memory and time by hand, and what the page says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from ponder.files import write_json
+from ponder.manifest import Manifest, Session
+from ponder.pipeline.estimate import PROMPT_TOKENS, Work, memory, pretrain_work, rl_work, seconds
+from ponder.pipeline.machine import CLUSTER_DEVICE, Device, this_device
+from ponder.pipeline.plan import describe_plan
+from ponder.pipeline.shape import Shape, find_shape, shape_of
+from ponder.recipe import PretrainStage, Recipe, RlStage, load_recipe
+from ponder.recipe.architectures import known_architecture
+from ponder.watch import MetricsLog
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+
+COMMON: dict[str, Any] = {
+    "hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 8, "num_key_value_heads": 2,
+    "intermediate_size": 96, "vocab_size": 200, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+EXPERTS = {"moe_intermediate_size": 24, "num_experts_per_tok": 2}
+LATENT = {"kv_lora_rank": 20, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 10, "num_key_value_heads": 8}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "fields"),
+    [
+        ("qwen2", {}),
+        ("qwen2", {"tie_word_embeddings": True}),
+        ("qwen3", {"head_dim": 16}),
+        ("llama", {}),
+        ("mistral", {}),
+        ("gemma", {"head_dim": 16}),
+        ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
+        ("qwen2_moe", EXPERTS | {"num_experts": 4, "shared_expert_intermediate_size": 40}),
+        ("qwen3_moe", EXPERTS | {"num_experts": 4, "head_dim": 16}),
+        ("deepseek_v3", EXPERTS | LATENT | {"n_routed_experts": 8, "q_lora_rank": 12, "n_group": 2, "topk_group": 1,
+                                            "first_k_dense_replace": 1}),
+        ("deepseek_v3", EXPERTS | LATENT | {"n_routed_experts": 8, "q_lora_rank": None, "n_group": 2, "topk_group": 1,
+                                            "first_k_dense_replace": 2, "n_shared_experts": 2}),
+    ],
+)  # fmt: skip
+def test_parameters_are_those_of_the_model(model_type: str, fields: dict[str, Any]) -> None:
+    config = AutoConfig.for_model(model_type, **(COMMON | {"tie_word_embeddings": False} | fields))
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    shape = shape_of(config.to_dict(), "test")
+    assert isinstance(shape, Shape)
+    assert shape.parameters == sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("hub_id", "billions", "active"),
+    [
+        ("Qwen/Qwen2.5-0.5B", 0.494, None),  # sizes as published on the model cards
+        ("Qwen/Qwen2.5-1.5B", 1.54, None),
+        ("Qwen/Qwen2.5-7B", 7.61, None),
+        ("Qwen/Qwen2.5-32B-Instruct", 32.5, None),
+        ("Qwen/Qwen3-4B-Base", 4.0, None),
+        ("meta-llama/Llama-3.1-8B", 8.03, None),
+        ("meta-llama/Llama-3.1-70B", 70.6, None),
+        ("deepseek-ai/DeepSeek-V3-Base", 671, 37),
+    ],
+)
+def test_known_models_have_their_published_size(hub_id: str, billions: float, active: float | None) -> None:
+    config = known_architecture(hub_id)
+    assert config is not None
+    shape = shape_of(config, "table")
+    assert isinstance(shape, Shape)
+    assert shape.parameters / 1e9 == pytest.approx(billions, rel=0.01)
+    if active is not None:
+        assert shape.active / 1e9 == pytest.approx(active, rel=0.02)
+
+
+@pytest.mark.parametrize("config", [{"model_type": "mamba"}, {"model_type": "qwen2"}, {}])
+def test_what_cannot_be_counted_is_said(config: dict[str, Any]) -> None:
+    assert isinstance(shape_of(config, "here"), str)
+
+
+def rl(**fields: Any) -> RlStage:
+    return RlStage.model_validate({"model": "micro", "problems": [{"source": "micro"}], "steps": 10} | fields)
+
+
+TINY = Shape(
+    model_type="qwen2", parameters=1000, active=900, cached=16, kept=50, hidden=8, vocabulary=100, origin="test"
+)
+DEVICE = Device(name="CPU, test", memory_bytes=2**30, train_flops=1e6, generate_flops=1e5)
+
+
+def test_memory_by_hand() -> None:
+    stage = rl(
+        problems_per_step=4, group_size=8, updates_per_rollout=2, sampling={"max_tokens": 300},
+        batch={"tokens_per_micro_batch": 1000, "logprob_chunk": 10}, engine={"max_slots": 50},
+    )  # fmt: skip
+    assert memory(stage, TINY, bf16=False) == {
+        "weights": 4000,
+        "gradients": 4000,
+        "optimizer": 8000,
+        "reference": 4000,
+        "logits": 10 * 100 * 4 * 3,
+        "KV cache": 50 * (300 + PROMPT_TOKENS) * 16 * 4,  # 64 completions, but 50 slots
+        "activations": 1000 * 50 * 4,
+    }
+    half = memory(stage.model_copy(update={"objective": rl(objective="dr_grpo").objective}), TINY, bf16=True)
+    assert "reference" not in half and half["weights"] == 6000 and half["activations"] == 1000 * 50 * 2
+
+
+def test_a_sequence_longer_than_the_budget_has_a_pass_of_its_own() -> None:
+    stage = rl(sampling={"max_tokens": 100, "length_schedule": [{"from_step": 5, "max_tokens": 800}]},
+               batch={"tokens_per_micro_batch": 64})  # fmt: skip
+    assert memory(stage, TINY, bf16=False)["activations"] == (800 + PROMPT_TOKENS) * 50 * 4
+
+
+def test_work_by_hand() -> None:
+    stage = rl(
+        steps=3, problems_per_step=2, group_size=4,
+        sampling={"max_tokens": 100, "length_schedule": [{"from_step": 2, "max_tokens": 200}]},
+        held_out={"problems": [{"source": "micro", "count": 5}, {"source": "file", "path": "x", "limit": 3}],
+                  "samples": 16, "every": 1, "samples_during": 2},
+    )  # fmt: skip
+    completions, prompts = 8 * (50 + 50 + 100), 3 * 2 * PROMPT_TOKENS
+    held_out = (5 + 3) * (2 * 16 + 3 * 2) * 100
+    kept = completions + prompts
+    assert rl_work(stage, 0, None) == Work(generated=kept + held_out, trained=kept, reference=kept)
+    measured = rl_work(stage, 2, 30.0)
+    assert measured.trained == 8 * 30 + 2 * PROMPT_TOKENS
+    assert seconds(Work(generated=10, trained=20, reference=30), TINY, DEVICE) == pytest.approx(
+        2 * 900 * 10 / 1e5 + 900 * (6 * 20 + 2 * 30) / 1e6
+    )
+
+
+def test_the_papers_run_comes_out_at_its_published_cost() -> None:
+    """R1-Zero: 101,000 H800-hours (version 2, table 7). The assumed rates are set so that this holds."""
+    recipe = next(path for path in RECIPES if path.stem == "zero-671b")
+    stage = load_recipe(recipe).stages["zero"]
+    shape = find_shape(load_recipe(recipe), "zero")
+    assert isinstance(stage, RlStage) and isinstance(shape, Shape)
+    assert seconds(rl_work(stage, 0, None), shape, CLUSTER_DEVICE) / 3600 == pytest.approx(101_000, rel=0.2)
+
+
+def test_pretrain_work() -> None:
+    stage = PretrainStage(architecture={}, tokens=1234)
+    assert pretrain_work(stage) == Work(generated=0, trained=1234, reference=0)
+
+
+def test_this_device_has_memory_and_rates() -> None:
+    device = this_device()
+    assert device.memory_bytes > 2**28 and device.train_flops > device.generate_flops > 0
+
+
+def write_recipe(folder: Path, text: str) -> Recipe:
+    (folder / "r.yaml").write_text(text)
+    return load_recipe(folder / "r.yaml")
+
+
+CHAIN = """\
+name: chain
+stages:
+  scores: {kind: evaluate, models: [zero], benchmarks: [gsm8k]}
+  zero:
+    kind: rl
+    model: base
+    steps: 20
+    updates_per_rollout: 4
+    problems: [{source: file, path: nowhere.jsonl}]
+  base:
+    kind: pretrain
+    architecture: {model_type: qwen2, hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4,
+                   intermediate_size: 128}
+    tokens: 100000
+"""
+
+
+def test_the_page(tmp_path: Path) -> None:
+    page = describe_plan(write_recipe(tmp_path, CHAIN), tmp_path / "out")
+    stages = [line.split()[1] for line in page.splitlines() if line[:3].strip().isdigit()]
+    assert stages == ["base", "zero", "scores"]
+    for part in (
+        "128 problems, 2,048 completions of at most 512 tokens, for 4 updates; 256 at one time",
+        "32 problems x 16 completions, 20 updates",
+        "from stage base",
+        "assumed",
+        "would not start: stage 'zero': the data file 'nowhere.jsonl' does not exist",
+    ):
+        assert part in page
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_big_a_model_is_priced_for_a_cluster(tmp_path: Path) -> None:
+    text = CHAIN.replace("model: base", "model: deepseek-ai/DeepSeek-V3-Base")
+    page = describe_plan(write_recipe(tmp_path, text), tmp_path / "out")
+    assert "671 billion parameters, 36.6 billion active per token" in page
+    assert "too much" in page and "GPU-hours on H100 80GB" in page and "$" in page
+
+
+def test_an_unknown_model_gets_no_numbers(tmp_path: Path) -> None:
+    text = CHAIN.replace("model: base", "model: nobody/nothing-1B")
+    page = describe_plan(write_recipe(tmp_path, text), tmp_path / "out")
+    assert "no estimate of memory and time: not downloaded yet, and not known by name" in page
+
+
+@pytest.mark.parametrize(("own", "updates"), [(True, 15), (False, 20)])
+def test_measured_speed_replaces_the_guess(tmp_path: Path, own: bool, updates: int) -> None:
+    recipe = write_recipe(tmp_path, CHAIN)
+    stage = recipe.stages["zero"]
+    run = tmp_path / "runs" / ("mine" if own else "earlier")
+    folder = run / "stages" / "zero"
+    plan = describe_plan(recipe, tmp_path / "runs" / "mine")
+    assert "steps measured" not in plan
+    write_measured(folder, stage.model_dump(mode="json"), recipe, run, own)
+    plan = describe_plan(recipe, tmp_path / "runs" / "mine")
+    assert f"about {updates * 3} s for {updates} updates, from 5 steps measured in {folder}" in plan
+
+
+def write_measured(folder: Path, config: dict[str, Any], recipe: Recipe, run: Path, own: bool) -> None:
+    import socket
+
+    from ponder.pipeline.fingerprint import fingerprint, identities
+
+    identity = identities(recipe, smoke=False)["zero"]
+    if own:
+        write_json(
+            run / "recipe.resolved.json",
+            {"format": 1, "ponder": "0", "smoke": False, "overrides": [], "recipe": {"name": "chain"}},
+        )
+    Manifest(
+        recipe="chain", stage="zero", kind="rl", config=config, identity=identity, fingerprint=fingerprint(identity),
+        seed=0, smoke=False, versions={},
+        sessions=(Session(started="2026-01-01T00:00:00+00:00", host=socket.gethostname(), pid=1),),
+    ).write(folder)  # fmt: skip
+    log = MetricsLog(folder)
+    for step in range(1, 6):
+        log.write(step, {"seconds/step": 3.0 if step != 2 else 100.0, "rollout/mean_tokens": 70.0})
+    log.close()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_every_shipped_recipe_is_planned(path: Path, tmp_path: Path) -> None:
+    page = describe_plan(load_recipe(path), tmp_path / "out")
+    assert path.stem in page and "memory" in page and "time" in page
