@@ -196,7 +196,7 @@ def _task(row: TaskRow) -> dict[str, Any]:
         "end": "" if cells[1] is None else f"{100 * cells[1].pass_at_1:.1f} %",
         "interval": "" if cells[1] is None else f"{100 * cells[1].interval[0]:.1f} to {100 * cells[1].interval[1]:.1f}",
         "change": change,
-        "tokens": " → ".join(f"{one.mean_tokens:,.0f}" for one in cells if one is not None),
+        "tokens": " \u2192 ".join(f"{one.mean_tokens:,.0f}" for one in cells if one is not None),
         "bar_start": 0 if cells[0] is None else round(100 * cells[0].pass_at_1, 1),
         "bar_end": 0 if cells[1] is None else round(100 * cells[1].pass_at_1, 1),
     }
@@ -267,7 +267,7 @@ def _marked(text: str) -> Markup:
     """The text with tags and reflection words marked; the middle of a very long one is left out."""
     head, tail = _SHOWN_CHARS
     if len(text) > head + tail:
-        gap = Markup('<span class="gap">… {} characters …</span>').format(f"{len(text) - head - tail:,}")
+        gap = Markup('<span class="gap">... {} characters ...</span>').format(f"{len(text) - head - tail:,}")
         return _highlight(text[:head]) + gap + _highlight(text[-tail:])
     return _highlight(text)
 
