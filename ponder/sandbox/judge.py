@@ -90,7 +90,7 @@ def _run_asserts(job: dict[str, Any], program: RemoteProgram, ledger: _Ledger) -
     space: dict[str, Any] = {"__name__": "tests"}
     own = set(job["own"]) | ({job["entry"]} if job["entry"] else set())
     if job["prefix"]:
-        exec(compile(job["prefix"], "<prefix>", "exec"), space)
+        exec(_whole(job["prefix"]), space)
         for name in own & program.names:
             space.pop(name, None)
     texts: list[str] = []
@@ -125,6 +125,14 @@ def _run_asserts(job: dict[str, Any], program: RemoteProgram, ledger: _Ledger) -
         except (Exception, SystemExit) as error:
             ledger.write("note", False, f"{type(error).__name__}: {error}")
     ledger.close(len(texts))
+
+
+def _whole(prefix: str) -> types.CodeType:
+    """The prefix as code by itself: one that ends where a function body should begin gets an empty body."""
+    try:
+        return compile(prefix, "<prefix>", "exec")
+    except SyntaxError:
+        return compile(f"{prefix.rstrip()}\n    pass\n", "<prefix>", "exec")
 
 
 def _mark(body: list[ast.stmt], texts: list[str]) -> None:

@@ -23,11 +23,9 @@ def _verify_code(answer_text: str, gold: Any) -> Verdict:
 
 
 def _check_code(gold: Any) -> str | None:
-    if not gold.tests:
-        return "the code gold has no tests"
-    if gold.form == "stdio" and len(gold.tests) != len(gold.outputs):
-        return f"the code gold has {len(gold.tests)} inputs but {len(gold.outputs)} expected outputs"
-    return None
+    from ponder.verify.code import check_code
+
+    return check_code(gold)
 
 
 def _same_text(a: str, b: str, gold: Any) -> bool:

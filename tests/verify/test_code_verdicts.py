@@ -43,7 +43,8 @@ ASSERTS = [
     ("def f(x):\n    x[0]['k'] = [9]", ("a = [{}]\nf(a)\nassert a == [{'k': [9]}]",), "right"),
     ("def f(g, x): return g(g(x))", ("assert f(lambda v: v * 2, 3) == 12",), "right"),
     ("def f(x): return sum(x)", ("assert f(i for i in range(4)) == 6", "assert f(map(int, '12')) == 3"), "right"),
-    ("def f(n):\n    for i in range(n): yield i", ("assert list(f(3)) == [0, 1, 2]", "assert next(f(1)) == 0"), "right"),
+    ("def f(n):\n    for i in range(n): yield i", (
+        "assert list(f(3)) == [0, 1, 2]", "assert next(f(1)) == 0"), "right"),
     ("def f(a):\n    def g(b): return a + b\n    return g", ("assert f(1)(2) == 3",), "right"),
     ("def f(x): return sorted(x, key=abs)", ("assert f(x=[-3, 1]) == [1, -3]",), "right"),
     ("from collections import *\ndef f(): return Counter('aab'), deque([1]), OrderedDict(a=1)", (

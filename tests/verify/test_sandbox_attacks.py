@@ -169,7 +169,8 @@ ENDINGS = {
     "deep nesting": "(" * 100_000,
     "broken unicode": "x = '\ud800'",
     "faked verdict": (
-        'import os, sys\nfor n in range(1, 100):\n    for text in (b\'right\\n\', b\'["secret", "done", true, ""]\\n\'):\n'
+        'import os\nlines = (b\'right\\n\', b\'["secret", "done", true, ""]\\n\')\nfor n in range(1, 100):\n'
+        "    for text in lines:\n"
         "        try: os.write(n, text)\n        except OSError: pass\nprint('1 passed in 0.1s\\nOK')\nos._exit(0)"
     ),
 }
@@ -195,8 +196,12 @@ class Liar:
 """
 MUTINIES = {
     "equal to everything": LIAR + "def attack(): return Liar()",
-    "integer equal to everything": "class I(int):\n    __eq__ = __gt__ = __lt__ = lambda *a: True\ndef attack(): return I(0)",
-    "float equal to everything": "class F(float):\n    __eq__ = __gt__ = lambda *a: True\ndef attack(): return F('nan')",
+    "integer equal to everything": (
+        "class I(int):\n    __eq__ = __gt__ = __lt__ = lambda *a: True\ndef attack(): return I(0)"
+    ),
+    "float equal to everything": (
+        "class F(float):\n    __eq__ = __gt__ = lambda *a: True\ndef attack(): return F('nan')"
+    ),
     "string equal to everything": "class S(str):\n    __eq__ = lambda *a: True\ndef attack(): return S('x')",
     "list equal to everything": "class L(list):\n    __eq__ = lambda *a: True\ndef attack(): return L()",
     "patched builtins": (

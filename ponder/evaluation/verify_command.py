@@ -1,0 +1,291 @@
+"""`ponder verify`: judge the answers in a file, or judge a run's stored rollouts again.
+
+Rows in, the same rows out in the same order, each with `verdict` (right, wrong, cannot_tell), `reason` and `score`; at
+the end totals. A row that cannot be judged (no such field, unreadable gold, not JSON) is a row out, too, with the fault
+as its reason and `"fault": true`, and is listed with its number; the rest goes on.
+"""
+
+import json
+import sys
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, get_args
+
+from pydantic import ValidationError
+
+from ponder.errors import DataError, ModelError, VerifierError
+from ponder.recipe.problems import FileProblems, GoldKind, ProblemColumns
+from ponder.records import Gold, Problem, Verdict, from_json
+from ponder.task.fault import RowFault, known_names
+from ponder.task.gold import GOLDS, unpacked
+from ponder.task.table import Row, read_rows
+from ponder.text.template import Template, template_for
+from ponder.text.think import ThinkParser
+from ponder.verify import check_gold
+from ponder.verify.pool import VerifierPool
+
+__all__ = ["KINDS", "Totals", "verify_command", "verify_rows"]
+
+KINDS: tuple[str, ...] = (*get_args(GoldKind), "format")
+"""What `--kind` may be."""
+_AHEAD = 2_000
+"""Rows in the pool at one time."""
+_LISTED = 20
+_NUMBERS = ("numbers", "nums")
+_OPTIONS = ("options", "choices")
+
+
+@dataclass(slots=True)
+class Totals:
+    """What came out: verdicts, rows with a fault, and rescored rollouts whose stored verdict was another."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    changed: int = 0
+    rescored: int = 0
+    causes: Mapping[str, int] = field(default_factory=dict)
+
+    def lines(self) -> Iterator[str]:
+        """The totals for people."""
+        total = self.outcomes.total()
+        yield f"{total} rows: " + ", ".join(
+            f"{self.outcomes[name]} {name} ({self.outcomes[name] / total:.2%})" if total else f"0 {name}"
+            for name in ("right", "wrong", "cannot_tell")
+        )
+        if self.rescored:
+            yield f"{self.changed} of {self.rescored} stored verdicts are now different"
+        causes = {name: n for name, n in self.causes.items() if name not in ("right", "wrong", "cannot_tell")}
+        if causes:
+            yield "causes: " + ", ".join(f"{name} {number}" for name, number in sorted(causes.items()))
+        if self.faults:
+            yield f"{len(self.faults)} rows could not be judged:"
+            yield from (f"  {fault}" for fault in self.faults[:_LISTED])
+            if len(self.faults) > _LISTED:
+                yield f"  and {len(self.faults) - _LISTED} more"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """A row ready to be judged; `gold` is None for the format kind. `stored` is a rollout's earlier outcome."""
+
+    answer: str | None
+    gold: Gold | None
+    why: str = ""
+    stored: str | None = None
+
+
+def verify_command(
+    file: Path,
+    *,
+    kind: str | None = None,
+    gold: str | None = None,
+    answer: str | None = None,
+    out: Path | None = None,
+    workers: int | None = None,
+    deadline_seconds: float = 5.0,
+    template: str | None = None,
+    require_isolation: bool = False,
+) -> Totals:
+    """Judge every row of `file` (JSONL, JSON, CSV, TSV, Parquet, each also gzipped) or, where it is a run's or a
+    stage's folder, every stored rollout.
+
+    `kind` is one of KINDS, `gold` and `answer` name the fields with the gold and with the text to judge; rows that are
+    rollouts need none of the three. Rows go to `out` (JSONL), or else to standard output and the totals to standard
+    error. `template` is the prompt form of whole completions (rollouts, `format`), by default the one saved with the
+    stage's model, or r1-zero. DataError and VerifierError for what concerns the file or the command as a whole.
+    """
+    if kind is not None and kind not in KINDS:
+        raise VerifierError(f"There is no kind {kind!r}. {known_names(kind, KINDS)}.")
+    rows, form = _rows(file, template)
+    with ExitStack() as stack:
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            stream: IO[str] = stack.enter_context(out.open("w", encoding="utf-8", errors="surrogatepass"))
+        else:
+            stream = sys.stdout
+        pool = stack.enter_context(
+            VerifierPool(workers=workers, deadline_seconds=deadline_seconds, require_isolation=require_isolation)
+        )
+        totals = Totals()
+        for row in verify_rows(rows, pool, totals, kind=kind, gold=gold, answer=answer, form=form):
+            stream.write(json.dumps(row, ensure_ascii=out is None) + "\n")
+        totals.causes = pool.counters()
+    for line in totals.lines():
+        print(line, file=sys.stdout if out is not None else sys.stderr)
+    return totals
+
+
+def verify_rows(
+    rows: Iterator[Row],
+    pool: VerifierPool,
+    totals: Totals,
+    *,
+    kind: str | None,
+    gold: str | None,
+    answer: str | None,
+    form: Template,
+) -> Iterator[dict[str, Any]]:
+    """Every row with its verdict, in order; `totals` is filled on the way."""
+    waiting: deque[tuple[Row, _Question | str, Future[Verdict]]] = deque()
+    for row in rows:
+        question: _Question | str
+        try:
+            question = _question(row, kind, gold, answer, form)
+        except RowFault as fault:
+            question = f"row {row.number}: {fault}"
+        waiting.append((row, question, _judge(question, pool)))
+        if len(waiting) >= _AHEAD:
+            yield _finished(*waiting.popleft(), totals)
+    while waiting:
+        yield _finished(*waiting.popleft(), totals)
+
+
+def _judge(question: _Question | str, pool: VerifierPool) -> Future[Verdict]:
+    if isinstance(question, _Question) and question.gold is not None:
+        return pool.submit(question.answer, question.gold)
+    known: Future[Verdict] = Future()
+    if isinstance(question, str):
+        known.set_result(Verdict(outcome="cannot_tell", reason=question))
+    elif question.answer is not None:
+        known.set_result(Verdict(outcome="right", reason="well formed", answer=question.answer, score=1.0))
+    else:
+        known.set_result(Verdict(outcome="wrong", reason=question.why))
+    return known
+
+
+def _finished(row: Row, question: _Question | str, future: Future[Verdict], totals: Totals) -> dict[str, Any]:
+    verdict = future.result()
+    totals.outcomes[verdict.outcome] += 1
+    result = {**(row.values or {"row": row.number}), "verdict": verdict.outcome, "reason": verdict.reason}
+    result["score"] = verdict.score
+    if isinstance(question, str):
+        result["fault"] = True
+        totals.faults.append(question)
+    elif question.stored is not None:
+        totals.rescored += 1
+        totals.changed += question.stored != verdict.outcome
+    return result
+
+
+def _rows(file: Path, template: str | None) -> tuple[Iterator[Row], Template]:
+    """The rows, and the form of whole completions among them."""
+    if not file.is_dir():
+        return iter(read_rows(file)), _form(file.absolute().parents, template)
+    stores = sorted(path.parent for path in file.rglob("rollouts/rollouts-000000.jsonl"))
+    if not stores:
+        raise DataError(f"{file} is a folder without stored rollouts. Give a file, or the folder of a run or a stage.")
+    paths = [path for store in stores for path in sorted(store.glob("rollouts-*.jsonl"))]
+    return (row for path in paths for row in read_rows(path)), _form((stores[0].parent,), template)
+
+
+def _form(folders: Any, template: str | None) -> Template:
+    if template is None:
+        for folder in folders:
+            try:
+                return template_for(folder / "model")
+            except ModelError:
+                continue
+    return template_for(".", template or "r1-zero")
+
+
+def _question(row: Row, kind: str | None, gold: str | None, answer: str | None, form: Template) -> _Question:
+    if row.values is None:
+        raise RowFault(row.fault)
+    if kind is None and isinstance(row.values.get("problem"), Mapping):
+        return _rollout(row.values, form)
+    if kind is None or answer is None or (gold is None and kind != "format"):
+        needed = "--kind, --gold and --answer" if kind != "format" else "--answer"
+        raise RowFault(f"not a stored rollout, so the command must give {needed}")
+    text = _field(row.values, answer)
+    if not isinstance(text, str):
+        text = json.dumps(text) if text is not None else None
+    if kind == "format":
+        return _format(text or "", form)
+    assert gold is not None
+    return _Question(answer=None if text is None else _after_thinking(text), gold=_gold(row.values, kind, gold))
+
+
+def _rollout(values: Mapping[str, Any], form: Template) -> _Question:
+    """A line of a run's rollouts, or a `Rollout` as `to_json` writes it."""
+    completion = values.get("completion", values)
+    try:
+        problem = from_json(Problem, values["problem"])
+        text, finished = completion["text"], completion["finish_reason"] == "stop"
+    except (ValidationError, KeyError, TypeError) as error:
+        raise RowFault(f"not a rollout that ponder wrote: {str(error).splitlines()[0]}") from None
+    if problem.gold is None:
+        raise RowFault("the problem has no gold")
+    unusable = check_gold(problem.gold)
+    if unusable is not None:
+        raise RowFault(unusable)
+    verdict = values.get("verdict", values)
+    stored = verdict.get("outcome") if isinstance(verdict, Mapping) else None
+    return _Question(answer=form.split(text, finished=finished).answer, gold=problem.gold, stored=stored)
+
+
+def _format(text: str, form: Template) -> _Question:
+    parser = ThinkParser(answer_tags=form.answer_tags)
+    parser.feed(text if text.lstrip().startswith("<think>") else form.prefill + text)
+    response = parser.close()
+    if response.well_formed and response.answer:
+        return _Question(answer=response.answer, gold=None)
+    return _Question(answer=None, gold=None, why=response.problem or "no answer")
+
+
+def _after_thinking(text: str) -> str | None:
+    if "</think>" in text:
+        return text.rpartition("</think>")[2]
+    return None if "<think>" in text else text
+
+
+def _gold(values: Mapping[str, Any], kind: str, name: str) -> Gold:
+    value = unpacked(_field(values, name))
+    if isinstance(value, Mapping) and value.get("kind") == kind:
+        try:
+            gold: Gold = from_json(Gold, value)  # type: ignore[arg-type]
+        except ValidationError as error:
+            raise RowFault(f"field {name!r}: {error.errors()[0]['msg']}") from None
+    else:
+        table = _table(values, kind, name, value)
+        gold = GOLDS[kind](lambda column: _field(values, column), table)
+    unusable = check_gold(gold)
+    if unusable is not None:
+        raise RowFault(unusable)
+    return gold
+
+
+def _table(values: Mapping[str, Any], kind: str, name: str, value: Any) -> FileProblems:
+    """Which fields of the row the gold is made of, told by the names they have in known sets."""
+    names: dict[str, str] = {"answer": name}
+    if kind == "expression" and isinstance(value, Mapping):
+        names = {"numbers": f"{name}.numbers", "target": f"{name}.target"}
+    elif kind == "expression":
+        names = {"numbers": next((n for n in _NUMBERS if n in values), _NUMBERS[0]), "target": name}
+    elif kind == "choice":
+        names |= dict([("options", n) for n in _OPTIONS if n in values][:1])
+    elif kind == "code":
+        names = {"tests": name, "answer": "canonical_solution"}
+        if {"entry_point", "prompt"} <= values.keys():
+            names["entry_point"] = "entry_point"
+    after = "####" if kind == "math" and isinstance(value, str) and "####" in value else None
+    return FileProblems(
+        path="",
+        gold=kind,
+        answer_after=after,
+        columns=ProblemColumns(**names),
+    )
+
+
+def _field(values: Mapping[str, Any], name: str) -> Any:
+    """A field; `a.b` reaches into objects."""
+    if name in values:
+        return values[name]
+    head, dot, rest = name.partition(".")
+    inner = unpacked(values.get(head))
+    if dot and isinstance(inner, Mapping):
+        return _field(inner, rest)
+    raise RowFault(f"there is no field {name!r}. {known_names(name, map(str, values))}")
