@@ -18,14 +18,17 @@ MAX_TEXT_CHARS = 200_000
 MAX_ANSWER_CHARS = 4_000
 """A longer answer is not read at all."""
 
-_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+_MAX_BOXES = 30
+"""Boxes looked at, from the end."""
+_MAX_JOIN_CHARS = 40
+"""Text between two boxes of one list."""
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
 _BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$]+)")
 _HASH = re.compile(r"####[ \t]*([^\n]*)")
 _PHRASE = re.compile(
-    r"(?:\b(?:final[ \t]+|correct[ \t]+)?answer[ \t*_]*(?:is[ \t]*:?|are[ \t]*:?|[:=：])"
-    r"|(?:最终|最后的?|正确)?答案(?:应该|应)?[ \t*_]*(?:是|为|[:：=])[:：]?)"
-    r"[ \t*_]*(?:\n\s*)?([^\n]*)",
+    r"(?:\banswer[ \t*_]{0,8}(?:(?:is|are)[ \t]{0,4}:?|[:=：])"
+    r"|答案(?:应该|应)?[ \t*_]{0,8}(?:是|为|[:：=])[:：]?)[ \t*_]{0,8}(?:\n\s{0,8})?([^\n]*)",
     re.IGNORECASE,
 )
 _LETTER_A = re.compile(r"^A:[ \t]*([^\n]*)$")
@@ -47,11 +50,10 @@ def find_answer(text: str) -> Found:
         text = text.rpartition("</think>")[2]
     elif "<think>" in text:
         return Found(text=None, rule="no answer: the thinking never ends")
-    tags = _TAG.findall(text)
-    if tags:
-        inner = _explicit(tags[-1])
-        found = Found(text=tags[-1], rule="answer tag") if inner is None else inner
-        return _checked(found)
+    before, closing, _ = text.rpartition("</answer>")
+    if closing and "<answer>" in before:
+        inside = before.rpartition("<answer>")[2]
+        return _checked(_explicit(inside) or Found(text=inside, rule="answer tag"))
     if "<answer>" in text:
         text = text.rpartition("<answer>")[2]
     found_or_none = _explicit(text)
@@ -91,36 +93,31 @@ def _checked(found: Found) -> Found:
 def _boxes(text: str) -> str | None:
     """The content of the last box, joined by commas with the boxes right before it in the same list."""
     spans: list[tuple[int, int, str]] = []
-    for match in _BOX.finditer(text):
+    for match in list(_BOX.finditer(text))[-_MAX_BOXES:]:
+        if spans and match.start() < spans[-1][1]:
+            continue  # a box inside a box is part of it
         end = _closing(text, match.end())
         if end is not None:
             spans.append((match.start(), end, text[match.end() + 1 : end - 1]))
     if not spans:
         bare = _BARE_BOX.findall(text)
         return bare[-1] if bare else None
-    # A box inside the last one is part of it, not another answer.
     start, _, last = spans[-1]
-    outer = [s for s in spans[:-1] if s[0] < start < s[1]]
-    if outer:
-        start, _, last = outer[0]
     answers = [last]
-    for previous_start, previous_end, content in reversed(spans):
-        if previous_end <= start and start - previous_end <= 40 and _JOIN.fullmatch(text[previous_end:start]):
-            answers.append(content)
-            start = previous_start
+    for previous_start, previous_end, content in reversed(spans[:-1]):
+        between = text[previous_end:start]
+        if len(between) > _MAX_JOIN_CHARS or not _JOIN.fullmatch(between):
+            break
+        answers.append(content)
+        start = previous_start
     return ", ".join(reversed(answers))
 
 
 def _closing(text: str, opening: int) -> int | None:
-    """The index after the brace that closes the one at `opening`."""
+    """The index after the brace that closes the one at `opening`, where it closes soon enough."""
     depth = 0
-    for i in range(opening, len(text)):
-        if text[i] == "\\":
-            continue
-        if text[i] == "{" and text[i - 1] != "\\":
-            depth += 1
-        elif text[i] == "}" and text[i - 1] != "\\":
-            depth -= 1
-            if depth == 0:
-                return i + 1
+    for match in _BRACE.finditer(text, opening, opening + MAX_ANSWER_CHARS + 2):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return match.end()
     return None
