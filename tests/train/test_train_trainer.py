@@ -234,13 +234,13 @@ def test_out_of_memory_redoes_the_same_step(
             raise error
         return loss(terms)
 
-    trainer = trainer_of(policy, 90)
-    with pytest.warns(UserWarning, match="at most 45 tokens"):
+    trainer = trainer_of(policy, 60)
+    with pytest.warns(UserWarning, match="at most 30 tokens"):
         trainer.forward_backward(batch[4:8], failing)  # an earlier part of the same step must be redone, too
         metrics = trainer.forward_backward(batch[8:], failing)
     assert calls > fails_at
     assert metrics["policy/entropy"].count == sum(len(sample.response_ids) for sample in batch[8:])
-    assert (trainer.memory_halvings, trainer.tokens_per_micro_batch) == (1, 45)
+    assert (trainer.memory_halvings, trainer.tokens_per_micro_batch) == (1, 30)
     assert_same_gradient(gradient_of(policy), expected)
 
 
