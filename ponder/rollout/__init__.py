@@ -1,0 +1,21 @@
+"""Sampling completions, and turning problems into groups of judged rollouts."""
+
+from ponder.rollout.collect import Collected, Refill, collect
+from ponder.rollout.engine import Engine, OnFinish, OnProgress, Progress, Request, check_fits
+from ponder.rollout.local import LocalEngine
+from ponder.rollout.parity import Parity, check_parity
+
+__all__ = [
+    "Collected",
+    "Engine",
+    "LocalEngine",
+    "OnFinish",
+    "OnProgress",
+    "Parity",
+    "Progress",
+    "Refill",
+    "Request",
+    "check_fits",
+    "check_parity",
+    "collect",
+]

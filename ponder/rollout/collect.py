@@ -1,0 +1,181 @@
+"""Problems become groups of judged rollouts: sample, judge while sampling goes on, reward.
+
+A completion goes to the verifier's workers the moment it is finished, so judging hides behind sampling. With a refill,
+groups whose rewards are all equal are replaced by groups of further problems within a budget (DAPO's dynamic sampling);
+what cannot be replaced is simply missing, and a rollout of useless groups is not an error.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from ponder.algorithm import has_signal
+from ponder.errors import DataError
+from ponder.policy.policy import Policy
+from ponder.recipe.rollout import Sampling
+from ponder.records import Completion, Group, Problem, Rollout, Verdict
+from ponder.reward import Judged, overlong_penalty
+from ponder.reward.combine import score
+from ponder.rollout.engine import Engine, OnProgress, Request
+from ponder.seeds import derive_seed
+from ponder.verify.pool import VerifierPool
+
+__all__ = ["Collected", "Phase", "Refill", "collect"]
+
+Phase = Callable[[str], AbstractContextManager[None]]
+"""Times a phase, `generate` or `verify`, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refill:
+    """Where further problems come from, and how many may be tried in one rollout."""
+
+    budget: int
+    problem: Callable[[int], Problem]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """`groups` are all that were sampled, useless ones included, in the order of their problems."""
+
+    groups: tuple[Group, ...]
+    metrics: Mapping[str, float]
+
+
+def collect(
+    engine: Engine,
+    policy: Policy,
+    problems: Sequence[Problem],
+    *,
+    group_size: int,
+    sampling: Sampling,
+    max_tokens: int,
+    seed: int,
+    weight_version: int,
+    pool: VerifierPool,
+    rewards: Mapping[str, float],
+    overlong_buffer_ratio: float | None = None,
+    refill: Refill | None = None,
+    phases: Phase,
+    on_progress: OnProgress | None = None,
+) -> Collected:
+    """One group of `group_size` rollouts for each problem, and for further ones where `refill` asks for them.
+
+    The seed of a completion derives from (`seed`, place of the problem, number of the completion). Raises DataError for
+    a problem without gold, and what the engine raises for a prompt that does not fit.
+    """
+    sampler = _Sampler(
+        engine, policy, group_size, sampling, max_tokens, seed, weight_version, pool, phases, on_progress
+    )
+    groups = [_group(judged, rewards, max_tokens, overlong_buffer_ratio) for judged in sampler.sample(problems)]
+    tried = 0
+    while refill is not None and tried < refill.budget:
+        missing = len(problems) - sum(has_signal(group.rewards) for group in groups)
+        if missing <= 0:
+            break
+        seen = {group.problem.id for group in groups}
+        further: dict[str, Problem] = {}
+        while len(further) < missing and tried < refill.budget:
+            problem = refill.problem(tried)
+            tried += 1
+            if problem.id not in seen:
+                further[problem.id] = problem
+        judged_further = sampler.sample(list(further.values()))
+        groups += [_group(judged, rewards, max_tokens, overlong_buffer_ratio) for judged in judged_further]
+    return Collected(groups=tuple(groups), metrics={"groups/refilled": float(len(groups) - len(problems))})
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    problem: Problem
+    prompt_ids: tuple[int, ...]
+    judged: tuple[tuple[Completion, Judged], ...]
+
+
+@dataclass(slots=True)
+class _Sampler:
+    engine: Engine
+    policy: Policy
+    group_size: int
+    sampling: Sampling
+    max_tokens: int
+    seed: int
+    weight_version: int
+    pool: VerifierPool
+    phases: Phase
+    on_progress: OnProgress | None
+    _place: int = 0
+
+    def sample(self, problems: Sequence[Problem]) -> list[_Sampled]:
+        """Completions of each problem with their verdicts."""
+        if not problems:
+            return []
+        template, tokenizer = self.policy.template, self.policy.tokenizer
+        verdicts: dict[tuple[int, int], Future[Verdict]] = {}
+        first = self._place
+        self._place += len(problems)
+        requests = [
+            Request(
+                prompt_ids=template.encode(tokenizer, problem.messages),
+                seeds=tuple(derive_seed(self.seed, first + i, j) for j in range(self.group_size)),
+                key=str(i),
+            )
+            for i, problem in enumerate(problems)
+        ]
+
+        def judge(key: str, sample: int, completion: Completion) -> None:
+            problem = problems[int(key)]
+            if problem.gold is None:
+                raise DataError(f"Problem {problem.id!r} has no answer to check. Training needs one for every problem.")
+            response = template.split(completion.text, finished=completion.finish_reason == "stop")
+            verdicts[int(key), sample] = self.pool.submit(response.answer, problem.gold)
+
+        with self.phases("generate"):
+            completions = self.engine.generate(
+                requests, self.sampling, self.max_tokens, self.weight_version, judge, self.on_progress
+            )
+        with self.phases("verify"):
+            return [
+                _Sampled(
+                    problem,
+                    request.prompt_ids,
+                    tuple(
+                        (completion, self._judged(problem, completion, verdicts[i, j].result()))
+                        for j, completion in enumerate(own)
+                    ),
+                )
+                for i, (problem, request, own) in enumerate(zip(problems, requests, completions, strict=True))
+            ]
+
+    def _judged(self, problem: Problem, completion: Completion, verdict: Verdict) -> Judged:
+        return Judged(
+            problem=problem,
+            response=self.policy.template.split(completion.text, finished=completion.finish_reason == "stop"),
+            verdict=verdict,
+            completion_tokens=len(completion.token_ids),
+            finish_reason=completion.finish_reason,
+            max_tokens=self.max_tokens,
+        )
+
+
+def _group(
+    sampled: _Sampled, weights: Mapping[str, float], max_tokens: int, overlong_buffer_ratio: float | None
+) -> Group:
+    rollouts = []
+    for completion, judged in sampled.judged:
+        named, total = score(judged, weights)
+        if overlong_buffer_ratio is not None:
+            penalty = overlong_penalty(judged.completion_tokens, max_tokens, overlong_buffer_ratio)
+            named, total = {**named, "overlong": penalty}, total + penalty
+        rollouts.append(
+            Rollout(
+                problem=sampled.problem,
+                prompt_ids=sampled.prompt_ids,
+                completion=completion,
+                verdict=judged.verdict,
+                rewards=named,
+                reward=total,
+            )
+        )
+    return Group(rollouts=tuple(rollouts))

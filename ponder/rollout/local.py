@@ -1,0 +1,166 @@
+"""The engine in this process: samples from the very tensors being trained, so there is nothing to synchronise.
+
+On a GPU, and with a large model, all requests run in one lane. On a CPU a small model spends its time in many short
+operations, which gain little from a second thread and stall when anything else runs; there the requests are dealt out
+to one lane per core. The lanes beside the first run in processes forked for the call: a fork sees the weights as they
+are, needs no copy and no start-up, and is gone afterwards. How requests are dealt out depends on nothing but the call,
+so a call repeated gives the same tokens bit for bit.
+"""
+
+import itertools
+import sys
+import time
+from collections.abc import Sequence
+
+import torch
+
+from ponder.policy.policy import Policy
+from ponder.recipe.rollout import Sampling
+from ponder.records import Completion
+from ponder.rollout.engine import OnFinish, OnProgress, Progress, Request, check_fits
+from ponder.rollout.forks import Forks
+from ponder.rollout.lane import Finished, Lane, Step
+
+__all__ = ["LocalEngine"]
+
+_MAX_LANE_PARAMETERS = 100_000_000
+"""Larger models use all threads in one lane: every lane streams all weights from memory at every step."""
+_MIN_LANE_SAMPLES = 8
+"""A lane for fewer samples is not worth a process."""
+_REPORT_SECONDS = 0.25
+"""Least time between progress reports."""
+
+_Place = tuple[int, int]
+"""A completion's place in the result: index of the request, index of the seed."""
+
+
+class LocalEngine:
+    """Continuous batching over at most `max_slots` sequences at a time.
+
+    `lanes` is the number of processes that share the work; None takes one per thread of torch where that helps. The
+    policy's weights must not change while a call runs. Everything a call allocates is freed when it returns.
+    """
+
+    def __init__(self, policy: Policy, max_slots: int = 256, lanes: int | None = None) -> None:
+        self._policy = policy
+        self._max_slots = max_slots
+        self._lanes = lanes
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        max_tokens: int,
+        weight_version: int,
+        on_finish: OnFinish | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[tuple[Completion, ...]]:
+        """See `Engine.generate`. Callbacks run in this thread, inside `no_grad` and autocast."""
+        policy = self._policy
+        check_fits(requests, max_tokens, policy.window)
+        call = _Call(policy, requests, weight_version, on_finish, on_progress)
+        wanted = _lanes_for(policy) if self._lanes is None else self._lanes
+        shares = _deal([len(r.seeds) for r in requests], min(wanted, self._max_slots))
+        threads, was_training = torch.get_num_threads(), policy.model.training
+        policy.model.train(False)
+        try:
+            with torch.no_grad(), policy.autocast(), Forks() as forks:
+                if len(shares) > 1:
+                    torch.set_num_threads(1)  # a forked process has none of its parent's worker threads
+                lanes = []
+                for i, share in enumerate(shares):
+                    rows = self._max_slots // len(shares) + (i < self._max_slots % len(shares))
+                    lanes.append(Lane(policy, _part(requests, share), sampling, max_tokens, rows))
+                for lane, share in zip(lanes[1:], shares[1:], strict=True):
+                    forks.start(lane, share)
+                for step in lanes[0].steps():
+                    call.take(step, shares[0])
+                    for other, places in forks.received():
+                        call.take(other, places)
+                del lanes
+                while forks.running:
+                    for other, places in forks.received(wait_seconds=_REPORT_SECONDS):
+                        call.take(other, places)
+        finally:
+            torch.set_num_threads(threads)
+            policy.model.train(was_training)
+        return call.completions()
+
+
+class _Call:
+    """The results of one call to `generate` as they come in."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        requests: Sequence[Request],
+        weight_version: int,
+        on_finish: OnFinish | None,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._requests, self._weight_version = requests, weight_version
+        self._on_finish, self._on_progress = on_finish, on_progress
+        self._tokenizer = policy.tokenizer
+        self._silent = policy.stop_ids | {policy.pad_id, policy.tokenizer.bos_token_id}
+        self._done: dict[_Place, Completion] = {}
+        self._total = sum(len(r.seeds) for r in requests)
+        self._tokens = 0
+        self._started = self._reported = time.monotonic()
+
+    def take(self, step: Step, share: Sequence[_Place]) -> None:
+        """Make completions of what a lane finished; its sample i stands at place `share[i]`."""
+        self._tokens += step.tokens
+        for finished in step.finished:
+            place = share[finished.sample]
+            completion = self._done[place] = self._completion(finished, place)
+            if self._on_finish is not None:
+                self._on_finish(self._requests[place[0]].key, place[1], completion)
+        now = time.monotonic()
+        if self._on_progress is not None and now - self._reported >= _REPORT_SECONDS:
+            self._reported = now
+            self._on_progress(
+                Progress(tokens=self._tokens, finished=len(self._done), total=self._total, seconds=now - self._started)
+            )
+
+    def completions(self) -> list[tuple[Completion, ...]]:
+        return [tuple(self._done[i, j] for j in range(len(r.seeds))) for i, r in enumerate(self._requests)]
+
+    def _completion(self, finished: Finished, place: _Place) -> Completion:
+        ids = finished.token_ids.tolist()
+        # Not `skip_special_tokens`: tags such as <think> are special tokens of some tokenizers.
+        text = self._tokenizer.decode(
+            [i for i in ids if i not in self._silent], skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        assert isinstance(text, str)
+        return Completion(
+            token_ids=tuple(ids),
+            logprobs=tuple(finished.logprobs.tolist()),
+            text=text,
+            finish_reason=finished.reason,
+            weight_version=self._weight_version,
+            seed=self._requests[place[0]].seeds[place[1]],
+        )
+
+
+def _lanes_for(policy: Policy) -> int:
+    small = sum(p.numel() for p in policy.model.parameters()) <= _MAX_LANE_PARAMETERS
+    return torch.get_num_threads() if small and policy.device.type == "cpu" and sys.platform == "linux" else 1
+
+
+def _deal(samples_per_request: Sequence[int], lanes: int) -> list[list[_Place]]:
+    """Equal shares of all samples. Neighbouring requests go to different lanes, since they may be alike in length; the
+    samples of a request stay together where they can."""
+    total = sum(samples_per_request)
+    lanes = max(1, min(lanes, total // _MIN_LANE_SAMPLES))
+    order = [i for lane in range(lanes) for i in range(lane, len(samples_per_request), lanes)]
+    places = [(i, j) for i in order for j in range(samples_per_request[i])]
+    cuts = [total * lane // lanes for lane in range(lanes + 1)]
+    return [places[start:stop] for start, stop in itertools.pairwise(cuts)]
+
+
+def _part(requests: Sequence[Request], share: Sequence[_Place]) -> list[Request]:
+    """The requests of a share, each with its seeds in that share."""
+    seeds: dict[int, list[int]] = {}
+    for i, j in share:
+        seeds.setdefault(i, []).append(requests[i].seeds[j])
+    return [Request(prompt_ids=requests[i].prompt_ids, seeds=tuple(s), key=requests[i].key) for i, s in seeds.items()]

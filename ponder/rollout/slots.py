@@ -1,0 +1,272 @@
+"""The key-value cache of sampling, and the attention that reads it.
+
+A row attends to two stretches of keys: those of its prompt, stored once for all samples of the prompt, and its own,
+one per sampled token. Both give a softmax over their part; the two are merged by their log-sum-exp, which equals the
+softmax over the whole. So the prompt's keys are read once per prompt instead of once per row.
+
+Keys and values are stored as attention gets them, after whatever a model does to them (latents of DeepSeek-V3 are
+expanded once, not again at every step). Nothing is allocated before it is needed.
+
+Shapes: R rows, G prompts, M most rows of one prompt, H query heads, K key heads, Q = H / K, D key size, E value size,
+P prompt places, L places of own keys.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+from transformers import Cache
+
+from ponder.policy.packed import PackedLayout
+
+__all__ = ["PromptLayout", "SlotCache", "SlotLayout"]
+
+_ROUND = 16
+"""Places are read and allocated in multiples of this, so that matrix shapes recur: kernels are made once per shape."""
+_GROWTH = 1.5
+"""Factor by which places for own keys grow."""
+_SPAN_ROWS = 32
+"""Least rows of a stretch that is read to a length of its own."""
+_SPAN_SAVING = 64
+"""Places a stretch must save to be worth its own matrix products."""
+
+_Index = npt.NDArray[np.int64]
+
+
+def _round_up(count: int) -> int:
+    return -(-count // _ROUND) * _ROUND
+
+
+@dataclass(slots=True)
+class _Layer:
+    """One layer's keys and values. Keys stand transposed, the faster form for products with few queries."""
+
+    prompt_key_KGDP: torch.Tensor
+    prompt_value_KGPE: torch.Tensor
+    key_RKDL: torch.Tensor
+    value_RKLE: torch.Tensor
+
+
+class SlotCache(Cache):
+    """Keys and values of all prompts and rows of one lane, in `dtype`.
+
+    To transformers it is a cache that stores nothing: `update` hands key and value through and remembers the layer, so
+    that the layout that follows knows where to store what the model made of them.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__(layers=[])
+        self.dtype = dtype
+        self.prompt_lengths_G = np.zeros(0, np.int64)
+        self._slots: dict[int, _Layer] = {}
+        self._computed: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._layer_idx = 0
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self._layer_idx = layer_idx
+        return key_states, value_states
+
+    def bytes(self) -> int:
+        """Memory held."""
+        tensors = (
+            t for s in self._slots.values() for t in (s.prompt_key_KGDP, s.prompt_value_KGPE, s.key_RKDL, s.value_RKLE)
+        )
+        return sum(t.nbytes for t in tensors)
+
+    def store_prompts(self, key_1KTD: torch.Tensor, value_1KTE: torch.Tensor) -> None:
+        """Note the packed prompts' keys and values of the current layer; `add_prompts` files them."""
+        self._computed[self._layer_idx] = key_1KTD[0].to(self.dtype), value_1KTE[0].to(self.dtype)
+
+    def add_prompts(self, kept_G: _Index, lengths: Sequence[int]) -> None:
+        """Keep the prompts at places `kept_G`, in this order, and put the packed ones just computed behind them."""
+        new = np.asarray(lengths, np.int64)
+        self.prompt_lengths_G = np.concatenate([self.prompt_lengths_G[kept_G], new])
+        places = _round_up(int(self.prompt_lengths_G.max()))
+        column_GP = np.minimum(np.arange(places), new[:, None] - 1) + (np.cumsum(new) - new)[:, None]
+        for layer_idx, (key_KTD, value_KTE) in self._computed.items():
+            index = torch.from_numpy(column_GP.reshape(-1)).to(key_KTD.device)
+            heads, shape = len(key_KTD), (len(new), places, -1)
+            key_KGDP = key_KTD.index_select(1, index).view(heads, *shape).transpose(2, 3).contiguous()
+            value_KGPE = value_KTE.index_select(1, index).view(heads, *shape)
+            layer = self._slots.get(layer_idx)
+            if layer is None:
+                key_RKDL = key_KGDP.new_zeros(0, heads, key_KGDP.shape[2], 0)
+                value_RKLE = value_KGPE.new_zeros(0, heads, 0, value_KGPE.shape[3])
+                self._slots[layer_idx] = _Layer(key_KGDP, value_KGPE, key_RKDL, value_RKLE)
+            else:
+                kept = torch.from_numpy(kept_G).to(index.device)
+                layer.prompt_key_KGDP = _behind(layer.prompt_key_KGDP.index_select(1, kept), key_KGDP, 3)
+                layer.prompt_value_KGPE = _behind(layer.prompt_value_KGPE.index_select(1, kept), value_KGPE, 2)
+        self._computed.clear()
+
+    def keep_rows(self, kept_R: _Index, length: int) -> None:
+        """Move the rows `kept_R` (rising) to the front, `length` places of each."""
+        first = int(np.argmax(kept_R != np.arange(len(kept_R)))) if len(kept_R) else 0
+        moved = slice(first, len(kept_R))
+        for layer in self._slots.values():
+            source = torch.from_numpy(kept_R[moved]).to(layer.key_RKDL.device)
+            layer.key_RKDL[moved, ..., :length] = layer.key_RKDL[..., :length].index_select(0, source)
+            layer.value_RKLE[moved, :, :length] = layer.value_RKLE[:, :, :length].index_select(0, source)
+
+    def make_room(self, rows: int, length: int) -> None:
+        """Places for `rows` rows of `length` own keys, growing by a factor; what is stored stays."""
+        for layer in self._slots.values():
+            old_rows, *_, old_length = layer.key_RKDL.shape
+            if rows <= old_rows and length <= old_length:
+                continue
+            new_rows = max(rows, old_rows)
+            new_length = old_length if length <= old_length else _round_up(max(length, int(old_length * _GROWTH), 64))
+            add_rows, add_length = new_rows - old_rows, new_length - old_length
+            layer.key_RKDL = functional.pad(layer.key_RKDL, (0, add_length, 0, 0, 0, 0, 0, add_rows))
+            layer.value_RKLE = functional.pad(layer.value_RKLE, (0, 0, 0, add_length, 0, 0, 0, add_rows))
+
+    @property
+    def layer(self) -> _Layer:
+        """The layer whose attention runs now."""
+        return self._slots[self._layer_idx]
+
+
+def _behind(kept: torch.Tensor, new: torch.Tensor, places_dim: int) -> torch.Tensor:
+    """Prompts `new` behind prompts `kept`, all with the places of `new` or more."""
+    wanted = new.shape[places_dim]
+    old = kept.shape[places_dim]
+    if old > wanted:
+        kept = kept.narrow(places_dim, 0, wanted)
+    elif old < wanted:
+        shape = list(kept.shape)
+        shape[places_dim] = wanted - old
+        kept = torch.cat([kept, kept.new_zeros(shape)], places_dim)
+    return torch.cat([kept, new], 1)
+
+
+class PromptLayout:
+    """Computes packed prompts once and hands their keys and values to the cache."""
+
+    def __init__(self, cache: SlotCache, lengths: Sequence[int], device: torch.device) -> None:
+        self._cache = cache
+        self._packed = PackedLayout(lengths, [], [], device)
+        self.position_ids_T = self._packed.position_ids_T
+
+    def attend(
+        self, query_BHTD: torch.Tensor, key_BKLD: torch.Tensor, value_BKLE: torch.Tensor, scaling: float
+    ) -> torch.Tensor:
+        self._cache.store_prompts(key_BKLD, value_BKLE)
+        return self._packed.attend(query_BHTD, key_BKLD, value_BKLE, scaling)
+
+
+class SlotLayout:
+    """One new token per row: the next of rows 0..R-1, whose prompts stand at places `slot_R` of the cache.
+
+    `length_R` counts each row's own keys, the new one included; it should descend, which is faster but not required.
+    """
+
+    def __init__(self, cache: SlotCache, slot_R: _Index, length_R: _Index, device: torch.device) -> None:
+        self._cache = cache
+        rows = len(slot_R)
+        cache.make_room(rows, int(length_R.max()))
+        self._row: slice | torch.Tensor = slice(rows)
+        self._place: int | torch.Tensor = int(length_R[0]) - 1
+        if (length_R != length_R[0]).any():  # the slice that serves equal lengths is faster
+            self._row = torch.arange(rows, device=device)
+            self._place = torch.from_numpy(length_R - 1).to(device)
+        self._spans = _spans(length_R)
+        self._own_bias_R11L = _bias(length_R, self._spans[0][2], device)[:, None, None]
+        prompts = cache.prompt_lengths_G
+        self._prompt_bias_G1P = _bias(prompts, _round_up(int(prompts.max())), device)[:, None]
+        member_GM, seat_R = _members(slot_R, len(prompts))
+        self._members = member_GM.shape[1]
+        self._member_GM = torch.from_numpy(member_GM.reshape(-1)).to(device)
+        self._seat_R = torch.from_numpy(seat_R).to(device)
+
+    def attend(
+        self, query_BHTD: torch.Tensor, key_BKLD: torch.Tensor, value_BKLE: torch.Tensor, scaling: float
+    ) -> torch.Tensor:
+        layer = self._cache.layer
+        dtype = self._cache.dtype
+        layer.key_RKDL[self._row, :, :, self._place] = key_BKLD[0].transpose(0, 1).to(dtype)
+        layer.value_RKLE[self._row, :, self._place] = value_BKLE[0].transpose(0, 1).to(dtype)
+        heads = key_BKLD.shape[1]
+        query_KQRD = (query_BHTD[0] * scaling).to(dtype).view(heads, -1, *query_BHTD.shape[2:])
+        own_RKQE, own_lse_RKQ = self._attend_own(layer, query_KQRD.permute(2, 0, 1, 3).contiguous())
+        shared_RKQE, shared_lse_RKQ = self._attend_prompts(layer, query_KQRD.transpose(1, 2))
+        share_RKQ1 = torch.sigmoid(own_lse_RKQ - shared_lse_RKQ)[..., None]
+        merged_RKQE = torch.lerp(shared_RKQE.float(), own_RKQE.float(), share_RKQ1)
+        return merged_RKQE.flatten(1, 2)[None]
+
+    def _attend_own(self, layer: _Layer, query_RKQD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        outputs = []
+        for start, stop, length in self._spans:
+            rows = slice(start, stop)
+            outputs.append(
+                _attend(
+                    query_RKQD[rows],
+                    layer.key_RKDL[rows, ..., :length],
+                    layer.value_RKLE[rows, :, :length],
+                    self._own_bias_R11L[rows, ..., :length],
+                )
+            )
+        if len(outputs) == 1:
+            return outputs[0]
+        return torch.cat([o for o, _ in outputs]), torch.cat([lse for _, lse in outputs])
+
+    def _attend_prompts(self, layer: _Layer, query_KRQD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        heads, prompts = layer.prompt_key_KGDP.shape[:2]
+        group, size = query_KRQD.shape[2:]
+        query = query_KRQD.index_select(1, self._member_GM).view(heads, prompts, -1, size)
+        mixed, lse = _attend(query, layer.prompt_key_KGDP, layer.prompt_value_KGPE, self._prompt_bias_G1P)
+        mixed_KRQE = mixed.view(heads, -1, group, mixed.shape[-1]).index_select(1, self._seat_R)
+        lse_KRQ = lse.view(heads, -1, group).index_select(1, self._seat_R)
+        return mixed_KRQE.transpose(0, 1), lse_KRQ.transpose(0, 1)
+
+
+def _attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention (X, Y, N, E) and the log-sum-exp of its scores (X, Y, N), from queries (X, Y, N, D), transposed keys
+    (X, Y, D, S), values (X, Y, S, E) and a float32 bias that broadcasts to the scores (X, Y, N, S)."""
+    shape = query.shape[:3]
+    scores = torch.bmm(query.flatten(0, 1), key.flatten(0, 1)).view(*shape, -1) + bias
+    weights = torch.softmax(scores, -1)
+    lse = scores.amax(-1) - weights.amax(-1).log()  # the largest score minus its log-probability
+    mixed = torch.bmm(weights.to(value.dtype).flatten(0, 1), value.flatten(0, 1)).view(*shape, -1)
+    return mixed, lse
+
+
+def _bias(lengths: _Index, places: int, device: torch.device) -> torch.Tensor:
+    """0 where a place holds a key and -inf where it does not, as (len(lengths), places)."""
+    hidden = torch.from_numpy(np.arange(places) >= lengths[:, None]).to(device)
+    return torch.zeros(hidden.shape, device=device).masked_fill_(hidden, float("-inf"))
+
+
+def _spans(length_R: _Index) -> list[tuple[int, int, int]]:
+    """Stretches of rows as (start, stop, places to read); the first reads furthest."""
+    rows = len(length_R)
+    starts = list(range(0, rows, _SPAN_ROWS))
+    if len(starts) > 1 and rows - starts[-1] < _SPAN_ROWS:
+        starts.pop()
+    reach = [_round_up(int(length_R[start:].max())) for start in starts]
+    spans = [(0, rows, reach[0])]
+    for start, places in zip(starts[1:], reach[1:], strict=True):
+        if spans[-1][2] - places >= _SPAN_SAVING:
+            spans[-1] = (spans[-1][0], start, spans[-1][2])
+            spans.append((start, rows, places))
+    return spans
+
+
+def _members(slot_R: _Index, prompts: int) -> tuple[_Index, _Index]:
+    """Rows by prompt as (prompts, most members), padded with row 0, and each row's place in that table, flattened."""
+    order = np.argsort(slot_R, kind="stable")
+    counts = np.bincount(slot_R, minlength=prompts)
+    most = int(counts.max())
+    rank = np.arange(len(slot_R)) - np.repeat(np.cumsum(counts) - counts, counts)
+    seat_R = np.empty_like(slot_R)
+    seat_R[order] = slot_R[order] * most + rank
+    member_GM = np.zeros(prompts * most, np.int64)
+    member_GM[seat_R] = np.arange(len(slot_R))
+    return member_GM.reshape(prompts, most), seat_R

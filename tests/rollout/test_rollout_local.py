@@ -1,0 +1,228 @@
+"""The engine against the models' own code: one full forward pass per token, eager attention, no cache."""
+
+import numpy as np
+import pytest
+import torch
+
+from ponder.errors import DataError, ModelError
+from ponder.policy import Policy
+from ponder.recipe.rollout import Sampling
+from ponder.records import Completion
+from ponder.rollout import LocalEngine, Progress, Request, slots
+from ponder.rollout.sampler import sample, uniforms
+
+MAX_TOKENS = 40
+
+
+def requests(count: int = 7, samples: int = 3, seed: int = 0) -> list[Request]:
+    generator = np.random.default_rng(seed)
+    return [
+        Request(
+            prompt_ids=tuple(generator.integers(4, 60, size=1 + (i * 7) % 23).tolist()),
+            seeds=tuple(range(100 * i, 100 * i + samples - (i % 2))),
+            key=f"p{i}",
+        )
+        for i in range(count)
+    ]
+
+
+@torch.no_grad()
+def full_logits(policy: Policy, prompt_ids: tuple[int, ...], completion: Completion) -> torch.Tensor:
+    """The logits each token of the completion was chosen from, by the model's own attention."""
+    policy.model.set_attn_implementation("eager")
+    ids = torch.tensor([[*prompt_ids, *completion.token_ids]])
+    logits = policy.model(ids).logits[0, len(prompt_ids) - 1 : -1].float()
+    policy.model.set_attn_implementation("ponder")
+    return logits
+
+
+def assert_right(policy: Policy, request: Request, group: tuple[Completion, ...], sampling: Sampling) -> None:
+    """Each token is the draw of its seed and place from the full computation's logits, with that draw's log-prob."""
+    assert tuple(c.seed for c in group) == request.seeds
+    for completion in group:
+        count = len(completion.token_ids)
+        uniform = uniforms(np.full(count, completion.seed, np.uint64), np.arange(count))
+        logits = full_logits(policy, request.prompt_ids, completion)
+        tokens, logprobs = sample(logits, torch.from_numpy(uniform), sampling)
+        assert list(completion.token_ids) == tokens.tolist()
+        torch.testing.assert_close(torch.tensor(completion.logprobs), logprobs, rtol=0, atol=1e-5)
+        assert not policy.stop_ids.intersection(completion.token_ids[:-1])
+
+
+def ids_of(completions: list[tuple[Completion, ...]]) -> list[list[list[int]]]:
+    return [[list(c.token_ids) for c in group] for group in completions]
+
+
+@pytest.mark.parametrize(("max_slots", "lanes"), [(256, 1), (5, 1), (6, 2)])
+def test_sampled_equals_the_full_computation(policy: Policy, max_slots: int, lanes: int) -> None:
+    """More sequences than slots: refilling, squeezing, growth of the cache; and all at once."""
+    asked, sampling = requests(), Sampling(temperature=1.3)
+    completions = LocalEngine(policy, max_slots, lanes).generate(asked, sampling, MAX_TOKENS, weight_version=4)
+    for request, group in zip(asked, completions, strict=True):
+        assert_right(policy, request, group, sampling)
+        for completion in group:
+            assert completion.weight_version == 4
+            stopped = completion.token_ids[-1] in policy.stop_ids
+            assert completion.finish_reason == ("stop" if stopped else "length")
+            assert stopped or len(completion.token_ids) == MAX_TOKENS
+    reasons = {c.finish_reason for group in completions for c in group}
+    assert reasons == {"stop", "length"}, "the case should hold both"
+
+
+def test_greedy_equals_generate(policy: Policy) -> None:
+    asked = [Request(prompt_ids=r.prompt_ids, seeds=(0,), key=r.key) for r in requests()]
+    ours = LocalEngine(policy, 3, 1).generate(asked, Sampling(temperature=0), 24, 0)
+    for request, group in zip(asked, ours, strict=True):
+        assert_right(policy, request, group, Sampling(temperature=0))
+        policy.model.set_attn_implementation("eager")
+        theirs = policy.model.generate(
+            torch.tensor([request.prompt_ids]),
+            attention_mask=torch.ones(1, len(request.prompt_ids), dtype=torch.long),
+            max_new_tokens=24,
+            do_sample=False,
+            eos_token_id=sorted(policy.stop_ids),
+            pad_token_id=policy.pad_id,
+        )
+        policy.model.set_attn_implementation("ponder")
+        assert list(group[0].token_ids) == theirs[0, len(request.prompt_ids) :].tolist()
+
+
+@pytest.mark.parametrize("sampling", [Sampling(top_k=3), Sampling(temperature=0.7, top_p=0.8)])
+def test_truncated_sampling_equals_the_full_computation(qwen2: Policy, sampling: Sampling) -> None:
+    asked = requests(4, 2)
+    for request, group in zip(asked, LocalEngine(qwen2, 4, 1).generate(asked, sampling, 20, 0), strict=True):
+        assert_right(qwen2, request, group, sampling)
+
+
+@pytest.mark.parametrize(("max_slots", "lanes"), [(1, 1), (3, 1), (11, 1), (64, 3), (3, 3), (7, 2)])
+def test_slots_and_lanes_do_not_change_samples(qwen2: Policy, max_slots: int, lanes: int) -> None:
+    asked = requests(8, 4)
+    expected = LocalEngine(qwen2, 256, 1).generate(asked, Sampling(), 16, 0)
+    assert ids_of(LocalEngine(qwen2, max_slots, lanes).generate(asked, Sampling(), 16, 0)) == ids_of(expected)
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_repeated_call_is_bit_identical(bf16: Policy, lanes: int) -> None:
+    engine = LocalEngine(bf16, 12, lanes)
+    assert engine.generate(requests(), Sampling(), 30, 0) == engine.generate(requests(), Sampling(), 30, 0)
+
+
+def test_spans_of_unequal_rows(qwen2: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stretches of few rows, each read to its own length, give the same samples as one stretch."""
+    asked = requests(12, 3)
+    whole = LocalEngine(qwen2, 7, 1).generate(asked, Sampling(), 60, 0)
+    monkeypatch.setattr(slots, "_SPAN_ROWS", 1)
+    monkeypatch.setattr(slots, "_SPAN_SAVING", 16)
+    monkeypatch.setattr(slots, "_ROUND", 1)
+    assert ids_of(LocalEngine(qwen2, 7, 1).generate(asked, Sampling(), 60, 0)) == ids_of(whole)
+
+
+def test_weights_in_training_are_those_sampled(qwen2: Policy) -> None:
+    engine, asked = LocalEngine(qwen2, 16, 2), requests(8, 4)
+    before = engine.generate(asked, Sampling(), 8, 0)
+    with torch.no_grad():
+        for parameter in qwen2.model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    after = engine.generate(asked, Sampling(), 8, 1)
+    assert ids_of(after) != ids_of(before)
+    for request, group in zip(asked, after, strict=True):
+        assert_right(qwen2, request, group, Sampling())
+
+
+def test_bf16_is_close_to_float32(bf16: Policy) -> None:
+    (request,) = requests(1, 8)
+    (completions,) = LocalEngine(bf16, 8, 1).generate([request], Sampling(), 30, 0)
+    for completion in completions:
+        exact = full_logits(bf16, request.prompt_ids, completion).log_softmax(-1)
+        exact = exact.gather(1, torch.tensor(completion.token_ids)[:, None])[:, 0]
+        assert 0 < (torch.tensor(completion.logprobs) - exact).abs().mean() < 0.1
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_callbacks(qwen2: Policy, lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ponder.rollout import local
+
+    monkeypatch.setattr(local, "_REPORT_SECONDS", 0.0)
+    asked, seen, reports = requests(8, 4), {}, list[Progress]()
+    result = LocalEngine(qwen2, 4, lanes).generate(
+        asked, Sampling(), 30, 0, lambda key, i, c: seen.__setitem__((key, i), c), reports.append
+    )
+    assert seen == {(r.key, i): c for r, group in zip(asked, result, strict=True) for i, c in enumerate(group)}
+    assert reports[-1].tokens == sum(len(c.token_ids) for c in seen.values())
+    assert reports[-1].finished == reports[-1].total == len(seen)
+    assert [r.tokens for r in reports] == sorted(r.tokens for r in reports)
+
+
+def test_an_error_in_a_callback_ends_every_lane(qwen2: Policy) -> None:
+    import multiprocessing
+
+    def fail(key: str, index: int, completion: Completion) -> None:
+        raise KeyError(key)
+
+    threads = torch.get_num_threads()
+    with pytest.raises(KeyError):
+        LocalEngine(qwen2, 8, 2).generate(requests(8, 4), Sampling(), 30, 0, fail)
+    assert not multiprocessing.active_children()
+    assert torch.get_num_threads() == threads
+
+
+def test_text_keeps_special_tags_and_drops_ends(qwen2: Policy) -> None:
+    completions = LocalEngine(qwen2, 64, 1).generate(requests(10, 6), Sampling(temperature=3.0), 30, 0)
+    flat = [c for group in completions for c in group]
+    names = ["<pad>", "<eos>", "<bos>", "<think>", *(f"w{i}" for i in range(56))]
+    for completion in flat:
+        assert completion.text.split() == [names[i] for i in completion.token_ids if i > 2]
+    assert any("<think>" in c.text for c in flat) and any(2 in c.token_ids for c in flat)
+
+
+def test_memory_is_freed_and_grows_with_length_only(qwen2: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    original = slots.SlotCache.make_room
+
+    def measured(self: slots.SlotCache, rows: int, length: int) -> None:
+        original(self, rows, length)
+        sizes.append((length, self.bytes()))
+
+    monkeypatch.setattr(slots.SlotCache, "make_room", measured)
+    qwen2.stop_ids = frozenset()
+    LocalEngine(qwen2, 8, 1).generate(requests(2, 4), Sampling(), 200, 0)
+    per_token = 2 * 2 * 2 * 8 * 4 * 8  # layers x (key, value) x heads x size x bytes x rows
+    assert sizes[0][1] < 200 * per_token / 2
+    assert all(size <= per_token * (1.5 * length + 64 + 48) for length, size in sizes)
+
+
+def test_nan_weights_are_refused(qwen2: Policy) -> None:
+    with torch.no_grad():
+        qwen2.model.model.norm.weight.fill_(float("nan"))
+    for lanes in (1, 2):
+        with pytest.raises(ModelError, match="not finite"):
+            LocalEngine(qwen2, 8, lanes).generate(requests(8, 4), Sampling(), 5, 0)
+
+
+@pytest.mark.parametrize(
+    ("length", "max_tokens", "error", "words"),
+    [
+        (256, 1, DataError, ["'long'", "256 tokens", "never cut"]),
+        (250, 7, ModelError, ["'long'", "250 tokens", "257", "at most 6"]),
+        (0, 7, DataError, ["'long'", "no tokens"]),
+    ],
+)
+def test_prompts_that_do_not_fit(qwen2: Policy, length: int, max_tokens: int, error: type, words: list[str]) -> None:
+    asked = [*requests(2), Request(prompt_ids=(5,) * length, seeds=(1,), key="long")]
+    with pytest.raises(error) as caught:
+        LocalEngine(qwen2).generate(asked, Sampling(), max_tokens, 0)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_a_prompt_that_just_fits(qwen2: Policy) -> None:
+    qwen2.stop_ids = frozenset()
+    ((completion,),) = LocalEngine(qwen2).generate(
+        [Request(prompt_ids=(5,) * 250, seeds=(1,), key="long")], Sampling(), 6, 0
+    )
+    assert len(completion.token_ids) == 6
+
+
+def test_nothing_asked(qwen2: Policy) -> None:
+    assert LocalEngine(qwen2).generate([], Sampling(), 5, 0) == []
+    empty = Request(prompt_ids=(5,), seeds=(), key="none")
+    assert LocalEngine(qwen2).generate([empty, requests(1)[0]], Sampling(), 5, 0)[0] == ()
