@@ -12,6 +12,7 @@ from ponder.verify.answer import find_answer
 
 __all__ = ["check_choice", "same_choice", "verify_choice"]
 
+_SHORT = 40
 _LETTERS = "ABCDEFGHIJ"
 _ALONE = re.compile(r"[\s(\[{*_$.'\"`]*([A-Ja-j])[\s)\]}*_$.'\"`。,:]*")
 _MARKED = re.compile(r"^[\s(\[{*_$]*([A-J])(?:[)\].:、]|\s*[*_]{2})\s*(.*)$", re.DOTALL)
@@ -26,7 +27,7 @@ def verify_choice(answer_text: str, gold: ChoiceGold) -> Verdict:
         return Verdict(outcome="wrong", reason=found.rule)
     letter, how = _letter(found.text, gold)
     if letter is None:
-        return Verdict(outcome="wrong", reason=f"{found.rule}: {how}", answer=found.text)
+        return Verdict(outcome="wrong", reason=f"{found.rule}: {how}")
     expected = _gold_letter(gold)
     if letter == expected:
         return Verdict(outcome="right", reason=f"{found.rule}: {how}", answer=letter, score=1.0)
@@ -72,7 +73,8 @@ def _letter(text: str, gold: ChoiceGold) -> tuple[str | None, str]:
         if rest == marked.group(1) or letters == {marked.group(1)}:
             return marked.group(1), f"the letter {marked.group(1)} with its text"
     picked = {p.upper() for p in _PICKED.findall(text)}
-    for candidates in (picked, letters):
+    # A letter by itself in a longer sentence may be any word: "vitamin B".
+    for candidates in (picked, letters) if len(text) <= _SHORT else (picked,):
         if len(candidates) == 1 and len(letters - {"I", "A"} - candidates) == 0:
             letter = candidates.pop()
             return letter, f"the letter {letter}"

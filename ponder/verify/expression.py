@@ -27,19 +27,19 @@ def verify_expression(answer_text: str, gold: ExpressionGold) -> Verdict:
     if found.text is None:
         return Verdict(outcome="wrong", reason=found.rule)
     written = _clean(found.text)
-    problem = _problem(written, gold)
+    try:
+        problem = _problem(_Reader(written), gold)
+    except _Unreadable as unreadable:
+        return Verdict(outcome="wrong", reason=f"{found.rule}: not an expression, {unreadable}")
     if problem is not None:
         return Verdict(outcome="wrong", reason=f"{found.rule}: {problem}", answer=written)
     return Verdict(outcome="right", reason=f"{found.rule}: equals {gold.target}", answer=written, score=1.0)
 
 
-def _problem(written: str, gold: ExpressionGold) -> str | None:
+def _problem(reader: "_Reader", gold: ExpressionGold) -> str | None:
     """What is wrong with an expression, or None."""
     try:
-        reader = _Reader(written)
         value = reader.run()
-    except _Unreadable as unreadable:
-        return f"not an expression, {unreadable}"
     except ZeroDivisionError:
         return "divides by zero"
     foreign = sorted(reader.operators - set(gold.operators))

@@ -16,7 +16,7 @@ from ponder.verify.choice import same_choice
 from ponder.verify.equality import equal
 from ponder.verify.notation import clean, text_key
 from ponder.verify.reader import MAX_READ_CHARS, read, read_measure
-from ponder.verify.tree import Measure, Text, TooLarge, Tree, Unreadable, free_symbols
+from ponder.verify.tree import Measure, TooLarge, Unreadable, free_symbols
 from ponder.verify.values import Undefined
 
 __all__ = ["check_math", "same_math", "verify_math"]
@@ -51,16 +51,19 @@ def verify_math(answer_text: str, gold: MathGold) -> Verdict:
     for text in _candidates(found):
         try:
             same = _equal(gold.answer, text)
-        except (Unreadable, TooLarge, Undefined) as stopped:
+        except (Unreadable, Undefined) as stopped:
             problem = problem or str(stopped)
-            if isinstance(stopped, TooLarge):
-                break
             continue
+        except TooLarge as stopped:
+            problem = problem or str(stopped)
+            break
         text = text.strip()
         if same:
             return Verdict(outcome="right", reason=f"{found.rule}: equals the gold", answer=text, score=1.0)
         return Verdict(outcome="wrong", reason=f"{found.rule}: differs from the gold", answer=text)
-    return Verdict(outcome="cannot_tell", reason=f"{found.rule}: not understood, {problem}", answer=found.text)
+    if _is_text(found.text) and not re.search(r"\d", found.text):
+        return Verdict(outcome="wrong", reason=f"{found.rule}: no answer, words where a value was asked for")
+    return Verdict(outcome="cannot_tell", reason=f"{found.rule}: {found.text[:60]!r} is not understood, {problem}")
 
 
 @lru_cache(maxsize=8192)
@@ -100,7 +103,7 @@ def _equal(gold: str, answer: str) -> bool:
         raise TooLarge(f"it has more than {MAX_READ_CHARS} characters")
     if clean(gold) == clean(answer):
         return True
-    tree, read_answer = read(gold), _read_like(answer)
+    tree, read_answer = read(gold), read(answer)
     if equal(tree, read_answer) or _decimal_comma(gold, answer):
         return True
     # "5 m" is read as a product, unless the other side makes clear that m is a unit.
@@ -108,16 +111,6 @@ def _equal(gold: str, answer: str) -> bool:
         measures = read_measure(gold) or tree, read_measure(answer) or read_answer
         return measures != (tree, read_answer) and equal(*measures)
     return False
-
-
-def _read_like(answer: str) -> Tree:
-    """An answer, which may be words where the gold is not: those differ from it for certain."""
-    try:
-        return read(answer)
-    except Unreadable:
-        if _is_text(answer) and not re.search(r"\d", answer):
-            return Text(text_key(answer))
-        raise
 
 
 @lru_cache(maxsize=8192)
