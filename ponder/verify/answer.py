@@ -1,8 +1,8 @@
 """Answer extraction: which part of the text after the thinking is the answer.
 
 Text in, `Found` out: the answer as written and the name of the rule that found it, or no answer and why. The rules in
-their order: "answer tag" (<answer>...</answer>), "boxed", "hash mark" (#### n), "answer phrase" ("Answer: X",
-"the answer is X", "答案是 X"); where none applies, "whole text" for one line and "last line" for more. Within a rule the
+their order: "answer tag" (<answer>...</answer>), "boxed", "hash mark" (#### n), "answer phrase" ("Answer: X", "the
+answer is X", "答案是 X"); where none applies, "whole text" for one line and "last line" for more. Within a rule the
 last answer counts. Only what stands after the thinking is looked at.
 """
 

@@ -1,7 +1,7 @@
 """Logic assignments: who is what, or who stands where.
 
-Text and an AssignmentGold in, Verdict out. An assignment is read as "Ann is a knight", "Ann: knight", "Ann = knight", one
-per clause; an order (the names of the gold are 1, 2, 3, ...) also as a plain list, "Ann, Bob, Cid" or "Ann > Bob > Cid".
+Text and an AssignmentGold in, Verdict out. An assignment is read as "Ann is a knight", "Ann: knight", "Ann = knight",
+one per clause; an order (the names of the gold are 1, 2, 3, ...) also as a plain list, "Ann, Bob, Cid" or "Ann > Bob".
 Every name must be given exactly one value.
 """
 

@@ -1,8 +1,8 @@
 """The constraint types of IFEval (arXiv 2311.07911, table 1) that need no model, by identifier.
 
-Answer text and keyword arguments in, True or False out. Left out is `language:response_language`, which needs a language
-identifier. Words, sentences and letters are counted by rules of script, not by a trained tokenizer: a sentence ends at
-. ! ? or their full-width forms before a blank or the end, unless the dot belongs to an initial or a known abbreviation.
+Answer text and keyword arguments in, True or False out. Left out is `language:response_language`, which needs a
+language identifier. Words and sentences are counted by rules, not by a trained tokenizer: a sentence ends at . ! ? or
+their full-width forms before a blank or the end, unless the dot belongs to an initial or a known abbreviation.
 """
 
 import json
@@ -67,7 +67,8 @@ def _paragraphs(text: str, a: Mapping[str, Any]) -> bool:
     parts = [part.strip() for part in re.split(r"\*\*\*", text.strip())]
     inner = parts[1:] if parts and not parts[0] else parts
     inner = inner[:-1] if inner and not inner[-1] else inner
-    return all(inner) and len(inner) == a["num_paragraphs"]
+    wanted: int = a["num_paragraphs"]
+    return all(inner) and len(inner) == wanted
 
 
 def _nth_paragraph(text: str, a: Mapping[str, Any]) -> bool:
@@ -94,11 +95,13 @@ def _json(text: str, a: Mapping[str, Any]) -> bool:
 
 def _sections(text: str, a: Mapping[str, Any]) -> bool:
     marks = re.findall(rf"^\W*{re.escape(a['section_spliter'].strip())}\s*\d+", text, re.IGNORECASE | re.MULTILINE)
-    return len(marks) >= a["num_sections"]
+    wanted: int = a["num_sections"]
+    return len(marks) >= wanted
 
 
 def _highlights(text: str, a: Mapping[str, Any]) -> bool:
-    return sum(bool(any(part.strip() for part in groups)) for groups in _HIGHLIGHT.findall(text)) >= a["num_highlights"]
+    wanted: int = a["num_highlights"]
+    return sum(any(part.strip() for part in groups) for groups in _HIGHLIGHT.findall(text)) >= wanted
 
 
 def _two_responses(text: str, a: Mapping[str, Any]) -> bool:

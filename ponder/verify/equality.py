@@ -2,8 +2,8 @@
 
 Raises TooLarge where the limits do not allow to tell. The rules, most of them about what may be left out:
 - A unit, a degree sign or a percent sign may be missing on one side; two units are converted or differ.
-- "x = 5" answers a gold "5" and the other way round; an equation with anything but a name on its left side is compared as
-  an equation and never equals a number.
+- "x = 5" answers a gold "5" and the other way round; a gold equation with anything but a name on its left side is
+  compared as an equation and never equals a number.
 - Several answers count in any order, a sequence with dots in its order, points and intervals by their brackets.
 - Numbers are compared exactly. Only a gold written as a decimal with at least `ROUNDED_DIGITS` significant digits also
   accepts what rounds to it.

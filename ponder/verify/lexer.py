@@ -6,6 +6,7 @@ and a product of one-letter names otherwise ("xy"). Text in \\text{...} only eve
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from ponder.verify.tree import TooLarge, Unreadable
@@ -29,33 +30,21 @@ class Token:
     glued: bool = False
 
 
-FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth asin acos atan ln log lg exp sqrt cbrt "
-    "abs floor ceil ceiling gcd lcm max min arg det re im sgn".split()
+_FUNCTION_WORDS = (
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth asin acos atan ln log lg "
+    "exp sqrt cbrt abs floor ceil ceiling gcd lcm max min arg det re im sgn"
 )
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau phi chi psi omega Gamma Delta "
-    "Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar".split()
+FUNCTIONS = frozenset(_FUNCTION_WORDS.split())
+_GREEK_WORDS = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau phi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar"
 )
+_GREEK = frozenset(_GREEK_WORDS.split())
 _NAMES = {"pi": "pi", "infty": "inf", "infinity": "inf", "inf": "inf", "oo": "inf", "reals": "reals"}
-_COMMANDS = frozenset(
-    {
-        "frac",
-        "binom",
-        "sqrt",
-        "radical",
-        "overline",
-        "dot",
-        "sum",
-        "prod",
-        "int",
-        "lim",
-        "begin",
-        "end",
-        "angle",
-        "triangle",
-    }
-)
+_COMMAND_WORDS = "frac binom sqrt radical overline dot sum prod int lim begin end angle triangle"
+_COMMANDS = frozenset(_COMMAND_WORDS.split())
+_SHORT_WORDS = "so to up go do we he me my us it as at by on of am pm th st nd rd vs ie eg sq cu ok hi dne"
+_NOT_PRODUCTS = FILLERS | SENSE_CHANGING | MULTIPLIERS.keys() | frozenset(_SHORT_WORDS.split())
 _SIGN_COMMANDS = {
     "pm": "±", "mp": "∓", "cup": "∪", "cap": "∩", "setminus": "∖", "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈",
     "rceil": "⌉", "langle": "⟨", "rangle": "⟩", "mid": "|", "circ": "°", "emptyset": "∅", "ldots": "…", "bmod": "mod",
@@ -212,17 +201,12 @@ def _letters(text: str, glued: bool) -> list[Token]:
 def _is_product(text: str) -> bool:
     """Whether a run of letters stands for a product of variables rather than for a word or a unit."""
     lower = text.casefold()
-    if len(text) > 4 or lower in FILLERS or lower in SENSE_CHANGING or lower in MULTIPLIERS or lower in _PLAIN_WORDS:
+    if len(text) > 4 or lower in _NOT_PRODUCTS:
         return False
     if len(text) == 1:
         return True
     if read_unit(text) is not None or (text[0].isupper() and text[1:].islower()):
         return False
-    if all(ord(b) == ord(a) + 1 for a, b in zip(text, text[1:], strict=False)):
+    if all(ord(b) == ord(a) + 1 for a, b in pairwise(text)):
         return True
     return len(text) == 2 or not set(lower) & set("aeiouy")
-
-
-_PLAIN_WORDS = frozenset(
-    "so to up go do we he me my us it as at by on of am pm th st nd rd vs ie eg sq cu ok hi dne".split()
-)

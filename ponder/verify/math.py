@@ -35,7 +35,8 @@ _IS = re.compile(r"\b(?:is|are|be|equals|was)\s*:?\s+|(?:是|为|等于)\s*[:：
 _LETTER_GOLD = re.compile(r"\s*\\?(?:\\text(?:bf)?\s*\{)?\s*\(([A-J])\)\s*\}?\s*")
 _WORDS = re.compile(r"[A-Za-z]{2}|[\u3400-\u9fff]")
 _DOUBTS = re.compile(
-    r"\b(?:if|unless|not|or|except|either|neither|nor|between|maybe|perhaps|possibly|at least|at most|might)\b|如果|或|不是|至少|至多"
+    r"\b(?:if|unless|not|or|except|either|neither|nor|between|maybe|perhaps|possibly|at least|at most|might)\b"
+    "|如果|或|不是|至少|至多"
 )
 
 

@@ -23,8 +23,9 @@ _CHARACTERS = str.maketrans(
         "∞": r"\infty ", "√": r"\radical ", "∛": r"\sqrt[3] ", "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ",
         "β": r"\beta ", "γ": r"\gamma ", "φ": r"\phi ", "ω": r"\omega ", "λ": r"\lambda ", "μ": r"\mu ", "∪": r"\cup ",
         "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R} ", "ℤ": r"\mathbb{Z} ", "…": r"\ldots ",
-        "⋯": r"\ldots ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "°": r"^\circ ", "º": r"^\circ ", "∠": r"\angle ",
-        "⟨": r"\langle ", "⟩": r"\rangle ", "、": ",", "。": ".", "【": "[", "】": "]", "∣": "|", "ℯ": "e",
+        "⋯": r"\ldots ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "°": r"^\circ ", "º": r"^\circ ",
+        "∠": r"\angle ", "⟨": r"\langle ", "⟩": r"\rangle ", "、": ",", "。": ".", "【": "[",
+        "】": "]", "∣": "|", "ℯ": "e",
     }
 )  # fmt: skip
 
@@ -66,10 +67,12 @@ _SAME = {
     r"!=|\\neq(?![a-zA-Z])|\\not\s*=": r"\\ne ", r"\\(?:approx|simeq|thickapprox)(?![a-zA-Z])": r"\\approx ",
     r"\\(?:cdot|times|ast|bullet)(?![a-zA-Z])|\*\*(?=\s*[*])": "*", r"\\div(?![a-zA-Z])": "/",
     r"\\(?:varnothing|O(?![a-zA-Z]))": r"\\emptyset ", r"\\(?:dots|cdots|dotsc|dotsb)(?![a-zA-Z])": r"\\ldots ",
-    r"\\(?:lvert|rvert|vert)(?![a-zA-Z])": "|", r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degree(?![a-zA-Z])": "°",
+    r"\\(?:lvert|rvert|vert)(?![a-zA-Z])": "|", 
+    r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degree(?![a-zA-Z])": "°",
     r"\\(?:Reals|R)(?![a-zA-Z])|\\mathbb\s*\{?\s*R\s*\}?": r"\\reals ", r"\\colon(?![a-zA-Z])": ":",
     r"\\mathbb\s*\{?\s*([ZNQC])\s*\}?": r"\\text{set \1} ",
-    r"\\(?:lbrace)(?![a-zA-Z])": r"\\{", r"\\(?:rbrace)(?![a-zA-Z])": r"\\}", r"\\backslash(?![a-zA-Z])": r"\\setminus ",
+    r"\\(?:lbrace)(?![a-zA-Z])": r"\\{", r"\\(?:rbrace)(?![a-zA-Z])": r"\\}", 
+    r"\\backslash(?![a-zA-Z])": r"\\setminus ",
     r"\\(?:lbrack)(?![a-zA-Z])": "[", r"\\(?:rbrack)(?![a-zA-Z])": "]", r"\\prime(?![a-zA-Z])": "'",
     r"\\(?:land|wedge)(?![a-zA-Z])": r"\\text{ and }", r"\\(?:lor|vee)(?![a-zA-Z])": r"\\text{ or }",
     r"\\var(?=theta|phi|epsilon|rho)": r"\\", r"\\infin(?![a-zA-Z])": r"\\infty ", r"\+\s*\\infty": r"\\infty ",

@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
-from ponder.verify.lexer import Token, tokenize
+from ponder.verify.lexer import tokenize
 from ponder.verify.notation import clean, text_key
 from ponder.verify.terms import Terms
 from ponder.verify.tree import (
@@ -235,14 +235,14 @@ class _Reader:
         words: list[str] = []
         while True:
             token, after = self.terms.peek(), self.terms.peek(1)
-            if token.kind == "word" and token.text.casefold() != "in":
+            if (token.kind == "word" and token.text.casefold() != "in") or (
+                words
+                and (
+                    (token.text in ("/", "-") and after.kind in ("word", "name"))
+                    or (token.kind == "name" and (words[-1] in ("/", "per", "a", "-") or token.text == "a"))
+                )
+            ):
                 words.append(token.text)
-            elif words and token.text in ("/", "-") and after.kind in ("word", "name"):
-                words.append(token.text)
-            elif words and token.kind == "name" and words[-1] in ("/", "per", "a", "-"):
-                words.append(token.text)
-            elif words and token.kind == "name" and token.text in ("a", "A"):
-                words.append("a")
             elif words and token.text == "^" and re.fullmatch(r"[23]", after.text):
                 words.append("^" + self.terms.next().text.replace("^", after.text))
             elif words and token.text == "^" and after.text == "{" and self.terms.peek(3).text == "}":

@@ -81,7 +81,7 @@ def same_set(a: RealSet, b: RealSet) -> bool:
 
 def _same_end(a: Tree, b: Tree) -> bool:
     if _is_infinite(a) or _is_infinite(b):
-        return _at(a) == _at(b)
+        return bool(_at(a) == _at(b))
     return same_value(a, b)
 
 

@@ -317,9 +317,9 @@ class _Numeric:
 
 
 _FUNCTIONS = {
-    "sin": "sin", "cos": "cos", "tan": "tan", "cot": "cot", "sec": "sec", "csc": "csc", "arcsin": "asin", "arccos": "acos",
-    "arctan": "atan", "arccot": "acot", "arcsec": "asec", "arccsc": "acsc", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh",
-    "coth": "coth", "arg": "arg", "re": "re", "im": "im", "sgn": "sign",
+    "sin": "sin", "cos": "cos", "tan": "tan", "cot": "cot", "sec": "sec", "csc": "csc", "sinh": "sinh", "cosh": "cosh",
+    "tanh": "tanh", "coth": "coth", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot",
+    "arcsec": "asec", "arccsc": "acsc", "arg": "arg", "re": "re", "im": "im", "sgn": "sign",
 }  # fmt: skip
 
 
@@ -348,7 +348,7 @@ def numeric(tree: Tree, at: Mapping[str, Fraction], digits: int, complex_values:
 
 
 def precision_needed(tree: Tree, at: Mapping[str, Fraction]) -> int:
-    """Decimal digits that two different values of this length may agree in, roughly: the digits written, with powers."""
+    """Decimal digits in which two different values of this length may agree, roughly: those written, with powers."""
     match tree:
         case Number(value):
             return len(str(value.numerator)) + len(str(value.denominator)) - 1 if _bits(value) < 4_000 else 1_200

@@ -13,11 +13,13 @@ __all__ = [
     "number_word",
 ]
 
-_SMALL = (
+_SMALL_NUMBERS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+_ROUND_NUMBERS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_SMALL = _SMALL_NUMBERS.split()
+_TENS = _ROUND_NUMBERS.split()
 _NUMBERS = {word: n for n, word in enumerate(_SMALL)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 
 MULTIPLIERS = {
@@ -29,17 +31,19 @@ MULTIPLIERS = {
 CONNECTIVES = frozenset({"and", "or", "和", "或", "或者", "以及", "及", "与"})
 """Words between answers of which there are several."""
 
-FILLERS = frozenset(
+_FILLER_WORDS = (
     "about approximately roughly around exactly only just is are equals equal be the total of a an answer value "
-    "约 大约 约为 是 为 等于 共 一共 共有 总共 第".split()
+    "约 大约 约为 是 为 等于 共 一共 共有 总共 第"
 )
+FILLERS = frozenset(_FILLER_WORDS.split())
 """Words before an answer that do not change it."""
 
-SENSE_CHANGING = frozenset(
+_SENSE_CHANGING_WORDS = (
     "or and not no if when unless except but than least most more less between plus minus times half twice double "
     "all none every neither nor either maybe half quarter third over divided hundred thousand million billion trillion "
-    "dozen where with without for otherwise".split()
+    "dozen where with without for otherwise"
 )
+SENSE_CHANGING = frozenset(_SENSE_CHANGING_WORDS.split())
 """Words that may not be passed over after a number, since the answer means something else with them."""
 
 EMPTY_SET = frozenset(
