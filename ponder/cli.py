@@ -42,6 +42,8 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model folder, hub i
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TemplateName = Annotated[str | None, typer.Option(help="Prompt form: r1-zero or r1; the model's own unless given.")]
 
+Seed = Annotated[int, typer.Option(help="Sampling seed.")]
+
 
 @app.callback()
 def options(
@@ -103,7 +105,7 @@ def evaluate(
     temperature: Annotated[float, typer.Option(min=0.0, help="Sampling temperature.")] = 0.6,
     top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Nucleus mass.")] = 0.95,
     template: TemplateName = None,
-    seed: Annotated[int, typer.Option(help="Sampling seed.")] = 0,
+    seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for scores and completions.")] = None,
     replay: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Judge these stored completions again instead of sampling.")
@@ -136,12 +138,57 @@ def sample(
     temperature: Annotated[float, typer.Option(min=0.0, help="Sampling temperature; 0 is greedy.")] = 0.6,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest completion.")] = 512,
     template: TemplateName = None,
+    seed: Seed = 0,
 ) -> None:
     """Ask a model questions and print what it thinks and answers."""
     from ponder.rollout.command import sample_command
 
-    with _stopping("nothing is kept of a sample"):
-        sample_command(model, prompts, samples, temperature, max_tokens, template)
+    with _stopping("samples are printed only, nothing is kept"):
+        sample_command(
+            model,
+            prompts,
+            samples=samples,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            template=template,
+            seed=seed,
+        )
+
+
+@app.command()
+def verify(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSONL, JSON, CSV or Parquet; or a run or stage folder.")
+    ],
+    kind: Annotated[
+        str | None,
+        typer.Option(help="math, choice, expression, assignment, code, instructions or format; rollouts need none."),
+    ] = None,
+    gold: Annotated[str | None, typer.Option(metavar="FIELD", help="Field with the gold answer.")] = None,
+    answer: Annotated[str | None, typer.Option(metavar="FIELD", help="Field with the text to judge.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="JSONL file; standard output unless given.")] = None,
+    template: TemplateName = None,
+    deadline: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Longest judgement of one answer.")] = 5.0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one per core unless given.")] = None,
+    require_isolation: Annotated[
+        bool, typer.Option("--require-isolation", help="Refuse to run programs without namespaces.")
+    ] = False,
+) -> None:
+    """Judge answers against gold: each row again with verdict and reason; or a run's stored rollouts anew."""
+    from ponder.evaluation.verify_command import verify_command
+
+    with _stopping("the rows written so far stand"):
+        verify_command(
+            file,
+            kind=kind,
+            gold=gold,
+            answer=answer,
+            out=out,
+            workers=workers,
+            deadline_seconds=deadline,
+            template=template,
+            require_isolation=require_isolation,
+        )
 
 
 @app.command()

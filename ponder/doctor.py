@@ -184,6 +184,20 @@ def _hub() -> Iterator[Finding]:
 
 
 def _programs() -> Iterator[Finding]:
+    from ponder.sandbox.isolation import find_isolation
+    from ponder.sandbox.sandbox import SandboxError
+
+    try:
+        isolation = find_isolation()
+        full, found = isolation.full, isolation.describe()
+    except SandboxError as error:
+        full, found = False, str(error)
+    yield Finding(
+        name="sandbox",
+        state="ok" if full else "limited",
+        found=found,
+        mend=None if full else "apt-get install bubblewrap    (or: sysctl -w kernel.unprivileged_userns_clone=1)",
+    )
     compiler = shutil.which("g++") or shutil.which("clang++")
     yield Finding(
         name="compiler",

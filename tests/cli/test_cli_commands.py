@@ -30,7 +30,11 @@ OPTIONS = {
         "model", "--benchmark", "-b", "--samples", "-k", "--temperature", "--top-p", "--template", "--seed", "--out",
         "--replay", "--json",
     ],
-    "sample": ["model", "prompts", "--samples", "-k", "--temperature", "--max-tokens", "--template"],
+    "sample": ["model", "prompts", "--samples", "-k", "--temperature", "--max-tokens", "--template", "--seed"],
+    "verify": [
+        "file", "--kind", "--gold", "--answer", "--out", "-o", "--template", "--deadline", "--workers",
+        "--require-isolation",
+    ],
     "doctor": [],
 }  # fmt: skip
 """A new option is a promise to every user: prefer a key of the recipe."""
