@@ -22,12 +22,9 @@ import operator
 import os
 import random
 import re
-import statistics
 import string
-import subprocess
 import sys
 import textwrap
-import threading
 import time
 import traceback
 import typing
@@ -40,7 +37,7 @@ __all__ = ["PRELOADED", "ROLES", "STARTS_PROGRAM"]
 
 PRELOADED = (
     bisect, cmath, collections, copy, dataclasses, datetime, decimal, enum, fractions, functools, heapq, itertools,
-    json, math, operator, random, re, statistics, string, textwrap, threading, time, typing,
+    json, math, operator, random, re, string, textwrap, time, typing,
 )  # fmt: skip
 """Modules that programs often import: loaded once, in the zygote."""
 
@@ -62,7 +59,8 @@ def run_main() -> int:
         traceback.print_exc()
         status = 1
     try:
-        threading._shutdown()  # type: ignore[attr-defined]
+        if "threading" in sys.modules:
+            sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -73,6 +71,8 @@ def run_main() -> int:
 
 def compile_cpp() -> int:
     """Role: compile the C++ source (3) to the binary (4)."""
+    import subprocess  # it brings threads, whose bookkeeping would slow down every clone
+
     with open(_SOURCE, "rb") as stream, open("program.cpp", "wb") as copied:
         copied.write(stream.read())
     command = ["g++", "-std=c++17", "-O2", "-pipe", "-o", "program", "program.cpp"]

@@ -4,13 +4,13 @@ A Sandbox runs for one thread. Everything a program prints or returns is read fr
 """
 
 import json
-import os
+import select
 import selectors
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -70,6 +70,7 @@ class Sandbox:
         self._next = 0
         self._ended: dict[int, Ending] = {}
         self._late: set[int] = set()
+        self._abandoned: set[int] = set()
         self._control.settimeout(_START_SECONDS)
         try:
             message = self._control.recv(_MESSAGE_BYTES)
@@ -83,6 +84,8 @@ class Sandbox:
 
     def start(self, role: str, descriptors: Sequence[int], limits: Limits) -> int:
         """Clone a process that takes `descriptors` as its 0, 1, 2, ... and plays `role`; returns its number."""
+        while select.select([self._control], [], [], 0)[0]:
+            self._hear()  # reports nobody waits for must not fill the socket
         self._next += 1
         request = {"id": self._next, "role": role, "limits": asdict(limits)}
         try:
@@ -91,32 +94,27 @@ class Sandbox:
             raise SandboxError(f"the zygote is gone: {error}") from None
         return self._next
 
-    def wait(self, number: int, deadline: float, drains: Mapping[int, bytearray] | None = None) -> Ending:
-        """How process `number` ended; kills it at `deadline` (monotonic clock). While waiting, what arrives on the
-        pipes in `drains` is collected."""
+    def wait(self, number: int, deadline: float) -> Ending:
+        """How process `number` ended; kills it at `deadline` (monotonic clock)."""
         limit = deadline
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
-            for descriptor in drains or ():
-                selector.register(descriptor, selectors.EVENT_READ)
             while number not in self._ended:
-                ready = selector.select(max(0.0, limit - time.monotonic()))
-                for key, _ in ready:
-                    if key.fileobj is self._control:
-                        self._hear()
-                    elif drains is not None and not _drain(key.fd, drains[key.fd]):
-                        selector.unregister(key.fileobj)
-                if not ready and time.monotonic() >= limit:
+                if selector.select(max(0.0, limit - time.monotonic())):
+                    self._hear()
+                elif time.monotonic() >= limit:
                     if number in self._late:
                         raise SandboxError(f"a process could not be killed within {_REAP_SECONDS:g} s")
                     self.kill(number)
                     self._late.add(number)
                     limit = time.monotonic() + _REAP_SECONDS
-        for descriptor, collected in (drains or {}).items():
-            os.set_blocking(descriptor, False)
-            while _drain(descriptor, collected):
-                pass
         return self._ended.pop(number)
+
+    def abandon(self, number: int) -> None:
+        """Kill process `number` without waiting for its end; `wait` must not be called any more."""
+        if self._ended.pop(number, None) is None:
+            self._abandoned.add(number)
+            self.kill(number)
 
     def kill(self, number: int) -> None:
         """Kill process `number` and everything it started; `wait` still has to be called."""
@@ -131,7 +129,10 @@ class Sandbox:
             raise SandboxError("the zygote ended")
         report = json.loads(message)
         number = report.pop("id")
-        self._ended[number] = Ending(**report, late=number in self._late)
+        if number in self._abandoned:
+            self._abandoned.remove(number)
+        else:
+            self._ended[number] = Ending(**report, late=number in self._late)
         self._late.discard(number)
 
     def close(self) -> None:
@@ -150,13 +151,3 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _drain(descriptor: int, collected: bytearray) -> bool:
-    """Collect what a pipe holds; False when it holds nothing more."""
-    try:
-        chunk = os.read(descriptor, 1 << 16)
-    except BlockingIOError:
-        return False
-    collected += chunk
-    return bool(chunk)

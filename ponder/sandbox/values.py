@@ -16,6 +16,8 @@ __all__ = ["Handle", "NotPlainError", "dumps", "loads"]
 
 _INLINE_INTEGER = 1 << 63
 _MAX_DEPTH = 200
+_MAX_DECIMAL_EXPONENT = 10_000
+_MAX_RANGE = 1_000_000
 
 
 class NotPlainError(ValueError):
@@ -84,8 +86,8 @@ _BUILDERS: dict[str, Callable[[Any], Any]] = {
     "i": lambda text: int(text, 16),
     "b": bytes.fromhex,
     "a": bytearray.fromhex,
-    "D": Decimal,
-    "F": Fraction,
+    "D": lambda text: _bounded(Decimal(text)),
+    "F": lambda text: Fraction(*map(int, text.split("/"))),
 }
 _CONTAINERS: dict[str, Callable[[Any], Any]] = {
     "t": tuple,
@@ -93,8 +95,22 @@ _CONTAINERS: dict[str, Callable[[Any], Any]] = {
     "f": frozenset,
     "q": deque,
     "c": lambda parts: complex(*parts),
-    "r": lambda parts: range(*parts),
+    "r": lambda parts: _countable(range(*parts)),
 }
+
+
+def _bounded(number: Decimal) -> Decimal:
+    """A number that can be turned into an integer or a fraction without filling the memory."""
+    if number.is_finite() and abs(number.adjusted()) > _MAX_DECIMAL_EXPONENT:
+        raise NotPlainError(f"a decimal with the exponent {number.adjusted()}")
+    return number
+
+
+def _countable(numbers: range) -> range:
+    """A range that can be listed without filling the memory."""
+    if len(numbers) > _MAX_RANGE:
+        raise NotPlainError(f"a range of {len(numbers)} numbers")
+    return numbers
 
 
 def _handle(handle: Handle) -> dict[str, Any]:

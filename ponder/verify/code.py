@@ -129,13 +129,14 @@ def _by_tests(report: Report, limits: Limits, wall_seconds: float) -> _Judgement
             return "right", count, 1.0
         return "wrong", count + note, score
     if report.gone:
-        why = _break_off(report.program, limits)
+        why = "" if report.ending is None else _break_off(report.ending, limits)
         return "wrong", f"{count}; {f'the program {why}' if why else report.gone}{note}", score
     if report.notes:
         return "wrong", f"{count}, the tests did not end{note}", score
     if report.late:
         return "cannot_tell", f"no verdict within {wall_seconds:g} s", score
-    return "cannot_tell", f"the tests broke off ({_break_off(report.tests, limits) or 'no reason known'})", score
+    why = "" if report.broke is None else _break_off(report.broke, limits)
+    return "cannot_tell", f"the tests broke off ({why or 'for no known reason'})", score
 
 
 def _by_output(sandbox: Sandbox, program: str, gold: CodeGold, limits: Limits, wall_seconds: float) -> _Judgement:

@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -303,10 +304,21 @@ def test_nothing_survives(level: str) -> None:
     sandbox = code._Home.sandbox
     assert sandbox is not None
     zygote = psutil.Process(sandbox._process.pid)
+    assert code.verify_code(attempt("1 + 1"), SUCCESS).outcome == "right"
+    settle(lambda: zygote.children(recursive=True) == [])
     before = len(os.listdir(f"/proc/{zygote.pid}/fd"))
     for name in ("fork bomb", "sleep", "infinite output", "thread bomb"):
         program = ENDINGS.get(name, "import os\nwhile True: os.fork()")
         assert code.verify_code(program, SUCCESS, wall_seconds=0.5).outcome != "right"
     assert code._Home.sandbox is sandbox, "the zygote survived"
-    assert zygote.children(recursive=True) == []
+    settle(lambda: zygote.children(recursive=True) == [])
     assert len(os.listdir(f"/proc/{zygote.pid}/fd")) == before
+
+
+def settle(condition: Callable[[], bool]) -> None:
+    """Wait until something that happens by itself has happened."""
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never happened")
