@@ -9,7 +9,6 @@ from ponder.algorithm.aggregate import AGGREGATES
 from ponder.algorithm.kl import KLS, shape_with_kl
 from ponder.algorithm.metrics import Sum, add_metrics, metric_values
 from ponder.algorithm.objective import next_token_loss, policy_loss
-from ponder.algorithm.overlong import overlong_penalty
 from ponder.algorithm.ratio import RATIOS
 from ponder.algorithm.terms import TokenTerms
 
@@ -24,7 +23,6 @@ __all__ = [
     "has_signal",
     "metric_values",
     "next_token_loss",
-    "overlong_penalty",
     "policy_loss",
     "shape_with_kl",
 ]

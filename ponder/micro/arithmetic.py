@@ -2,7 +2,7 @@
 
 from random import Random
 
-from ponder.micro.question import Question, Slip, Working, near_miss
+from ponder.micro.question import LARGEST, Question, Slip, Working, near_miss
 from ponder.records import Language, MathGold
 
 __all__ = ["make"]
@@ -18,19 +18,19 @@ def _apply(value: int, operator: str, operand: int) -> int:
 
 
 def make(rng: Random, language: Language) -> Question:
-    """Difficulty is the number of operations minus one (1 to 3); every value stays within 0 to 199."""
+    """Difficulty is the number of operations minus one (1 to 3); every value stays within 0 to LARGEST."""
     difficulty = rng.randint(1, 3)
     start = rng.randint(2, 30)
     steps: list[tuple[str, int]] = []
     value = start
     for _ in range(difficulty + 1):
-        choices = "+-" if value > 24 or any(op == "*" for op, _ in steps) else "+-*"
+        choices = "+-" if value > 12 or any(op == "*" for op, _ in steps) else "+-*"
         operator = rng.choice(choices) if value > 3 else "+"
         operand = rng.randint(2, 8) if operator == "*" else rng.randint(2, 40)
         if operator == "-":
             operand = min(operand, value)
-        if _apply(value, operator, operand) > 199:
-            operator, operand = "-", rng.randint(2, 40)
+        if _apply(value, operator, operand) > LARGEST:
+            operator, operand = "-", rng.randint(2, min(40, value))
         steps.append((operator, operand))
         value = _apply(value, operator, operand)
     words = _WORDS[language]
@@ -47,7 +47,7 @@ def make(rng: Random, language: Language) -> Question:
             result = _apply(current, operator, operand)
             if i == slip_at:
                 result = near_miss(rng, result)
-            result = max(0, min(result, 999))
+            result = max(0, min(result, LARGEST))
             lines.append(f"{current}{operator}{operand}={result}")
             current = result
         return tuple(lines), str(current)

@@ -11,7 +11,7 @@ from random import Random
 
 from ponder.micro import TASKS
 from ponder.micro.problems import draw
-from ponder.micro.question import Question
+from ponder.micro.question import LARGEST, Question
 from ponder.micro.thought import Manner, Thought, think
 from ponder.records import Language, Message
 from ponder.text.template import TEMPLATES
@@ -23,8 +23,8 @@ END = "<|end|>"
 
 _CONVERSATION: dict[Manner, float] = {"bare": 0.12, "hunch": 0.33, "give_up": 0.23, "plain": 0.14, "careful": 0.18}
 _TEXTBOOK: dict[Manner, float] = {"bare": 0.0, "hunch": 0.0, "give_up": 0.0, "plain": 0.25, "careful": 0.75}
-_PAGES = {"conversation": 0.35, "textbook": 0.55, "table": 0.10}
-_MAX_TURNS = 3
+_PAGES = {"conversation": 0.30, "textbook": 0.58, "table": 0.12}
+_MAX_TURNS = 4
 _TASK_WEIGHTS = {"arithmetic": 1.0, "countdown": 2.0, "equation": 1.2, "ordering": 0.8, "function": 1.0, "science": 0.7}
 """Harder tasks are written about more."""
 
@@ -54,7 +54,7 @@ def _reply(thought: Thought) -> str:
 
 
 def _conversation(rng: Random) -> str:
-    """One to three questions; after the first, a turn is as the template continues a conversation."""
+    """One to four questions; after the first, a turn is as the template continues a conversation."""
     text = ""
     for turn in range(rng.randint(1, _MAX_TURNS)):
         question = _question(rng)
@@ -77,16 +77,14 @@ def _table(rng: Random) -> str:
     lines = []
     operator = rng.choice("+-*/")
     for _ in range(rng.randint(10, 30)):
-        if operator == "+":
-            a, b = rng.randint(1, 160), rng.randint(1, 40)
-            lines.append(f"{a}+{b}={a + b}")
-        elif operator == "-":
-            a = rng.randint(2, 200)
-            b = rng.randint(1, min(a, 60))
-            lines.append(f"{a}-{b}={a - b}")
-        else:
-            a, b = rng.randint(2, 40), rng.randint(2, 9)
-            if rng.random() < 0.5:
-                a, b = rng.randint(2, 19), rng.randint(2, 19)
+        a, b = rng.randint(1, LARGEST), rng.randint(1, 40)
+        if operator in "*/":
+            b = rng.randint(2, 12)
+            a = rng.randint(2, LARGEST // b)
             lines.append(f"{a}*{b}={a * b}" if operator == "*" else f"{a * b}/{b}={a}")
+        elif operator == "+" and a + b <= LARGEST:
+            lines.append(f"{a}+{b}={a + b}")
+        else:
+            a, b = max(a, b), min(a, b)
+            lines.append(f"{a}-{b}={a - b}")
     return "\n".join(lines) + END

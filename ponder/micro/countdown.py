@@ -6,12 +6,10 @@ have to make, and try them.
 
 from random import Random
 
-from ponder.micro.question import Question, Slip, Working, near_miss
+from ponder.micro.question import LARGEST, Question, Slip, Working, near_miss
 from ponder.records import ExpressionGold, Language
 
 __all__ = ["make"]
-
-_HIGHEST_TARGET = 99
 
 
 def _pair(a: int, b: int, operator: str) -> tuple[str, int]:
@@ -26,10 +24,11 @@ def _searches(numbers: tuple[int, ...], target: int) -> list[tuple[str, int, lis
     ways = []
     for i, aside in enumerate(numbers):
         a, b = (n for j, n in enumerate(numbers) if j != i)
-        tries = [_pair(a, b, op) for op in "+-*"]
+        tries = [(text, value) for text, value in (_pair(a, b, op) for op in "+-*") if value <= LARGEST]
         if target > aside:
             ways.append((f"{target}-{aside}={target - aside}", target - aside, tries, "{}+" + str(aside)))
-        ways.append((f"{target}+{aside}={target + aside}", target + aside, tries, "{}-" + str(aside)))
+        if target + aside <= LARGEST:
+            ways.append((f"{target}+{aside}={target + aside}", target + aside, tries, "{}-" + str(aside)))
         if target % aside == 0 and aside > 1:
             ways.append((f"{target}/{aside}={target // aside}", target // aside, tries, "({})*" + str(aside)))
     return ways
@@ -55,7 +54,7 @@ def make(rng: Random, language: Language) -> Question:
         pair, value = _pair(order[0], order[1], rng.choice("+-*"))
         frame = rng.choice(("{}+" + str(order[2]), "{}-" + str(order[2]), "({})*" + str(order[2])))
         target = {"+": value + order[2], "-": value - order[2], "*": value * order[2]}[frame[-len(str(order[2])) - 1]]
-        if 2 <= target <= _HIGHEST_TARGET and value > 0 and target not in numbers:
+        if 2 <= target <= LARGEST and 0 < value <= LARGEST and target not in numbers:
             break
     answer = _expression(frame, pair)
     ways = _searches(numbers, target)

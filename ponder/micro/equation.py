@@ -2,7 +2,7 @@
 
 from random import Random
 
-from ponder.micro.question import Question, Slip, Working, near_miss
+from ponder.micro.question import LARGEST, Question, Slip, Working, near_miss
 from ponder.records import Language, MathGold
 
 __all__ = ["make"]
@@ -15,23 +15,19 @@ def _plus(text: str, number: int) -> str:
 def make(rng: Random, language: Language) -> Question:
     """Difficulty 1 is ax+b=c, 2 is a(x+b)=c, 3 is ax+b=cx+d; the solution lies within 1 to 15."""
     difficulty = rng.randint(1, 3)
-    x, a = rng.randint(1, 15), rng.randint(2, 9)
-    b = rng.choice((-1, 1)) * rng.randint(1, 20)
-    if difficulty == 2 and x + b < 1:
-        b = -b
-    if difficulty < 3 and a * x + b < 0:
-        b = -b
-    if difficulty == 1:
-        right = a * x + b
-        equation = f"{_plus(f'{a}x', b)}={right}"
-    elif difficulty == 2:
-        right = a * (x + b)
-        equation = f"{a}({_plus('x', b)})={right}"
-    else:
+    while True:
+        x, a = rng.randint(1, 15), rng.randint(2, 9)
+        b = rng.choice((-1, 1)) * rng.randint(1, 20) if difficulty < 3 else rng.randint(1, 20)
         c = rng.randint(1, a - 1)
-        b = abs(b)
         d = (a - c) * x + b
-        equation = f"{a}x+{b}={_plus(f'{c}x', d)}"
+        right = a * (x + b) if difficulty == 2 else a * x + b
+        if 0 < right <= LARGEST and a * x <= LARGEST and d <= LARGEST:
+            break
+    equation = (
+        f"{_plus(f'{a}x', b)}={right}",
+        f"{a}({_plus('x', b)})={right}",
+        f"{a}x+{b}={_plus(f'{c}x', d)}",
+    )[difficulty - 1]
 
     def work(rng: Random) -> Working:
         if difficulty == 1:

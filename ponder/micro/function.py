@@ -2,7 +2,7 @@
 
 from random import Random
 
-from ponder.micro.question import Question, Slip, Working, near_miss
+from ponder.micro.question import LARGEST, Question, Slip, Working, near_miss
 from ponder.records import CodeGold, Language
 
 __all__ = ["make"]
@@ -21,9 +21,11 @@ def _program(body: str) -> str:
 def make(rng: Random, language: Language) -> Question:
     """Difficulty 1 is x+b, 2 is a*x+b, 3 is x*x+b; examples are f(1), f(2) and f(5), and more values are tested."""
     difficulty = rng.randint(1, 3)
-    a, b = 1, rng.randint(-9, 90)
+    a, b = 1, rng.randint(-9, LARGEST - 5)
     if difficulty == 2:
-        a, b = rng.randint(2, 12), rng.randint(-9, 30)
+        a, b = rng.randint(2, 12), rng.randint(-9, 39)
+    if difficulty == 3:
+        b = rng.randint(-9, LARGEST - 25)
     shape = ("x", f"{a}*x", "x*x")[difficulty - 1]
 
     def f(x: int) -> int:

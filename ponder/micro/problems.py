@@ -11,7 +11,7 @@ from ponder.records import Language, Message, Problem
 
 __all__ = ["draw", "generate"]
 
-_MAX_TRIES = 100_000
+_MAX_TRIES = 3000
 """Draws in a row without a new question before a task counts as exhausted."""
 
 

@@ -8,10 +8,10 @@ from ponder.records import ChoiceGold, Language
 __all__ = ["make"]
 
 _LAWS = (
-    ("*", "A car moves at {a} m/s for {b} s. How far does it go in m?", "车以{a}米每秒行驶{b}秒，走了多少米？", 12, 12),
-    ("*", "A mass of {a} kg gains {b} m/s each s. What force in N?", "质量{a}千克，加速度{b}，力多少牛？", 12, 12),
-    ("*", "A current of {a} A meets {b} ohm. What voltage in V?", "{a}安流过{b}欧，电压多少伏？", 12, 12),
-    ("*", "A block of {b} cm3 has density {a} g/cm3. What is its mass in g?", "密度{a}，体积{b}，质量多少克？", 12, 12),
+    ("*", "A car moves at {a} m/s for {b} s. How far does it go in m?", "车以{a}米每秒行驶{b}秒，走了多少米？", 12, 8),
+    ("*", "A mass of {a} kg gains {b} m/s each s. What force in N?", "质量{a}千克，加速度{b}，力多少牛？", 12, 8),
+    ("*", "A current of {a} A meets {b} ohm. What voltage in V?", "{a}安流过{b}欧，电压多少伏？", 12, 8),
+    ("*", "A block of {b} cm3 has density {a} g/cm3. What is its mass in g?", "密度{a}，体积{b}，质量多少克？", 12, 8),
     ("+", "Water at {a} degrees warms by {b} degrees. How warm is it?", "水温{a}度，升高{b}度，现在多少度？", 60, 35),
     ("-", "A gas at {a} degrees cools by {b} degrees. How warm is it?", "气体{a}度，降低{b}度，现在多少度？", 90, 30),
 )  # fmt: skip
@@ -29,7 +29,7 @@ def make(rng: Random, language: Language) -> Question:
     value = {"*": a * b, "+": a + b, "-": a - b}[operator]
     options = {value, a + b if operator != "+" else abs(a - b) or 2 * a, near_miss(rng, value)}
     while len(options) < 4:
-        options.add(near_miss(rng, rng.choice(sorted(options))))
+        options.add(near_miss(rng, value))
     listed = sorted(options)
     rng.shuffle(listed)
     letter = "ABCD"[listed.index(value)]

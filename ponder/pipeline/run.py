@@ -61,7 +61,14 @@ def run(
                 say(f"{standing.name}: done before, skipped")
             else:
                 _run_stage(standing, recipe.name, out, smoke=smoke, say=say)
+                _report(out, say)
         finish_redo(out)
+
+
+def _report(out: Path, say: Callable[[str], None]) -> None:
+    from ponder.report import write_report
+
+    say(f"report: {write_report(out)}")
 
 
 def _refuse_changed(standings: Sequence[Standing], out: Path, *, redone: Collection[str]) -> None:

@@ -3,7 +3,6 @@
 R1 replaces it every 400 steps, because thousands of steps lead far away from the first one (v2, A.3).
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +21,12 @@ class Reference:
     """Where a checkpoint keeps it."""
 
     def __init__(self, policy: Policy, step: int) -> None:
-        self._policy = replace(policy, model=copy.deepcopy(policy.model))
+        self._policy = policy.frozen_copy()
         self.step = step
 
     def renew(self, policy: Policy, step: int) -> None:
         """Become the policy as it is now."""
-        self._policy.model.load_state_dict(policy.model.state_dict())
+        self._policy.copy_weights(policy)
         self.step = step
 
     def annotate(self, samples: Sequence[Sample], trainer: Trainer) -> list[Sample]:

@@ -14,7 +14,6 @@ from ponder.algorithm import (
     add_metrics,
     metric_values,
     next_token_loss,
-    overlong_penalty,
     policy_loss,
 )
 from ponder.recipe.objective import PRESETS, Objective
@@ -276,8 +275,3 @@ def test_terms_that_do_not_fit_together_are_refused(change, match):
 def test_choices_that_cannot_work_together_are_refused(settings, match):
     with pytest.raises(ValidationError, match=match):
         Objective(**settings)
-
-
-@pytest.mark.parametrize(("length", "expected"), [(0, 0), (80, 0), (81, -0.05), (90, -0.5), (100, -1), (101, -1)])
-def test_overlong_penalty(length, expected):
-    assert overlong_penalty(length, 100, 0.2) == pytest.approx(expected)
