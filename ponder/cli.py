@@ -224,3 +224,7 @@ def main() -> None:
             raise
         print(f"ponder: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
