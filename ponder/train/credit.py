@@ -24,7 +24,7 @@ def credit(groups: Sequence[Group], objective: Objective) -> list[list[Sample]]:
     useful = [group for group in groups if has_signal(group.rewards)]
     if not useful:
         return []
-    rewards = [torch.tensor(group.rewards) for group in useful]
+    rewards = [torch.tensor(group.rewards, dtype=torch.float32) for group in useful]
     advantages = ADVANTAGES[objective.advantage](rewards, objective.std_epsilon)
     return [
         [
