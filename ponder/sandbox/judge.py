@@ -72,7 +72,7 @@ def judge_program() -> int:
         job = json.loads(stream.read())
     ledger = _Ledger(job["secret"])
     try:
-        program = RemoteProgram(Channel(_CHANNEL))
+        program = RemoteProgram(Channel(_CHANNEL), None if job["classes"] is None else frozenset(job["classes"]))
         if program.failure:
             ledger.write("gone", False, f"the program failed: {program.failure}")
         elif job["form"] == "unittest":
@@ -111,10 +111,8 @@ def _run_asserts(job: dict[str, Any], program: RemoteProgram, ledger: _Ledger) -
     for code in codes:
         try:
             exec(code, space)
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # setup of the tests failed, so their cases are not seen and do not pass
+        except (Exception, SystemExit) as error:  # in the setup of cases, which are then not seen and do not pass
+            _check_import(error, program)
             ledger.write("note", False, f"{type(error).__name__}: {error}")
     if "check" in space and not any(_calls_check(tree) for tree in trees):
         entry = job["entry"] or next(iter(sorted(own)), None)
@@ -123,8 +121,15 @@ def _run_asserts(job: dict[str, Any], program: RemoteProgram, ledger: _Ledger) -
         try:
             space["check"](space[entry] if entry in space else program.look(entry))
         except (Exception, SystemExit) as error:
+            _check_import(error, program)
             ledger.write("note", False, f"{type(error).__name__}: {error}")
     ledger.close(len(texts))
+
+
+def _check_import(error: BaseException, program: RemoteProgram) -> None:
+    """A module that the tests, not the program, cannot import says nothing about the program."""
+    if isinstance(error, ModuleNotFoundError) and error is not program.raised:
+        raise NotJudgeableError(f"{error}; only the standard library is there")
 
 
 def _whole(prefix: str) -> types.CodeType:
@@ -230,6 +235,7 @@ def _run_file(job: dict[str, Any], program: RemoteProgram, ledger: _Ledger) -> N
     try:
         exec(compile("\n".join(job["tests"]), "<tests>", "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
+        _check_import(error, program)
         ledger.write("note", False, f"the test file does not load: {type(error).__name__}: {error}")
         ledger.write("total", 1)
         ledger.close(1)

@@ -1,8 +1,8 @@
 """The tests' side of the program: stand-ins for its names and objects, and the one connection they speak through.
 
 Rule: the program is never told what a test expects. A plain value compared with an object of the program is unequal
-and unordered without asking, arithmetic between the two and methods called with arguments work only for objects of a
-class that the tests themselves name. Everything that comes back is data.
+and unordered without asking; arithmetic between the two, membership and methods work only for objects of a class that
+is itself under test. Everything that comes back is data.
 """
 
 import builtins
@@ -34,10 +34,17 @@ class NotJudgeableError(BaseException):
 
 
 class RemoteProgram:
-    """The program behind `channel`. `names` are those it defines, `failure` is why it did not run to its end."""
+    """The program behind `channel`. `names` are those it defines, `failure` is why it did not run to its end.
 
-    def __init__(self, channel: Channel) -> None:
+    `classes` are the names of the classes under test; where they are not known, any name that begins with a capital
+    letter may be one. A function under test that turns out to be a class is none. `raised` is the program's latest
+    exception.
+    """
+
+    def __init__(self, channel: Channel, classes: frozenset[str] | None = None) -> None:
         self._channel = channel
+        self._classes = classes
+        self.raised: BaseException | None = None
         self._functions: list[Callable[..., Any]] = []
         self._exceptions: dict[tuple[str, str], type[BaseException]] = {}
         self.familiar: set[int] = set()
@@ -54,11 +61,13 @@ class RemoteProgram:
             raise ProgramGoneError(f"malformed answer: {error}") from None
 
     def look(self, name: str) -> Any:
-        """What the program calls `name`; its classes become familiar."""
-        return self.familiarise(self.ask("look", name))
+        """What the program calls `name`; a class under test becomes familiar."""
+        value = self.ask("look", name)
+        under_test = name[:1].isupper() if self._classes is None else name in self._classes
+        return self.familiarise(value) if under_test else value
 
     def familiarise(self, value: Any) -> Any:
-        """Note a class that the tests name."""
+        """Note a class under test."""
         if isinstance(value, Remote) and value._handle.form == "class":
             self.familiar.add(value._handle.number)
         return value
@@ -80,7 +89,8 @@ class RemoteProgram:
             elif kind == b"X":
                 return self._exception_class(json.loads(content))
             else:
-                raise self._exception(json.loads(content))
+                self.raised = self._exception(json.loads(content))
+                raise self.raised
 
     def register(self, function: Callable[..., Any]) -> int:
         """A number by which the program can have `function` called."""
@@ -153,7 +163,7 @@ class Remote:
 
     def _demand_familiar(self, what: str) -> None:
         if not self._familiar():
-            raise TypeError(f"{what} of a {self._handle.name} object, a class that the tests do not name")
+            raise TypeError(f"{what} of a {self._handle.name} object, whose class is not under test")
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         if self._handle.form == "object":

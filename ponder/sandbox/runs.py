@@ -18,7 +18,7 @@ from ponder.sandbox.channel import Channel
 from ponder.sandbox.direct import DirectCase, read_direct, run_direct
 from ponder.sandbox.limits import Limits
 from ponder.sandbox.remote import ProgramGoneError, RemoteProgram
-from ponder.sandbox.sandbox import SETUP_FAILED, Ending, Sandbox, SandboxError
+from ponder.sandbox.sandbox import SETUP_FAILED, Ending, Sandbox, SetupError
 
 __all__ = ["Printed", "Report", "compile_program", "judge", "run_binary", "run_script"]
 
@@ -103,13 +103,14 @@ def judge(
     prefix: str,
     entry: str | None,
     own: list[str],
+    classes: list[str] | None,
     limits: Limits,
     deadline: float,
 ) -> Report:
     """Run `program`, put before it `prefix`, and try `tests` on it until `deadline` (monotonic clock).
 
     `entry` is the function under test and `own` are the names that a right program defines; only these may stand for
-    a built-in in the tests.
+    a built-in in the tests. `classes` are those of them that are classes, or None where that is not known.
     """
     cases = read_direct(tests, prefix, entry) if form == "asserts" else None
     report = Report()
@@ -122,9 +123,11 @@ def judge(
             with theirs:
                 running = sandbox.start("serve", [null, null, errors, source, theirs.fileno()], limits)
             if cases is not None:
-                _judge_here(report, cases, frozenset([*own, *filter(None, [entry])]), ours.fileno(), deadline)
+                known = None if classes is None else frozenset(classes)
+                names = frozenset([*own, *filter(None, [entry])])
+                _judge_here(report, cases, names, known, ours.fileno(), deadline)
             else:
-                job = {"form": form, "tests": tests, "prefix": prefix, "entry": entry, "own": own}
+                job = {"form": form, "tests": tests, "prefix": prefix, "entry": entry, "own": own, "classes": classes}
                 _judge_apart(report, sandbox, job, ours.fileno(), null, limits, deadline)
         if report.gone:
             report.ending = sandbox.wait(running, min(deadline, time.monotonic() + _LAST_MOMENT))
@@ -135,11 +138,16 @@ def judge(
 
 
 def _judge_here(
-    report: Report, cases: tuple[DirectCase, ...], own: frozenset[str], channel: int, deadline: float
+    report: Report,
+    cases: tuple[DirectCase, ...],
+    own: frozenset[str],
+    classes: frozenset[str] | None,
+    channel: int,
+    deadline: float,
 ) -> None:
     """Plain asserts, tried from this process."""
     try:
-        program = RemoteProgram(Channel(channel, deadline=deadline, max_bytes=_MAX_DIRECT_BYTES))
+        program = RemoteProgram(Channel(channel, deadline=deadline, max_bytes=_MAX_DIRECT_BYTES), classes)
         if program.failure:
             report.gone = f"the program failed: {program.failure}"
             return
@@ -218,7 +226,7 @@ def _run(
 
 def _check_setup(ending: Ending, errors: int) -> None:
     if ending.exit == SETUP_FAILED:
-        raise SandboxError(os.pread(errors, 300, 0).decode(errors="replace").strip() or "a process could not be set up")
+        raise SetupError(os.pread(errors, 300, 0).decode(errors="replace").strip() or "a process could not be set up")
 
 
 @contextlib.contextmanager

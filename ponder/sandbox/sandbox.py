@@ -18,7 +18,7 @@ from typing import Self
 
 from ponder.sandbox.limits import Limits
 
-__all__ = ["Ending", "Sandbox", "SandboxError", "zygote_command"]
+__all__ = ["Ending", "Sandbox", "SandboxError", "SetupError", "zygote_command"]
 
 SETUP_FAILED = 117
 _START_SECONDS = 30.0
@@ -33,6 +33,10 @@ _BOOT = (
 
 class SandboxError(RuntimeError):
     """The sandbox itself failed; nothing is known about the program."""
+
+
+class SetupError(SandboxError):
+    """One process could not be set up, or its program says so; the sandbox goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,6 +160,7 @@ def _become(zygote: _Zygote, request: dict[str, Any], descriptors: list[int]) ->
             restrict_files(zygote.landlock)
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         install_filter(filter_program)
+        status = 1
         status = roles.ROLES[request["role"]]()
     except BaseException as error:  # the boundary of the sandbox: whatever happens here must not go on as the zygote
         os.write(2, f"sandbox: {type(error).__name__}: {error}\n".encode(errors="replace"))

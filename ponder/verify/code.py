@@ -21,7 +21,7 @@ from ponder.records import CodeGold, Verdict
 from ponder.sandbox.isolation import Isolation, find_isolation
 from ponder.sandbox.limits import Limits
 from ponder.sandbox.runs import Printed, Report, compile_program, judge, run_binary, run_script
-from ponder.sandbox.sandbox import Ending, Sandbox, SandboxError
+from ponder.sandbox.sandbox import Ending, Sandbox, SandboxError, SetupError
 from ponder.verify.output import same_output
 from ponder.verify.program import expected_names, find_entry, find_program
 
@@ -51,7 +51,8 @@ def verify_code(answer_text: str, gold: CodeGold, wall_seconds: float = 4.0) -> 
     try:
         outcome, reason, score = _verify(found.source, gold, wall_seconds)
     except SandboxError as error:
-        close_sandbox()
+        if not isinstance(error, SetupError):
+            close_sandbox()
         outcome, reason, score = "cannot_tell", f"the sandbox failed: {error}", 0.0
     return Verdict(outcome=outcome, reason=f"{found.rule}: {reason}", answer=found.source, score=score)
 
@@ -104,6 +105,7 @@ def _verify(program: str, gold: CodeGold, wall_seconds: float) -> _Judgement:
     limits = Limits(cpu_seconds=max(1, math.ceil(wall_seconds * _CPU_SHARE)))
     if gold.form == "stdio":
         return _by_output(sandbox, program, gold, limits, wall_seconds)
+    own, classes = expected_names(gold)
     report = judge(
         sandbox,
         program,
@@ -111,7 +113,8 @@ def _verify(program: str, gold: CodeGold, wall_seconds: float) -> _Judgement:
         form=gold.form,
         prefix=gold.prefix,
         entry=find_entry(gold),
-        own=expected_names(gold),
+        own=own,
+        classes=None if gold.answer is None else classes,
         limits=limits,
         deadline=time.monotonic() + wall_seconds,
     )

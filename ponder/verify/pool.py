@@ -36,7 +36,8 @@ _AHEAD = 8
 """Jobs a worker is handed before it has answered the first."""
 _START_SECONDS = 120.0
 _MAX_FAILED_STARTS = 3
-_CACHED = 10_000
+_CACHED, _CACHED_CHARS = 10_000, 10_000
+"""Verdicts remembered, each of an answer of at most so many characters."""
 
 
 class VerifierPool:
@@ -106,7 +107,8 @@ class VerifierPool:
             reason = f"the answer has {len(answer_text)} characters, more than {self._max_chars} are not read"
             self._count(future, Verdict(outcome="cannot_tell", reason=reason), "too_long")
             return future
-        key = _key(answer_text, gold) if isinstance(gold, CodeGold) else None
+        remembered = isinstance(gold, CodeGold) and len(answer_text) <= _CACHED_CHARS
+        key = _key(answer_text, gold) if remembered else None
         with self._lock:
             known = self._cache.get(key) if key is not None else None
         if known is not None:

@@ -3,6 +3,7 @@
 import ast
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ponder.records import CodeGold
 
@@ -76,18 +77,20 @@ def find_entry(gold: CodeGold) -> str | None:
     return names[-1] if names else None
 
 
-def expected_names(gold: CodeGold) -> list[str]:
-    """Names that a right program defines and the prefix does not, by the gold's own program."""
-    return sorted(_defined(gold.answer or "") - _defined(gold.prefix))
+def expected_names(gold: CodeGold) -> tuple[list[str], list[str]]:
+    """Names that a right program defines and the prefix does not, and which of them are classes, by the gold's own
+    program."""
+    names, classes = _defined(gold.answer or "")
+    return sorted(names - _defined(gold.prefix)[0]), sorted(classes)
 
 
-def _defined(source: str) -> set[str]:
+@lru_cache(maxsize=1024)
+def _defined(source: str) -> tuple[frozenset[str], frozenset[str]]:
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError):
-        return set()
-    names = {s.name for s in body if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
-    for statement in body:
-        if isinstance(statement, ast.Assign):
-            names |= {target.id for target in statement.targets if isinstance(target, ast.Name)}
-    return names
+        return frozenset(), frozenset()
+    classes = frozenset(s.name for s in body if isinstance(s, ast.ClassDef))
+    functions = {s.name for s in body if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef)}
+    targets = (target for s in body if isinstance(s, ast.Assign) for target in s.targets)
+    return classes | functions | {target.id for target in targets if isinstance(target, ast.Name)}, classes

@@ -249,6 +249,8 @@ def test_no_compiler_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
         CodeGold(tests=("def f(:",)),
         CodeGold(tests=("1",), program_language="cpp"),
         CodeGold(tests=("import unittest",), form="unittest"),
+        CodeGold(tests=("import numpy\nassert f(numpy.int64(1)) == 1",)),
+        CodeGold(tests=("import numpy\nfrom solution import f\ndef test_f(): assert f(1) == 1",), form="unittest"),
         CodeGold(tests=("class A: pass\nassert f(A()) == 1",)),
     ],
 )

@@ -164,6 +164,7 @@ ENDINGS = {
     "segmentation fault": "import ctypes\nctypes.string_at(0)",
     "kill itself": "import os\nos.kill(os.getpid(), 9)\nos._exit(0)",
     "kill everything": "import os\nos.kill(-1, 9)\nos._exit(0)",
+    "faked failure of the sandbox": "import os\nos.write(2, b'sandbox: broken')\nos._exit(117)",
     "close everything": "import os\nos.closerange(0, 100)",
     "not a program": "The answer is forty-two.",
     "nul bytes": "x = '\0'",
@@ -179,9 +180,11 @@ ENDINGS = {
 
 @pytest.mark.parametrize("name", ENDINGS)
 def test_breaking_off_earns_nothing(level: str, name: str) -> None:
+    sandbox = code._Home.sandbox
     verdict = code.verify_code(ENDINGS[name], SUCCESS, wall_seconds=1.0)
     assert verdict.outcome in ("wrong", "cannot_tell"), verdict
     assert verdict.score == 0
+    assert code._Home.sandbox is sandbox, "no program ends the sandbox"
 
 
 LIAR = """
@@ -197,6 +200,7 @@ class Liar:
 """
 MUTINIES = {
     "equal to everything": LIAR + "def attack(): return Liar()",
+    "class in place of the function": LIAR + "class attack(Liar): pass",
     "integer equal to everything": (
         "class I(int):\n    __eq__ = __gt__ = __lt__ = lambda *a: True\ndef attack(): return I(0)"
     ),
@@ -238,9 +242,14 @@ MUTINIES = {
 }  # fmt: skip
 
 
+APART = CodeGold(tests=(*NUMBER.tests, "assert (lambda x: x)(attack()) - 41729 == 0"))
+"""The same for tests that need a process of their own."""
+
+
+@pytest.mark.parametrize("gold", [NUMBER, APART], ids=["direct", "apart"])
 @pytest.mark.parametrize("name", MUTINIES)
-def test_lies_earn_nothing(level: str, name: str) -> None:
-    verdict = code.verify_code(MUTINIES[name], NUMBER, wall_seconds=2.0)
+def test_lies_earn_nothing(level: str, name: str, gold: CodeGold) -> None:
+    verdict = code.verify_code(MUTINIES[name], gold, wall_seconds=2.0)
     assert verdict.outcome in ("wrong", "cannot_tell"), verdict
     assert verdict.score == 0, verdict
 
