@@ -8,9 +8,6 @@ INSTALLED := $(VENV)/.installed
 
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# Without an NVIDIA driver the CPU build of torch will do, which is smaller by gigabytes.
-CPU_TORCH := https://download.pytorch.org/whl/cpu
-
 .PHONY: setup run test check docs
 
 setup: $(INSTALLED)
@@ -19,7 +16,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "ponder needs Python 3.11 or newer; $(PYTHON) is missing or older: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	command -v nvidia-smi >/dev/null || $(PIP) --no-deps --retries 1 --extra-index-url $(CPU_TORCH) torch
 	$(PIP) -e '.[dev]'
 	touch $@
 

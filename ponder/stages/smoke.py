@@ -1,6 +1,7 @@
 """What a stage uses under `--smoke`: a tiny random model of the same architecture and a few problems that need no
 download, so that any recipe can be tried on any machine."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from transformers import AutoTokenizer
@@ -10,8 +11,9 @@ from ponder.files import EMBEDDED_BASE, read_json
 from ponder.policy import Policy, random_policy, shrink
 from ponder.recipe.architectures import known_architecture
 from ponder.recipe.problems import MicroProblems, ProblemSource
+from ponder.records import Group
 
-__all__ = ["SMOKE_PROBLEMS", "SMOKE_STEPS", "smoke_policy", "smoke_sources"]
+__all__ = ["SMOKE_PROBLEMS", "SMOKE_STEPS", "smoke_groups", "smoke_policy", "smoke_sources"]
 
 SMOKE_STEPS = 2
 SMOKE_PROBLEMS = 4
@@ -36,3 +38,11 @@ def smoke_sources(sources: tuple[ProblemSource, ...]) -> tuple[ProblemSource, ..
     if all(isinstance(source, MicroProblems) for source in sources):
         return sources
     return (MicroProblems(count=64),)
+
+
+def smoke_groups(groups: tuple[Group, ...]) -> tuple[Group, ...]:
+    """The groups with rewards that differ: a random model earns nothing, and then no update would be tried."""
+    return tuple(
+        Group(rollouts=tuple(replace(rollout, reward=float(i)) for i, rollout in enumerate(group.rollouts)))
+        for group in groups
+    )
