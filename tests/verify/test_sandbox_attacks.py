@@ -181,7 +181,7 @@ ENDINGS = {
 @pytest.mark.parametrize("name", ENDINGS)
 def test_breaking_off_earns_nothing(level: str, name: str) -> None:
     sandbox = code._Home.sandbox
-    verdict = code.verify_code(ENDINGS[name], SUCCESS, wall_seconds=1.0)
+    verdict = code.verify_code(ENDINGS[name], SUCCESS, wall_seconds=0.4)
     assert verdict.outcome in ("wrong", "cannot_tell"), verdict
     assert verdict.score == 0
     assert code._Home.sandbox is sandbox, "no program ends the sandbox"
@@ -249,7 +249,7 @@ APART = CodeGold(tests=(*NUMBER.tests, "assert (lambda x: x)(attack()) - 41729 =
 @pytest.mark.parametrize("gold", [NUMBER, APART], ids=["direct", "apart"])
 @pytest.mark.parametrize("name", MUTINIES)
 def test_lies_earn_nothing(level: str, name: str, gold: CodeGold) -> None:
-    verdict = code.verify_code(MUTINIES[name], gold, wall_seconds=2.0)
+    verdict = code.verify_code(MUTINIES[name], gold, wall_seconds=0.8)
     assert verdict.outcome in ("wrong", "cannot_tell"), verdict
     assert verdict.score == 0, verdict
 
