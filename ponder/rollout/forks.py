@@ -1,34 +1,34 @@
 """Lanes in forked processes: each sends its steps through a pipe until it is done.
 
-A fork shares the parent's memory as it was, copy on write, so a lane is not pickled and the weights are not copied.
+A fork shares the parent's memory as it was, copy on write, so a lane is not pickled and the weights are not copied. It
+is a bare `os.fork`, since `multiprocessing` lets no daemonic process start another.
 """
 
-import multiprocessing
 import os
 import signal
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
 from typing import Self
 
 from ponder.errors import PonderError
 from ponder.rollout.lane import Finished, Lane, Step
 
-__all__ = ["Forks"]
+__all__ = ["Forks", "Share"]
+
+Share = Sequence[tuple[int, int]]
+"""Where each sample of a lane belongs: (index of the request, index of the seed)."""
 
 _SEND_SECONDS = 0.1
 """Least time between two messages of a lane that has finished nothing."""
 
-Share = Sequence[tuple[int, int]]
-
 
 @dataclass(frozen=True, slots=True)
 class _Fork:
-    process: BaseProcess
+    pid: int
     share: Share
 
 
@@ -44,47 +44,54 @@ class Forks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for receiver, fork in self._forks.items():
-            fork.process.kill()
-            fork.process.join()
-            receiver.close()
-        self._forks.clear()
+        for receiver in list(self._forks):
+            os.kill(self._forks[receiver].pid, signal.SIGKILL)
+            self._reap(receiver)
 
     @property
     def running(self) -> bool:
+        """Whether any lane has not said that it is done."""
         return bool(self._forks)
 
     def start(self, lane: Lane, share: Share) -> None:
         """Run `lane` in a process of its own; its results are for the places in `share`."""
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # or the tokenizers library warns of every fork
-        context = multiprocessing.get_context("fork")
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_run, args=(lane, sender, os.getpid()), daemon=True)
-        process.start()
+        receiver, sender = Pipe(duplex=False)
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                _run(lane, sender, parent)
+                status = 0
+            finally:  # leave without the parent's clean-up, whatever happened
+                os._exit(status)
         sender.close()
-        self._forks[receiver] = _Fork(process, share)
+        self._forks[receiver] = _Fork(pid, share)
 
     def received(self, wait_seconds: float = 0) -> Iterator[tuple[Step, Share]]:
         """What has come in, with the share it belongs to. Raises what a lane raised; PonderError if one was killed."""
         for receiver in wait(list(self._forks), wait_seconds):
             assert isinstance(receiver, Connection)
-            fork = self._forks[receiver]
             try:
                 message = receiver.recv()
             except EOFError:
-                fork.process.join()
                 raise PonderError(
-                    f"A sampling process ended with exit status {fork.process.exitcode} before it was done. Something "
-                    f"outside killed it, most often the system for want of memory: lower engine.max_slots."
+                    f"A sampling process ended with {self._reap(receiver)} before it was done. Something outside "
+                    f"killed it, most often the system for want of memory: lower engine.max_slots."
                 ) from None
-            if isinstance(message, BaseException):
-                raise message
-            if message is None:
-                fork.process.join()
-                receiver.close()
-                del self._forks[receiver]
+            if isinstance(message, Step):
+                yield message, self._forks[receiver].share
             else:
-                yield message, fork.share
+                self._reap(receiver)
+                if message is not None:
+                    raise message
+
+    def _reap(self, receiver: Connection) -> str:
+        """Wait for the process to end; how it ended."""
+        status = os.waitstatus_to_exitcode(os.waitpid(self._forks.pop(receiver).pid, 0)[1])
+        receiver.close()
+        return f"status {status}" if status >= 0 else signal.Signals(-status).name
 
 
 def _run(lane: Lane, sender: Connection, parent: int) -> None:
@@ -96,12 +103,12 @@ def _run(lane: Lane, sender: Connection, parent: int) -> None:
             tokens += step.tokens
             finished += step.finished
             if os.getppid() != parent:
-                os._exit(1)
+                return
             if finished or time.monotonic() - sent > _SEND_SECONDS:
                 sender.send(Step(tokens=tokens, finished=tuple(finished)))
                 tokens, finished, sent = 0, [], time.monotonic()
         sender.send(Step(tokens=tokens, finished=tuple(finished)))
         sender.send(None)
     except Exception as error:  # raised again in the parent
-        error.add_note(traceback.format_exc())
+        error.add_note(f"In a forked lane:\n{traceback.format_exc()}")
         sender.send(error)

@@ -18,7 +18,7 @@ from ponder.policy.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
 from ponder.rollout.engine import OnFinish, OnProgress, Progress, Request, check_fits
-from ponder.rollout.forks import Forks
+from ponder.rollout.forks import Forks, Share
 from ponder.rollout.lane import Finished, Lane, Step
 
 __all__ = ["LocalEngine"]
@@ -107,7 +107,7 @@ class _Call:
         self._tokens = 0
         self._started = self._reported = time.monotonic()
 
-    def take(self, step: Step, share: Sequence[_Place]) -> None:
+    def take(self, step: Step, share: Share) -> None:
         """Make completions of what a lane finished; its sample i stands at place `share[i]`."""
         self._tokens += step.tokens
         for finished in step.finished:
@@ -158,7 +158,7 @@ def _deal(samples_per_request: Sequence[int], lanes: int) -> list[list[_Place]]:
     return [places[start:stop] for start, stop in itertools.pairwise(cuts)]
 
 
-def _part(requests: Sequence[Request], share: Sequence[_Place]) -> list[Request]:
+def _part(requests: Sequence[Request], share: Share) -> list[Request]:
     """The requests of a share, each with its seeds in that share."""
     seeds: dict[int, list[int]] = {}
     for i, j in share:

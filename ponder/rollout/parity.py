@@ -39,8 +39,9 @@ def check_parity(
         row = int(np.searchsorted(np.cumsum([len(row) for row in token_ids]), worst, side="right"))
         raise ParityError(
             f"The engine's and the trainer's log-probs of {parity.tokens} sampled tokens differ by {parity.mean:.4g} "
-            f"on average; expected at most {tolerance:g} (`engine.parity_tolerance`). The worst is token id {ids[worst]} "
-            f"of completion {row}: {first[worst]:.4f} sampled, {second[worst]:.4f} recomputed. The two sides do not "
-            f"compute the same distribution: try `precision: fp32`; if that does not help, the model is not supported."
+            f"on average; expected at most {tolerance:g} (`engine.parity_tolerance`). The worst is token id "
+            f"{ids[worst]} of completion {row}: {first[worst]:.4f} sampled, {second[worst]:.4f} recomputed. The two "
+            f"sides do not compute the same distribution: try `precision: fp32`; if that does not help, the model is "
+            f"not supported."
         )
     return parity

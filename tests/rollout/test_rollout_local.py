@@ -1,14 +1,20 @@
 """The engine against the models' own code: one full forward pass per token, eager attention, no cache."""
 
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 
-from ponder.errors import DataError, ModelError
+from ponder.errors import DataError, ModelError, PonderError
 from ponder.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
-from ponder.rollout import LocalEngine, Progress, Request, slots
+from ponder.rollout import LocalEngine, Progress, Request, local, slots
+from ponder.rollout.lane import Lane, Step
 from ponder.rollout.sampler import sample, uniforms
 
 MAX_TOKENS = 40
@@ -140,8 +146,6 @@ def test_bf16_is_close_to_float32(bf16: Policy) -> None:
 
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_callbacks(qwen2: Policy, lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ponder.rollout import local
-
     monkeypatch.setattr(local, "_REPORT_SECONDS", 0.0)
     asked, seen, reports = requests(8, 4), {}, list[Progress]()
     result = LocalEngine(qwen2, 4, lanes).generate(
@@ -154,16 +158,58 @@ def test_callbacks(qwen2: Policy, lanes: int, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_error_in_a_callback_ends_every_lane(qwen2: Policy) -> None:
-    import multiprocessing
-
     def fail(key: str, index: int, completion: Completion) -> None:
         raise KeyError(key)
 
     threads = torch.get_num_threads()
     with pytest.raises(KeyError):
         LocalEngine(qwen2, 8, 2).generate(requests(8, 4), Sampling(), 30, 0, fail)
-    assert not multiprocessing.active_children()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
     assert torch.get_num_threads() == threads
+
+
+def test_lanes_after_threads_were_used(qwen2: Policy) -> None:
+    """A fork has none of its parent's threads; one that waited for them would wait for ever."""
+    expected = ids_of(LocalEngine(qwen2, 8, 1).generate(requests(4, 4), Sampling(), 5, 0))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        large = torch.randn(600, 600)
+        torch.mm(large, large).exp_().sum()
+        assert ids_of(LocalEngine(qwen2, 8, 2).generate(requests(4, 4), Sampling(), 5, 0)) == expected
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_killed_lane_is_an_error(qwen2: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Lane.steps
+
+    def killed(self: Lane) -> Iterator[Step]:
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return steps(self)
+
+    parent = os.getpid()
+    monkeypatch.setattr(Lane, "steps", killed)
+    with pytest.raises(PonderError, match="SIGKILL"):
+        LocalEngine(qwen2, 8, 2).generate(requests(8, 4), Sampling(), 5, 0)
+
+
+def test_lanes_in_a_daemonic_process(qwen2: Policy) -> None:
+    """As a worker of some pool would be: such processes may not start others through multiprocessing."""
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+
+    def work() -> None:
+        torch.set_num_threads(1)
+        sender.send(ids_of(LocalEngine(qwen2, 8, 2).generate(requests(8, 4), Sampling(), 5, 0)))
+
+    process = context.Process(target=work, daemon=True)
+    process.start()
+    assert receiver.recv() == ids_of(LocalEngine(qwen2, 8, 1).generate(requests(8, 4), Sampling(), 5, 0))
+    process.join()
 
 
 def test_text_keeps_special_tags_and_drops_ends(qwen2: Policy) -> None:
