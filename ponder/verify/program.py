@@ -1,6 +1,7 @@
 """Which part of an answer is the program, and which names it is expected to define."""
 
 import ast
+import builtins
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -70,11 +71,31 @@ def _blocks(text: str) -> list[tuple[str, str]]:
 
 
 def find_entry(gold: CodeGold) -> str | None:
-    """The function the tests check: named by the gold, or the last one that its prefix begins to define."""
+    """The function the tests check: named by the gold, or the last one that its prefix begins to define, or a built-in
+    that is all the tests call (MBPP has a `sum` of its own)."""
     if gold.entry_point is not None:
         return gold.entry_point
     names = re.findall(r"^def (\w+)", gold.prefix, re.MULTILINE)
-    return names[-1] if names else None
+    return names[-1] if names else _shadowed(gold.tests)
+
+
+@lru_cache(maxsize=1024)
+def _shadowed(tests: tuple[str, ...]) -> str | None:
+    try:
+        asserts = [s.test for t in tests for s in ast.parse(t).body if isinstance(s, ast.Assert)]
+    except (SyntaxError, ValueError):
+        return None
+    tested = {_called(expression.left if isinstance(expression, ast.Compare) else expression) for expression in asserts}
+    used = {node.id for expression in asserts for node in ast.walk(expression) if isinstance(node, ast.Name)}
+    return next(iter(tested)) if len(tested) == 1 and used <= builtins.__dict__.keys() else None
+
+
+def _called(expression: ast.expr) -> str | None:
+    match expression:
+        case ast.Call(func=ast.Name(id=name)):
+            return name
+        case _:
+            return None
 
 
 def expected_names(gold: CodeGold) -> tuple[list[str], list[str]]:

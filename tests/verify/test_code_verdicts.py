@@ -62,7 +62,8 @@ ASSERTS = [
         "p = P(1)\np.x = 7\nassert p.x == 7", "assert isinstance(P(1), P)"), "right"),
     ("class N:\n    def __init__(s, v, n=None): s.v, s.n = v, n\ndef f(n):\n    c = 0\n    while n: c, n = c + 1, n.n\n"
      "    return c", ("assert f(N(1, N(2))) == 2",), "right"),
-    ("def sum(a, b): return a * b", ("assert sum(2, 3) == 6",), "wrong"),
+    ("def sum(a, b): return a * b", ("assert sum(2, 3) == 6",), "right"),
+    ("def sum(x): return 6\ndef f(x): return x", ("assert sum(f([1, 2])) == 6",), "wrong"),
     ("def g(): return 1", ("assert f() == 1",), "wrong"),
     ("import sys\ndef f(): return sys.argv", ("assert f()",), "right"),
     ("x = 1 / 0", ("assert True",), "wrong"),
@@ -78,8 +79,8 @@ def test_asserts(program: str, tests: tuple[str, ...], outcome: str) -> None:
 
 
 def test_a_name_of_the_gold_answer_wins_over_a_builtin() -> None:
-    gold = CodeGold(tests=("assert sum(2, 3) == 6",), answer="def sum(a, b): return a * b")
-    assert verify_code("def sum(a, b): return a * b", gold).outcome == "right"
+    gold = CodeGold(tests=("assert sum(f(2), 3) == 6",), answer="def f(x): return x\ndef sum(a, b): return a * b")
+    assert verify_code("def f(x): return x\ndef sum(a, b): return a * b", gold).outcome == "right"
 
 
 def test_score_is_the_fraction_of_cases() -> None:
