@@ -83,12 +83,12 @@ def _torch() -> Iterator[Finding]:
     yield Finding(name="torch", state="ok", found=f"{torch.__version__}, transformers {transformers.__version__}")
     cores, threads = len(os.sched_getaffinity(0)), torch.get_num_threads()
     variable = os.environ.get("OMP_NUM_THREADS")
-    few = threads < cores // 2 or threads > cores
+    few = variable is not None and threads < cores
     yield Finding(
         name="threads",
         state="limited" if few else "ok",
         found=f"torch uses {threads} of {cores} cores" + (f" (OMP_NUM_THREADS={variable})" if variable else ""),
-        mend="unset OMP_NUM_THREADS" if few and variable else None,
+        mend="unset OMP_NUM_THREADS" if few else None,
     )
     single, half = (_product_rate(torch.ones(512, 512, dtype=dtype)) for dtype in (torch.float32, torch.bfloat16))
     faster = half > 1.2 * single

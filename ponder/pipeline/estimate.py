@@ -14,7 +14,16 @@ from ponder.pipeline.shape import Shape
 from ponder.recipe.problems import GymProblems, HeldOut, MicroProblems, ProblemSource
 from ponder.recipe.stages import PretrainStage, RlStage
 
-__all__ = ["PROMPT_TOKENS", "USUAL_SHARE_OF_LIMIT", "Work", "memory", "pretrain_work", "rl_work", "seconds"]
+__all__ = [
+    "PROMPT_TOKENS",
+    "USUAL_SHARE_OF_LIMIT",
+    "Work",
+    "longest_completion",
+    "memory",
+    "pretrain_work",
+    "rl_work",
+    "seconds",
+]
 
 PROMPT_TOKENS = 200
 """Assumed length of a prompt."""
@@ -46,8 +55,7 @@ def memory(stage: RlStage | PretrainStage, shape: Shape, *, bf16: bool) -> dict[
     }
     longest = stage.tokens_per_step if isinstance(stage, PretrainStage) else 0
     if isinstance(stage, RlStage):
-        limit = max((stage.sampling.max_tokens, *(s.max_tokens for s in stage.sampling.length_schedule)))
-        longest = limit + PROMPT_TOKENS
+        longest = longest_completion(stage) + PROMPT_TOKENS
         slots = min(stage.engine.max_slots, stage.problems_per_step * stage.updates_per_rollout * stage.group_size)
         parts["KV cache"] = slots * longest * shape.cached * number
         if stage.objective.kl_coefficient > 0:
@@ -57,6 +65,11 @@ def memory(stage: RlStage | PretrainStage, shape: Shape, *, bf16: bool) -> dict[
         passed = min(stage.batch.tokens_per_micro_batch, longest)
     parts["activations"] = passed * shape.kept * number
     return parts
+
+
+def longest_completion(stage: RlStage) -> int:
+    """The highest length limit of the stage, in tokens."""
+    return max(stage.sampling.max_tokens, *(change.max_tokens for change in stage.sampling.length_schedule), 0)
 
 
 def rl_work(stage: RlStage, first_step: int, mean_tokens: float | None) -> Work:

@@ -1,17 +1,23 @@
-"""Inputs from outside that are missing, found before the first stage runs instead of hours later."""
+"""What can be known to fail, found before the first stage runs instead of hours later."""
 
 from ponder.errors import DataError, ModelError
 from ponder.files import expand_path
+from ponder.pipeline.estimate import longest_completion
 from ponder.pipeline.fingerprint import data_files, input_path
+from ponder.pipeline.shape import Shape, find_shape
 from ponder.recipe.graph import MICRO, model_references
 from ponder.recipe.recipe import Recipe
+from ponder.recipe.stages import RlStage
 
 __all__ = ["check_inputs"]
 
 
 def check_inputs(recipe: Recipe) -> None:
-    """Raise ModelError or DataError for the first model folder or data file that is not there."""
+    """Raise ModelError or DataError for the first model folder or data file that is not there, and for completions that
+    cannot fit into their model's window."""
     for name, stage in recipe.stages.items():
+        if isinstance(stage, RlStage):
+            _check_window(recipe, name, stage)
         for reference in model_references(stage):
             path = None if reference in recipe.stages else input_path(reference)
             if path is None or (path / "config.json").is_file():
@@ -33,3 +39,14 @@ def check_inputs(recipe: Recipe) -> None:
                     f"{str(expand_path(text).absolute())!r}): check the path; it is relative to the folder in which "
                     "ponder is started"
                 )
+
+
+def _check_window(recipe: Recipe, name: str, stage: RlStage) -> None:
+    shape = find_shape(recipe, stage.model)
+    limit = longest_completion(stage)
+    if isinstance(shape, Shape) and shape.window is not None and limit >= shape.window:
+        raise ModelError(
+            f"stage {name!r} asks for completions of up to {limit:,} tokens, but the window of {stage.model!r}, prompt "
+            f"included, is {shape.window:,} tokens ({shape.origin}): lower sampling.max_tokens or its length_schedule, "
+            "or take a model with a larger window"
+        )

@@ -21,9 +21,12 @@ _GATED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """Sizes of a causal language model. `active` parameters take part in the pass of one token (all but the embedding
-    table and the experts not chosen), `cached` numbers per token are keys and values over all layers, `kept` numbers
-    per token are what the backward pass needs, `origin` says where the configuration came from."""
+    """Sizes of a causal language model, and `origin`, the place of the configuration.
+
+    `active` parameters take part in the pass of one token: all but the embedding table and the experts not chosen.
+    `cached` numbers per token are keys and values over all layers, `kept` ones are what the backward pass needs.
+    `window` is the longest sequence, None where the configuration does not say.
+    """
 
     model_type: str
     parameters: int
@@ -32,6 +35,7 @@ class Shape:
     kept: int
     hidden: int
     vocabulary: int
+    window: int | None
     origin: str
 
 
@@ -79,6 +83,7 @@ def shape_of(config: Mapping[str, Any], origin: str) -> Shape | str:
         + sparse_layers * 4 * chosen // (3 * hidden),
         hidden=hidden,
         vocabulary=vocabulary,
+        window=config.get("max_position_embeddings"),
         origin=origin,
     )
 

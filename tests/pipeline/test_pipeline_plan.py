@@ -87,7 +87,15 @@ def rl(**fields: Any) -> RlStage:
 
 
 TINY = Shape(
-    model_type="qwen2", parameters=1000, active=900, cached=16, kept=50, hidden=8, vocabulary=100, origin="test"
+    model_type="qwen2",
+    parameters=1000,
+    active=900,
+    cached=16,
+    kept=50,
+    hidden=8,
+    vocabulary=100,
+    window=512,
+    origin="test",
 )
 DEVICE = Device(name="CPU, test", memory_bytes=2**30, train_flops=1e6, generate_flops=1e5)
 

@@ -40,6 +40,11 @@ stages:
     benchmarks: [gsm8k]
 """
 
+WINDOW_OF_256 = {
+    "model_type": "qwen2", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8,
+    "vocab_size": 16, "max_position_embeddings": 256,
+}  # fmt: skip
+
 
 class Stages:
     """Stands in for the real stages: writes down who ran with what, and fails where it is told to."""
@@ -264,6 +269,15 @@ def test_missing_inputs_stop_before_anything_runs(start: Callable[..., list[str]
     assert not (tmp_path / "out").exists()
 
 
+def test_a_limit_beyond_the_window_stops_before_anything_runs(start: Callable[..., list[str]], tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    write_json(model / "config.json", WINDOW_OF_256)
+    overrides = [f"stages.zero.model={model}", "stages.zero.sampling.max_tokens=200"]
+    with pytest.raises(ModelError, match=r"completions of up to 300 tokens.*window of .* is 256"):
+        start(*overrides, "stages.zero.sampling.length_schedule=[{from_step: 2, max_tokens: 300}]")
+    assert start(*overrides) == ["base", "zero", "scores"]
+
+
 def test_a_changed_data_file_changes_the_fingerprint(start: Callable[..., list[str]], tmp_path: Path) -> None:
     data = tmp_path / "data.jsonl"
     data.write_text("{}")
@@ -354,10 +368,10 @@ run(load_recipe(path), Path({str(tmp_path / "out")!r}), text=path.read_text(), r
 """
     for redo in ([], ["zero"]):
         command = [sys.executable, "-c", program, *redo]
-        for moment in range(6):
+        for moment in range(4):
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
                 assert process.stdout is not None and process.stdout.readline() == "go\n"
-                time.sleep(moment * 0.02)
+                time.sleep(moment * 0.03)
                 process.kill()
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
