@@ -9,7 +9,7 @@ import psutil
 
 __all__ = ["CLUSTER_DEVICE", "Device", "this_device"]
 
-_CPU_TRAIN_FLOPS_PER_CORE = 30e9
+_CPU_TRAIN_FLOPS_PER_CORE = 40e9
 _CPU_GENERATE_FLOPS_PER_CORE = 10e9
 """Small models on a CPU spend most of their time between matrix products, far below the peak of a core."""
 
