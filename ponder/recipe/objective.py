@@ -6,19 +6,9 @@ from pydantic import Field, model_validator
 
 from ponder.recipe.base import Component
 
-__all__ = ["PRESETS", "Objective", "OverlongShaping", "PresetName"]
+__all__ = ["PRESETS", "Objective", "PresetName"]
 
 PresetName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo", "rloo", "reinforce_pp"]
-
-
-class OverlongShaping(Component):
-    """DAPO's soft length penalty (arXiv 2503.14476, eq. 13): 0 up to max_tokens - buffer, then linear to -penalty."""
-
-    buffer_tokens: int = Field(ge=1)
-    """Width of the zone before max_tokens in which the penalty grows."""
-    penalty: float = Field(1.0, gt=0)
-    """Penalty at max_tokens."""
-
 
 PRESETS: dict[str, dict[str, Any]] = {
     "grpo": {},
