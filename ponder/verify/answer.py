@@ -20,6 +20,8 @@ MAX_ANSWER_CHARS = 4_000
 
 _MAX_BOXES = 30
 """Boxes looked at, from the end."""
+_MAX_PHRASES = 20
+"""Phrases looked at, from the end, for one that something follows."""
 _MAX_JOIN_CHARS = 40
 """Text between two boxes of one list."""
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -28,7 +30,7 @@ _BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$]+)")
 _HASH = re.compile(r"####[ \t]*([^\n]*)")
 _PHRASE = re.compile(
     r"(?:\banswer[ \t*_]{0,8}(?:(?:is|are)[ \t]{0,4}:?|[:=：])"
-    r"|答案(?:应该|应)?[ \t*_]{0,8}(?:是|为|[:：=])[:：]?)[ \t*_]{0,8}(?:\n\s{0,8})?([^\n]*)",
+    r"|答案(?:应该|应)?[ \t*_]{0,8}(?:是|为|[:：=])[:：]?)[ \t*_]{0,8}(?:\n\s{0,8})?",
     re.IGNORECASE,
 )
 _LETTER_A = re.compile(r"^A:[ \t]*([^\n]*)$")
@@ -72,9 +74,10 @@ def _explicit(text: str) -> Found | None:
     hashes = _HASH.findall(text)
     if hashes:
         return Found(text=hashes[-1], rule="hash mark")
-    phrases = [p for p in _PHRASE.findall(text) if p.strip(" *_.$：:")]
-    if phrases:
-        return Found(text=phrases[-1], rule="answer phrase")
+    for match in reversed(list(_PHRASE.finditer(text))[-_MAX_PHRASES:]):
+        rest = text[match.end() : match.end() + MAX_ANSWER_CHARS].partition("\n")[0]
+        if rest.strip(" *_.$：:"):
+            return Found(text=rest, rule="answer phrase")
     lines = text.strip().splitlines()
     letter = _LETTER_A.match(lines[-1].strip()) if lines else None
     return Found(text=letter.group(1), rule="answer phrase") if letter else None

@@ -13,15 +13,19 @@ from ponder.verify.answer import find_answer
 
 __all__ = ["check_assignment", "same_assignment", "verify_assignment"]
 
+_MAX_CHARS = 4_000
 _SPLIT = re.compile(r"\s*(?:[,;>，、；\n]|<|->|→|\band\b|(?<=\w)\s+then\b)\s*")
 
 
 def verify_assignment(answer_text: str, gold: AssignmentGold) -> Verdict:
     """Right when every name has its value, once."""
-    text = _scope(answer_text)
-    if text is None:
-        return Verdict(outcome="wrong", reason=find_answer(answer_text).rule)
-    given = _read(text, gold)
+    found = find_answer(answer_text)
+    if found.text is None:
+        return Verdict(outcome="wrong", reason=found.rule)
+    given = _read(found.text, gold)
+    if found.rule not in ("answer tag", "boxed") and len(given) < len(gold.values):
+        # An assignment may take several lines, unlike other answers.
+        given = _read(answer_text.rpartition("</think>")[2][-_MAX_CHARS:], gold)
     answer = ", ".join(f"{name}={value}" for name, value in given.items())
     expected = {_key(name): _key(value) for name, value in gold.values.items()}
     missing = sorted(set(expected) - set(given))
@@ -56,16 +60,6 @@ def same_assignment(a: str, b: str, gold: AssignmentGold) -> bool:
 
 def _key(text: str) -> str:
     return re.sub(r"[\s_*`'\"]+", " ", unicodedata.normalize("NFKC", text)).strip(" .。").casefold()
-
-
-def _scope(answer_text: str) -> str | None:
-    """The text in which the assignment stands: an assignment may take several lines, unlike other answers."""
-    found = find_answer(answer_text)
-    if found.text is None:
-        return None
-    if found.rule in ("answer tag", "boxed"):
-        return found.text
-    return answer_text.rpartition("</think>")[2][-4_000:]
 
 
 def _read(text: str, gold: AssignmentGold) -> dict[str, str | None]:

@@ -87,7 +87,7 @@ _GROUPED = re.compile(r"(?<![\d.,])(\d{1,3}(?:,\d{3})+)(?![\d])")
 _SPACE_GROUPED = re.compile(r"^(-?)(\d{1,3}(?: \d{3})+)((?:\.\d+)?)$")
 _SCALE = "万亿|千万|百万|十万|亿|万|千(?![克米瓦卡])|百"
 _SCALED_PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_SCALE})?")
-_CHINESE_SCALED = re.compile(rf"(?:\d+(?:\.\d+)?\s*(?:{_SCALE})(?!分))+(?:\d+(?![\d.]))?")
+_CHINESE_SCALED = re.compile(rf"(?<![\d.])(?:\d+(?:\.\d+)?\s*(?:{_SCALE})(?!分))+(?:\d+(?![\d.]))?")
 
 
 def clean(text: str) -> str:

@@ -35,6 +35,7 @@ from ponder.verify.tree import (
     contains,
 )
 from ponder.verify.units import Unit, read_unit
+from ponder.verify.values import check_work
 from ponder.verify.words import EMPTY_SET, FILLERS, MULTIPLIERS, REALS, SENSE_CHANGING, chinese_number, number_word
 
 __all__ = ["MAX_READ_CHARS", "read", "read_measure"]
@@ -61,7 +62,7 @@ _LETTER_UNIT = re.compile(
 _CHINESE_SENSE = frozenset("或不至到半倍无没非")
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def read(text: str) -> Tree:
     """The meaning of `text`. Raises Unreadable where it has none and TooLarge beyond the limits."""
     if len(text) > MAX_READ_CHARS:
@@ -127,6 +128,7 @@ class _Reader:
         token = self.terms.peek()
         if token.kind != "end":
             raise Unreadable(f"{token.text!r} is out of place")
+        check_work(tree)
         return tree
 
     def statement(self) -> Tree:

@@ -18,6 +18,7 @@ __all__ = ["is_constant", "ratio", "same_value"]
 
 _GUARD_DIGITS = 40
 _MOST_DIGITS = 3_000
+_MOST_DIGITS_AT_POINTS = 1_200
 _ENOUGH_POINTS = 6
 _MAX_SYMBOLS = 12
 
@@ -96,7 +97,8 @@ def _same_at(a: Tree, b: Tree, at: Mapping[str, Fraction]) -> bool | None:
         if exact_a is not None and exact_b is not None:
             return exact_a == exact_b
         digits = _GUARD_DIGITS + 2 * (precision_needed(a, at) + precision_needed(b, at))
-        capped = min(digits, _MOST_DIGITS)
+        most = _MOST_DIGITS_AT_POINTS if at else _MOST_DIGITS
+        capped = min(digits, most)
         complex_values = contains(a, "i", "arg", "re", "im") or contains(b, "i", "arg", "re", "im")
         # A first look with few digits settles almost every difference.
         for precision in (30, capped):
@@ -105,8 +107,8 @@ def _same_at(a: Tree, b: Tree, at: Mapping[str, Fraction]) -> bool | None:
             unit = max(scale_a, scale_b) / type(scale_a)(10) ** (precision - 12)
             if abs(value_a - value_b) > unit:
                 return False
-        if digits > _MOST_DIGITS:
-            raise TooLarge(f"two values agree in {_MOST_DIGITS} digits, which proves nothing about them")
+        if digits > most:
+            raise TooLarge(f"two values agree in {most} digits, which proves nothing about them")
         return True
     except Undefined:
         return None

@@ -14,17 +14,19 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from ponder.verify.tree import Apply, Measure, Number, Symbol, TooLarge, Tree, Unreadable
+from ponder.verify.tree import Apply, Measure, Number, Symbol, TooLarge, Tree, Unreadable, children
 
-__all__ = ["Undefined", "exact", "numeric", "precision_needed"]
+__all__ = ["Undefined", "check_work", "exact", "numeric", "precision_needed"]
 
 _MAX_BITS = 60_000
 """Size of an exact value: 2^60000, or 5000!."""
 _MAX_MAGNITUDE = 60_000
 """Binary exponent of an approximate value."""
 _MAX_FACTORIAL = 5_000
-_MAX_SUM = 1_000
+_MAX_SUM = 300
 """Terms of a written-out sum."""
+_MAX_WORK = 6_000
+"""Operations of one evaluation, sums written out."""
 
 
 class Undefined(ValueError):
@@ -345,6 +347,17 @@ def numeric(tree: Tree, at: Mapping[str, Fraction], digits: int, complex_values:
     with context.workdps(digits):
         run = _Numeric(context, at, complex_values)
         return run.value(tree), run.scale
+
+
+def check_work(tree: Tree) -> None:
+    """Raise TooLarge where one evaluation could take too many operations."""
+    if _work(tree) > _MAX_WORK:
+        raise TooLarge(f"it takes more than {_MAX_WORK} operations")
+
+
+def _work(tree: Tree) -> int:
+    own = _MAX_SUM if isinstance(tree, Apply) and tree.name in ("sum", "prod") else 1
+    return own * (1 + sum(_work(part) for part in children(tree)))
 
 
 def precision_needed(tree: Tree, at: Mapping[str, Fraction]) -> int:
