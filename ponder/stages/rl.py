@@ -1,0 +1,329 @@
+"""Reinforcement learning on problems whose answers can be checked: R1-Zero, and every later RL stage.
+
+For each rollout: sample a group of G completions of every problem, judge them, turn rewards into advantages within the
+group, and make `updates_per_rollout` updates of the objective (R1 eq. 1-3 with the preset `grpo`):
+
+    maximise  mean over outputs of [ min(rho A, clip(rho, 1 - eps, 1 + eps) A) - beta KL(policy || reference) ]
+    A = (r - mean of the group) / std of the group
+
+Departures: groups whose rewards are all equal are left out of the update; minibatches of a rollout hold whole groups.
+Everything random derives from (stage seed, step, problem, sample), and checkpoints lie between rollouts, so a killed
+stage run again ends with the same weights bit for bit on a CPU.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from psutil import Process
+
+from ponder.algorithm import metric_values, policy_loss
+from ponder.files import publishing
+from ponder.policy import load_policy, save_policy
+from ponder.recipe.stages import RlStage
+from ponder.records import Group
+from ponder.report import write_report
+from ponder.reward.canaries import check_canaries
+from ponder.reward.combine import check_names
+from ponder.rollout import Collected, LocalEngine, Refill, Request, check_fits, check_parity, collect
+from ponder.seeds import derive_seed
+from ponder.stages.context import Context
+from ponder.stages.held_out import HeldOutProblems
+from ponder.stages.smoke import SMOKE_PROBLEMS, SMOKE_STEPS, smoke_groups, smoke_policy, smoke_sources
+from ponder.task import load_problems, problem_at
+from ponder.train import CheckpointStore, Reference, Sample, Trainer, credit, learning_rate, weigh
+from ponder.verify.pool import VerifierPool
+from ponder.watch import MetricsLog, Phases, Progress, RolloutLog, diagnose, read_metrics, summarize_groups
+
+__all__ = ["run_rl"]
+
+_DIAGNOSE_EVERY = 10
+"""Steps between findings about whether the run can learn."""
+_SMOKE_TOKENS = 16
+_LEFT_OUT_SHOWN = 10
+
+
+def run_rl(context: Context[RlStage]) -> Mapping[str, Any]:
+    """Train, and leave `model/`, checkpoints, metrics, rollouts and held-out scores in the stage's folder."""
+    with VerifierPool() as pool:
+        run = _Run(context, pool)
+        with Progress(context.name, run.steps, done=run.step) as progress:
+            if run.step == 0:
+                run.measure(progress)
+            while run.step < run.steps:
+                collected = run.sample(progress)
+                for groups in run.minibatches(collected.groups):
+                    run.update(groups, progress)
+                run.after_rollout(progress)
+        with publishing(context.folder / "model") as folder:
+            save_policy(run.policy, folder)
+        return run.results()
+
+
+class _Run:
+    """The state of one stage between rollouts: what `run_rl`'s loop works on."""
+
+    def __init__(self, context: Context[RlStage], pool: VerifierPool) -> None:
+        config = self.config = context.config
+        self.context, self.pool = context, pool
+        self.step, self.best, self._saved_reference = 0, -1.0, -1
+        self._shown: dict[str, float] = {}
+        check_names(config.rewards)
+        self.steps = SMOKE_STEPS if context.smoke else config.steps
+        source = context.model_source(config.model)
+        self.policy = (
+            smoke_policy(source, config.template, derive_seed(context.seed, "weights") % 2**31)
+            if context.smoke
+            else load_policy(source, config.template, config.precision)
+        )
+        self.problems = load_problems(smoke_sources(config.problems) if context.smoke else config.problems)
+        self.held_out = self._held_out()
+        self._check_lengths()
+        check_canaries(self.policy.template, self.problems.problems, config.rewards)
+        self.engine = LocalEngine(self.policy, config.engine.max_slots)
+        self.trainer = Trainer(
+            self.policy,
+            config.optimizer,
+            config.batch,
+            temperature=config.sampling.temperature,
+            incident_folder=context.folder / "incidents",
+        )
+        self.reference = Reference(self.policy, 0) if config.objective.kl_coefficient > 0 else None
+        self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
+        self.metrics, self.rollouts, self.phases = MetricsLog(context.folder), RolloutLog(context.folder), Phases()
+        self._resume()
+        self._say_header()
+
+    def sample(self, progress: Progress) -> Collected:
+        """The groups of the next rollout, judged, on disk, and with what they show."""
+        config, step = self.config, self.step
+        updates = min(config.updates_per_rollout, self.steps - step)
+        first = step * config.problems_per_step
+        count = updates * config.problems_per_step
+        problems = [problem_at(self.problems, self._seed("problems"), first + i) for i in range(count)]
+        collected = collect(
+            self.engine,
+            self.policy,
+            problems,
+            group_size=config.group_size,
+            sampling=config.sampling,
+            max_tokens=self._max_tokens(),
+            seed=self._seed("sample", step),
+            weight_version=self.trainer.version,
+            pool=self.pool,
+            rewards=config.rewards,
+            overlong_buffer_ratio=config.objective.overlong_buffer_ratio,
+            refill=self._refill(step, count) if config.objective.dynamic_sampling else None,
+            phases=self.phases,
+            on_progress=lambda state: progress.tick("generate", state.finished, state.total),
+        )
+        for group in collected.groups:
+            for rollout in group.rollouts:
+                self.rollouts.write(step + 1, rollout)
+        self._shown = {**summarize_groups(collected.groups, self.policy.template), **collected.metrics}
+        return collected
+
+    def minibatches(self, groups: tuple[Group, ...]) -> list[list[list[Sample]]]:
+        """The useful groups as samples, dealt out to the updates of this rollout at random."""
+        updates = min(self.config.updates_per_rollout, self.steps - self.step)
+        useful = credit(smoke_groups(groups) if self.context.smoke else groups, self.config.objective)
+        if self.step == 0 and useful:
+            self._check_parity([sample for group in useful for sample in group])
+        if self.reference is not None:
+            with self.phases("reference"):
+                flat = self.reference.annotate([sample for group in useful for sample in group], self.trainer)
+            annotated = iter(flat)
+            useful = [[next(annotated) for _ in group] for group in useful]
+        Random(self._seed("minibatches", self.step)).shuffle(useful)
+        return [useful[i::updates] for i in range(updates)]
+
+    def update(self, groups: list[list[Sample]], progress: Progress) -> None:
+        """One policy update and its row of metrics. Without a useful group the weights stay as they are."""
+        config = self.config
+        lr = learning_rate(config.optimizer, self.step, self.steps)
+        row, self._shown = self._shown, {}
+        samples = weigh([s for group in groups for s in group], config.objective, self._max_tokens()) if groups else []
+        if samples:
+            with self.phases("update"):
+                measured = self.trainer.forward_backward(samples, partial(policy_loss, objective=config.objective))
+                report = self.trainer.optimizer_step(lr)
+            row |= metric_values(measured) | {"optimizer/lr": report.lr, "optimizer/grad_norm": report.grad_norm}
+            if report.skipped:
+                progress.say(f"{self.context.name}: update {self.step + 1} skipped: {report.skipped}")
+        self.step += 1
+        every = config.objective.reference_every
+        if self.reference is not None and every is not None and self.step % every == 0:
+            self.reference.renew(self.policy, self.step)
+        seconds = self.phases.take()
+        row |= {
+            "optimizer/skipped": float(self.trainer.skipped),
+            "policy/reference_step": float(self.reference.step) if self.reference else 0.0,
+            "memory/process_bytes": float(Process().memory_info().rss),
+            **{f"seconds/{name}": spent for name, spent in seconds.items()},
+        }
+        if "rollout/tokens" in row:
+            row["speed/tokens_per_second"] = row["rollout/tokens"] / seconds["step"]
+        self.metrics.write(self.step, row)
+        progress.step(self.step, row)
+
+    def after_rollout(self, progress: Progress) -> None:
+        """Measure, keep a checkpoint and say what is wrong, where that is due."""
+        config, updates = self.config, self.config.updates_per_rollout
+        before = self.step - min(updates, self.step)
+        done = self.step >= self.steps
+        best = False
+        if self.held_out is not None and (done or _crossed(self.held_out.every, before, self.step)):
+            best = self.measure(progress)
+        if best or done or _crossed(config.checkpoint_every, before, self.step):
+            with self.phases("save"):
+                self._save(best)
+        if _crossed(_DIAGNOSE_EVERY, before, self.step):
+            for finding in diagnose(read_metrics(self.context.folder), _DIAGNOSE_EVERY):
+                progress.say(f"{self.context.name}: {finding.level}: {finding.text}")
+
+    def measure(self, progress: Progress) -> bool:
+        """Score the held-out problems unless that was done before; returns whether this is the best so far."""
+        if self.held_out is None:
+            return False
+        with self.phases("evaluate"):
+            scores = self.held_out.measure(
+                self.policy,
+                self.engine,
+                self.pool,
+                step=self.step,
+                full=self.step in (0, self.steps),
+                model=self.context.name,
+                progress=lambda done, total: progress.tick("evaluate", done, total),
+            )
+        overall = scores.overall
+        low, high = overall.interval
+        progress.say(
+            f"{self.context.name}: after {self.step} steps held-out pass@1 {overall.pass_at_1:.3f} "
+            f"({low:.3f} to {high:.3f}), mean length {overall.mean_tokens:.0f} tokens, "
+            f"{overall.reflection_per_1k_tokens:.1f} reflection words per 1k tokens, "
+            f"truncated {overall.truncated:.1%}" + (f"; {scores.invalid}" if scores.invalid else "")
+        )
+        write_report(self.context.folder.parent.parent)
+        best = overall.pass_at_1 > self.best
+        self.best = max(self.best, overall.pass_at_1)
+        return best and self.step > 0
+
+    def results(self) -> Mapping[str, Any]:
+        """The scores at the start and at the end, for the manifest."""
+        scores = self.held_out.scores() if self.held_out is not None else {}
+        named = {"start": scores.get(0), "end": scores.get(self.steps)}
+        return {name: found.overall.to_json() for name, found in named.items() if found is not None}
+
+    def _seed(self, *parts: str | int) -> int:
+        return derive_seed(self.context.seed, *parts)
+
+    def _max_tokens(self) -> int:
+        limit = self.config.sampling.max_tokens_at(self.step)
+        return min(limit, _SMOKE_TOKENS) if self.context.smoke else limit
+
+    def _check_lengths(self) -> None:
+        """Every prompt must leave room for the longest completion, now rather than at the step that draws it."""
+        sampling, policy = self.config.sampling, self.policy
+        longest = max(sampling.max_tokens, *(change.max_tokens for change in sampling.length_schedule), 0)
+        requests = [
+            Request(prompt_ids=policy.template.encode(policy.tokenizer, problem.messages), seeds=(), key=problem.id)
+            for problem in self.problems.problems
+        ]
+        check_fits(requests, _SMOKE_TOKENS if self.context.smoke else longest, policy.window)
+
+    def _refill(self, step: int, count: int) -> Refill:
+        """Further problems for groups without a signal, from a stream of their own."""
+        budget = round(self.config.objective.refill_budget * count)
+        seed, first = self._seed("refill"), step * self.config.problems_per_step
+        return Refill(budget=budget, problem=lambda i: problem_at(self.problems, seed, first + i))
+
+    def _check_parity(self, samples: list[Sample]) -> None:
+        parity = check_parity(
+            [sample.response_ids for sample in samples],
+            [sample.behaviour or () for sample in samples],
+            [logprobs.tolist() for logprobs in self.trainer.logprobs(samples)],
+            self.config.engine.parity_tolerance,
+        )
+        self.context.say(
+            f"{self.context.name}: engine and trainer log-probs of {parity.tokens:,} tokens differ by "
+            f"{parity.mean:.2g} on average, {parity.worst:.2g} at most "
+            f"(tolerance {self.config.engine.parity_tolerance:g})"
+        )
+
+    def _save(self, best: bool) -> None:
+        reference = self.reference
+
+        def write(folder: Path) -> None:
+            self.trainer.save(folder)
+            if reference is not None and reference.step != self._saved_reference:
+                reference.save(folder)
+
+        kept = reference is not None and reference.step == self._saved_reference
+        state = {"best": self.best, "reference_step": reference.step if reference else None}
+        self.checkpoints.save(self.step, write, state, [Reference.folder_name] if kept else [], best=best)
+        self._saved_reference = reference.step if reference else -1
+
+    def _resume(self) -> None:
+        checkpoint = self.checkpoints.newest()
+        if checkpoint is not None:
+            self.trainer.load(checkpoint.folder)
+            self.step, self.best = checkpoint.step, checkpoint.state["best"]
+            if self.reference is not None:
+                self.reference.load(checkpoint.folder, checkpoint.state["reference_step"])
+                self._saved_reference = self.reference.step
+            self.context.say(f"{self.context.name}: going on after step {self.step}")
+        self.metrics.truncate_after(self.step)
+        self.rollouts.truncate_after(self.step)
+        if self.held_out is not None:
+            self.held_out.truncate_after(self.step if checkpoint else -1)
+
+    def _held_out(self) -> HeldOutProblems | None:
+        config = self.config.held_out
+        if config is None:
+            return None
+        if self.context.smoke:
+            small = {"samples": 2, "samples_during": 2, "problems": smoke_sources(config.problems), "max_tokens": None}
+            config = config.model_copy(update=small)
+        limit = SMOKE_PROBLEMS if self.context.smoke else None
+        held_out = HeldOutProblems(config, self.context.folder, self.context.seed, self._max_tokens(), limit)
+        trained = {problem.prompt for problem in self.problems.problems}
+        if shared := sum(problem.prompt in trained for problem in held_out.problems):
+            self.context.say(
+                f"{self.context.name}: WARNING: {shared} of {len(held_out.problems)} held-out problems are also "
+                f"trained on, so held-out accuracy flatters the model; take another split or file for `held_out`"
+            )
+        return held_out
+
+    def _say_header(self) -> None:
+        """What is trained on what, and by which formula."""
+        config, objective = self.config, self.config.objective
+        parameters = sum(p.numel() for p in self.policy.model.parameters())
+        reference = "none"
+        if self.reference is not None:
+            every = objective.reference_every
+            reference = f"the policy of step {self.reference.step}" + (
+                f", replaced every {every} steps" if every else ""
+            )
+        left_out = len(self.problems.left_out)
+        outputs = config.problems_per_step * config.group_size
+        for line in (
+            f"model {config.model}: {parameters:,} parameters, {self.policy.autocast_dtype or 'float32'} products on "
+            f"{self.policy.device}, template {self.policy.template.name}, stops {sorted(self.policy.stop_ids)}",
+            f"problems {len(self.problems.problems):,}" + (f", {left_out:,} rows left out" if left_out else ""),
+            f"each update: {config.problems_per_step} problems x {config.group_size} completions = {outputs} outputs; "
+            f"{config.updates_per_rollout} update(s) from each rollout; {self.steps} updates",
+            f"objective {objective.preset}: advantage {objective.advantage}, ratio {objective.ratio} clipped to "
+            f"-{objective.clip_low} / +{objective.clip_high}, {objective.kl_coefficient:g} x KL "
+            f"{objective.kl_estimator} in the {objective.kl_placement}, aggregate "
+            f"{objective.aggregate}; reference: {reference}",
+        ):
+            self.context.say(f"{self.context.name}: {line}")
+        for row in self.problems.left_out[:_LEFT_OUT_SHOWN]:
+            self.context.say(f"{self.context.name}: left out: {row.source} row {row.row}: {row.reason}")
+
+
+def _crossed(every: int | None, before: int, after: int) -> bool:
+    """Whether a multiple of `every` lies in (before, after]."""
+    return every is not None and after // every > before // every

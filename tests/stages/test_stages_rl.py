@@ -1,0 +1,133 @@
+"""The rl stage for real: it learns, it survives being killed at any moment, and it says what is wrong."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+REPOSITORY = Path(__file__).parents[2]
+RECIPE = REPOSITORY / "recipes" / "zero-micro.yaml"
+TINY = (
+    "stages.zero.problems=[{source: micro, tasks: [equation, science], count: 200}]",
+    "stages.zero.problems_per_step=4",
+    "stages.zero.group_size=4",
+    "stages.zero.steps=6",
+    "stages.zero.checkpoint_every=2",
+    "stages.zero.sampling.max_tokens=96",
+    "stages.zero.held_out={problems: [{source: micro, split: test, tasks: [equation], count: 4}], samples: 2, every: 3}",
+)
+
+
+def _command(out: Path, *overrides: str) -> list[str]:
+    return [sys.executable, "-m", "ponder.cli", "run", str(RECIPE), "--out", str(out), *overrides]
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def _run(out: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(_command(out, *overrides), capture_output=True, text=True, env=_environment(), timeout=280)
+
+
+def _weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "stages" / "zero" / "model" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted") / "run"
+    done = _run(out, *TINY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_at_random_moments_the_run_ends_with_the_same_weights(
+    uninterrupted: Path, tmp_path: Path, seed: int
+) -> None:
+    rng, out, kills = random.Random(seed), tmp_path / "run", 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            _command(out, *TINY),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout=rng.uniform(6, 14))
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert kills, "the run ended before the first kill"
+    done = _run(out, *TINY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    expected, got = _weights(uninterrupted), _weights(out)
+    assert expected.keys() == got.keys() and all(torch.equal(expected[name], got[name]) for name in expected)
+    stage = out / "stages" / "zero"
+    steps = [json.loads(line)["step"] for line in (stage / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 7))
+    assert _texts(stage) == _texts(uninterrupted / "stages" / "zero")
+    assert not list(out.rglob(".tmp*")), "something is left behind"
+
+
+def _texts(stage: Path) -> list[str]:
+    lines = [line for path in sorted((stage / "rollouts").glob("*.jsonl")) for line in path.read_text().splitlines()]
+    return [json.loads(line)["text"] for line in lines]
+
+
+def test_a_finished_stage_is_not_run_again(uninterrupted: Path) -> None:
+    before = (uninterrupted / "stages" / "zero" / "model" / "model.safetensors").stat().st_mtime_ns
+    start = time.monotonic()
+    done = _run(uninterrupted, *TINY)
+    assert done.returncode == 0 and "skipped" in done.stdout and time.monotonic() - start < 60
+    assert (uninterrupted / "stages" / "zero" / "model" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_other_settings_in_the_same_folder_are_refused(uninterrupted: Path) -> None:
+    done = _run(uninterrupted, *TINY, "stages.zero.optimizer.lr=0.5")
+    assert done.returncode == 1
+    assert "optimizer.lr" in done.stderr and "--redo zero" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_show_prints_start_and_end(uninterrupted: Path) -> None:
+    command = [sys.executable, "-m", "ponder.cli", "show", str(uninterrupted), "--json"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=_environment())
+    stage = json.loads(shown.stdout)["stages"]["zero"]
+    assert stage["status"] == "done" and stage["seconds"] > 0
+    names = {"pass@1", "pass@1_interval", "cons@16", "mean_tokens", "reflection_per_1k_tokens", "language_consistency"}
+    for moment in ("start", "end"):
+        assert names | {"format_ok", "truncated"} <= stage[moment].keys()
+    assert (uninterrupted / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_pure_reinforcement_learning_raises_accuracy(tmp_path: Path) -> None:
+    done = _run(
+        tmp_path / "run",
+        "stages.zero.problems=[{source: micro, tasks: [equation, science], count: 400}]",
+        "stages.zero.held_out.problems=[{source: micro, split: test, tasks: [equation, science], count: 40}]",
+        "stages.zero.held_out.samples=8",
+        "stages.zero.held_out.every=null",
+        "stages.zero.problems_per_step=8",
+        "stages.zero.group_size=16",
+        "stages.zero.steps=12",
+        "stages.zero.sampling.max_tokens=160",
+        "stages.zero.optimizer.lr=2.0e-4",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = json.loads((tmp_path / "run" / "stages" / "zero" / "manifest.json").read_text())
+    start, end = manifest["results"]["start"], manifest["results"]["end"]
+    assert end["pass@1_interval"][0] > start["pass@1_interval"][1], (start["pass@1"], end["pass@1"])
+    assert end["mean_tokens"] > start["mean_tokens"]
