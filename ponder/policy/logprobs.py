@@ -35,7 +35,7 @@ def token_logprobs(
     device = hidden_ND.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden_ND.dtype
     if device == "cpu":
-        chunk = min(chunk, max(64, _CHUNK_ELEMENTS // head.weight_VD.shape[0]))
+        chunk = min(chunk, max(64, _CHUNK_ELEMENTS // head.weight_VD.shape[0] // 64 * 64))
     compute: Any = _TokenLogprobs.apply
     logprobs_N, entropy_N = compute(
         hidden_ND, head.weight_VD, head.bias_V, target_N, head.scale / temperature, chunk, dtype

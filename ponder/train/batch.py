@@ -12,18 +12,32 @@ import torch
 from ponder.policy.packed import PackedLayout
 from ponder.train.sample import Sample
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "round_up"]
+
+_STEPS_PER_OCTAVE = 16
+"""Sizes are rounded up to one of so many between a power of two and the next."""
+_LEAST_STEP = 64
+
+
+def round_up(count: int) -> int:
+    """The next size at which matrix products are done, at most a sixteenth above `count` or 64 more.
+
+    Kernels are made and kept once per matrix shape; sizes that never recur would cost time and, without end, memory.
+    """
+    step = max(_LEAST_STEP, (1 << (count - 1).bit_length()) // (2 * _STEPS_PER_OCTAVE))
+    return -(-count // step) * step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """`read_N` is the packed token whose hidden state predicts `target_N`; `sequence_N` counts samples from 0.
+    """`read_M` is the packed token whose hidden state predicts `target_M`; only the first N of these M count, the rest
+    rounds their number up, as a prompt of padding rounds up T. `sequence_N` counts samples from 0.
     `behaviour_N` is NaN where a sample has none, so that a loss that needs it cannot go unnoticed."""
 
     input_ids_1T: torch.Tensor
     layout: PackedLayout
-    read_N: torch.Tensor
-    target_N: torch.Tensor
+    read_M: torch.Tensor
+    target_M: torch.Tensor
     sequence_N: torch.Tensor
     behaviour_N: torch.Tensor
     reference_N: torch.Tensor | None
@@ -37,15 +51,18 @@ class Batch:
         prompts = {sample.group: sample.prompt_ids for sample in samples}
         place = {group: i for i, group in enumerate(prompts)}
         owner = [place[sample.group] for sample in samples]
-        layout = PackedLayout(
-            [len(ids) for ids in prompts.values()], [sample.packed_tokens for sample in samples], owner, device
-        )
-        ids = [*prompts.values(), *(sample.response_ids[:-1] for sample in samples)]
+        prompt_rows = list(prompts.values())
+        tokens = sum(map(len, prompt_rows)) + sum(sample.packed_tokens for sample in samples)
+        if padding := round_up(tokens) - tokens:
+            prompt_rows.append((0,) * padding)
+        layout = PackedLayout(list(map(len, prompt_rows)), [sample.packed_tokens for sample in samples], owner, device)
+        ids = [*prompt_rows, *(sample.response_ids[:-1] for sample in samples)]
 
         lengths = np.array([len(sample.response_ids) for sample in samples], np.int64)
         firsts = np.cumsum(lengths) - lengths
-        prompt_lengths = np.array([len(prompt) for prompt in prompts.values()], np.int64)
+        prompt_lengths = np.array(list(map(len, prompt_rows)), np.int64)
         read = np.arange(lengths.sum()) + np.repeat(layout.response_starts - firsts - 1, lengths)
+        unread = round_up(len(read)) - len(read)
         read[firsts] = (layout.prompt_starts + prompt_lengths - 1)[owner]  # the prompt's end predicts the first token
 
         def floats(values: Iterable[float]) -> torch.Tensor:
@@ -56,8 +73,8 @@ class Batch:
         return cls(
             input_ids_1T=_joined(ids, np.int64, device)[None],
             layout=layout,
-            read_N=torch.from_numpy(read).to(device),
-            target_N=_joined([sample.response_ids for sample in samples], np.int64, device),
+            read_M=torch.from_numpy(np.pad(read, (0, unread))).to(device),
+            target_M=_joined([*(sample.response_ids for sample in samples), (0,) * unread], np.int64, device),
             sequence_N=torch.from_numpy(np.repeat(np.arange(len(samples)), lengths)).to(device),
             behaviour_N=_joined(behaviour, np.float32, device),
             reference_N=None

@@ -235,8 +235,10 @@ class Trainer:
     def _forward(self, batch: Batch, policy: Policy) -> tuple[torch.Tensor, torch.Tensor]:
         with policy.autocast():  # one context, so that each weight is cast once
             hidden_TD = policy.hidden(batch.input_ids_1T, batch.layout.position_ids_T[None], batch.layout)
-            hidden_ND = hidden_TD.index_select(0, batch.read_N)
-            return token_logprobs(hidden_ND, policy.head(), batch.target_N, self._temperature, self._chunk)
+            hidden_MD = hidden_TD.index_select(0, batch.read_M)
+            outputs = token_logprobs(hidden_MD, policy.head(), batch.target_M, self._temperature, self._chunk)
+            logprobs_N, entropy_N = (output[: len(batch.weights_N)] for output in outputs)
+            return logprobs_N, entropy_N
 
     @torch.no_grad()
     def _logprobs(self, samples: Sequence[Sample], policy: Policy) -> list[torch.Tensor]:
