@@ -28,6 +28,7 @@ __all__ = ["run_pretrain"]
 
 _TOKENIZER_DOCUMENTS = 20_000
 _SMOKE_STEPS = 2
+_SMOKE_DOCUMENTS = 300
 _SMOKE_PROBLEMS = 4
 _SLOTS = 256
 _MAX_TOKENS = 512
@@ -75,7 +76,8 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
 
 def _new_policy(context: Context[PretrainStage]) -> Policy:
     config = context.config
-    tokenizer = train_tokenizer(islice(documents(config.corpus.seed), _TOKENIZER_DOCUMENTS), config.vocabulary)
+    count = _SMOKE_DOCUMENTS if context.smoke else _TOKENIZER_DOCUMENTS
+    tokenizer = train_tokenizer(islice(documents(config.corpus.seed), count), config.vocabulary)
     architecture = shrink(config.architecture) if context.smoke else config.architecture
     seed = derive_seed(context.seed, "weights") % 2**31
     return random_policy(architecture, tokenizer, config.template, seed, config.precision)

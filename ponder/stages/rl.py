@@ -31,7 +31,7 @@ from ponder.rollout import Collected, LocalEngine, Refill, Request, check_fits, 
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems
-from ponder.stages.smoke import SMOKE_PROBLEMS, SMOKE_STEPS, smoke_groups, smoke_policy, smoke_sources
+from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_config, smoke_groups, smoke_policy
 from ponder.task import load_problems, problem_at
 from ponder.train import CheckpointStore, Reference, Sample, Trainer, credit, learning_rate, weigh
 from ponder.verify.pool import VerifierPool
@@ -41,7 +41,6 @@ __all__ = ["run_rl"]
 
 _DIAGNOSE_EVERY = 10
 """Steps between findings about whether the run can learn."""
-_SMOKE_TOKENS = 16
 _LEFT_OUT_SHOWN = 10
 
 
@@ -66,19 +65,19 @@ class _Run:
     """The state of one stage between rollouts: what `run_rl`'s loop works on."""
 
     def __init__(self, context: Context[RlStage], pool: VerifierPool) -> None:
-        config = self.config = context.config
+        config = self.config = smoke_config(context.config) if context.smoke else context.config
         self.context, self.pool = context, pool
         self.step, self.best, self._saved_reference = 0, -1.0, -1
         self._shown: dict[str, float] = {}
         check_names(config.rewards)
-        self.steps = SMOKE_STEPS if context.smoke else config.steps
+        self.steps = config.steps
         source = context.model_source(config.model)
         self.policy = (
             smoke_policy(source, config.template, derive_seed(context.seed, "weights") % 2**31)
             if context.smoke
             else load_policy(source, config.template, config.precision)
         )
-        self.problems = load_problems(smoke_sources(config.problems) if context.smoke else config.problems)
+        self.problems = load_problems(config.problems)
         self.held_out = self._held_out()
         self._check_lengths()
         check_canaries(self.policy.template, self.problems.problems, config.rewards)
@@ -220,8 +219,7 @@ class _Run:
         return derive_seed(self.context.seed, *parts)
 
     def _max_tokens(self) -> int:
-        limit = self.config.sampling.max_tokens_at(self.step)
-        return min(limit, _SMOKE_TOKENS) if self.context.smoke else limit
+        return self.config.sampling.max_tokens_at(self.step)
 
     def _check_lengths(self) -> None:
         """Every prompt must leave room for the longest completion, now rather than at the step that draws it."""
@@ -231,7 +229,7 @@ class _Run:
             Request(prompt_ids=policy.template.encode(policy.tokenizer, problem.messages), seeds=(), key=problem.id)
             for problem in self.problems.problems
         ]
-        check_fits(requests, _SMOKE_TOKENS if self.context.smoke else longest, policy.window)
+        check_fits(requests, longest, policy.window)
 
     def _refill(self, step: int, count: int) -> Refill:
         """Further problems for groups without a signal, from a stream of their own."""
@@ -283,9 +281,6 @@ class _Run:
         config = self.config.held_out
         if config is None:
             return None
-        if self.context.smoke:
-            small = {"samples": 2, "samples_during": 2, "problems": smoke_sources(config.problems), "max_tokens": None}
-            config = config.model_copy(update=small)
         limit = SMOKE_PROBLEMS if self.context.smoke else None
         held_out = HeldOutProblems(config, self.context.folder, self.context.seed, self._max_tokens(), limit)
         trained = {problem.prompt for problem in self.problems.problems}

@@ -11,12 +11,36 @@ from ponder.files import EMBEDDED_BASE, read_json
 from ponder.policy import Policy, random_policy, shrink
 from ponder.recipe.architectures import known_architecture
 from ponder.recipe.problems import MicroProblems, ProblemSource
+from ponder.recipe.stages import RlStage
 from ponder.records import Group
 
-__all__ = ["SMOKE_PROBLEMS", "SMOKE_STEPS", "smoke_groups", "smoke_policy", "smoke_sources"]
+__all__ = ["SMOKE_PROBLEMS", "SMOKE_STEPS", "smoke_config", "smoke_groups", "smoke_policy"]
 
 SMOKE_STEPS = 2
 SMOKE_PROBLEMS = 4
+
+
+def smoke_config(config: RlStage) -> RlStage:
+    """The stage with few, small groups, and held-out problems that need no download."""
+    held_out = config.held_out and config.held_out.model_copy(
+        update={
+            "samples": 2,
+            "samples_during": 2,
+            "problems": _sources(config.held_out.problems),
+            "max_tokens": None,
+        }
+    )
+    return config.model_copy(
+        update={
+            "steps": SMOKE_STEPS,
+            "problems": _sources(config.problems),
+            "held_out": held_out,
+            "problems_per_step": min(config.problems_per_step, SMOKE_PROBLEMS),
+            "group_size": min(config.group_size, 4),
+            "updates_per_rollout": min(config.updates_per_rollout, SMOKE_STEPS),
+            "sampling": config.sampling.model_copy(update={"max_tokens": 16, "length_schedule": ()}),
+        }
+    )
 
 
 def smoke_policy(source: str, template: str | None, seed: int) -> Policy:
@@ -33,7 +57,7 @@ def smoke_policy(source: str, template: str | None, seed: int) -> Policy:
     return random_policy(shrink(architecture), tokenizer, template or "r1-zero", seed, "fp32", "cpu")
 
 
-def smoke_sources(sources: tuple[ProblemSource, ...]) -> tuple[ProblemSource, ...]:
+def _sources(sources: tuple[ProblemSource, ...]) -> tuple[ProblemSource, ...]:
     """The embedded world in place of what may be far away; its own problems stay as they are."""
     if all(isinstance(source, MicroProblems) for source in sources):
         return sources
