@@ -33,7 +33,6 @@ _SPAN_ROWS = 32
 """Least rows of a stretch that is read to a length of its own."""
 _SPAN_SAVING = 64
 """Places a stretch must save to be worth its own matrix products."""
-
 _Index = npt.NDArray[np.int64]
 
 
@@ -106,11 +105,13 @@ class SlotCache(Cache):
         self._computed.clear()
 
     def keep_rows(self, kept_R: _Index, length: int) -> None:
-        """Move the rows `kept_R` (rising) to the front, `length` places of each."""
-        first = int(np.argmax(kept_R != np.arange(len(kept_R)))) if len(kept_R) else 0
-        moved = slice(first, len(kept_R))
+        """Move the rows `kept_R` (rising) to the front, `length` places of each. New rows, which have no keys yet and
+        stand behind all others, may be among them."""
         for layer in self._slots.values():
-            source = torch.from_numpy(kept_R[moved]).to(layer.key_RKDL.device)
+            stored_R = kept_R[kept_R < len(layer.key_RKDL)]
+            first = int((stored_R == np.arange(len(stored_R))).sum())  # those before stay where they are
+            moved = slice(first, len(stored_R))
+            source = torch.from_numpy(stored_R[moved]).to(layer.key_RKDL.device)
             layer.key_RKDL[moved, ..., :length] = layer.key_RKDL[..., :length].index_select(0, source)
             layer.value_RKLE[moved, :, :length] = layer.value_RKLE[:, :, :length].index_select(0, source)
 

@@ -75,6 +75,14 @@ def test_sampled_equals_the_full_computation(policy: Policy, max_slots: int, lan
     assert reasons == {"stop", "length"}, "the case should hold both"
 
 
+def test_many_short_samples(qwen2: Policy) -> None:
+    """Rows come and go at every step, some after a single token."""
+    qwen2.stop_ids = frozenset(range(1, 20))
+    asked = requests(40, 3)
+    for request, group in zip(asked, LocalEngine(qwen2, 30, 1).generate(asked, Sampling(), 20, 0), strict=True):
+        assert_right(qwen2, request, group, Sampling())
+
+
 def test_greedy_equals_generate(policy: Policy) -> None:
     asked = [Request(prompt_ids=r.prompt_ids, seeds=(0,), key=r.key) for r in requests()]
     ours = LocalEngine(policy, 3, 1).generate(asked, Sampling(temperature=0), 24, 0)
