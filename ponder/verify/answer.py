@@ -76,8 +76,8 @@ def _explicit(text: str) -> Found | None:
         return Found(text=hashes[-1], rule="hash mark")
     for match in reversed(list(_PHRASE.finditer(text))[-_MAX_PHRASES:]):
         rest = text[match.end() : match.end() + MAX_ANSWER_CHARS].partition("\n")[0]
-        if rest.strip(" *_.$：:"):
-            return Found(text=rest, rule="answer phrase")
+        if rest.strip(" *_.$：:}"):
+            return Found(text=rest.lstrip("} "), rule="answer phrase")
     lines = text.strip().splitlines()
     letter = _LETTER_A.match(lines[-1].strip()) if lines else None
     return Found(text=letter.group(1), rule="answer phrase") if letter else None

@@ -54,6 +54,8 @@ def equal(gold: Tree, answer: Tree) -> bool:
     if isinstance(gold, Relation) or isinstance(answer, Relation):
         return _same_relations(gold, answer)
     match gold, answer:
+        case Many(items=items), Bracket("(" | "[", _, listed) if len(listed) == len(items) > 2:
+            return all(equal(g, a) for g, a in zip(items, listed, strict=True))
         case (Many(items=items), _) | (Bracket("\\{", "\\}", items), _):
             return _same_items(items, answer)
         case _, Many(items=items):
@@ -262,8 +264,6 @@ def _same_items(golds: tuple[Tree, ...], answer: Tree) -> bool:
     match answer:
         case Many(items=items) | Bracket("\\{", "\\}", items):
             answers = items
-        case Bracket("(" | "[", _, items) if len(items) > 2 and len(items) == len(golds):
-            return all(equal(g, a) for g, a in zip(golds, items, strict=True))
         case _:
             answers = (answer,)
     golds, answers = _distinct(golds), _distinct(answers)

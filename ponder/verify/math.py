@@ -36,7 +36,8 @@ _IS = re.compile(r"\b(?:is|are|be|equals|was)\s*:?\s+|(?:是|为|等于)\s*[:：
 _LETTER_GOLD = re.compile(r"\s*\\?(?:\\text(?:bf)?\s*\{)?\s*\(([A-J])\)\s*\}?\s*")
 _WORDS = re.compile(r"[A-Za-z]{2}|[\u3400-\u9fff]")
 _DOUBTS = re.compile(
-    r"\b(?:if|unless|not|or|except|either|neither|nor|between|maybe|perhaps|possibly|at least|at most|might)\b"
+    r"\b(?:if|unless|not|or|except|either|neither|nor|between|maybe|perhaps|possibly|at least|at most"
+    r"|might|minus|negative)\b"
     "|如果|或|不是|至少|至多"
 )
 
@@ -78,7 +79,7 @@ def check_math(gold: MathGold) -> str | None:
     try:
         tree = read(gold.answer)
         if isinstance(tree, Apply) and is_constant(tree) and not contains(tree, "inf") and exact(tree, {}) is None:
-            numeric(tree, {}, 30, contains(tree, "i"))
+            numeric(tree, {}, 30, True)
         return None
     except (Unreadable, TooLarge, Undefined) as stopped:
         return f"the math gold {gold.answer[:80]!r} is not understood: {stopped}"

@@ -54,6 +54,7 @@ _LABEL = re.compile(
     r"|(?P<words>\\text\s*\{[^{}=]*\}|(?:[A-Za-z]{3,}\s+){0,5}[A-Za-z]{3,})\s*(?:\([A-Za-z ]{1,20}\))?\s*[=:](?=.)"
 )
 _NOTE = re.compile(r"\s*\(\s*(?:\\text\s*\{[^{}\d]*\}|[A-Za-z]{3,}(?: [A-Za-z]+)*|[\u3400-\u9fff]+)\s*\)$")
+_LETTER = re.compile(r"\\text\s*\{\s*\(?([A-Za-z])\)?\s*\}")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:\\text\s*\{)?\s*([ap]\.?\s?m\.?)?\s*\}?", re.IGNORECASE)
 _CHINESE_COUNT = re.compile(r"([零〇一二两三四五六七八九十百千万亿]+)([\u3400-\u9fff]{0,4})")
 _LETTER_UNIT = re.compile(
@@ -100,6 +101,9 @@ def _special(cleaned: str) -> Tree | None:
         return Bracket("\\{", "\\}", ())
     if key in REALS:
         return _REAL_LINE
+    letter = _LETTER.fullmatch(cleaned)
+    if letter is not None:
+        return Symbol(letter[1])
     number = number_word(key)
     if number is None:
         chinese = _CHINESE_COUNT.fullmatch(key)

@@ -96,7 +96,7 @@ def _same_at(a: Tree, b: Tree, at: Mapping[str, Fraction]) -> bool | None:
         exact_a, exact_b = exact(a, at), exact(b, at)
         if exact_a is not None and exact_b is not None:
             return exact_a == exact_b
-        digits = _GUARD_DIGITS + 2 * (precision_needed(a, at) + precision_needed(b, at))
+        digits = _GUARD_DIGITS + precision_needed(a, at) + precision_needed(b, at)
         most = _MOST_DIGITS_AT_POINTS if at else _MOST_DIGITS
         capped = min(digits, most)
         complex_values = contains(a, "i", "arg", "re", "im") or contains(b, "i", "arg", "re", "im")

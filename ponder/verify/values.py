@@ -374,5 +374,7 @@ def precision_needed(tree: Tree, at: Mapping[str, Fraction]) -> int:
             return int(min(float(n), 5_000.0) * 4) if n is not None and _bits(n) < 900 else 1
         case Apply(_, args):
             return sum(precision_needed(a, at) for a in args)
+        case Symbol("i"):
+            return 0
         case _:
             return 1

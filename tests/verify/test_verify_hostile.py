@@ -43,9 +43,9 @@ def test_a_thousand_hostile_completions() -> None:
 @pytest.mark.parametrize(
     "text",
     ["9^{9^{9^{9}}}", "9**9**9**9", "100000!", "((5!)!)!", "10^{10^{10}}", r"\binom{999999}{9}", "1e999999999",
-     "2^{-10^{9}}",     r"\sum_{k=1}^{10^{9}} k", r"\sum_{i=1}^{99}\sum_{j=1}^{99}\sum_{k=1}^{99} ijk", r"\sin(10^{100000})",
-     "e^{e^{e^{9}}}",
-     "(" * 60 + "1" + ")" * 60, "1+" * 500 + "1", "9" * 1_001, "1" * 5_000, r"\sqrt{2}^{10^{9}}", r"\pi^{10^{20}}"],
+     "2^{-10^{9}}", r"\sum_{k=1}^{10^{9}} k", r"\sum_{i=1}^{99}\sum_{j=1}^{99} ij", r"\sin(10^{100000})",
+     "e^{e^{e^{9}}}", "(" * 60 + "1" + ")" * 60, "1+" * 500 + "1", "9" * 1_001, "1" * 5_000, r"\sqrt{2}^{10^{9}}",
+     r"\pi^{10^{20}}"],
 )  # fmt: skip
 def test_what_is_too_large_is_never_computed(text: str) -> None:
     verdict = verify(f"\\boxed{{{text}}}", MathGold(answer="42"))

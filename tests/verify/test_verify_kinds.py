@@ -27,7 +27,8 @@ def test_choice_right(text: str) -> None:
     "text",
     ["A", "(C)", "A or B", "A, B", "B or C", "A B C D", "ABCD", "", "17", "a blue whale", "61", "B. 17", "none",
      "BA",
-     "Both B and C", r"\boxed{A} or \boxed{B}", "E", "maybe", "Bob", "be", "<answer></answer>", "The answer is A, not B",
+     "Both B and C", r"\boxed{A} or \boxed{B}", "E", "maybe", "Bob", "be", "<answer></answer>",
+     "The answer is A, not B",
      "A. 17\nB. 60\nC. 50\nD. a blue whale", "vitamin B is what the man in the story was short of"],
 )  # fmt: skip
 def test_choice_wrong(text: str) -> None:
