@@ -81,7 +81,7 @@ def test_every_gold_equals_itself_and_differs_from_others(name: str) -> None:
 def _numbers(text: str) -> set[Fraction]:
     """The numbers that a gold may mean, read in a much simpler way than the verifier does."""
     text = re.sub(r"\\frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))", r"\1\2/\3\4", text)
-    plain = re.sub(r"\\\$|\^\\circ|^x=|,|%", "", text)
+    plain = re.sub(r"\\(?:mbox|text).*|\\\$|\^\\circ|^x=|,|%", "", text)
     try:
         return {Fraction(plain), Fraction(plain) / 100} if "%" in text else {Fraction(plain)}
     except ValueError:

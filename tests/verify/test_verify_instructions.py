@@ -10,8 +10,10 @@ from ponder.verify import check_gold, verify
 from ponder.verify.constraints import CONSTRAINTS, count_sentences, count_words
 
 CASES: list[tuple[str, Mapping[str, Any], str, str]] = [
-    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"}, "NASA and ESA met", "NASA met"),
-    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "less than"}, "NASA met", "NASA and ESA met"),
+    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"},
+     "NASA and ESA met", "NASA met"),
+    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "less than"},
+     "NASA met", "NASA and ESA met"),
     ("change_case:english_capital", {}, "ALL OF 3 WORDS", "ALL of it"),
     ("change_case:english_lowercase", {}, "all of 3 words", "All of it"),
     ("combination:repeat_prompt", {"prompt_to_repeat": "What is it?"}, "what is it? It is a cat.", "It is a cat."),
@@ -22,7 +24,8 @@ CASES: list[tuple[str, Mapping[str, Any], str, str]] = [
     ("detectable_content:postscript", {"postscript_marker": "P.P.S"}, "Bye.\nP.P.S. Write soon", "Bye.\nP.S. Write"),
     ("detectable_format:constrained_response", {}, "Well: My answer is yes.", "Yes"),
     ("detectable_format:json_format", {}, '```json\n{"a": [1, 2]}\n```', "{a: 1}"),
-    ("detectable_format:multiple_sections", {"section_spliter": "Section", "num_sections": 2}, "Section 1\na\nSection 2\nb", "Section 1"),
+    ("detectable_format:multiple_sections", {"section_spliter": "Section", "num_sections": 2},
+     "Section 1\na\nSection 2\nb", "Section 1"),
     ("detectable_format:number_bullet_lists", {"num_bullets": 2}, "* one\n- two", "* one\n* two\n* three"),
     ("detectable_format:number_bullet_lists", {"num_bullets": 1}, "* one", "**bold**"),
     ("detectable_format:number_highlighted_sections", {"num_highlights": 2}, "*one* and **two**", "*one* and * *"),
@@ -32,14 +35,16 @@ CASES: list[tuple[str, Mapping[str, Any], str, str]] = [
     ("keywords:frequency", {"keyword": "sea", "relation": "at least", "frequency": 2}, "Sea, sea", "sea"),
     ("keywords:frequency", {"keyword": "sea", "relation": "less than", "frequency": 2}, "sea", "Sea, sea"),
     ("keywords:letter_frequency", {"letter": "a", "let_relation": "at least", "let_frequency": 3}, "Banana", "Band"),
-    ("length_constraints:nth_paragraph_first_word", {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "it"}, "One.\n\nIt is.", "It.\n\nOne."),
+    ("length_constraints:nth_paragraph_first_word", {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "it"},
+     "One.\n\nIt is.", "It.\n\nOne."),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "one\n***\ntwo", "one\n***\ntwo\n***\nthree"),
-    ("length_constraints:number_sentences", {"relation": "less than", "num_sentences": 3}, "One. Two!", "One. Two! Three?"),
+    ("length_constraints:number_sentences", {"relation": "less than", "num_sentences": 3},
+     "One. Two!", "One. Two! Three?"),
     ("length_constraints:number_words", {"relation": "at least", "num_words": 3}, "one two three", "one two"),
     ("punctuation:no_comma", {}, "no such mark", "one, two"),
     ("startend:end_checker", {"end_phrase": "Any questions?"}, "That is all. Any questions?", "Any questions? No."),
     ("startend:quotation", {}, '"All of it"', 'Not "all of it"'),
-]  # fmt: skip
+]  # fmt: skip  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "arguments", "followed", "broken"), CASES)
