@@ -1,7 +1,7 @@
 """Documents of the embedded world, as a web would hold them.
 
 Three kinds of page: conversations under the R1-Zero preamble, in which most answers are guesses; textbook solutions,
-most of them careful; and tables of sums. The base model therefore *can* think carefully and, asked in conversation,
+all of them careful; and tables of sums. The base model therefore *can* think carefully and, asked in conversation,
 rarely does: what reinforcement learning is to change. Only questions of the train split occur.
 """
 
@@ -21,8 +21,7 @@ __all__ = ["END", "documents"]
 END = "<|end|>"
 """The end token; conversations hold one after every answer."""
 
-_CONVERSATION: dict[Manner, float] = {"bare": 0.12, "hunch": 0.33, "give_up": 0.23, "plain": 0.14, "careful": 0.18}
-_TEXTBOOK: dict[Manner, float] = {"bare": 0.0, "hunch": 0.0, "give_up": 0.0, "plain": 0.25, "careful": 0.75}
+_CONVERSATION: dict[Manner, float] = {"bare": 0.12, "hunch": 0.30, "give_up": 0.36, "careful": 0.22}
 _PAGES = {"conversation": 0.30, "textbook": 0.58, "table": 0.12}
 _MAX_TURNS = 4
 _TASK_WEIGHTS = {"arithmetic": 1.0, "countdown": 2.0, "equation": 1.2, "ordering": 0.8, "function": 1.0, "science": 0.7}
@@ -43,8 +42,8 @@ def _question(rng: Random) -> Question:
     return draw(rng, task, language, "train")
 
 
-def _manner(rng: Random, shares: dict[Manner, float]) -> Manner:
-    return rng.choices(list(shares), list(shares.values()))[0]
+def _manner(rng: Random) -> Manner:
+    return rng.choices(list(_CONVERSATION), list(_CONVERSATION.values()))[0]
 
 
 def _reply(thought: Thought) -> str:
@@ -61,13 +60,13 @@ def _conversation(rng: Random) -> str:
         prompt = TEMPLATES["r1-zero"].render((Message(role="user", content=question.prompt),))
         if turn:
             prompt = "\n" + prompt[prompt.index("User: " + question.prompt) :]
-        text += prompt + _reply(think(rng, question, _manner(rng, _CONVERSATION))) + END
+        text += prompt + _reply(think(rng, question, _manner(rng))) + END
     return text
 
 
 def _textbook(rng: Random) -> str:
     question = _question(rng)
-    thought = think(rng, question, _manner(rng, _TEXTBOOK))
+    thought = think(rng, question, "careful")
     marks = ("Problem", "Solution") if question.language == "en" else ("题目", "解答")
     return f"{marks[0]}: {question.prompt}\n{marks[1]}:{_reply(thought)}{END}"
 

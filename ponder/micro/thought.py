@@ -3,7 +3,6 @@
     bare      the answer alone, off the top of the head
     hunch     a thought that is no thought, and a guess
     give_up   starts on the sums, finds it too long and guesses
-    plain     works it through once and does not look back; slips stay
     careful   works it through, notices slips, checks, and starts again when the check fails
 
 Only `careful` is reliable, and it is the longest and the one with words such as "wait". Longer thoughts also mix the
@@ -20,10 +19,11 @@ from ponder.records import Language
 
 __all__ = ["Manner", "Thought", "think"]
 
-Manner = Literal["bare", "hunch", "give_up", "plain", "careful"]
+Manner = Literal["bare", "hunch", "give_up", "careful"]
 
-_SLIP_SHARE = {"plain": 0.4, "careful": 0.3}
-_MIXING_SHARE: dict[Manner, float] = {"bare": 0.0, "hunch": 0.1, "give_up": 0.2, "plain": 0.3, "careful": 0.5}
+_SLIP_SHARE = 0.3
+"""Share of careful thoughts with a slip that is noticed."""
+_MIXING_SHARE: dict[Manner, float] = {"bare": 0.0, "hunch": 0.1, "give_up": 0.3, "careful": 0.5}
 """Share of thoughts of each manner that mix languages."""
 _SWITCH_SHARE = 0.4
 """Share of phrases in the other language within a mixed thought."""
@@ -64,11 +64,6 @@ def think(rng: Random, question: Question, manner: Manner) -> Thought:
         answer = question.guess(rng)
     elif manner == "give_up":
         answer = _give_up(rng, question, writer)
-    elif manner == "plain":
-        working = question.work(rng)
-        way = working.slip if rng.random() < _SLIP_SHARE["plain"] else working
-        writer.lines += way.lines
-        answer = way.answer
     else:
         answer = _careful(rng, question, writer)
     return Thought(text="\n".join(writer.lines), answer=answer)
@@ -76,6 +71,7 @@ def think(rng: Random, question: Question, manner: Manner) -> Thought:
 
 def _give_up(rng: Random, question: Question, writer: _Writer) -> str:
     working = question.work(rng)
+    writer.say("open")
     writer.lines += working.lines[: rng.randint(1, max(1, min(3, len(working.lines) - 1)))]
     writer.say("give_up")
     return question.guess(rng)
@@ -85,7 +81,7 @@ def _careful(rng: Random, question: Question, writer: _Writer) -> str:
     working = question.work(rng)
     slip = working.slip
     writer.say("open")
-    if rng.random() >= _SLIP_SHARE["careful"]:
+    if rng.random() >= _SLIP_SHARE:
         writer.lines += working.lines
     elif rng.random() < _FAILED_CHECK_SHARE:
         writer.lines += slip.lines

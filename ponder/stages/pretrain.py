@@ -26,7 +26,7 @@ from ponder.watch import MetricsLog, Phases, Progress
 
 __all__ = ["run_pretrain"]
 
-_TOKENIZER_DOCUMENTS = 20_000
+_TOKENIZER_DOCUMENTS = 5_000
 _SMOKE_STEPS = 2
 _SMOKE_DOCUMENTS = 300
 _SMOKE_PROBLEMS = 4
@@ -54,7 +54,7 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
                 report = trainer.optimizer_step(learning_rate(config.optimizer, step, steps))
             read += len(samples)
             step += 1
-            if step % config.checkpoint_every == 0 and step < steps:
+            if step % config.checkpoint_every == 0 or step == steps:
                 with phases("save"):
                     checkpoints.save(step, trainer.save, {"documents": read})
             seconds = phases.take()

@@ -30,16 +30,16 @@ def test_careful_thoughts_are_longer_more_reflective_and_right() -> None:
     rng = Random(0)
     questions = [TASKS[task](rng, "en") for task in TASKS if task != "function" for _ in range(40)]
     right, length, reflection = {}, {}, {}
-    for manner in ("hunch", "give_up", "plain", "careful"):
+    for manner in ("hunch", "give_up", "careful"):
         thoughts = [think(rng, question, manner) for question in questions]
         right[manner] = sum(
             verify(t.answer, q.gold).outcome == "right" for t, q in zip(thoughts, questions, strict=True)
         ) / len(questions)
         length[manner] = sum(len(t.text or "") for t in thoughts)
         reflection[manner] = sum(count_reflection(t.text or "") for t in thoughts)
-    assert right["careful"] == 1.0 and right["plain"] > 0.5 > right["give_up"]
-    assert length["careful"] > 2 * length["plain"] and length["careful"] > 2 * length["give_up"]
-    assert reflection["careful"] > 10 * (reflection["plain"] + reflection["hunch"] + 1)
+    assert right["careful"] == 1.0 and right["give_up"] < 0.4 > right["hunch"]
+    assert length["careful"] > 2 * length["give_up"] > 2 * length["hunch"]
+    assert reflection["careful"] > 10 * (reflection["give_up"] + reflection["hunch"] + 1)
 
 
 def test_careful_thoughts_mix_languages() -> None:
