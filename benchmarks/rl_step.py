@@ -10,9 +10,11 @@ take turns, in alternating order, and medians are compared after a step of warm-
 import argparse
 import dataclasses
 import json
+import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ def main() -> None:
     _require_trl()
     import torch
     from shapes import SHAPES
+    from sides import SideEnded
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -39,7 +42,10 @@ def main() -> None:
             shape = SHAPES[name]
             if arguments.smoke:
                 shape = dataclasses.replace(shape, num_problems=2, max_tokens=16)
-            results[name] = _compare(shape, Path(folder), arguments)
+            try:
+                results[name] = _compare(shape, Path(folder), arguments)
+            except SideEnded as error:
+                raise SystemExit(str(error)) from error
     summary = {
         "ratios": {name: result["ratio"] for name, result in results.items()},
         "threads": arguments.threads,
@@ -51,12 +57,11 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    import os
-
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--shapes", default="uniform,long_tail,m24", help="comma-separated (default: all three)")
     parser.add_argument("--steps", type=int, default=5, help="steps of each side after the warm-up (default: 5)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="(default: all cores)")
+    parser.add_argument("--tune", action="store_true", help="look for TRL's best settings first (slow)")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, to see that everything runs")
     return parser.parse_args()
 
@@ -89,8 +94,7 @@ def _compare(shape: Any, folder: Path, arguments: argparse.Namespace) -> dict[st
     model = model_folder(shape, folder)
     config = AutoConfig.from_pretrained(model)
     limits = measure(shape.precision)
-    settings = dict(SETTINGS[shape.name])
-    settings["micro_batch"] = min(settings["micro_batch"], shape.num_completions)
+    settings = _tuned(shape, model, arguments.threads) if arguments.tune else SETTINGS[shape.name]
     sides = {
         "ponder": Side("ponder", ponder_side, shape, model, arguments.threads, _LR),
         "trl": Side("TRL", trl_side, shape, model, arguments.threads, _LR, settings),
@@ -103,46 +107,84 @@ def _compare(shape: Any, folder: Path, arguments: argparse.Namespace) -> dict[st
                 steps[name].append(sides[name].step())
         peaks = {name: max(peaks[name], side.watched_step()) for name, side in sides.items()}
 
+    numbers = {
+        name: _numbers(taken, [work(config, shape, step) for step in taken], limits) | {"peak_bytes": peaks[name]}
+        for name, taken in steps.items()
+    }
+    ratio = numbers["trl"]["seconds"] / numbers["ponder"]["seconds"]
     print(
         f"\n{shape.name}: {shape.num_completions} completions of at most {shape.max_tokens} tokens, {shape.precision}, "
         f"{arguments.threads} threads; TRL: {settings}\n"
         f"machine: {limits.flops_per_second / 1e9:.0f} Gflop/s in a {shape.precision} matrix product, "
-        f"{limits.bytes_per_second / 1e9:.1f} GB/s in a copy"
+        f"{limits.bytes_per_second / 1e9:.1f} GB/s in a copy\n"
+        f"{'':8}{'step s':>8}{'from':>8}{'to':>8}{'tokens':>8}{'longest':>9}{'generate':>22}{'update':>20}"
+        f"{'peak memory':>13}"
     )
-    print(f"{'':8}{'step s':>8}{'from':>8}{'to':>8}{'tokens':>8}{'generate':>22}{'update':>20}{'peak memory':>13}")
-    result: dict[str, Any] = {"machine": dataclasses.asdict(limits), "settings": settings}
-    for name, measured in steps.items():
-        seconds = statistics.median(s.seconds for s in measured)
-        tokens = statistics.median(sum(s.lengths) for s in measured)
-        needed = [work(config, shape, s) for s in measured]
-
-        def share(amount: str, phase: str, rate: float, steps: Any = measured, needed: Any = needed) -> float:
-            shares = (getattr(w, amount) / getattr(s, phase) / rate for w, s in zip(needed, steps, strict=True))
-            return statistics.median(shares)
-
-        side = result[name] = {
-            "seconds": seconds,
-            "tokens": tokens,
-            "generate_tokens_per_second": statistics.median(sum(s.lengths) / s.generate_seconds for s in measured),
-            "update_tokens_per_second": statistics.median(sum(s.lengths) / s.update_seconds for s in measured),
-            "generate_share_of_flops": share("generate_flops", "generate_seconds", limits.flops_per_second),
-            "generate_share_of_bandwidth": share("generate_bytes", "generate_seconds", limits.bytes_per_second),
-            "update_share_of_flops": share("update_flops", "update_seconds", limits.flops_per_second),
-            "peak_bytes": peaks[name],
-        }
+    for name, side in numbers.items():
         print(
-            f"{name:8}{seconds:8.2f}{min(s.seconds for s in measured):8.2f}{max(s.seconds for s in measured):8.2f}"
-            f"{tokens:8.0f}{side['generate_tokens_per_second']:9.0f}/s "
+            f"{name:8}{side['seconds']:8.2f}{side['fastest']:8.2f}{side['slowest']:8.2f}{side['tokens']:8.0f}"
+            f"{side['longest']:9.0f}{side['generate_tokens_per_second']:9.0f}/s "
             f"{side['generate_share_of_flops']:4.0%} {side['generate_share_of_bandwidth']:4.0%} "
             f"{side['update_tokens_per_second']:12.0f}/s {side['update_share_of_flops']:4.0%}"
             f"{side['peak_bytes'] / 2**20:9.0f} MiB"
         )
-    result["ratio"] = result["trl"]["seconds"] / result["ponder"]["seconds"]
     print(
-        f"ponder is {result['ratio']:.2f} times faster. After tokens/s stand shares of the machine's limits: matrix "
-        f"product and memory bandwidth in generate, matrix product in update."
+        f"ponder is {ratio:.2f} times faster. After tokens/s stand shares of the machine's limits: matrix product and "
+        f"memory bandwidth in generate, matrix product in update."
     )
-    return result
+    return {
+        "ratio": ratio,
+        **numbers,
+        "machine": dataclasses.asdict(limits),
+        "settings": dataclasses.asdict(settings),
+    }
+
+
+def _numbers(steps: list[Any], needed: list[Any], limits: Any) -> dict[str, float]:
+    """Medians over the steps of one side."""
+
+    def median(value: Callable[[Any, Any], float]) -> float:
+        return statistics.median(value(step, work) for step, work in zip(steps, needed, strict=True))
+
+    flops, bandwidth = limits.flops_per_second, limits.bytes_per_second
+    return {
+        "seconds": median(lambda s, w: s.seconds),
+        "fastest": min(s.seconds for s in steps),
+        "slowest": max(s.seconds for s in steps),
+        "tokens": median(lambda s, w: sum(s.lengths)),
+        "longest": median(lambda s, w: max(s.lengths)),
+        "generate_tokens_per_second": median(lambda s, w: sum(s.lengths) / s.generate_seconds),
+        "update_tokens_per_second": median(lambda s, w: sum(s.lengths) / s.update_seconds),
+        "generate_share_of_flops": median(lambda s, w: w.generate_flops / s.generate_seconds / flops),
+        "generate_share_of_bandwidth": median(lambda s, w: w.generate_bytes / s.generate_seconds / bandwidth),
+        "update_share_of_flops": median(lambda s, w: w.update_flops / s.update_seconds / flops),
+    }
+
+
+def _tuned(shape: Any, model: Path, threads: int) -> Any:
+    """The settings with which TRL makes a shorter step fastest."""
+    from side_trl import TRIALS, Settings, trl_side
+    from sides import Side, SideEnded
+
+    short = dataclasses.replace(shape, max_tokens=max(16, shape.max_tokens // 4))
+    seconds: dict[Settings, float] = {}
+    best = Settings()
+    for field, values in TRIALS.items():
+        if field == "bf16_weights" and shape.precision != "bf16":
+            continue
+        for settings in (dataclasses.replace(best, **{field: value}) for value in values):
+            if settings in seconds:
+                continue
+            try:
+                with Side("TRL", trl_side, short, model, threads, _LR, settings) as side:
+                    side.step()
+                    seconds[settings] = side.step().seconds
+            except SideEnded as error:
+                seconds[settings] = float("inf")
+                print(error)
+            print(f"{seconds[settings]:8.2f} s with {settings}", flush=True)
+        best = min(seconds, key=lambda settings: seconds[settings])
+    return best
 
 
 _LR = 1e-6

@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 import warnings
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,51 @@ from typing import Any
 from shapes import GROUP_SIZE, Shape, problems, reward
 from sides import StepTime, wait
 
-__all__ = ["SETTINGS", "trl_side"]
+__all__ = ["SETTINGS", "TRIALS", "Settings", "trl_side"]
 
-SETTINGS: dict[str, dict[str, Any]] = {
-    "uniform": {"micro_batch": 128, "bf16_weights": False, "continuous": False},
-    "long_tail": {"micro_batch": 64, "bf16_weights": False, "continuous": False},
-    "m24": {"micro_batch": 128, "bf16_weights": True, "continuous": False},
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What GRPOTrainer leaves to its user and speed depends on.
+
+    `micro_batch` is the number of sequences in a forward pass, `bf16_weights` keeps weights in bf16 instead of casting
+    fp32 ones in every product (bf16 shapes only), `paged` is transformers' continuous batching with that many requests
+    at a time, `compile` compiles the model.
+    """
+
+    micro_batch: int = 32
+    bf16_weights: bool = True
+    attention: str = "sdpa"
+    cache: str | None = None
+    paged: int | None = None
+    compile: bool = False
+
+
+SETTINGS: dict[str, Settings] = {
+    "uniform": Settings(),
+    "long_tail": Settings(micro_batch=16),
+    "m24": Settings(attention="eager"),
 }
-"""Best settings found per shape: sequences per forward pass, bf16 weights or fp32 ones under autocast, and
-transformers' continuous batching."""
+"""The best found for each shape on two cores (README.md)."""
 
+TRIALS: dict[str, tuple[Any, ...]] = {
+    "attention": ("sdpa", "eager"),
+    "micro_batch": (32, 16, 8, 128),
+    "bf16_weights": (True, False),
+    "cache": (None, "static"),
+    "paged": (None, 32, 128),
+    "compile": (False, True),
+}
+"""What `--tune` tries: each setting in turn, the others at the best found so far."""
 
+_PAGE_TOKENS = 64
 _ENDLESS = 10**6
 """Steps of a run that is never waited for to end."""
 _ROWS = 64
 """Times the problems stand in the data set, so that an epoch does not end after every step."""
 
 
-def trl_side(link: Connection, shape: Shape, folder: Path, threads: int, lr: float, settings: dict[str, Any]) -> None:
+def trl_side(link: Connection, shape: Shape, folder: Path, threads: int, lr: float, settings: Settings) -> None:
     """Serve steps of GRPO over `link`."""
     os.environ |= {"TRL_EXPERIMENTAL_SILENCE": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     warnings.filterwarnings("ignore")
@@ -82,7 +110,9 @@ def trl_side(link: Connection, shape: Shape, folder: Path, threads: int, lr: flo
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     bf16 = shape.precision == "bf16"
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.bfloat16 if bf16 and settings["bf16_weights"] else torch.float32
+        folder,
+        dtype=torch.bfloat16 if bf16 and settings.bf16_weights else torch.float32,
+        attn_implementation=settings.attention,
     )
     template = Template.load(folder)
     rows = [{"prompt": template.render(problem.messages)} for problem in problems(shape)]
@@ -92,19 +122,27 @@ def trl_side(link: Connection, shape: Shape, folder: Path, threads: int, lr: flo
     def rewards(completion_ids: list[list[int]], **_: Any) -> list[float]:
         return [reward(ids) for ids in completion_ids]
 
+    micro_batch = min(settings.micro_batch, shape.num_completions)
+    longest = max(map(len, expected)) + shape.max_tokens
+    paging = settings.paged and {
+        "page_size": _PAGE_TOKENS,
+        "num_blocks": (settings.paged + 1) * (longest // _PAGE_TOKENS + 2),
+        "max_batch_tokens": max(512, settings.paged),
+        "max_requests_per_batch": settings.paged,
+    }
     arguments = GRPOConfig(
         output_dir=tempfile.mkdtemp(),
         use_cpu=not torch.cuda.is_available(),
-        bf16=bf16 and not settings["bf16_weights"],
+        bf16=bf16 and not settings.bf16_weights,
         max_steps=_ENDLESS,
-        per_device_train_batch_size=settings["micro_batch"],
-        gradient_accumulation_steps=shape.num_completions // settings["micro_batch"],
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=shape.num_completions // micro_batch,
         num_generations=GROUP_SIZE,
         max_completion_length=shape.max_tokens,
         temperature=1.0,
         top_k=0,
         top_p=1.0,
-        use_transformers_continuous_batching=settings["continuous"],
+        use_transformers_continuous_batching=settings.paged is not None,
         loss_type="grpo",
         beta=0.0,
         learning_rate=lr,
@@ -118,8 +156,9 @@ def trl_side(link: Connection, shape: Shape, folder: Path, threads: int, lr: flo
         save_strategy="no",
         disable_tqdm=True,
         dataloader_pin_memory=False,
-        transformers_continuous_batching_config=settings.get("continuous_config"),
-        torch_compile=settings.get("compile", False),
+        transformers_continuous_batching_config=paging,
+        cache_implementation=settings.cache,
+        torch_compile=settings.compile,
     )
     trainer = TimedTrainer(
         model=model,

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-__all__ = ["Side", "StepTime", "wait"]
+__all__ = ["Side", "SideEnded", "StepTime", "wait"]
 
 _SAMPLE_SECONDS = 0.02
 """Time between two looks at the memory of a side."""
@@ -32,6 +32,10 @@ class StepTime:
     def update_seconds(self) -> float:
         """Everything that is not generation: rewards, advantages, forward, backward, optimizer."""
         return self.seconds - self.generate_seconds
+
+
+class SideEnded(RuntimeError):
+    """A side's process ended although it had not been told to; it has printed why."""
 
 
 class Side:
@@ -88,7 +92,7 @@ class Side:
             return self._link.recv()
         except EOFError:
             self._process.join()
-            raise SystemExit(f"the {self.name} side ended with status {self._process.exitcode}; see above") from None
+            raise SideEnded(f"the {self.name} side ended with status {self._process.exitcode}; see above") from None
 
 
 def wait(link: Connection) -> None:
