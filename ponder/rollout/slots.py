@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional
 from transformers import Cache
 
 from ponder.policy.packed import PackedLayout
@@ -28,7 +27,8 @@ __all__ = ["PromptLayout", "SlotCache", "SlotLayout"]
 _ROUND = 16
 """Places are read and allocated in multiples of this, so that matrix shapes recur: kernels are made once per shape."""
 _GROWTH = 1.5
-"""Factor by which places for own keys grow."""
+"""Factor by which places for own keys grow; rows grow by half of it."""
+_LEAST_PLACES = 64
 _SPAN_ROWS = 32
 """Least rows of a stretch that is read to a length of its own."""
 _SPAN_SAVING = 64
@@ -64,6 +64,7 @@ class SlotCache(Cache):
         self._slots: dict[int, _Layer] = {}
         self._computed: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._layer_idx = 0
+        self._rows = self._places = 0
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -107,30 +108,42 @@ class SlotCache(Cache):
     def keep_rows(self, kept_R: _Index, length: int) -> None:
         """Move the rows `kept_R` (rising) to the front, `length` places of each. New rows, which have no keys yet and
         stand behind all others, may be among them."""
+        stored_R = kept_R[kept_R < self._rows]
+        first = int((stored_R == np.arange(len(stored_R))).sum())  # those before stay where they are
+        moved = slice(first, len(stored_R))
         for layer in self._slots.values():
-            stored_R = kept_R[kept_R < len(layer.key_RKDL)]
-            first = int((stored_R == np.arange(len(stored_R))).sum())  # those before stay where they are
-            moved = slice(first, len(stored_R))
             source = torch.from_numpy(stored_R[moved]).to(layer.key_RKDL.device)
             layer.key_RKDL[moved, ..., :length] = layer.key_RKDL[..., :length].index_select(0, source)
             layer.value_RKLE[moved, :, :length] = layer.value_RKLE[:, :, :length].index_select(0, source)
 
     def make_room(self, rows: int, length: int) -> None:
         """Places for `rows` rows of `length` own keys, growing by a factor; what is stored stays."""
+        if rows <= self._rows and length <= self._places:
+            return
+        if rows > self._rows:
+            self._rows = max(rows, int(self._rows * (1 + _GROWTH) / 2))
+        if length > self._places:
+            self._places = _round_up(max(length, int(self._places * _GROWTH), _LEAST_PLACES))
         for layer in self._slots.values():
-            old_rows, *_, old_length = layer.key_RKDL.shape
-            if rows <= old_rows and length <= old_length:
-                continue
-            new_rows = max(rows, old_rows)
-            new_length = old_length if length <= old_length else _round_up(max(length, int(old_length * _GROWTH), 64))
-            add_rows, add_length = new_rows - old_rows, new_length - old_length
-            layer.key_RKDL = functional.pad(layer.key_RKDL, (0, add_length, 0, 0, 0, 0, 0, add_rows))
-            layer.value_RKLE = functional.pad(layer.value_RKLE, (0, 0, 0, add_length, 0, 0, 0, add_rows))
+            layer.key_RKDL = _enlarged(layer.key_RKDL, self._rows, 3, self._places)
+            layer.value_RKLE = _enlarged(layer.value_RKLE, self._rows, 2, self._places)
 
     @property
     def layer(self) -> _Layer:
         """The layer whose attention runs now."""
         return self._slots[self._layer_idx]
+
+
+def _enlarged(old: torch.Tensor, rows: int, places_dim: int, places: int) -> torch.Tensor:
+    """A larger tensor with `old` in its corner and zeros elsewhere: a masked place must not hold a NaN."""
+    shape = list(old.shape)
+    shape[0], shape[places_dim] = rows, places
+    new = old.new_empty(shape)
+    corner = new[: len(old)]
+    corner.narrow(places_dim, 0, old.shape[places_dim]).copy_(old)
+    corner.narrow(places_dim, old.shape[places_dim], places - old.shape[places_dim]).zero_()
+    new[len(old) :].zero_()
+    return new
 
 
 def _behind(kept: torch.Tensor, new: torch.Tensor, places_dim: int) -> torch.Tensor:
