@@ -13,7 +13,7 @@ from ponder.verify.notation import with_backslashes
 
 __all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer"]
 
-MAX_TEXT_CHARS = 200_000
+MAX_TEXT_CHARS = 50_000
 """Only the end of a longer text is searched: an answer stands at the end."""
 MAX_ANSWER_CHARS = 4_000
 """A longer answer is not read at all."""

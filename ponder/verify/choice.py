@@ -16,8 +16,10 @@ _SHORT = 40
 _LETTERS = "ABCDEFGHIJ"
 _ALONE = re.compile(r"[\s(\[{*_$.'\"`]*([A-Ja-j])[\s)\]}*_$.'\"`。,:]*")
 _MARKED = re.compile(r"^[\s(\[{*_$]*([A-J])(?:[)\].:、]|\s*[*_]{2})\s*(.*)$", re.DOTALL)
-_PICKED = re.compile(r"(?:选择?|选项|option|choice|choose|is)[\s:(*]*([A-J])(?![A-Za-z])", re.IGNORECASE)
-_WORD = re.compile(r"(?<![A-Za-z'])([A-J])(?![A-Za-z'])")
+_PICKED = re.compile(r"(?:选择?|选项|(?i:\b(?:option|choice|choose|is)\b))[\s:(*]*([A-J])(?![A-Za-z'])(?!\s+[a-z])")
+_CALLED = re.compile(r"^\W*([A-J])\W+(?:is|was)\s+(?:correct|right|true|the)\b")
+# "A" and "I" before a word in small letters are words themselves.
+_WORD = re.compile(r"(?<![A-Za-z'])([B-HJ]|[AI](?!\s+(?!or\b|and\b|nor\b|is\b)[a-z]))(?![A-Za-z'])")
 
 
 def verify_choice(answer_text: str, gold: ChoiceGold) -> Verdict:
@@ -72,12 +74,11 @@ def _letter(text: str, gold: ChoiceGold) -> tuple[str | None, str]:
             return None, f"no answer: the letter {marked.group(1)} with the text of option {rest}"
         if rest == marked.group(1) or letters == {marked.group(1)}:
             return marked.group(1), f"the letter {marked.group(1)} with its text"
-    picked = {p.upper() for p in _PICKED.findall(text)}
     # A letter by itself in a longer sentence may be any word: "vitamin B".
-    for candidates in (picked, letters) if len(text) <= _SHORT else (picked,):
-        if len(candidates) == 1 and len(letters - {"I", "A"} - candidates) == 0:
-            letter = candidates.pop()
-            return letter, f"the letter {letter}"
+    picked = set(_PICKED.findall(text) + _CALLED.findall(text)) or (letters if len(text) <= _SHORT else set())
+    if len(picked) == 1 and letters <= picked:
+        letter = picked.pop()
+        return letter, f"the letter {letter}"
     if len(letters) > 1:
         return None, f"no answer: several letters, {', '.join(sorted(letters))}"
     return None, "no answer: no letter"

@@ -35,6 +35,14 @@ def test_choice_wrong(text: str) -> None:
     assert verify(text, OPTIONS).outcome == "wrong"
 
 
+def test_letters_that_are_words() -> None:
+    first = ChoiceGold(answer="A", options=("a fish", "a bird"))
+    for text in ("A bird, surely.", "It is a very big one", "A whale", "That is a matter of taste", "I think so"):
+        assert verify(text, first).outcome == "wrong", text
+    for text in ("A", "It is A.", "A is correct", "option A", "A fish", "a fish", "The answer is (A).", "A: a fish"):
+        assert verify(text, first).outcome == "right", text
+
+
 def test_choice_gold() -> None:
     assert check_gold(OPTIONS) is None
     assert check_gold(ChoiceGold(answer="(b)")) is None
