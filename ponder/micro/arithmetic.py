@@ -56,7 +56,8 @@ def make(rng: Random, language: Language) -> Question:
         lines, answer = run(None, rng)
         at = rng.randrange(len(steps))
         wrong, wrong_answer = run(at, rng)
-        return Working(lines=lines, answer=answer, check=lines, slip=Slip(at=at, lines=wrong, answer=wrong_answer))
+        slip = Slip(at=at, lines=wrong, answer=wrong_answer, check=lines[: at + 1])
+        return Working(lines=lines, answer=answer, check=lines, slip=slip)
 
     def guess(rng: Random) -> str:
         return str(value) if rng.random() < 0.1 else str(near_miss(rng, value) if rng.random() < 0.5 else start)

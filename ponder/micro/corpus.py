@@ -21,7 +21,7 @@ __all__ = ["END", "documents"]
 END = "<|end|>"
 """The end token; conversations hold one after every answer."""
 
-_CONVERSATION: dict[Manner, float] = {"bare": 0.12, "hunch": 0.30, "give_up": 0.36, "careful": 0.22}
+_CONVERSATION: dict[Manner, float] = {"bare": 0.12, "hunch": 0.32, "give_up": 0.39, "careful": 0.17}
 _PAGES = {"conversation": 0.30, "textbook": 0.58, "table": 0.12}
 _MAX_TURNS = 4
 _TASK_WEIGHTS = {"arithmetic": 1.0, "countdown": 2.0, "equation": 1.2, "ordering": 0.8, "function": 1.0, "science": 0.7}

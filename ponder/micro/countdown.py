@@ -82,11 +82,14 @@ def make(rng: Random, language: Language) -> Question:
                     found = tuple(lines)
                     if slip is None:  # found before a slip could happen: doubt the sum instead
                         doubt = f"{text}={near_miss(rng, value)}"
-                        slip = Slip(at=len(lines) - 1, lines=(*lines[:-1], doubt), answer=guess(rng))
+                        slip = Slip(
+                            at=len(lines) - 1, lines=(*lines[:-1], doubt), answer=guess(rng), check=(lines[-1],)
+                        )
                     return Working(lines=found, answer=answer, check=_check(form, text, needed, target), slip=slip)
             if n == slip_way:
                 text = order[-1][0]
-                slip = Slip(at=len(lines) - 1, lines=(*lines[:-1], f"{text}={needed}"), answer=_expression(form, text))
+                believed = (*lines[:-1], f"{text}={needed}")
+                slip = Slip(at=len(lines) - 1, lines=believed, answer=_expression(form, text), check=(lines[-1],))
         raise AssertionError(f"no way to {target} from {numbers}")
 
     def guess(rng: Random) -> str:

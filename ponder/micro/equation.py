@@ -2,7 +2,7 @@
 
 from random import Random
 
-from ponder.micro.question import LARGEST, Question, Slip, Working, near_miss
+from ponder.micro.question import LARGEST, Question, Slip, Working
 from ponder.records import Language, MathGold
 
 __all__ = ["make"]
@@ -10,6 +10,10 @@ __all__ = ["make"]
 
 def _plus(text: str, number: int) -> str:
     return f"{text}+{number}" if number >= 0 else f"{text}-{-number}"
+
+
+def _fits(sums: list[tuple[str, int]]) -> bool:
+    return all(0 <= value <= LARGEST for _, value in sums)
 
 
 def make(rng: Random, language: Language) -> Question:
@@ -21,13 +25,23 @@ def make(rng: Random, language: Language) -> Question:
         c = rng.randint(1, a - 1)
         d = (a - c) * x + b
         right = a * (x + b) if difficulty == 2 else a * x + b
-        if 0 < right <= LARGEST and a * x <= LARGEST and d <= LARGEST:
+        if 0 < right <= LARGEST and a * x <= LARGEST and x + b >= 0 and d <= LARGEST:
             break
     equation = (
         f"{_plus(f'{a}x', b)}={right}",
         f"{a}({_plus('x', b)})={right}",
         f"{a}x+{b}={_plus(f'{c}x', d)}",
     )[difficulty - 1]
+
+    def substituted(value: int) -> list[tuple[str, int]]:
+        """The two sides with a value for x, sum by sum."""
+        product = a * value
+        if difficulty == 1:
+            return [(f"{a}*{value}", product), (_plus(str(product), b), product + b)]
+        if difficulty == 2:
+            return [(_plus(str(value), b), value + b), (f"{a}*{value + b}", a * (value + b))]
+        left, other = (f"{product}+{b}", product + b), c * value
+        return [(f"{a}*{value}", product), left, (f"{c}*{value}", other), (f"{other}+{d}", other + d)]
 
     def work(rng: Random) -> Working:
         if difficulty == 1:
@@ -39,16 +53,16 @@ def make(rng: Random, language: Language) -> Question:
         else:
             sums = [(f"{a}-{c}", a - c), (f"{d}-{b}", d - b), (f"{d - b}/{a - c}", x)]
         lines = tuple(f"{s}={v}" for s, v in sums)
-        wrong = near_miss(rng, x)
-        slip = Slip(at=len(sums) - 1, lines=(*lines[:-1], f"{sums[-1][0]}={wrong}"), answer=str(wrong))
+        wrong = rng.choice([y for y in (x - 2, x - 1, x + 1, x + 2) if y > 0 and _fits(substituted(y))] or [x + 1])
+        slip = Slip(
+            at=len(sums) - 1,
+            lines=(*lines[:-1], f"{sums[-1][0]}={wrong}"),
+            answer=str(wrong),
+            check=tuple(f"{s}={v}" for s, v in substituted(wrong)),
+        )
+        check = tuple(f"{s}={v}" for s, v in substituted(x))
         return Working(lines=lines, answer=str(x), check=check, slip=slip)
 
-    if difficulty == 1:
-        check = (f"{a}*{x}={a * x}", f"{_plus(str(a * x), b)}={right}")
-    elif difficulty == 2:
-        check = (f"{_plus(str(x), b)}={x + b}", f"{a}*{x + b}={right}")
-    else:
-        check = (f"{a}*{x}+{b}={a * x + b}", f"{c}*{x}+{d}={c * x + d}")
     return Question(
         task="equation",
         key=equation,

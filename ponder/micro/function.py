@@ -44,7 +44,6 @@ def make(rng: Random, language: Language) -> Question:
 
     product = 25 if difficulty == 3 else 5 * a
     start = "5*5" if difficulty == 3 else f"{a}*5"
-    check = (f"{start}={product}", f"{_term(str(product), b)}={y5}")
 
     def work(rng: Random) -> Working:
         lines = [f"{y2}-{y1}={y2 - y1}", f"{y5}-{y2}={y5 - y2}"]
@@ -53,8 +52,14 @@ def make(rng: Random, language: Language) -> Question:
         else:
             lines += [f"{a}*1={a}", f"{y1}-{a}={b}" if b >= 0 else f"{a}-{y1}={-b}"]
         wrong = near_miss(rng, abs(b))
-        answer = _program(_term(shape, wrong if b >= 0 else -wrong))
-        slip = Slip(at=len(lines) - 1, lines=(*lines[:-1], f"{lines[-1].split('=')[0]}={wrong}"), answer=answer)
+        wrong = wrong if b >= 0 else -wrong
+        slip = Slip(
+            at=len(lines) - 1,
+            lines=(*lines[:-1], f"{lines[-1].split('=')[0]}={abs(wrong)}"),
+            answer=_program(_term(shape, wrong)),
+            check=(f"{start}={product}", f"{_term(str(product), wrong)}={product + wrong}"),
+        )
+        check = (f"{start}={product}", f"{_term(str(product), b)}={y5}")
         return Working(lines=tuple(lines), answer=_program(body), check=check, slip=slip)
 
     def guess(rng: Random) -> str:

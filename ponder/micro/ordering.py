@@ -45,7 +45,12 @@ def make(rng: Random, language: Language) -> Question:
         swapped = list(names)
         i = rng.randrange(len(names) - 1)
         swapped[i], swapped[i + 1] = swapped[i + 1], swapped[i]
-        slip = Slip(at=len(pairs), lines=(*pairs, ">".join(swapped)), answer=swapped[position])
+        slip = Slip(
+            at=len(pairs),
+            lines=(*pairs, ">".join(swapped)),
+            answer=swapped[position],
+            check=(f"{swapped[i + 1]}>{swapped[i]}",),
+        )
         return Working(lines=(*pairs, chain), answer=names[position], check=(*reversed(pairs), chain), slip=slip)
 
     return Question(

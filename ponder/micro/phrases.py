@@ -16,15 +16,15 @@ _PHRASES: dict[str, dict[Language, tuple[str, ...]]] = {
         "zh": ("等等，这不对。", "等等，算错了。", "但是等等，有错误。"),
     },
     "check": {
-        "en": ("wait, let me check.", "now verify it.", "let me check this again."),
-        "zh": ("等等，检查一下。", "现在验证一下。", "让我再检查一遍。"),
+        "en": ("wait, let me check.", "but let me verify it.", "wait, I will check this again."),
+        "zh": ("等等，检查一下。", "但是再验证一下。", "等等，我再检查一遍。"),
     },
     "good": {
         "en": ("yes, that is right.", "good, it works."),
         "zh": ("对，没有问题。", "好，成立。"),
     },
     "again": {
-        "en": ("no, something is wrong. let me retry.", "however, this is an error. start again."),
+        "en": ("no, this is wrong. let me retry.", "however, this is an error. start again."),
         "zh": ("不对，有错误。重新来。", "但是这里错了。再试一次。"),
     },
     "close": {

@@ -20,19 +20,21 @@ _TEST_BUCKETS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slip:
-    """How a working goes wrong: line `at` is wrong, and everything after it follows from that."""
+    """How a working goes wrong: line `at` is wrong, and everything after it follows from that. `check` are lines that
+    bring it to light."""
 
     at: int
     lines: tuple[str, ...]
     answer: str
+    check: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Working:
     """One way through a question, and one way to go wrong on it.
 
-    Example: Working(lines=("12+7=19", "19*3=57"), answer="57", check=("57/3=19", "19-7=12"),
-    slip=Slip(at=0, lines=("12+7=18", "18*3=54"), answer="54")).
+    Example: Working(lines=("12+7=19", "19*3=57"), answer="57", check=("12+7=19", "19*3=57"),
+    slip=Slip(at=0, lines=("12+7=18", "18*3=54"), answer="54", check=("12+7=19",))).
     """
 
     lines: tuple[str, ...]

@@ -40,12 +40,10 @@ def make(rng: Random, language: Language) -> Question:
         line = f"{a}{operator}{b}={value}"
         wrong = rng.choice([option for option in listed if option != value])
         other = "ABCD"[listed.index(wrong)]
-        return Working(
-            lines=(line, f"{letter}) {value}"),
-            answer=letter,
-            check=(f"{b}{operator}{a}={value}" if operator != "-" else f"{value}+{b}={a}",),
-            slip=Slip(at=0, lines=(f"{a}{operator}{b}={wrong}", f"{other}) {wrong}"), answer=other),
-        )
+        mirrored = f"{b}{operator}{a}={value}" if operator != "-" else line
+        slip = Slip(at=0, lines=(f"{a}{operator}{b}={wrong}", f"{other}) {wrong}"), answer=other, check=(mirrored,))
+        check = (mirrored if operator != "-" else f"{value}+{b}={a}",)
+        return Working(lines=(line, f"{letter}) {value}"), answer=letter, check=check, slip=slip)
 
     return Question(
         task="science",

@@ -21,13 +21,13 @@ __all__ = ["Manner", "Thought", "think"]
 
 Manner = Literal["bare", "hunch", "give_up", "careful"]
 
-_SLIP_SHARE = 0.3
+_SLIP_SHARE = 0.4
 """Share of careful thoughts with a slip that is noticed."""
 _MIXING_SHARE: dict[Manner, float] = {"bare": 0.0, "hunch": 0.1, "give_up": 0.3, "careful": 0.5}
 """Share of thoughts of each manner that mix languages."""
 _SWITCH_SHARE = 0.4
 """Share of phrases in the other language within a mixed thought."""
-_FAILED_CHECK_SHARE = 0.35
+_FAILED_CHECK_SHARE = 0.6
 """Share of slips in careful thoughts that are only found by the check."""
 _SECOND_CHECK_SHARE = 0.3
 
@@ -86,7 +86,7 @@ def _careful(rng: Random, question: Question, writer: _Writer) -> str:
     elif rng.random() < _FAILED_CHECK_SHARE:
         writer.lines += slip.lines
         writer.say("check")
-        writer.lines.append(working.lines[slip.at])
+        writer.lines += slip.check
         writer.say("again")
         writer.lines += working.lines
     else:

@@ -69,7 +69,7 @@ def test_every_line_of_a_working_holds_and_the_slip_is_wrong(task: str) -> None:
     rng = Random(1)
     for question in _questions(task):
         working = question.work(rng)
-        assert all(map(_holds, (*working.lines, *working.check))), (question.prompt, working)
+        assert all(map(_holds, (*working.lines, *working.check, *working.slip.check))), (question.prompt, working)
         slip = working.slip
         assert slip.lines[: slip.at] == working.lines[: slip.at]
         assert slip.lines[slip.at] != working.lines[slip.at]
