@@ -11,7 +11,8 @@ Raises TooLarge where the limits do not allow to tell. The rules, most of them a
 
 from fractions import Fraction
 
-from ponder.verify.samevalue import is_constant, ratio, same_value
+from ponder.verify.relations import assigned, quantity, same_equations, same_name, settled, shared_name
+from ponder.verify.samevalue import is_constant, same_value
 from ponder.verify.sets import is_surely_set, real_set, same_set
 from ponder.verify.tree import (
     Apply,
@@ -28,16 +29,13 @@ from ponder.verify.tree import (
     TooLarge,
     Tree,
     Union,
-    children,
     contains,
-    free_symbols,
 )
 from ponder.verify.values import Undefined, exact, numeric
 
 __all__ = ["ROUNDED_DIGITS", "equal"]
 
 ROUNDED_DIGITS = 5
-_MAX_ITEMS = 100
 _MAX_COMPARISONS = 400
 _POINT = ("(", ")")
 
@@ -46,7 +44,7 @@ def equal(gold: Tree, answer: Tree) -> bool:
     """Whether `answer` means what `gold` means."""
     if gold == answer:
         return True
-    gold, answer = _settled(gold), _settled(answer)
+    gold, answer = settled(gold), settled(answer)
     if gold == answer:
         return True
     if is_surely_set(gold) or is_surely_set(answer):
@@ -84,157 +82,22 @@ def equal(gold: Tree, answer: Tree) -> bool:
             return _same_quantity(gold, answer)
 
 
-def _settled(tree: Tree) -> Tree:
-    """A tree without what does not change it: chains that only compute, approximations, repeated answers."""
-    if isinstance(tree, Relation):
-        return _settled_relation(tree)
-    if isinstance(tree, Many):
-        kept: list[Tree] = []
-        items = _shared_name(tree.items)
-        if len(items) > _MAX_ITEMS:
-            raise TooLarge(f"more than {_MAX_ITEMS} answers")
-        for item in items if len(items) <= 12 else ():
-            if not any(_plainly_same(item, k) for k in kept):
-                kept.append(_settled(item))
-        kept = kept or list(items)
-        return kept[0] if len(kept) == 1 else Many(tuple(kept), tree.word)
-    return tree
-
-
-def _plainly_same(a: Tree, b: Tree) -> bool:
-    term = (Number, Symbol, Apply)
-    if a == b:
-        return True
-    return isinstance(a, term) and isinstance(b, term) and is_constant(a) and is_constant(b) and same_value(a, b)
-
-
-def _shared_name(items: tuple[Tree, ...]) -> tuple[Tree, ...]:
-    """The values of "x = 1 or x = -2", "x = 1, -2", "x_1 = 1, x_2 = -2": several values of one name."""
-    pairs = [_assigned(_settled(i)) if isinstance(i, Relation) else None for i in items]
-    if pairs[0] is None:
-        return items
-    name = pairs[0][0].split("_")[0]
-    values: list[Tree] = []
-    for item, pair in zip(items, pairs, strict=True):
-        if pair is not None and pair[0].split("_")[0] == name:
-            values.append(pair[1])
-        elif pair is None and not isinstance(item, Relation):
-            values.append(item)
-        else:
-            return items
-    return tuple(values)
-
-
-def _settled_relation(tree: Relation) -> Tree:
-    signs, sides = list(tree.signs), list(tree.sides)
-    if "~" in signs:
-        # "x = 2 sqrt 3 ~ 3.46" says 2 sqrt 3; "x ~ 3.46" says 3.46.
-        cut = signs.index("~")
-        if cut == 0 and isinstance(sides[0], Symbol) and not is_constant(sides[0]):
-            signs[0] = "="
-            return _settled_relation(Relation(tuple(signs), tuple(sides)))
-        signs, sides = signs[:cut], sides[: cut + 1]
-        if not signs:
-            return sides[0]
-    if set(signs) == {"="}:
-        start = 1 if not _closed(sides[0]) else 0
-        values = sides[start:]
-        if len(values) > 1 and all(_closed(v) for v in values):
-            if not all(equal(values[-1], v) for v in values[:-1]):
-                return Relation(tuple(signs), tuple(sides))
-            return values[-1] if start == 0 else Relation(("=",), (sides[0], values[-1]))
-        if start == 1 and len(values) > 1 and isinstance(sides[0], Symbol):
-            same = all(isinstance(v, Number | Symbol | Apply) for v in values) and all(
-                same_value(values[-1], v) for v in values[:-1]
-            )
-            return Relation(("=",), (sides[0], values[-1])) if same else tree
-        if start == 0 and len(values) == 2 and isinstance(values[1], Symbol):
-            return Relation(("=",), (values[1], values[0]))
-    return Relation(tuple(signs), tuple(sides))
-
-
-def _closed(tree: Tree) -> bool:
-    return not free_symbols(tree)
-
-
-def _assigned(tree: Tree) -> tuple[str, Tree] | None:
-    """The name and the value of "x = 5"."""
-    match tree:
-        case Relation(("=",), (Symbol(name), value)) if not is_constant(Symbol(name)):
-            return name, value
-        case _:
-            return None
-
-
-def _quantity(tree: Relation) -> Tree | None:
-    """The value of "m + n = 113" or "sin x = 1/2": a quantity of symbols alone, on the left of a value without any."""
-    match tree:
-        case Relation(("=",), (left, right)) if _closed(right) and free_symbols(left) and _symbols_only(left):
-            return right
-        case _:
-            return None
-
-
-def _symbols_only(tree: Tree, exponent: bool = False) -> bool:
-    if isinstance(tree, Number):
-        return exponent
-    if isinstance(tree, Apply):
-        args = tree.args
-        return _symbols_only(args[0]) and all(_symbols_only(a, tree.name == "^") for a in args[1:])
-    return all(_symbols_only(c) for c in children(tree)) if isinstance(tree, Bracket) else isinstance(tree, Symbol)
-
-
 def _same_relations(gold: Tree, answer: Tree) -> bool:
-    named_gold = _assigned(gold)
-    named_answer = _assigned(answer)
+    named_gold = assigned(gold)
+    named_answer = assigned(answer)
     if named_gold is not None and named_answer is not None:
         if equal(named_gold[1], named_answer[1]):
-            return _same_name(named_gold[0], named_answer[0])
+            return same_name(named_gold[0], named_answer[0])
     elif named_gold is not None and not isinstance(answer, Relation):
         return equal(named_gold[1], answer)
     elif named_answer is not None and not isinstance(gold, Relation):
         return equal(gold, named_answer[1])
     if isinstance(answer, Relation) and not isinstance(gold, Relation):
-        value = _quantity(answer)
+        value = quantity(answer)
         return value is not None and equal(gold, value)
     if not isinstance(gold, Relation) or not isinstance(answer, Relation):
         return False
-    return _same_equations(gold, answer)
-
-
-def _same_name(a: str, b: str) -> bool:
-    functions = [name == "y" or "(" in name for name in (a, b)]
-    return a == b or all(functions) or len(a) > 4 or len(b) > 4
-
-
-def _same_equations(gold: Relation, answer: Relation) -> bool:
-    if len(gold.signs) != len(answer.signs):
-        return False
-    if len(gold.signs) > 1:
-        return (
-            gold.signs == answer.signs
-            and all(
-                same_value(a, b) for a, b in zip(gold.sides, answer.sides, strict=True) if _is_term(a) and _is_term(b)
-            )
-            and all(_is_term(s) for s in (*gold.sides, *answer.sides))
-        )
-    if not all(_is_term(s) for s in (*gold.sides, *answer.sides)):
-        return False
-    sign_gold, sign_answer = gold.signs[0], answer.signs[0]
-    difference_gold, difference_answer = Apply("-", gold.sides), Apply("-", answer.sides)
-    if not free_symbols(difference_gold) or free_symbols(difference_gold) != free_symbols(difference_answer):
-        return False
-    direction = ratio(difference_answer, difference_gold)
-    if direction is None:
-        return False
-    if sign_gold in ("=", "!="):
-        return sign_gold == sign_answer
-    flipped = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
-    return sign_answer == (sign_gold if direction > 0 else flipped.get(sign_gold))
-
-
-def _is_term(tree: Tree) -> bool:
-    return isinstance(tree, Number | Symbol | Apply)
+    return same_equations(gold, answer)
 
 
 def _same_sets(gold: Tree, answer: Tree) -> bool:
@@ -244,7 +107,7 @@ def _same_sets(gold: Tree, answer: Tree) -> bool:
     if isinstance(gold, Relation) and isinstance(answer, Relation):
         if gold.signs == answer.signs == ("in",):
             return gold.sides[0] == answer.sides[0] and equal(gold.sides[1], answer.sides[1])
-        return _same_equations(gold, answer)
+        return same_equations(gold, answer)
     for one, other in ((gold, answer), (answer, gold)):
         match one:
             case Relation(("in",), (Symbol(), inside)):
@@ -255,7 +118,7 @@ def _same_sets(gold: Tree, answer: Tree) -> bool:
 
 
 def _set_value(tree: Tree) -> Tree:
-    named = _assigned(tree)
+    named = assigned(tree)
     return named[1] if named is not None and is_surely_set(named[1]) else tree
 
 
@@ -288,7 +151,7 @@ def _same_items(golds: tuple[Tree, ...], answer: Tree) -> bool:
 
 def _distinct(items: tuple[Tree, ...]) -> tuple[Tree, ...]:
     kept: list[Tree] = []
-    for item in _shared_name(items) if items else ():
+    for item in shared_name(items) if items else ():
         if item not in kept:
             kept.append(item)
     return tuple(kept)
@@ -296,7 +159,7 @@ def _distinct(items: tuple[Tree, ...]) -> tuple[Tree, ...]:
 
 def _names_point(gold: Bracket, items: tuple[Tree, ...]) -> bool:
     """Whether "x = 1, y = 2" gives the coordinates of the point (1, 2)."""
-    pairs = [_assigned(i) for i in items]
+    pairs = [assigned(i) for i in items]
     if (gold.opening, gold.closing) != _POINT or len(items) != len(gold.items) or any(p is None for p in pairs):
         return False
     names = [p[0] for p in pairs if p is not None]

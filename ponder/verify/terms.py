@@ -9,17 +9,16 @@ A whole number right before a fraction of whole numbers is a mixed number. What 
 term (points, intervals, sets) is the business of `reader`, which this class calls back.
 """
 
-import re
 from collections.abc import Callable
 from fractions import Fraction
 
+from ponder.verify.decimals import decimal, mixed
 from ponder.verify.lexer import Token
 from ponder.verify.tree import Apply, Based, Bracket, Matrix, Number, Symbol, TooLarge, Tree, Unreadable
 
 __all__ = ["MAX_DEPTH", "Terms"]
 
 MAX_DEPTH = 40
-_MAX_EXPONENT = 2_000
 
 _ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "ceiling": "ceil", "lg": "log10", "abs": "abs"}
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
@@ -148,17 +147,17 @@ class Terms:
         token = self.next()
         if self.at("_"):
             return self._based(token.text)
-        value = _decimal(token.text)
+        value = decimal(token.text)
         whole = token.text.isdigit()
         if whole and self.peek().kind == "command" and self.peek().text == "frac":
             start = self.position
             part = self._command()
             if isinstance(part, Apply) and all(isinstance(a, Number) and a.places is None for a in part.args):
-                return _mixed(value, part)
+                return mixed(value, part)
             self.position = start
         if whole and not self.peek().glued and self._plain_fraction_follows():
             top, bottom = self.next().text, (self.next(), self.next())[1].text
-            return _mixed(value, Apply("/", (Number(Fraction(int(top))), Number(Fraction(int(bottom))))))
+            return mixed(value, Apply("/", (Number(Fraction(int(top))), Number(Fraction(int(bottom))))))
         return value
 
     def _plain_fraction_follows(self) -> bool:
@@ -319,7 +318,7 @@ class Terms:
             return Number(Fraction(int(token.text[0])))
         if token.kind == "number":
             self.next()
-            return _decimal(token.text)
+            return decimal(token.text)
         if token.kind == "name":
             self.next()
             return Symbol(token.text)
@@ -388,33 +387,3 @@ class Terms:
             name += self.next().text
         self.next()
         return name
-
-
-def _mixed(whole: Number, part: Apply) -> Number:
-    top, bottom = part.args
-    assert isinstance(top, Number) and isinstance(bottom, Number)
-    if not bottom.value or top.value < 0:
-        raise Unreadable("a mixed number has no value")
-    return Number(whole.value + top.value / bottom.value)
-
-
-def _decimal(text: str) -> Number:
-    repeating = re.fullmatch(
-        r"(\d*)\.(\d*?)(?:\\overline\s*\{(\d+)\}|\((\d+)\)|\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?)", text
-    )
-    if repeating:
-        whole, fixed, *rest = repeating.groups(default="")
-        period = "".join(rest)
-        shift = 10 ** len(fixed)
-        return Number(
-            Fraction(int(whole + fixed or "0"), shift) + Fraction(int(period), shift * (10 ** len(period) - 1))
-        )
-    mantissa, _, exponent = text.lower().partition("e")
-    if exponent and abs(int(exponent[:6])) > _MAX_EXPONENT:
-        raise TooLarge(f"the exponent {exponent} is larger than {_MAX_EXPONENT}")
-    value = Fraction(mantissa.rstrip(".") or "0")
-    places = len(mantissa.partition(".")[2])
-    if exponent:
-        value *= Fraction(10) ** int(exponent)
-        places = max(0, places - int(exponent))
-    return Number(value, places or None)
