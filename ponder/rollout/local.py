@@ -3,8 +3,8 @@
 On a GPU, and with a large model, all requests run in one lane. On a CPU a small model spends its time in many short
 operations, which gain little from a second thread and stall when anything else runs; there the requests are dealt out
 to one lane per core. The lanes beside the first run in processes forked for the call: a fork sees the weights as they
-are, needs no copy and no start-up, and is gone afterwards. How requests are dealt out depends on nothing but the call,
-so a call repeated gives the same tokens bit for bit.
+are, needs no copy and no start-up, and is gone afterwards. How requests are dealt out depends on the call and the
+number of threads alone, so a call repeated gives the same tokens bit for bit.
 """
 
 import itertools
