@@ -42,8 +42,7 @@ class Task:
 
 def read_tasks(path: Path, limit: int) -> list[Task]:
     """The rows of HumanEval or MBPP, each as a right and a wrong task."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as stream:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as stream:
         rows = [json.loads(line) for line in stream][:limit]
     tasks = []
     for row in rows:

@@ -54,9 +54,6 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
                 report = trainer.optimizer_step(learning_rate(config.optimizer, step, steps))
             read += len(samples)
             step += 1
-            if step % config.checkpoint_every == 0 or step == steps:
-                with phases("save"):
-                    checkpoints.save(step, trainer.save, {"documents": read})
             seconds = phases.take()
             metrics = {
                 **metric_values(measured),
@@ -68,6 +65,9 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
             }
             log.write(step, metrics)
             progress.step(step, metrics)
+            if step % config.checkpoint_every == 0 or step == steps:  # after its metrics, or a kill would lose them
+                with phases("save"):
+                    checkpoints.save(step, trainer.save, {"documents": read})
 
     with publishing(context.folder / "model") as folder:
         save_policy(policy, folder)

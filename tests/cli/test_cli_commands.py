@@ -111,7 +111,14 @@ main()
     def start(seconds: int) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", program, "run", str(recipe), "--out", str(out)]
         environment = os.environ | {"SECONDS": str(seconds)}
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
+        )
 
     with start(60) as process:
         deadline = time.monotonic() + 30

@@ -113,7 +113,7 @@ def test_tasks_and_languages_come_in_equal_parts() -> None:
 
 
 def test_an_unknown_task_is_named_with_the_nearest() -> None:
-    with pytest.raises(RecipeError, match="'countdwn'.*did you mean 'countdown'"):
+    with pytest.raises(RecipeError, match=r"'countdwn'.*did you mean 'countdown'"):
         generate(("countdwn",), ("en",), 1, "train", 0)
 
 

@@ -22,7 +22,9 @@ TINY = (
     "stages.zero.steps=6",
     "stages.zero.checkpoint_every=2",
     "stages.zero.sampling.max_tokens=96",
-    "stages.zero.held_out={problems: [{source: micro, split: test, tasks: [equation], count: 4}], samples: 2, every: 3}",
+    "stages.zero.held_out.problems=[{source: micro, split: test, tasks: [equation], count: 4}]",
+    "stages.zero.held_out.samples=2",
+    "stages.zero.held_out.every=3",
 )
 
 
@@ -43,17 +45,24 @@ def _weights(out: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("uninterrupted") / "run"
+def timed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """An uninterrupted run and the seconds it took."""
+    out, start = tmp_path_factory.mktemp("uninterrupted") / "run", time.monotonic()
     done = _run(out, *TINY)
     assert done.returncode == 0, done.stdout + done.stderr
-    return out
+    return out, time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(timed: tuple[Path, float]) -> Path:
+    return timed[0]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_at_random_moments_the_run_ends_with_the_same_weights(
-    uninterrupted: Path, tmp_path: Path, seed: int
+    timed: tuple[Path, float], tmp_path: Path, seed: int
 ) -> None:
+    uninterrupted, seconds = timed
     rng, out, kills = random.Random(seed), tmp_path / "run", 0
     for _ in range(3):
         process = subprocess.Popen(
@@ -64,7 +73,7 @@ def test_killed_at_random_moments_the_run_ends_with_the_same_weights(
             start_new_session=True,
         )
         try:
-            process.wait(timeout=rng.uniform(6, 14))
+            process.wait(timeout=rng.uniform(0.4, 0.8) * seconds)
             break
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
