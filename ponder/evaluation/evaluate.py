@@ -34,7 +34,7 @@ __all__ = ["evaluate", "replay"]
 Progress = Callable[[int, int], None]
 """Told how many completions are finished, and of how many."""
 
-_PACKAGES = ("torch", "transformers", "tokenizers", "math-verify")
+_PACKAGES = ("torch", "transformers", "tokenizers", "mpmath")
 
 
 def evaluate(

@@ -23,7 +23,7 @@ from ponder.stages import STAGES, Context
 
 __all__ = ["default_out", "run"]
 
-_RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "datasets", "math-verify")
+_RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "datasets", "mpmath")
 
 
 def default_out(recipe: Recipe, *, smoke: bool) -> Path:
