@@ -42,7 +42,7 @@ def main(deadline_seconds: float, memory_bytes: int) -> None:
     while header := stream.read(_LENGTH.size):
         text, gold = pickle.loads(stream.read(_LENGTH.unpack(header)[0]))
         verdict, cause = _judge(text, gold, deadline_seconds * _CODE_SHARE)
-        retire = cause is not None or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > memory_bytes / 2
+        retire = cause is not None or _resident_bytes() > memory_bytes / 2
         _send(
             parent,
             {
@@ -55,6 +55,12 @@ def main(deadline_seconds: float, memory_bytes: int) -> None:
                 "retire": retire,
             },
         )
+
+
+def _resident_bytes() -> int:
+    """Memory in use now. The peak that getrusage tells would include the parent's, from before this program began."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
 
 
 def _judge(text: str, gold: Gold, code_seconds: float) -> tuple[Verdict, str | None]:
