@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import psutil
 
 import ponder
-from ponder.files import EMBEDDED_BASE
+from ponder.files import EMBEDDED
 
 if TYPE_CHECKING:
     import torch
@@ -150,14 +150,15 @@ def _room() -> Iterator[Finding]:
     )
 
 
-def _base() -> Iterator[Finding]:
-    present = (EMBEDDED_BASE / "config.json").is_file()
-    yield Finding(
-        name="base model",
-        state="ok" if present else "limited",
-        found=f"embedded base at {EMBEDDED_BASE}" if present else f"no embedded base at {EMBEDDED_BASE}",
-        mend=None if present else "ponder run recipes/base-micro.yaml",
-    )
+def _embedded() -> Iterator[Finding]:
+    for name, folder in EMBEDDED.items():
+        present = (folder / "config.json").is_file()
+        yield Finding(
+            name=f"model {name}",
+            state="ok" if present else "limited",
+            found=f"at {folder}" if present else f"not at {folder}",
+            mend=None if present else "ponder run recipes/base-micro.yaml",
+        )
 
 
 def _hub() -> Iterator[Finding]:
@@ -218,4 +219,4 @@ def _extras() -> Iterator[Finding]:
     )
 
 
-_CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (_python, _room, _base, _programs, _extras, _hub, _torch)
+_CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (_python, _room, _embedded, _programs, _extras, _hub, _torch)

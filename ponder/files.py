@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,12 +21,14 @@ from safetensors import SafetensorError
 from ponder.errors import RunFolderError
 
 __all__ = [
+    "EMBEDDED",
     "EMBEDDED_BASE",
     "TEMPORARY",
     "expand_path",
     "file_digest",
     "folder_digest",
     "full_disk_explained",
+    "model_path",
     "publishing",
     "read_json",
     "replacing",
@@ -36,8 +38,14 @@ __all__ = [
     "write_text",
 ]
 
-EMBEDDED_BASE = Path(__file__).parent / "micro" / "base"
-"""Folder of the base model that ships with the package; the reference `micro` in a recipe."""
+_MICRO = Path(__file__).parent / "micro"
+
+EMBEDDED: Mapping[str, Path] = {"micro": _MICRO / "base", "micro-student": _MICRO / "student"}
+"""The models that ship with the package, by the name that a recipe calls them: the base model and a smaller one, made
+from the same corpus, that is to be distilled into."""
+
+EMBEDDED_BASE = EMBEDDED["micro"]
+"""Folder of the embedded base model."""
 
 TEMPORARY = ".tmp-"
 """Names of unfinished files and folders begin with this."""
@@ -157,6 +165,11 @@ def _number(error: OSError | SafetensorError) -> int | None:
 def expand_path(text: str) -> Path:
     """A path as written in a recipe, with `~` and `$VARIABLES` filled in."""
     return Path(os.path.expandvars(text)).expanduser()
+
+
+def model_path(reference: str) -> Path:
+    """The folder that a model reference names unless it is a hub id: an embedded model or a path."""
+    return EMBEDDED.get(reference) or expand_path(reference)
 
 
 def file_digest(path: Path) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ponder.files import EMBEDDED_BASE, expand_path, file_digest, folder_digest
-from ponder.recipe.graph import MICRO, is_hub_id, model_references, order
+from ponder.files import expand_path, file_digest, folder_digest, model_path
+from ponder.recipe.graph import is_hub_id, model_references, order
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import Stage
 from ponder.seeds import derive_seed
@@ -115,7 +115,7 @@ def _effective(stage: Stage) -> dict[str, Any]:
 
 def _digest(reference: str) -> str:
     """Content of an outside file or model folder; a hub id stands for itself, a missing path for `missing`."""
-    path = EMBEDDED_BASE if reference == MICRO else expand_path(reference)
+    path = model_path(reference)
     if path.is_dir():
         return folder_digest(path)
     if path.is_file():
@@ -146,6 +146,4 @@ def _shown(key: str, values: Mapping[str, Any]) -> str:
 
 def input_path(reference: str) -> Path | None:
     """The folder or file a reference from outside means, or None for a hub id."""
-    if reference == MICRO:
-        return EMBEDDED_BASE
-    return None if is_hub_id(reference) else expand_path(reference)
+    return None if is_hub_id(reference) else model_path(reference)

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from ponder.ask.key import api_key
 from ponder.errors import DataError, ModelError, RecipeError
 from ponder.evaluation.benchmark import Benchmark, find_benchmark
-from ponder.files import expand_path
+from ponder.files import EMBEDDED, expand_path
 from ponder.micro import GENERAL, TASK_NAMES
 from ponder.pipeline.estimate import longest_completion
 from ponder.pipeline.fingerprint import data_files, input_path
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.recipe.examples import MicroExamples
 from ponder.recipe.explain import did_you_mean
-from ponder.recipe.graph import MICRO, model_references
+from ponder.recipe.graph import model_references
 from ponder.recipe.problems import GymProblems, MicroProblems
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.reward_model import MicroPreferences
@@ -39,15 +39,16 @@ def check_inputs(recipe: Recipe) -> None:
             path = None if reference in recipe.stages else input_path(reference)
             if path is None or (path / "config.json").is_file():
                 continue
-            if reference == MICRO:
+            if reference in EMBEDDED:
                 raise ModelError(
-                    f"stage {name!r} starts from the embedded base, which is not in this installation: {str(path)!r} "
-                    "holds no config.json; make it with `ponder run recipes/base-micro.yaml` or reinstall ponder"
+                    f"stage {name!r} starts from the embedded model {reference!r}, which is not in this installation: "
+                    f"{str(path)!r} holds no config.json; make it with `ponder run recipes/base-micro.yaml` or "
+                    "reinstall ponder"
                 )
             got = "is a file" if path.is_file() else "holds no config.json" if path.is_dir() else "does not exist"
             raise ModelError(
                 f"stage {name!r}: the model folder {reference!r} {got}: give a Hugging Face model folder, a hub id "
-                "(organisation/name), `micro`, or the name of a stage"
+                f"(organisation/name), {' or '.join(map(repr, EMBEDDED))}, or the name of a stage"
             )
         for text in data_files(stage):
             if not expand_path(text).is_file():

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ponder.files import EMBEDDED_BASE, expand_path, read_json
+from ponder.files import model_path, read_json
 from ponder.recipe.architectures import known_architecture
-from ponder.recipe.graph import MICRO, is_hub_id
+from ponder.recipe.graph import is_hub_id
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SftStage
 
@@ -51,7 +51,7 @@ def find_shape(recipe: Recipe, reference: str) -> Shape | str:
         if isinstance(stage, RlStage | SftStage | RewardModelStage):
             return find_shape(recipe, stage.model)
         return f"{reference!r} makes no model"
-    path = EMBEDDED_BASE if reference == MICRO else expand_path(reference)
+    path = model_path(reference)
     if not is_hub_id(reference):
         file = path / "config.json"
         return shape_of(read_json(file), str(file)) if file.is_file() else f"there is no {str(file)!r}"

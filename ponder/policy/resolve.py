@@ -10,18 +10,16 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from ponder.errors import ModelError
-from ponder.files import EMBEDDED_BASE, expand_path
+from ponder.files import EMBEDDED, model_path
 
-__all__ = ["EMBEDDED", "resolve_model"]
+__all__ = ["resolve_model"]
 
-EMBEDDED = "micro"
-"""The name of the base model that ships with the package."""
 _MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
 def resolve_model(name: str | Path) -> Path:
     """The folder that holds the model. Raises ModelError, naming the nearest folder, when there is none."""
-    folder = EMBEDDED_BASE if str(name) == EMBEDDED else expand_path(str(name))
+    folder = model_path(str(name))
     if (folder / "config.json").is_file():
         return folder
     if folder.is_dir():
@@ -29,7 +27,7 @@ def resolve_model(name: str | Path) -> Path:
             f"{str(folder)!r} is a folder without config.json, so it holds no model. Name a folder in the Hugging Face "
             f"format{_inside(folder) or _nearest(folder)}."
         )
-    if str(name) == EMBEDDED or folder.is_absolute() or str(name).startswith("."):
+    if str(name) in EMBEDDED or folder.is_absolute() or str(name).startswith("."):
         raise ModelError(f"There is no model folder {str(folder)!r}{_nearest(folder)}.")
     try:
         return Path(snapshot_download(str(name), allow_patterns=_MODEL_FILES))
@@ -38,7 +36,7 @@ def resolve_model(name: str | Path) -> Path:
         raise ModelError(
             f"There is no model {str(name)!r}: it is no folder here, and the Hugging Face hub does not give it "
             f"({reason}). Give a stage of the recipe, a folder, a hub id (which needs a network or the hub's cache), "
-            f"or {EMBEDDED!r}{_nearest(folder)}."
+            f"or {' or '.join(map(repr, EMBEDDED))}{_nearest(folder)}."
         ) from error
 
 
@@ -53,5 +51,5 @@ def _nearest(folder: Path) -> str:
     """What the user may have meant, among the embedded model and the folders beside the missing one."""
     parent = folder.parent
     beside = [str(parent / child.name) for child in parent.iterdir() if child.is_dir()] if parent.is_dir() else []
-    near = difflib.get_close_matches(str(folder), [EMBEDDED, *sorted(beside)], n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(folder), [*EMBEDDED, *sorted(beside)], n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near and near[0] != str(folder) else ""

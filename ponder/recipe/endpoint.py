@@ -56,7 +56,7 @@ class ByModel(Component):
     kind: Literal["model"] = "model"
     """Tag of this alternative."""
     model: str
-    """A stage's name, a path, a hub id, or `micro` for the embedded base model."""
+    """A stage's name, a path, a hub id, `micro` or `micro-student`, the embedded models."""
     template: Literal["r1-zero", "r1"] | None = None
     """Prompt form; null takes the one saved with the model."""
     temperature: float = Field(0.6, ge=0)

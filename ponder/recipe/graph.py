@@ -5,6 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from ponder.errors import RecipeError
+from ponder.files import EMBEDDED
 from ponder.recipe.explain import did_you_mean
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.roles import FITTING_KINDS
@@ -16,10 +17,7 @@ from ponder.recipe.stages import (
     Stage,
 )
 
-__all__ = ["MICRO", "check_references", "downstream", "edges", "is_hub_id", "model_references", "order"]
-
-MICRO = "micro"
-"""The reference that means the embedded base model."""
+__all__ = ["check_references", "downstream", "edges", "is_hub_id", "model_references", "order"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _STAGE_NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -62,15 +60,15 @@ def downstream(recipe: Recipe, stage: str) -> tuple[str, ...]:
 
 
 def model_references(stage: Stage) -> tuple[str, ...]:
-    """The references of a stage that name models: a stage, a path, a hub id or `micro`."""
+    """The references of a stage that name models: a stage, a path, a hub id or an embedded model."""
     return (*stage.writers(), *stage.scorers())
 
 
 def check_references(recipe: Recipe, source: Source) -> None:
     """Raise RecipeError for a reference to nothing, a stage named like an outside thing, or a cycle."""
-    if MICRO in recipe.stages:
-        place = source.origin(("stages", MICRO))
-        raise RecipeError(f"{place}: {MICRO!r} names the embedded base model; give the stage another name")
+    for name in EMBEDDED.keys() & recipe.stages.keys():
+        place = source.origin(("stages", name))
+        raise RecipeError(f"{place}: {name!r} names an embedded model; give the stage another name")
     for name, stage in recipe.stages.items():
         if not _STAGE_NAME.fullmatch(name):
             raise RecipeError(
@@ -83,7 +81,7 @@ def check_references(recipe: Recipe, source: Source) -> None:
         for reference in stage.inputs():
             if reference in recipe.stages or (reference in models and _names_outside(reference)):
                 continue
-            expected = "a stage, a path (./...), a hub id (organisation/name) or `micro`"
+            expected = "a stage, a path (./...), a hub id (organisation/name), `micro` or `micro-student`"
             expected = expected if reference in models else "a stage of this recipe"
             raise RecipeError(
                 f"{source.origin(_place(source, name, reference))}: stage {name!r} refers to {reference!r}, which is "
@@ -147,7 +145,7 @@ def _check_roles(recipe: Recipe, source: Source, name: str, stage: ReportStage) 
 
 def _names_outside(reference: str) -> bool:
     path_like = reference.startswith((".", "/", "~", "$")) or Path(reference).expanduser().is_dir()
-    return reference == MICRO or path_like or is_hub_id(reference)
+    return reference in EMBEDDED or path_like or is_hub_id(reference)
 
 
 def _place(source: Source, stage: str, reference: str) -> tuple[str | int, ...]:

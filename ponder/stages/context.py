@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ponder.files import expand_path
+from ponder.files import EMBEDDED, expand_path
 from ponder.recipe.graph import is_hub_id
 
 __all__ = ["Context", "StageFunction"]
@@ -31,10 +31,10 @@ class Context(Generic[StageConfig]):
     say: Callable[[str], None]
 
     def model_source(self, reference: str) -> str:
-        """What to load for a model reference: the model folder of an input stage, a path, a hub id or `micro`."""
+        """What to load for a model reference: the model folder of an input stage, a path, a hub id, an embedded one."""
         if reference in self.inputs:
             return str(self.inputs[reference] / "model")
-        if reference == "micro" or is_hub_id(reference):
+        if reference in EMBEDDED or is_hub_id(reference):
             return reference
         return str(expand_path(reference))
 

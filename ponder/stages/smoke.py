@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from ponder.errors import ModelError
-from ponder.files import EMBEDDED_BASE, read_json
+from ponder.files import EMBEDDED, EMBEDDED_BASE, read_json
 from ponder.policy import Policy, random_policy, shrink
 from ponder.recipe.architectures import known_architecture
 from ponder.recipe.examples import MicroExamples, StageExamples
@@ -78,7 +78,7 @@ def _held_out(held_out: HeldOut, max_tokens: int | None) -> HeldOut:
 
 def smoke_policy(source: str, template: str | None, seed: int) -> Policy:
     """A tiny random policy shaped like the model `source`, with the embedded tokenizer."""
-    folder = EMBEDDED_BASE if source == "micro" else Path(source)
+    folder = EMBEDDED.get(source, Path(source))
     config_file = folder / "config.json"
     architecture = read_json(config_file) if config_file.is_file() else known_architecture(source)
     if architecture is None:

@@ -118,7 +118,7 @@ MISTAKES = [
     ("name: small", "name: a/b", [":1: name: got the text 'a/b', expected letters, digits"]),
     ("name: small", "name: ..", [":1: name: got the text '..', expected letters, digits"]),
     ("  zero:", "  a.b:", ["'a.b' cannot name a stage"]),
-    ("  zero:", "  micro:", ["'micro' names the embedded base model"]),
+    ("  zero:", "  micro:", ["'micro' names an embedded model"]),
     ("name: small", "name: [small", ["small.yaml:", "not valid YAML"]),
     ("name: small", "\tname: small", ["not valid YAML", "no tabs"]),
 ]

@@ -17,7 +17,7 @@ class EvaluateStage(StageBase):
     kind: Literal["evaluate"] = "evaluate"
     """Tag of this alternative."""
     models: tuple[str, ...] = Field(min_length=1)
-    """Stage names, paths, hub ids or `micro`."""
+    """Stage names, paths, hub ids, `micro` or `micro-student`."""
     benchmarks: tuple[str, ...] = Field(min_length=1)
     """Names of shipped benchmarks or paths of benchmark files."""
     samples: int | None = Field(None, ge=1)

@@ -18,7 +18,7 @@ class RewardModelStage(StageBase):
     kind: Literal["reward_model"] = "reward_model"
     """Tag of this alternative."""
     model: str
-    """What the scorer starts from: a stage's name, a path, a hub id, or `micro` for the embedded base model."""
+    """What the scorer starts from: a stage's name, a path, a hub id, `micro` or `micro-student`."""
     template: TemplateName | None = None
     """Prompt form; null takes the one saved with the model."""
     loss: Literal["pairwise", "pointwise"]

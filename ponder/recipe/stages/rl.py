@@ -29,7 +29,7 @@ class RlStage(StageBase):
     kind: Literal["rl"] = "rl"
     """Tag of this alternative."""
     model: str
-    """A stage's name, a path, a hub id, or `micro` for the embedded base model."""
+    """A stage's name, a path, a hub id, `micro` or `micro-student`, the embedded models."""
     template: TemplateName | None = None
     """Prompt form; null takes the one saved with the model."""
     problems: tuple[ProblemSource, ...]

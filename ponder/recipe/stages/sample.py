@@ -23,7 +23,7 @@ class SampleStage(StageBase):
     output: Literal["examples", "pairs", "labels"] = "examples"
     """`examples` to learn from, preference `pairs` of two answers, or safety `labels` of whole responses."""
     model: str | None = None
-    """Who responds: a stage's name, a path, a hub id, or `micro` for the embedded base model. Or give `endpoint`."""
+    """Who responds: a stage's name, a path, a hub id, `micro` or `micro-student`. Or give `endpoint`."""
     endpoint: Endpoint | None = None
     """Who responds: a model at an endpoint, in place of `model`."""
     template: TemplateName | None = None
