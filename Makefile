@@ -22,8 +22,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 run: setup
 	$(VENV)/bin/ponder run $(RECIPE)
 
+# One process per core with one thread each: threads of several processes on the same cores slow each other down.
 test: setup
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
 check: setup
 	$(VENV)/bin/ruff format --check .

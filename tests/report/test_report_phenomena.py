@@ -1,6 +1,7 @@
 """Verdicts by tables of made-up results, and the numbers behind them against independent computations."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 from statistics import fmean
 
@@ -117,6 +118,17 @@ def test_all_hold() -> None:
     assert {one.name: one.verdict for one in found} == dict.fromkeys((one.name for one in found), "held")
     for one in found:
         assert all(claim.files for claim in one.claims if claim.value is not None)
+
+
+def test_a_vote_is_read_where_samples_are_enough() -> None:
+    zero = profile("zero", 0.7)
+    without = {key: replace(one, consensus=None) for key, one in zero.problems.items()}
+    few = everything(zero=replace(zero, problems=without))
+    assert by_name(few)["majority vote"].verdict == "not measured"
+    during = replace(few, held_out={"zero": profile("zero during training", 0.6, consensus=0.9)})
+    found = claim(during, "majority vote", "cons@16")
+    assert (found.verdict, found.value) == ("held", pytest.approx(0.3, abs=0.01))
+    assert all(file.startswith("zero during training") for file in found.files)
 
 
 CHANGES: list[tuple[str, dict[str, Profile], str, Verdict]] = [
