@@ -22,7 +22,7 @@ _SAME_REWARD = 1e-9
 """Rewards closer than this are equal: weighted sums of the same parts differ by rounding only."""
 
 _ZERO_MEAN = 1e-4
-"""Largest mean advantage of a group, relative to its largest advantage, that passes as rounding in fp32."""
+"""Largest mean advantage of a group, relative to its largest advantage, that passes as rounding."""
 
 
 def has_signal(rewards: Sequence[float]) -> bool:

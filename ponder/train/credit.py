@@ -24,7 +24,8 @@ def credit(groups: Sequence[Group], objective: Objective) -> list[list[Sample]]:
     useful = [group for group in groups if has_signal(group.rewards)]
     if not useful:
         return []
-    rewards = [torch.tensor(group.rewards, dtype=torch.float32) for group in useful]
+    # In fp32 the mean of rewards that differ by a thousandth is off by more than such a difference allows.
+    rewards = [torch.tensor(group.rewards, dtype=torch.float64) for group in useful]
     advantages = ADVANTAGES[objective.advantage](rewards, objective.std_epsilon)
     return [
         [

@@ -1,5 +1,7 @@
 """Credit: rewards of groups become advantages and token weights."""
 
+from statistics import fmean, stdev
+
 import pytest
 
 from ponder.recipe.objective import Objective
@@ -64,3 +66,11 @@ def test_one_denominator_for_the_whole_step(aggregate: str, expected: list[float
     samples = credit([group("a", [0, 1], length=2), group("b", [1, 0], length=2)], objective)
     flat = [samples[0][0], samples[1][0], samples[0][1]]
     assert [s.weight for s in weigh(flat, objective, max_tokens=10)] == pytest.approx(expected)
+
+
+def test_rewards_that_hardly_differ_keep_their_advantages_exact() -> None:
+    """Shares of words differ by thousandths, which single precision would round into the mean."""
+    rewards = [2.98734] * 15 + [2.98751]
+    (own,) = credit([group("a", rewards)], Objective())
+    expected = [(one - fmean(rewards)) / (stdev(rewards) + Objective().std_epsilon) for one in rewards]
+    assert [sample.advantage for sample in own] == pytest.approx(expected, rel=1e-9)
