@@ -26,8 +26,12 @@ class Rewriter(Protocol):
         ...
 
 
-_SUMMARIES: dict[Language, str] = {"en": "The answer is: {}", "zh": "答案是：{}"}
-"""Without a full stop, which an expression or a name would seem to end with."""
+_SUMMARIES: dict[Language, str] = {
+    "en": "The answer is <answer>{}</answer>",
+    "zh": "答案是 <answer>{}</answer>",
+}
+"""The tags are how the embedded base has read answers marked. A thousand examples of another mark teach it to write the
+mark, but not to copy the result of the thinking behind it."""
 
 
 class RuleRewriter:
