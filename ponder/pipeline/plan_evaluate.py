@@ -13,7 +13,6 @@ from ponder.pipeline.machine import Device
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.pipeline.survey import Standing
 from ponder.recipe.recipe import Recipe
-from ponder.recipe.rollout import EngineConfig
 from ponder.recipe.stages import EvaluateStage
 
 __all__ = ["evaluating"]
@@ -38,7 +37,7 @@ def evaluating(recipe: Recipe, standing: Standing, out: Path, here: Device) -> F
     largest = max(known, key=lambda shape: shape.parameters)
     parts = sampling_memory(
         largest,
-        slots=EngineConfig().max_slots,
+        slots=stage.engine.max_slots,
         max_tokens=min(max(one.max_tokens for one in benchmarks), largest.window or sys.maxsize),
         bf16=here.bf16(stage.precision),
     )

@@ -75,5 +75,6 @@ def _reasons() -> Iterator[str]:
     )
     yield (
         "It leaves out what endpoints compute (judges, rewriters), the passes of reward models in RL, attention's own "
-        "products, loading, checkpoints and idle devices."
+        "products, loading, checkpoints and idle devices. Where nothing is published (updates of RL 1, responses per "
+        "prompt) the recipe had to choose, and says how."
     )

@@ -72,10 +72,10 @@ def check_references(recipe: Recipe, source: Source) -> None:
         place = source.origin(("stages", MICRO))
         raise RecipeError(f"{place}: {MICRO!r} names the embedded base model; give the stage another name")
     for part, paid in recipe.published.items():
-        for place, one in enumerate(paid):
+        for number, one in enumerate(paid):
             if one not in recipe.stages:
                 raise RecipeError(
-                    f"{source.origin(('published', part, place))}: published.{part} names {one!r}, which is not a "
+                    f"{source.origin(('published', part, number))}: published.{part} names {one!r}, which is not a "
                     f"stage of this recipe{did_you_mean(one, recipe.stages)}"
                 )
     for name, stage in recipe.stages.items():

@@ -155,6 +155,7 @@ class _Run:
             log=log,
             judge=self.judge if asked else None,
             judge_name=_judge_name(self.config) if asked else None,
+            slots=self.config.engine.max_slots,
             per_call=PER_CALL,
             go_on=True,
             say=self._say,
@@ -162,9 +163,10 @@ class _Run:
 
     def _policy(self, model: str) -> Policy:
         source = self.context.model_source(model)
+        template = None if model in self.context.inputs else self.config.template
         if self.context.smoke and model not in self.context.inputs:
-            return smoke_policy(source, None, self.context.seed)
-        return load_policy(source, precision=self.config.precision)
+            return smoke_policy(source, template, self.context.seed)
+        return load_policy(source, template, self.config.precision)
 
     def _answers(self, model: str, benchmark: Benchmark) -> Answers:
         path = self.path(model, benchmark).with_suffix(".jsonl")
