@@ -37,12 +37,11 @@ def stages(recipe: str) -> dict[str, Any]:
 def value(data: Any, key: str) -> Any:
     """What stands under a dotted key; the mark of absence where nothing does."""
     for part in key.split("."):
-        data = data[int(part)] if isinstance(data, list) and int(part) < len(data) else data
-        if isinstance(data, dict):
-            data = data.get(part, ABSENT)
-        elif isinstance(data, list):
-            return ABSENT
-    return ABSENT if data is None and key.startswith("problems") else data
+        if isinstance(data, list):
+            data = data[int(part)] if int(part) < len(data) else ABSENT
+        else:
+            data = data.get(part, ABSENT) if isinstance(data, dict) else ABSENT
+    return ABSENT if data is None and key.endswith(".limit") else data
 
 
 @pytest.mark.parametrize(("stage", "key", "recipe", "cell"), rows())
