@@ -11,10 +11,11 @@ from ponder.pipeline.plan_evaluate import evaluating
 from ponder.pipeline.plan_published import beside_published
 from ponder.pipeline.plan_sample import sampling
 from ponder.pipeline.plan_train import training
-from ponder.pipeline.plan_words import bytes_text
+from ponder.pipeline.plan_words import bytes_text, rounded
 from ponder.pipeline.preflight import check_inputs
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
+from ponder.recipe.stages import ReportStage
 
 __all__ = ["describe_plan"]
 
@@ -56,7 +57,7 @@ def describe_plan(recipe: Recipe, out: Path, *, smoke: bool = False) -> str:
         if forecast.lines:
             lines += ["", f"{standing.name} ({standing.stage.kind})"]
             lines += [f"  {name:<8} {text}" for name, text in forecast.lines]
-    lines += ["", *_total(forecasts)]
+    lines += ["", *_total(recipe, forecasts)]
     published = list(beside_published(recipe, forecasts))
     lines += ["", *published] if published else []
     try:
@@ -66,24 +67,33 @@ def describe_plan(recipe: Recipe, out: Path, *, smoke: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _total(forecasts: Mapping[str, Forecast]) -> Iterator[str]:
+def _total(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Iterator[str]:
     """The sum over the stages still to run, per device, and what is not in it."""
     if not forecasts:
         yield "total      nothing is left to run"
         return
-    known = [one for one in forecasts.values() if one.seconds is not None and one.device is not None]
-    devices = list(dict.fromkeys(one.device for one in known if one.device is not None))
-    sums = [
-        f"roughly {spent_text(sum(one.seconds or 0.0 for one in known if one.device is device), device)}"
-        + ("" if device is CLUSTER_DEVICE else " on this machine")
-        for device in devices
-    ]
+    seconds: dict[Device, float] = {}
+    for one in forecasts.values():
+        if one.device is not None and one.seconds is not None:
+            seconds[one.device] = seconds.get(one.device, 0.0) + one.seconds
+    sums = [f"roughly {spent_text(spent, device)}{_here(recipe, spent, device)}" for device, spent in seconds.items()]
     charged = sum(one.charged for one in forecasts.values())
     sums += [f"{charged:,.2f} to endpoints"] if charged else []
-    yield f"total      {', and '.join(sums) or 'not known'}, for the {len(forecasts)} stages still to run"
+    count = f"{len(forecasts)} stage{'s' if len(forecasts) > 1 else ''}"
+    yield f"total      {', and '.join(sums) or 'not known'}, for the {count} still to run"
     unknown = [f"{name} ({one.unknown})" for name, one in forecasts.items() if one.unknown]
     if unknown:
         yield f"           not counted: {'; '.join(unknown)}"
+
+
+def _here(recipe: Recipe, spent: float, device: Device) -> str:
+    """What a time on this machine costs, if a report stage states its price."""
+    if device is CLUSTER_DEVICE:
+        return ""
+    stated = (one.price_per_hour for one in recipe.stages.values() if isinstance(one, ReportStage))
+    price = next((one for one in stated if one is not None), None)
+    paid = "" if price is None else f" (about ${rounded(spent / 3600 * price)} at ${price:g} an hour)"
+    return f" on this machine{paid}"
 
 
 def _row(standing: Standing) -> tuple[str, str, str, str]:

@@ -11,7 +11,7 @@ from ponder.files import write_text
 from ponder.pipeline.counts import benchmark_problems, most_kept, preference_rows, problem_count, sft_examples
 from ponder.pipeline.estimate import PROMPT_TOKENS, USUAL_RESPONSE, evaluate_work, sample_work
 from ponder.pipeline.forecast import Forecast, fitting_device, spent_text
-from ponder.pipeline.machine import CLUSTER_DEVICE, Device
+from ponder.pipeline.machine import CLUSTER_DEVICE, Device, this_device
 from ponder.pipeline.plan import _FORECASTS, describe_plan
 from ponder.pipeline.plan_published import beside_published
 from ponder.pipeline.shape import Shape
@@ -137,8 +137,10 @@ stages:
 """
 
 
-def forecasts(recipe: Recipe, out: Path) -> dict[str, Forecast]:
-    here = Device(name="CPU", memory_bytes=2**33, train_flops=1e11, generate_flops=1e10)
+SMALL = Device(name="CPU", memory_bytes=2**33, train_flops=1e11, generate_flops=1e10)
+
+
+def forecasts(recipe: Recipe, out: Path, here: Device = SMALL) -> dict[str, Forecast]:
     return {one.name: _FORECASTS[one.stage.kind](recipe, one, out, here) for one in survey(recipe, out, smoke=False)}
 
 
@@ -157,6 +159,22 @@ def test_the_total_is_the_sum_of_what_the_stages_say(tmp_path: Path) -> None:
     assert "not counted" not in page
     assert "2 models x 9,920 completions: 30 x 64 aime24, 500 x 16 math500" in page
     assert "64 examples" not in page and "128 examples, at most 31 updates" in page  # 2 epochs of 98 % of 2,000
+
+
+def test_a_stated_price_is_counted_for_this_machine(tmp_path: Path) -> None:
+    text = """\
+name: short
+stages:
+  tiny: {kind: rl, model: micro, problems: [{source: micro}], steps: 30}
+  report: {kind: report, stages: [tiny], price_per_hour: 1000000}
+"""
+    recipe = read(tmp_path, text)
+    spent = forecasts(recipe, tmp_path / "out", this_device())["tiny"].seconds
+    page = describe_plan(recipe, tmp_path / "out")
+    (total,) = [line for line in page.splitlines() if line.startswith("total")]
+    paid = float(total.partition("(about $")[2].partition(" at $")[0].replace(",", ""))
+    assert spent is not None and paid == pytest.approx(1e6 / 3600 * spent, rel=0.05)
+    assert "for the 2 stages still to run" in total
 
 
 def test_what_is_not_known_is_said_and_not_counted(tmp_path: Path) -> None:
