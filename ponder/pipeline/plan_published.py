@@ -35,11 +35,13 @@ def beside_published(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Itera
 def _planned(stages: Sequence[str], forecasts: Mapping[str, Forecast]) -> str:
     """The sum over those stages whose time is known, marked where others are not."""
     found = [forecasts[stage] for stage in stages if stage in forecasts]
+    if not found:
+        return "done"
     seconds = [one.seconds for one in found if one.seconds is not None]
+    unknown = any(one.unknown for one in found)
     if not seconds:
-        return "done" if not found else "endpoints only" if not any(one.unknown for one in found) else "not known"
-    more = " and more" if any(one.unknown for one in found) else ""
-    return _money(sum(seconds) / 3600, dollars(sum(seconds))) + more
+        return "not known" if unknown else "endpoints only"
+    return _money(sum(seconds) / 3600, dollars(sum(seconds))) + (" and more" if unknown else "")
 
 
 def _left_out(counted: Sequence[str], recipe: Recipe, forecasts: Mapping[str, Forecast]) -> str:
