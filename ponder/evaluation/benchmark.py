@@ -36,6 +36,8 @@ class Benchmark(Component):
     """What it is, and where it comes from."""
     problems: tuple[ProblemSource, ...] = Field(min_length=1)
     """Sources, as in a recipe; the text put after every question is their `prompt_suffix`."""
+    size: int | None = Field(None, ge=1)
+    """How many problems the data hold, so that a plan can count them unread; null where the sources say so."""
     judge: Literal["correctness", "preference"] | None = None
     """Who judges beside the verifiers, in an `evaluate` stage. `correctness`: the stage's judge reads answer and
     reference in their place (SimpleQA). `preference`: answers are compared with those of the stage's baseline, by its

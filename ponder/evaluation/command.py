@@ -120,12 +120,14 @@ def measure(
     progress: Progress | None = None,
     judge: Judge | None = None,
     judge_name: str | None = None,
+    slots: int = EngineConfig().max_slots,
     per_call: int | None = None,
     go_on: bool = False,
     say: Callable[[str], None] = _to_stderr,
 ) -> Scores:
     """The scores of a policy on a benchmark; rows that cannot be used are left out, counted in the provenance and
-    said. `judge`, named `judge_name`, `per_call` and `go_on` are as in `evaluate`."""
+    said. `slots` completions are sampled at one time; `judge`, named `judge_name`, `per_call` and `go_on` are as in
+    `evaluate`."""
     loaded = load_problems(benchmark.problems)
     if loaded.left_out:
         say(loaded.summary())
@@ -133,7 +135,7 @@ def measure(
     notes = {"benchmark": benchmark.model_dump(mode="json"), "rows_left_out": len(loaded.left_out), "judge": judge_name}
     return evaluate(
         policy,
-        LocalEngine(policy, EngineConfig().max_slots),
+        LocalEngine(policy, slots),
         loaded.problems,
         samples=samples or benchmark.samples,
         sampling=sampling,

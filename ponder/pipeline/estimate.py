@@ -6,34 +6,33 @@ trained token and 2 per token of the reference's pass, at the device's assumed r
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ponder.evaluation.benchmark import Benchmark
+from ponder.pipeline.counts import Stages, benchmark_problems, known_problems, preference_rows, sft_examples
 from ponder.pipeline.machine import Device
 from ponder.pipeline.shape import Shape
-from ponder.recipe.examples import ExampleSource, MicroExamples
-from ponder.recipe.problems import GymProblems, HeldOut, MicroProblems, ProblemSource
-from ponder.recipe.reward_model import MicroPreferences
-from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SampleStage, SftStage
+from ponder.recipe.problems import HeldOut
+from ponder.recipe.stages import EvaluateStage, PretrainStage, RewardModelStage, RlStage, SampleStage, SftStage
 
 __all__ = [
     "PROMPT_TOKENS",
     "USUAL_EXAMPLE",
+    "USUAL_RESPONSE",
     "USUAL_SHARE_OF_LIMIT",
     "Trained",
     "Work",
+    "evaluate_work",
     "longest_completion",
     "memory",
     "peak",
-    "preference_rows",
     "pretrain_work",
-    "problem_count",
     "reward_model_work",
     "rl_work",
     "sample_work",
     "sampling_memory",
     "seconds",
-    "sft_examples",
     "sft_work",
     "updates",
     "work",
@@ -42,7 +41,10 @@ __all__ = [
 PROMPT_TOKENS = 200
 """Assumed length of a prompt."""
 USUAL_SHARE_OF_LIMIT = 0.5
-"""Assumed mean length of a completion as a share of the limit."""
+"""Assumed mean length of a completion in training as a share of the limit; R1 states no mean over its training."""
+USUAL_RESPONSE = 6472 / 32768
+"""Assumed mean length of a response that is sampled for data or scores as a share of the limit: that of the reasoning
+examples of R1's 800k (v2, table 5)."""
 USUAL_EXAMPLE = 5355 / 32768
 """Assumed mean length of an example as a share of the limit: that of R1's 800k (v2, table 5)."""
 
@@ -142,7 +144,7 @@ def pretrain_work(stage: PretrainStage) -> Work:
     return Work(generated=0, trained=stage.tokens, reference=0)
 
 
-def updates(stage: Trained) -> int | None:
+def updates(stage: Trained, stages: Stages) -> int | None:
     """Updates of a stage in all, or None where only reading the data can tell."""
     match stage:
         case RlStage():
@@ -150,14 +152,14 @@ def updates(stage: Trained) -> int | None:
         case PretrainStage():
             return math.ceil(stage.tokens / stage.tokens_per_step)
         case SftStage():
-            examples = sft_examples(stage)
+            examples = sft_examples(stage, stages)
             return None if examples is None else math.ceil(examples / stage.batch_size)
         case RewardModelStage():
-            rows = preference_rows(stage)
+            rows = preference_rows(stage, stages)
             return None if rows is None else stage.epochs * math.ceil(rows / stage.batch_size)
 
 
-def work(stage: Trained, shape: Shape, first_step: int, mean_tokens: float | None) -> Work:
+def work(stage: Trained, stages: Stages, shape: Shape, first_step: int, mean_tokens: float | None) -> Work:
     """Tokens of an `rl` stage from `first_step` on, and of any other stage in all; of a single update where only the
     data can tell how many there are. `mean_tokens` is as in `rl_work`."""
     match stage:
@@ -166,61 +168,45 @@ def work(stage: Trained, shape: Shape, first_step: int, mean_tokens: float | Non
         case PretrainStage():
             return pretrain_work(stage)
         case SftStage():
-            return sft_work(stage, shape, sft_examples(stage) or stage.batch_size)
+            return sft_work(stage, shape, sft_examples(stage, stages) or stage.batch_size)
         case RewardModelStage():
-            rows = preference_rows(stage)
+            rows = preference_rows(stage, stages)
             if rows is None:
                 return reward_model_work(stage.model_copy(update={"epochs": 1}), stage.batch_size)
             return reward_model_work(stage, rows)
 
 
-def sampling_memory(stage: SampleStage, shape: Shape, *, bf16: bool) -> dict[str, int]:
-    """Bytes on the device by what they are for: nothing is trained. Judges and rewriters come on top."""
+def sampling_memory(shape: Shape, *, slots: int, max_tokens: int, bf16: bool) -> dict[str, int]:
+    """Bytes on the device by what they are for where nothing is trained. Judges and rewriters come on top."""
     number = _BF16 if bf16 else _FP32
-    longest = stage.sampling.max_tokens + PROMPT_TOKENS
     return {
         "weights": shape.parameters * (_FP32 + (_BF16 if bf16 else 0)),
-        _ONLY_IN_SAMPLING: stage.engine.max_slots * longest * shape.cached * number,
+        _ONLY_IN_SAMPLING: slots * (max_tokens + PROMPT_TOKENS) * shape.cached * number,
     }
 
 
 def sample_work(stage: SampleStage) -> Work:
     """Tokens of all responses, as far as the recipe says how many problems there are."""
-    problems = _problems(stage.problems)
-    tokens = problems * (PROMPT_TOKENS + stage.samples * stage.sampling.max_tokens * USUAL_SHARE_OF_LIMIT)
-    return Work(generated=tokens, trained=0, reference=0)
+    return _answers(known_problems(stage.problems), stage.samples, stage.sampling.max_tokens)
 
 
-def problem_count(sources: Sequence[ProblemSource]) -> int | None:
-    """Problems of the sources, or None where the recipe does not say."""
-    count = _problems(sources)
-    return count if all(s.limit or isinstance(s, MicroProblems | GymProblems) for s in sources) else None
-
-
-def sft_examples(stage: SftStage) -> int | None:
-    """Examples that the stage trains on in all, repeats counted, or None where only reading the data can tell."""
-    if stage.steps is not None:
-        return stage.steps * stage.batch_size
-    counts = [_examples(source) for source in stage.examples]
-    if any(count is None for count in counts):
-        return None
-    known = sum(source.weight * (count or 0) for source, count in zip(stage.examples, counts, strict=True))
-    return max(1, round(stage.epochs * known * (1 - stage.validation_share)))
+def evaluate_work(stage: EvaluateStage, benchmarks: Iterable[Benchmark], shape: Shape) -> Work:
+    """Tokens of one model's answers to the benchmarks whose size is known."""
+    window = shape.window or 0
+    each = [
+        _answers(
+            benchmark_problems(benchmark) or 0,
+            stage.samples or benchmark.samples,
+            min(benchmark.max_tokens, window - PROMPT_TOKENS) if window > PROMPT_TOKENS else benchmark.max_tokens,
+        ).generated
+        for benchmark in benchmarks
+    ]
+    return Work(generated=math.fsum(each), trained=0, reference=0)
 
 
 def sft_work(stage: SftStage, shape: Shape, examples: int) -> Work:
     """Tokens of that many examples; validation and held-out problems are left out."""
     return Work(generated=0, trained=examples * _longest_example(stage, shape) * USUAL_EXAMPLE, reference=0)
-
-
-def preference_rows(stage: RewardModelStage) -> int | None:
-    """Rows of a reward model's data as far as the recipe says; None where only reading it can tell."""
-    counts = [source.count if isinstance(source, MicroPreferences) else None for source in stage.data]
-    known = [
-        min(count, source.limit or count) if count is not None else source.limit
-        for source, count in zip(stage.data, counts, strict=True)
-    ]
-    return None if None in known else sum(filter(None, known))
 
 
 def reward_model_work(stage: RewardModelStage, rows: int) -> Work:
@@ -235,24 +221,18 @@ def seconds(work: Work, shape: Shape, device: Device) -> float:
     return generate + shape.active * (6 * work.trained + 2 * work.reference) / device.train_flops
 
 
+def _answers(problems: int, samples: int, max_tokens: int) -> Work:
+    tokens = problems * (PROMPT_TOKENS + samples * max_tokens * USUAL_RESPONSE)
+    return Work(generated=tokens, trained=0, reference=0)
+
+
 def _held_out_completions(held_out: HeldOut | None, steps: int) -> int:
     if held_out is None:
         return 0
     during = steps // held_out.every if held_out.every else 0
-    return _problems(held_out.problems) * (2 * held_out.samples + during * held_out.samples_during)
-
-
-def _problems(sources: Sequence[ProblemSource]) -> int:
-    """Problems of the sources as far as the recipe says; a file or data set without a limit counts as none."""
-    generated = [s.count if isinstance(s, MicroProblems | GymProblems) else None for s in sources]
-    return sum(min(filter(None, (s.limit, count)), default=0) for s, count in zip(sources, generated, strict=True))
+    return known_problems(held_out.problems) * (2 * held_out.samples + during * held_out.samples_during)
 
 
 def _longest_example(stage: SftStage, shape: Shape) -> int:
     """The stage's limit; without one and without a known window what R1 took."""
     return stage.max_tokens or shape.window or 32768
-
-
-def _examples(source: ExampleSource) -> int | None:
-    """Examples of a source as far as the recipe says."""
-    return min(source.count, source.limit or source.count) if isinstance(source, MicroExamples) else source.limit

@@ -9,7 +9,7 @@ import psutil
 
 from ponder.recipe.training import Precision
 
-__all__ = ["CLUSTER_DEVICE", "Device", "this_device"]
+__all__ = ["CLUSTER_DEVICE", "DOLLARS_PER_HOUR", "Device", "this_device"]
 
 _CPU_TRAIN_FLOPS_PER_CORE = 40e9
 _CPU_GENERATE_FLOPS_PER_CORE = 10e9
@@ -24,6 +24,9 @@ _PEAK_BF16 = {"H200": 990e12, "H100": 990e12, "H800": 990e12, "B200": 2250e12, "
               "A10": 125e12, "L4": 121e12, "4090": 165e12, "3090": 71e12, "T4": 65e12}  # fmt: skip
 """Dense bf16 products per second (T4: fp16), from the vendor's data sheets."""
 _OTHER_GPU = 100e12
+
+DOLLARS_PER_HOUR = 2.0
+"""The price per GPU-hour that the R1 and V3 reports count with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,24 +5,30 @@ from pathlib import Path
 
 from ponder.errors import PonderError
 from ponder.pipeline.folder import check_owner
-from ponder.pipeline.machine import Device, this_device
+from ponder.pipeline.forecast import Forecast, spent_text
+from ponder.pipeline.machine import CLUSTER_DEVICE, Device, this_device
+from ponder.pipeline.plan_evaluate import evaluating
+from ponder.pipeline.plan_published import beside_published
 from ponder.pipeline.plan_sample import sampling
 from ponder.pipeline.plan_train import training
-from ponder.pipeline.plan_words import bytes_text
+from ponder.pipeline.plan_words import bytes_text, rounded
 from ponder.pipeline.preflight import check_inputs
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
+from ponder.recipe.stages import ReportStage
 
 __all__ = ["describe_plan"]
 
-_DETAILS: Mapping[str, Callable[[Recipe, Standing, Path, Device], Iterator[tuple[str, str]]]] = {
+_FORECASTS: Mapping[str, Callable[[Recipe, Standing, Path, Device], Forecast]] = {
     "rl": training,
     "pretrain": training,
     "sft": training,
     "reward_model": training,
     "sample": sampling,
+    "evaluate": evaluating,
+    "report": lambda recipe, standing, out, here: Forecast(),
 }
-"""Kind of stage -> what it would do and need, as lines of a name and words."""
+"""Kind of stage -> what it would do and need."""
 
 _STATES = {
     "new": "to run",
@@ -43,16 +49,51 @@ def describe_plan(recipe: Recipe, out: Path, *, smoke: bool = False) -> str:
         cells = (cell.ljust(width) for cell, width in zip(_row(standing), widths, strict=True))
         lines.append(f"{number:3}  {'  '.join(cells)}".rstrip())
         lines += [f"     differs: {one}" for one in standing.differences]
+    forecasts: dict[str, Forecast] = {}
     for standing in standings:
-        details = _DETAILS.get(standing.stage.kind)
-        if standing.state != "done" and details is not None:
+        if standing.state == "done":
+            continue
+        forecast = forecasts[standing.name] = _FORECASTS[standing.stage.kind](recipe, standing, out, device)
+        if forecast.lines:
             lines += ["", f"{standing.name} ({standing.stage.kind})"]
-            lines += [f"  {name:<8} {text}" for name, text in details(recipe, standing, out, device)]
+            lines += [f"  {name:<8} {text}" for name, text in forecast.lines]
+    lines += ["", *_total(recipe, forecasts)]
+    published = list(beside_published(recipe, forecasts))
+    lines += ["", *published] if published else []
     try:
         check_inputs(recipe)
     except PonderError as error:
         lines += ["", f"would not start: {error}"]
     return "\n".join(lines)
+
+
+def _total(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Iterator[str]:
+    """The sum over the stages still to run, per device, and what is not in it."""
+    if not forecasts:
+        yield "total      nothing is left to run"
+        return
+    seconds: dict[Device, float] = {}
+    for one in forecasts.values():
+        if one.device is not None and one.seconds is not None:
+            seconds[one.device] = seconds.get(one.device, 0.0) + one.seconds
+    sums = [f"roughly {spent_text(spent, device)}{_here(recipe, spent, device)}" for device, spent in seconds.items()]
+    charged = sum(one.charged for one in forecasts.values())
+    sums += [f"{charged:,.2f} to endpoints"] if charged else []
+    count = f"{len(forecasts)} stage{'s' if len(forecasts) > 1 else ''}"
+    yield f"total      {', and '.join(sums) or 'not known'}, for the {count} still to run"
+    unknown = [f"{name} ({one.unknown})" for name, one in forecasts.items() if one.unknown]
+    if unknown:
+        yield f"           not counted: {'; '.join(unknown)}"
+
+
+def _here(recipe: Recipe, spent: float, device: Device) -> str:
+    """What a time on this machine costs, if a report stage states its price."""
+    if device is CLUSTER_DEVICE:
+        return ""
+    stated = (one.price_per_hour for one in recipe.stages.values() if isinstance(one, ReportStage))
+    price = next((one for one in stated if one is not None), None)
+    paid = "" if price is None else f" (about ${rounded(spent / 3600 * price)} at ${price:g} an hour)"
+    return f" on this machine{paid}"
 
 
 def _row(standing: Standing) -> tuple[str, str, str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ponder.pipeline.counts import Stages, preference_rows
 from ponder.pipeline.estimate import (
     PROMPT_TOKENS,
     USUAL_EXAMPLE,
@@ -12,23 +13,23 @@ from ponder.pipeline.estimate import (
     Trained,
     memory,
     peak,
-    preference_rows,
     seconds,
     updates,
     work,
 )
+from ponder.pipeline.forecast import Forecast, Line, fitting_device, memory_line, spent_text
 from ponder.pipeline.machine import CLUSTER_DEVICE, Device
-from ponder.pipeline.measured import Measured, find_measured
-from ponder.pipeline.plan_words import bytes_text, count_text, rounded, time_text
+from ponder.pipeline.measured import find_measured
+from ponder.pipeline.plan_words import count_text
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.pipeline.survey import Standing
+from ponder.recipe.examples import StageExamples
 from ponder.recipe.recipe import Recipe
+from ponder.recipe.reward_model import StagePreferences
 from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SftStage
 
 __all__ = ["training"]
 
-_DOLLARS_PER_HOUR = 2.0
-"""The price per GPU-hour that the R1 and V3 reports count with."""
 _ASSUMED = {
     "rl": f", prompts of {PROMPT_TOKENS} tokens and completions of {USUAL_SHARE_OF_LIMIT:.0%} of the limit",
     "sft": f", examples of {USUAL_EXAMPLE:.0%} of the limit",
@@ -37,79 +38,64 @@ _ASSUMED = {
 }
 """What a time without a measurement assumes of the data."""
 
-Lines = Iterator[tuple[str, str]]
-"""What is told, and the words."""
 
-
-def training(recipe: Recipe, standing: Standing, out: Path, device: Device) -> Lines:
+def training(recipe: Recipe, standing: Standing, out: Path, here: Device) -> Forecast:
     """Batch, model, memory and time of a stage that trains; no memory and time where the model's shape is not known."""
     stage: Any = standing.stage
-    yield from _BATCH[stage.kind](stage)
+    lines = list(_BATCH[stage.kind](stage, recipe.stages))
     # A pretrain stage makes the model it is asked about, the others go on from one.
     shape = find_shape(recipe, standing.name)
     if isinstance(shape, str):
-        yield "model", f"no estimate of memory and time: {shape}"
-        return
+        return Forecast(lines=(*lines, ("model", f"no estimate of memory and time: {shape}")), unknown=shape)
     active = f", {count_text(shape.active)} active per token" if shape.active < 0.5 * shape.parameters else ""
-    yield "model", f"{shape.model_type}, {count_text(shape.parameters)} parameters{active} (from {shape.origin})"
+    lines.append(("model", f"{shape.model_type}, {count_text(shape.parameters)} parameters{active} ({_from(shape)})"))
     scoring = [find_shape(recipe, reference) for reference in stage.scorers()]
-    parts = memory(
-        stage, shape, bf16=device.bf16(stage.precision), scorers=[s for s in scoring if isinstance(s, Shape)]
-    )
+    parts = memory(stage, shape, bf16=here.bf16(stage.precision), scorers=[s for s in scoring if isinstance(s, Shape)])
     total = peak(parts)
-    listed = ", ".join(f"{name} {bytes_text(size)}" for name, size in sorted(parts.items(), key=lambda p: -p[1]))
-    fits = total <= device.memory_bytes
     apart = " (the cache is freed before an update)" if isinstance(stage, RlStage) else ""
-    yield (
-        "memory",
-        f"about {bytes_text(total)} of {bytes_text(device.memory_bytes)}{'' if fits else ', too much'}: "
-        f"{listed}{apart}",
-    )
-    measured = find_measured(standing, out)
-    yield "time", _time(stage, shape, device, measured) if fits else _cluster_time(stage, shape, total, measured)
+    lines.append(memory_line(parts, total, here, apart))
+    return _timed(stage, recipe.stages, shape, lines, total, here, standing, out)
 
 
-def _time(stage: Trained, shape: Shape, device: Device, measured: Measured | None) -> str:
-    """The time here; of one update where only the data can tell how many there are."""
-    count, first = updates(stage), 0 if measured is None else measured.steps_done
+def _timed(
+    stage: Trained,
+    stages: Stages,
+    shape: Shape,
+    lines: list[Line],
+    needed_bytes: int,
+    here: Device,
+    standing: Standing,
+    out: Path,
+) -> Forecast:
+    """The forecast with its time: as measured if it was, of one update where only the data tell how many there are."""
+    device, measured = fitting_device(needed_bytes, here), find_measured(standing, out)
+    count, first = updates(stage, stages), 0 if measured is None else measured.steps_done
     left = 1 if count is None else max(0, count - first)
-    if measured is not None:
-        return (
-            f"about {time_text(left * measured.seconds_per_step)} for {_updates(count, left)}, from {measured.origin}"
+    what = " for an update" if count is None else f" for {left:,} updates"
+    if measured is not None and device is here:
+        spent = left * measured.seconds_per_step
+        told = f"about {spent_text(spent, device, what)}, from {measured.origin}"
+    else:
+        lengths = None if measured is None else measured.mean_tokens
+        spent = seconds(work(stage, stages, shape, first, lengths), shape, device)
+        guess = "" if device is CLUSTER_DEVICE else "; a first run replaces this guess"
+        told = (
+            f"roughly {spent_text(spent, device, what, needed_bytes)}, at {device.generate_flops:.1e} (sampling) and "
+            f"{device.train_flops:.1e} (training) operations/s assumed{_ASSUMED[stage.kind]}{guess}"
         )
-    spent = seconds(work(stage, shape, first, None), shape, device)
-    return (
-        f"roughly {time_text(spent)} for {_updates(count, left)}, {_assumed(stage, device)}; a first run replaces this "
-        f"guess"
+    return Forecast(
+        lines=(*lines, ("time", told)),
+        device=device,
+        seconds=None if count is None else spent,
+        unknown="only its data tell how many updates it makes" if count is None else "",
     )
 
 
-def _cluster_time(stage: Trained, shape: Shape, total: int, measured: Measured | None) -> str:
-    """The time and price where the memory here is too small."""
-    count, first = updates(stage), 0 if measured is None else measured.steps_done
-    left = 1 if count is None else max(0, count - first)
-    mean_tokens = None if measured is None else measured.mean_tokens
-    hours = seconds(work(stage, shape, first, mean_tokens), shape, CLUSTER_DEVICE) / 3600
-    devices = max(1, math.ceil(total / CLUSTER_DEVICE.memory_bytes))
-    return (
-        f"roughly {rounded(hours)} GPU-hours on {CLUSTER_DEVICE.name} for {_updates(count, left)} (about "
-        f"${rounded(hours * _DOLLARS_PER_HOUR)} at ${_DOLLARS_PER_HOUR:g} an hour; {devices:,} or more to hold it), "
-        f"{_assumed(stage, CLUSTER_DEVICE)}"
-    )
+def _from(shape: Shape) -> str:
+    return f"from {shape.origin}"
 
 
-def _updates(count: int | None, left: int) -> str:
-    return "an update" if count is None else f"{left:,} updates"
-
-
-def _assumed(stage: Trained, device: Device) -> str:
-    return (
-        f"at {device.generate_flops:.1e} (sampling) and {device.train_flops:.1e} (training) operations/s assumed"
-        f"{_ASSUMED[stage.kind]}"
-    )
-
-
-def _rl(stage: RlStage) -> Lines:
+def _rl(stage: RlStage, stages: Stages) -> Iterator[Line]:
     problems = stage.problems_per_step * stage.updates_per_rollout
     limits = [f"{stage.sampling.max_tokens:,}"]
     limits += [f"{change.max_tokens:,} from step {change.from_step:,}" for change in stage.sampling.length_schedule]
@@ -128,27 +114,32 @@ def _rl(stage: RlStage) -> Lines:
     )
 
 
-def _pretrain(stage: PretrainStage) -> Lines:
-    yield "batch", f"{stage.tokens:,} tokens in {updates(stage):,} updates of {stage.tokens_per_step:,} tokens"
+def _pretrain(stage: PretrainStage, stages: Stages) -> Iterator[Line]:
+    count = updates(stage, stages)
+    yield "batch", f"{stage.tokens:,} tokens in {count:,} updates of {stage.tokens_per_step:,} tokens"
 
 
-def _sft(stage: SftStage) -> Lines:
-    count = updates(stage)
+def _sft(stage: SftStage, stages: Stages) -> Iterator[Line]:
+    count = updates(stage, stages)
     told = f"; {stage.epochs:g} epochs, their number known once the examples are there"
-    yield "update", f"{stage.batch_size} examples{told if count is None else f', {count:,} updates'}"
+    if count is not None:
+        sampled = stage.steps is None and any(isinstance(source, StageExamples) for source in stage.examples)
+        told = f", {'at most ' if sampled else ''}{count:,} updates"
+    yield "update", f"{stage.batch_size} examples{told}"
 
 
-def _reward_model(stage: RewardModelStage) -> Lines:
-    rows, count = preference_rows(stage), updates(stage)
+def _reward_model(stage: RewardModelStage, stages: Stages) -> Iterator[Line]:
+    rows, count = preference_rows(stage, stages), updates(stage, stages)
+    most = "at most " if any(isinstance(source, StagePreferences) for source in stage.data) else ""
     yield (
         "batch",
-        f"{'an unknown number of' if rows is None else f'{rows:,}'} rows, {stage.epochs} epoch"
+        f"{'an unknown number of' if rows is None else f'{most}{rows:,}'} rows, {stage.epochs} epoch"
         f"{'s' if stage.epochs > 1 else ''}, {stage.batch_size} rows per update"
         f"{'' if count is None else f', at most {count:,} updates'}",
     )
 
 
-_BATCH: Mapping[str, Callable[[Any], Lines]] = {
+_BATCH: Mapping[str, Callable[[Any, Stages], Iterator[Line]]] = {
     "rl": _rl,
     "pretrain": _pretrain,
     "sft": _sft,

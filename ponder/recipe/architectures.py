@@ -23,6 +23,10 @@ def _qwen2(hidden: int, layers: int, heads: int, key_heads: int, inner: int, voc
     }
 
 
+def _qwen2_math(hidden: int, layers: int, heads: int, key_heads: int, inner: int, vocabulary: int) -> dict[str, Any]:
+    return _qwen2(hidden, layers, heads, key_heads, inner, vocabulary) | {"max_position_embeddings": 4096}
+
+
 def _qwen3(hidden: int, layers: int, heads: int, inner: int) -> dict[str, Any]:
     shape = _qwen2(hidden, layers, heads, 8, inner, 151936)
     return shape | {"model_type": "qwen3", "head_dim": 128, "tie_word_embeddings": hidden < 4096}
@@ -64,8 +68,8 @@ _KNOWN: dict[str, dict[str, Any]] = {
     "Qwen/Qwen2.5-7B": _qwen2(3584, 28, 28, 4, 18944, 152064),
     "Qwen/Qwen2.5-14B": _qwen2(5120, 48, 40, 8, 13824, 152064),
     "Qwen/Qwen2.5-32B": _qwen2(5120, 64, 40, 8, 27648, 152064),
-    "Qwen/Qwen2.5-Math-1.5B": _qwen2(1536, 28, 12, 2, 8960, 151936),
-    "Qwen/Qwen2.5-Math-7B": _qwen2(3584, 28, 28, 4, 18944, 152064),
+    "Qwen/Qwen2.5-Math-1.5B": _qwen2_math(1536, 28, 12, 2, 8960, 151936),
+    "Qwen/Qwen2.5-Math-7B": _qwen2_math(3584, 28, 28, 4, 18944, 152064),
     "Qwen/Qwen3-0.6B-Base": _qwen3(1024, 28, 16, 3072),
     "Qwen/Qwen3-1.7B-Base": _qwen3(2048, 28, 16, 6144),
     "Qwen/Qwen3-4B-Base": _qwen3(2560, 36, 32, 9728),

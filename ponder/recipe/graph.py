@@ -69,6 +69,13 @@ def check_references(recipe: Recipe, source: Source) -> None:
     for name in EMBEDDED.keys() & recipe.stages.keys():
         place = source.origin(("stages", name))
         raise RecipeError(f"{place}: {name!r} names an embedded model; give the stage another name")
+    for part, paid in recipe.published.items():
+        for number, one in enumerate(paid):
+            if one not in recipe.stages:
+                raise RecipeError(
+                    f"{source.origin(('published', part, number))}: published.{part} names {one!r}, which is not a "
+                    f"stage of this recipe{did_you_mean(one, recipe.stages)}"
+                )
     for name, stage in recipe.stages.items():
         if not _STAGE_NAME.fullmatch(name):
             raise RecipeError(

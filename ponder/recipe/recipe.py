@@ -1,5 +1,7 @@
 """The recipe: a name, a seed and stages."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from ponder.recipe.base import Component
@@ -9,6 +11,9 @@ __all__ = ["SCHEMA_VERSION", "Recipe"]
 
 SCHEMA_VERSION = 1
 """The newest recipe schema this code reads."""
+
+PublishedPart = Literal["R1-Zero", "SFT data", "R1"]
+"""The parts whose cost was published."""
 
 
 class Recipe(Component):
@@ -20,5 +25,8 @@ class Recipe(Component):
     """Name of the run; the default run folder is `runs/<name>`."""
     seed: int = 0
     """Everything random derives from this seed, the stage, the step and the item."""
+    published: dict[PublishedPart, tuple[str, ...]] = Field(default_factory=dict)
+    """For a recipe that follows the published run of R1: the rows of its table of costs (v2, table 7), and the stages
+    that each row pays for. `ponder plan` then prints its estimate beside what was published. Changes no result."""
     stages: dict[str, Stage] = Field(min_length=1)
     """Stages by name."""

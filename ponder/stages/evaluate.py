@@ -8,7 +8,7 @@ A pair whose scores are there from an earlier session is not sampled again, one 
 judge is not asked twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,8 @@ from ponder.verify.pool import VerifierPool
 
 __all__ = ["run_evaluate"]
 
+_SMOKE_BENCHMARKS = 3
+
 
 def run_evaluate(context: Context[EvaluateStage]) -> Mapping[str, Any]:
     """Evaluate every model on every benchmark, then compare; returns {model: {benchmark: numbers}}."""
@@ -55,7 +57,8 @@ class _Run:
         config = self.config = context.config
         self.context, self._stack = context, stack
         self.folder = context.folder / "evaluation"
-        self.benchmarks = {name: _benchmark(name, context.smoke) for name in config.benchmarks}
+        names = _tried(config.benchmarks) if context.smoke else config.benchmarks
+        self.benchmarks = {name: _benchmark(name, context.smoke) for name in names}
         if len({file_name(model) for model in config.models}) < len(config.models):
             raise RecipeError(f"Stage {context.name!r} names one model twice: {', '.join(config.models)}.")
         if len({benchmark.name for benchmark in self.benchmarks.values()}) < len(self.benchmarks):
@@ -155,6 +158,7 @@ class _Run:
             log=log,
             judge=self.judge if asked else None,
             judge_name=_judge_name(self.config) if asked else None,
+            slots=self.config.engine.max_slots,
             per_call=PER_CALL,
             go_on=True,
             say=self._say,
@@ -162,9 +166,10 @@ class _Run:
 
     def _policy(self, model: str) -> Policy:
         source = self.context.model_source(model)
+        template = None if model in self.context.inputs else self.config.template
         if self.context.smoke and model not in self.context.inputs:
-            return smoke_policy(source, None, self.context.seed)
-        return load_policy(source, precision=self.config.precision)
+            return smoke_policy(source, template, self.context.seed)
+        return load_policy(source, template, self.config.precision)
 
     def _answers(self, model: str, benchmark: Benchmark) -> Answers:
         path = self.path(model, benchmark).with_suffix(".jsonl")
@@ -173,6 +178,13 @@ class _Run:
 
     def _say(self, line: str) -> None:
         self.context.say(f"{self.context.name}: {line}")
+
+
+def _tried(names: Sequence[str]) -> tuple[str, ...]:
+    """At most three in a smoke run, where all are the same few problems; the ways of judging that occur come first."""
+    judged = [find_benchmark(name).judge for name in names]
+    firsts = [name for i, name in enumerate(names) if judged[i] not in judged[:i]]
+    return tuple(dict.fromkeys((*firsts, *names)))[:_SMOKE_BENCHMARKS]
 
 
 def _benchmark(name: str, smoke: bool) -> Benchmark:

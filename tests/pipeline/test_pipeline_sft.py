@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ponder.errors import DataError, ModelError, PonderError, RecipeError
-from ponder.pipeline.estimate import Work, memory, sft_examples, sft_work
+from ponder.pipeline.counts import sft_examples
+from ponder.pipeline.estimate import Work, memory, sft_work
 from ponder.pipeline.fingerprint import identities
 from ponder.pipeline.plan import describe_plan
 from ponder.pipeline.preflight import check_inputs
@@ -44,7 +45,7 @@ def read(folder: Path, cold: str) -> Recipe:
     ],
 )  # fmt: skip
 def test_examples_by_hand(fields: dict[str, Any], examples: int | None) -> None:
-    assert sft_examples(stage(**fields)) == examples
+    assert sft_examples(stage(**fields), {}) == examples
 
 
 def test_work_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from ponder.errors import DataError, EndpointError, RecipeError
+from ponder.errors import DataError, EndpointError, ModelError, RecipeError
 from ponder.evaluation import read_scores
 from ponder.evaluation.evaluate import replay
 from ponder.evaluation.paired import read_paired
@@ -24,7 +25,7 @@ from ponder.recipe.endpoint import ByEndpoint, Endpoint
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import EvaluateStage, ReportStage
 from ponder.stages.context import Context
-from ponder.stages.evaluate import run_evaluate
+from ponder.stages.evaluate import _tried, run_evaluate
 from ponder.stages.report import run_report
 from ponder.verify.pool import VerifierPool
 
@@ -60,6 +61,33 @@ def context(folder: Path, config: Any, name: str, said: list[str]) -> Context[An
     stage.mkdir(parents=True, exist_ok=True)
     inputs = {"base": folder / "stages" / "base"}
     return Context(config=config, name=name, folder=stage, seed=3, inputs=inputs, smoke=False, say=said.append)
+
+
+def test_a_template_is_for_models_from_outside(made: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "plain"
+    shutil.copytree(made / "stages" / "base" / "model", outside)
+    (outside / "ponder_template.json").unlink()  # as a base model of the hub comes
+    config = EvaluateStage(models=("base", str(outside)), benchmarks=(str(made / "sums.yaml"),), samples=1)
+    with pytest.raises(ModelError, match="template"):
+        run_evaluate(context(made, config, "without", []))
+    run_evaluate(context(made, config.model_copy(update={"template": "r1"}), "with", []))
+    found = {
+        path.name.partition("--")[0]: json.loads(path.read_text().splitlines()[0])["provenance"]["template"]["name"]
+        for path in (made / "stages" / "with" / "evaluation").glob("*--sums.jsonl")
+    }
+    assert found.pop("base") == "r1-zero" and list(found.values()) == ["r1"]
+
+
+@pytest.mark.parametrize(
+    ("names", "tried"),
+    [
+        (["aime24", "math500"], ["aime24", "math500"]),
+        (["aime24", "math500", "gsm8k", "mmlu"], ["aime24", "math500", "gsm8k"]),
+        (["aime24", "math500", "gsm8k", "simpleqa", "arena-hard"], ["aime24", "simpleqa", "arena-hard"]),
+    ],
+)
+def test_a_smoke_run_tries_every_way_of_judging(names: list[str], tried: list[str]) -> None:
+    assert list(_tried(names)) == tried
 
 
 def test_each_pair_once(made: Path) -> None:

@@ -5,7 +5,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from ponder.recipe.endpoint import ByEndpoint, ByModel, Endpoint, Helper
-from ponder.recipe.stages.base import StageBase
+from ponder.recipe.rollout import EngineConfig
+from ponder.recipe.stages.base import StageBase, TemplateName
 from ponder.recipe.training import Precision
 
 __all__ = ["EvaluateStage"]
@@ -18,6 +19,9 @@ class EvaluateStage(StageBase):
     """Tag of this alternative."""
     models: tuple[str, ...] = Field(min_length=1)
     """Stage names, paths, hub ids, `micro` or `micro-student`."""
+    template: TemplateName | None = None
+    """Prompt form of models from outside, such as a base model of the hub, which has none of its own; those of stages
+    keep theirs. Null takes the one saved with each model."""
     benchmarks: tuple[str, ...] = Field(min_length=1)
     """Names of shipped benchmarks or paths of benchmark files."""
     samples: int | None = Field(None, ge=1)
@@ -26,6 +30,8 @@ class EvaluateStage(StageBase):
     """Sampling temperature (paper: 0.6)."""
     top_p: float = Field(0.95, gt=0, le=1)
     """Nucleus mass (paper: 0.95)."""
+    engine: EngineConfig = EngineConfig()
+    """Where completions are computed."""
     precision: Precision = "auto"
     """Arithmetic of the forward passes."""
     baseline: str | None = None
