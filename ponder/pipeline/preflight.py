@@ -13,12 +13,13 @@ from ponder.pipeline.shape import Shape, find_shape
 from ponder.recipe.examples import MicroExamples
 from ponder.recipe.explain import did_you_mean
 from ponder.recipe.graph import MICRO, model_references
-from ponder.recipe.problems import GymProblems, MicroProblems
+from ponder.recipe.problems import FileProblems, GymProblems, MicroProblems
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.reward_model import MicroPreferences
 from ponder.recipe.sft import check_peft
 from ponder.recipe.stages import EvaluateStage, RewardModelStage, RlStage, SampleStage, SftStage, Stage
 from ponder.reward import REWARDS
+from ponder.task import load_problems
 from ponder.task.gym import GYM_TASKS
 
 __all__ = ["check_inputs"]
@@ -56,6 +57,8 @@ def check_inputs(recipe: Recipe) -> None:
                     f"{str(expand_path(text).absolute())!r}): check the path; it is relative to the folder in which "
                     "ponder is started"
                 )
+        if isinstance(stage, EvaluateStage):
+            _check_questions(name, stage)
 
 
 def _check_names(name: str, stage: Stage) -> None:
@@ -97,6 +100,20 @@ def _check_judge(name: str, stage: EvaluateStage, benchmark: Benchmark) -> None:
             f"stage {name!r}: the benchmark {benchmark.name!r} has no gold, so its answers can only be compared: give "
             "the benchmark `judge: preference`, and the stage a `baseline` and a `judge` that is a model or an endpoint"
         )
+
+
+def _check_questions(name: str, stage: EvaluateStage) -> None:
+    """The user's own benchmarks must have questions with gold, or say that there is none."""
+    for file in (one for one in stage.benchmark_names() if expand_path(one).is_file()):
+        local = [source for source in find_benchmark(file).problems if isinstance(source, FileProblems)]
+        try:
+            if local:
+                load_problems(local, keep_repeated=True)
+        except DataError as error:
+            raise DataError(
+                f"stage {name!r}, benchmark {file!r}: {error} A YAML benchmark says which columns a file has, and "
+                "`gold: null` with `judge: preference` that there are no answers (docs/evaluation.md)."
+            ) from None
 
 
 def _check_name(what: str, name: str, known: Iterable[str]) -> None:

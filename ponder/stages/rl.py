@@ -343,12 +343,8 @@ class _Run:
             return None
         limit = SMOKE_PROBLEMS if self.context.smoke else None
         held_out = HeldOutProblems(config, self.context.folder, self.context.seed, self._max_tokens(), limit)
-        trained = {problem.prompt for problem in self.problems.problems}
-        if shared := sum(problem.prompt in trained for problem in held_out.problems):
-            self.context.say(
-                f"{self.context.name}: WARNING: {shared} of {len(held_out.problems)} held-out problems are also "
-                f"trained on, so held-out accuracy flatters the model; take another split or file for `held_out`"
-            )
+        trained = {problem.messages for problem in self.problems.problems}
+        held_out.warn_of_trained(trained, self.context.name, self.context.say)
         return held_out
 
     def _listed_rewards(self) -> str:

@@ -77,7 +77,7 @@ def load_problems(sources: Sequence[ProblemSource], *, keep_repeated: bool = Fal
         if not kept:
             found = _listed(dropped) if dropped else "it is empty"
             raise DataError(
-                f"Source {name!r} has no usable problem: {found}. Check `columns` and `gold` of the source."
+                f"Source {name!r} has no usable problem: {found}. {_advice(source)}"
             )
         problems += kept
         left_out += dropped
@@ -158,6 +158,14 @@ def _name(source: ProblemSource) -> str:
             return f"gym/{source.task}"
         case MicroProblems():
             return f"micro/{source.split}"
+
+
+def _advice(source: ProblemSource) -> str:
+    match source:
+        case FileProblems() | HubProblems():
+            return "Check `columns` and `gold` of the source, and that it does not repeat one before it."
+        case GymProblems() | MicroProblems():
+            return "Sources that are generated from one seed repeat each other: give this one another `seed`."
 
 
 def _listed(left_out: Sequence[LeftOut]) -> str:
