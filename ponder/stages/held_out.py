@@ -28,9 +28,7 @@ class HeldOutProblems:
         self.every = config.every
         self.problems = load_problems(config.problems).problems[:limit]
 
-    def warn_of_trained(
-        self, trained: Collection[tuple[Message, ...]], name: str, say: Callable[[str], None]
-    ) -> None:
+    def warn_of_trained(self, trained: Collection[tuple[Message, ...]], name: str, say: Callable[[str], None]) -> None:
         """Say where some of them are also among the conversations that the stage `name` trains on."""
         if shared := sum(problem.messages in trained for problem in self.problems):
             say(

@@ -154,7 +154,8 @@ class _Run:
             trained = [row for row in data if row.messages not in kept_back]
         if not trained:
             raise DataError(
-                f"Stage {self.context.name!r} has no row to train on: the prompts of all {len(data):,} rows are held out. "
+                f"Stage {self.context.name!r} has no row to train on: the prompts of all {len(data):,} rows are held "
+                "out. "
                 + (
                     "`held_out` reads the same questions as `data`: give one of them another split, seed or file."
                     if config.held_out
@@ -214,8 +215,8 @@ class _Run:
         if not fitting:
             raise DataError(
                 f"Stage {self.context.name!r} has no row to {purpose}: {too_long:,} are longer than {limit:,} tokens, "
-                f"{unanswered:,} have no answer after their thinking, and there are no others. Raise max_tokens, or give "
-                "other data."
+                f"{unanswered:,} have no answer after their thinking, and there are no others. Raise max_tokens, or "
+                "give other data."
             )
         return fitting
 

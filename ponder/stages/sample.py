@@ -125,8 +125,8 @@ class _Run:
             raise DataError(
                 f"stage {self.context.name!r} kept nothing: of {asked} responses to {len(self.problems)} problems, "
                 f"{listed}. {self.context.folder / 'rejected.jsonl'} says why for each; loosen the rule that rejects "
-                f"most, or sample more, and run with --redo {self.context.name}: replies of an endpoint are kept. Or name "
-                "another model."
+                f"most, or sample more, and run with --redo {self.context.name}: replies of an endpoint are kept. Or "
+                "name another model."
             )
         self._say(f"kept {output.kept:,} {self.config.output} of {asked:,} responses; {listed}")
         return {

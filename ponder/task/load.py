@@ -76,9 +76,7 @@ def load_problems(sources: Sequence[ProblemSource], *, keep_repeated: bool = Fal
         kept, dropped = _load(source, name, ids, None if keep_repeated else prompts)
         if not kept:
             found = _listed(dropped) if dropped else "it is empty"
-            raise DataError(
-                f"Source {name!r} has no usable problem: {found}. {_advice(source)}"
-            )
+            raise DataError(f"Source {name!r} has no usable problem: {found}. {_advice(source)}")
         problems += kept
         left_out += dropped
         weights[name], sizes[name] = source.weight, len(kept)

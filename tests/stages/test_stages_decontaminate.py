@@ -1,4 +1,4 @@
-"""Stages that train leave out what a benchmark asks, and their folders say which. The `sample` stage: test_ask_stage."""
+"""Stages that train leave out what a benchmark asks, and their folders say which."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,6 @@ from ponder.recipe.recipe import Recipe
 from ponder.recipe.rollout import Sampling
 from ponder.recipe.stages import RlStage, SftStage
 from ponder.task import load_problems
-
 
 ROBE = "A robe takes 2 bolts of blue fiber and half that much white fiber. How many bolts does it take?"
 ROWS = {
