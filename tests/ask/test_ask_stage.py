@@ -85,7 +85,7 @@ def test_what_a_benchmark_asks_is_not_asked_for(server: ChatServer, tmp_path: Pa
     made = json.loads((tmp_path / "out" / "stages" / "data" / "decontamination.json").read_text())
     assert (made["texts"], made["kept"]) == (3, 2)
     (one,) = made["left_out"]
-    assert (one["text"].rpartition("/")[2], one["benchmark"], one["id"]) == ("1", "robes", "robes/1")
+    assert (one["text"].rpartition("/")[2], one["benchmark"]) == ("1", "robes") and one["id"].endswith("robes/1")
 
 
 def test_a_key_that_is_missing_is_found_before_anything_runs(

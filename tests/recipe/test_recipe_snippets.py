@@ -14,7 +14,7 @@ from ponder.recipe import load_recipe
 ROOT = Path(__file__).parents[2]
 RL = {"kind": "rl", "model": "micro", "problems": [{"source": "micro"}], "steps": 9}
 AROUND: dict[str, dict[str, Any]] = {
-    **{name: RL for name in ("zero", "reason", "r1")},
+    **dict.fromkeys(("zero", "reason", "r1"), RL),
     "sft": {"kind": "sft", "model": "micro", "examples": [{"source": "micro"}]},
     **{
         name: {"kind": "sample", "model": "micro", "problems": [{"source": "micro"}], "output": output}

@@ -50,10 +50,11 @@ def test_sft_learns_what_no_benchmark_asks(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "stages" / "cold"
     made = json.loads((folder / "decontamination.json").read_text())
     assert (made["texts"], made["kept"]) == (4, 2)
-    assert [(one["text"], one["id"], one["ngram"]) for one in made["left_out"]] == [
-        ("rows/asked", "robes/1", "a robe takes 2 bolts of blue fiber and half"),
-        ("rows/thought", "robes/1", "a robe takes 2 bolts of blue fiber and half"),
+    assert [(one["text"], one["benchmark"], one["ngram"]) for one in made["left_out"]] == [
+        ("rows/asked", "robes", "a robe takes 2 bolts of blue fiber and half"),
+        ("rows/thought", "robes", "a robe takes 2 bolts of blue fiber and half"),
     ]
+    assert all(one["id"].endswith("robes/1") for one in made["left_out"])
     assert any("2 of 4 texts left out" in line for line in said)
     assert any("left out: rows/thought: 'a robe takes" in line for line in said)
     assert json.loads((folder / "manifest.json").read_text())["results"]["data"]["sources"] == {"rows": 2}
