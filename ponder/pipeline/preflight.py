@@ -18,11 +18,12 @@ from ponder.recipe.recipe import Recipe
 from ponder.recipe.reward_model import MicroPreferences
 from ponder.recipe.sft import check_peft
 from ponder.recipe.stages import EvaluateStage, RewardModelStage, RlStage, SampleStage, SftStage, Stage
+from ponder.recipe.stages.rl import SCOPES
 from ponder.reward import REWARDS
 from ponder.task import load_problems
 from ponder.task.gym import GYM_TASKS
 
-__all__ = ["check_inputs"]
+__all__ = ["check_inputs", "check_scorers"]
 
 
 def check_inputs(recipe: Recipe) -> None:
@@ -59,6 +60,22 @@ def check_inputs(recipe: Recipe) -> None:
                 )
         if isinstance(stage, EvaluateStage):
             _check_questions(name, stage)
+
+
+def check_scorers(recipe: Recipe) -> None:
+    """Raise ModelError for a reward model from outside that is none, is not what its file says, or does not score what
+    its route needs. Loads torch, so that planning leaves it out."""
+    for name, stage in recipe.stages.items():
+        for route, reference in stage.reward_models.items() if isinstance(stage, RlStage) else ():
+            path = None if reference in recipe.stages else input_path(reference)
+            if path is None:
+                continue
+            from ponder.policy.scorer_file import read_scorer_file
+
+            try:
+                read_scorer_file(path, SCOPES[route])
+            except ModelError as error:
+                raise ModelError(f"stage {name!r}, reward model {reference!r}: {error}") from None
 
 
 def _check_names(name: str, stage: Stage) -> None:

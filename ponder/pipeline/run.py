@@ -16,7 +16,7 @@ from ponder.files import full_disk_explained, publishing, sweep, write_text
 from ponder.manifest import DONE, Manifest, Session, Status, now
 from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_redo
 from ponder.pipeline.lock import locked
-from ponder.pipeline.preflight import check_inputs
+from ponder.pipeline.preflight import check_inputs, check_scorers
 from ponder.pipeline.replies import keep_replies
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
@@ -51,6 +51,7 @@ def run(
     check_owner(out, recipe, smoke=smoke)
     if not smoke:
         check_inputs(recipe)
+        check_scorers(recipe)
     with locked(out):
         check_owner(out, recipe, smoke=smoke)
         _refuse_changed(survey(recipe, out, smoke=smoke), out, redone=to_redo(recipe, redo_stages))

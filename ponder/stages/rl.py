@@ -26,12 +26,13 @@ from ponder.files import publishing
 from ponder.policy import load_policy, save_policy
 from ponder.policy.scorer_load import load_scorer
 from ponder.recipe.stages import RlStage
+from ponder.recipe.stages.rl import SCOPES
 from ponder.records import Group
 from ponder.report import write_report
 from ponder.reward.canaries import check_canaries
 from ponder.reward.combine import check_names
 from ponder.rollout import Collected, LocalEngine, Refill, Request, check_fits, check_parity, collect
-from ponder.rollout.preference import SCOPES, RewardModels
+from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe

@@ -121,6 +121,8 @@ class _Run:
         counts = dict(output.reasons.most_common())
         listed = ", ".join(f"{count:,} {reason}" for reason, count in counts.items()) or "none rejected"
         asked = len(self.problems) * self.config.samples
+        if off := self.judge.counters().get("off_format"):
+            listed += f" ({off:,} replies of the judge did not follow its form)"
         if output.kept == 0:
             raise DataError(
                 f"stage {self.context.name!r} kept nothing: of {asked} responses to {len(self.problems)} problems, "

@@ -1,13 +1,15 @@
 """What comes from outside is looked at before anything runs, and watched for changes."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ponder.errors import DataError, ModelError, RecipeError, RunFolderError
-from ponder.files import write_json
+from ponder.files import EMBEDDED_BASE, write_json
+from ponder.policy.scorer_file import ScorerFile
 
 WINDOW_OF_256 = {
     "model_type": "qwen2", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8,
@@ -48,6 +50,30 @@ def test_a_limit_beyond_the_window_stops_before_anything_runs(start: Callable[..
     with pytest.raises(ModelError, match=r"completions of up to 300 tokens.*window of .* is 256"):
         start(*overrides, "stages.zero.sampling.length_schedule=[{from_step: 2, max_tokens: 300}]")
     assert start(*overrides) == ["base", "zero", "scores"]
+
+
+OTHER = ScorerFile(
+    scope="answer", loss="pairwise", template="r1", architecture="LlamaForSequenceClassification", model_type="llama",
+    base="sft", end="<|end|>", max_tokens=8192, mean=0.0, deviation=1.0, even=0.0, weights="sha256:0",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (None, "has no ponder_scorer.json.*made by a stage of kind `reward_model`"),
+        (OTHER, r"holds a Qwen3ForCausalLM \(qwen3\), but its .* describes a LlamaForSequenceClassification \(llama\)"),
+    ],
+)
+def test_what_is_no_reward_model_stops_before_anything_runs(
+    start: Callable[..., list[str]], tmp_path: Path, file: ScorerFile | None, words: str
+) -> None:
+    shutil.copytree(EMBEDDED_BASE, tmp_path / "scorer")
+    if file is not None:
+        file.save(tmp_path / "scorer")
+    with pytest.raises(ModelError, match=rf"stage 'zero', reward model '.*/scorer': .*{words}"):
+        start("stages.zero.rewards.preference=1", f"stages.zero.reward_models={{helpful: {tmp_path}/scorer}}")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_changed_data_file_changes_the_fingerprint(start: Callable[..., list[str]], tmp_path: Path) -> None:
