@@ -123,7 +123,7 @@ def _check_scorers(recipe: Recipe, source: Source, name: str, stage: Stage) -> N
             raise RecipeError(
                 f"{source.origin(_place(source, name, reference))}: the reward model {reference!r} scores the "
                 f"{scorer.scored} ({scorer.loss} loss), but for the route {route!r} of stage {name!r} one is needed "
-                f"that scores the {SCOPES[route]}: give it to the other route, or set `scope: {SCOPES[route]}` in its stage"
+                f"that scores the {SCOPES[route]}: give it to the other route, or set `scope` in its stage"
             )
 
 

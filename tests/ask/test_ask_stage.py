@@ -236,6 +236,15 @@ def test_judged_by_a_model(server: ChatServer, tmp_path: Path) -> None:
     assert results["judge"] == {"asked": 13, "failed": 0, "off_format": 2, "cannot_tell": 1}
 
 
+def test_a_judge_that_never_follows_its_form_is_named(server: ChatServer, tmp_path: Path) -> None:
+    server.play = lambda body, tries: said("<think>hm</think>I would rather not say")
+    judge = {"kind": "endpoint", "endpoint": server.endpoint().model_dump()}
+    with pytest.raises(DataError, match=r"12 judged_cannot_tell \(24 replies of the judge did not follow its form\)"):
+        go(recipe(tmp_path, server, samples=1, keep={"judged": True}, judge=judge), tmp_path / "out")
+    listed = lines(tmp_path / "out", "rejected.jsonl")
+    assert len(listed) == 12 and all("do not follow the form" in one["detail"] for one in listed)
+
+
 def test_pairs_and_labels(server: ChatServer, tmp_path: Path) -> None:
     def play(body: Mapping[str, Any], tries: int) -> Action:
         prompt = body["messages"][-1]["content"]
