@@ -30,6 +30,7 @@ _REFUSED = {
     402: "check the account's balance",
     403: "check what the key may do",
     404: "check base_url (without /chat/completions) and the model's name",
+    405: "check base_url (without /chat/completions)",
 }
 _MOST_SHOWN = 300
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ponder.evaluation.benchmark import find_benchmark
 from ponder.files import expand_path, file_digest, folder_digest, model_path
 from ponder.recipe.graph import is_hub_id, model_references, order
 from ponder.recipe.recipe import Recipe
@@ -85,9 +86,10 @@ def stage_seed(recipe: Recipe, name: str) -> int:
 
 
 def data_files(stage: Stage) -> tuple[str, ...]:
-    """Paths of the data files a stage reads, as the recipe writes them."""
-    benchmarks = (one for one in stage.benchmark_names() if expand_path(one).is_file())
-    return (*_paths(stage.model_dump()), *benchmarks)
+    """Paths of the data files a stage reads, as the recipe writes them, or a benchmark's own file."""
+    benchmarks = [one for one in stage.benchmark_names() if expand_path(one).is_file()]
+    theirs = (path for one in benchmarks for path in _paths(find_benchmark(one).model_dump()))
+    return tuple(dict.fromkeys((*_paths(stage.model_dump()), *benchmarks, *theirs)))
 
 
 def _paths(value: Any) -> Iterator[str]:

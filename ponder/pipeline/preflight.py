@@ -13,15 +13,17 @@ from ponder.pipeline.shape import Shape, find_shape
 from ponder.recipe.examples import MicroExamples
 from ponder.recipe.explain import did_you_mean
 from ponder.recipe.graph import model_references
-from ponder.recipe.problems import GymProblems, MicroProblems
+from ponder.recipe.problems import FileProblems, GymProblems, MicroProblems
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.reward_model import MicroPreferences
 from ponder.recipe.sft import check_peft
 from ponder.recipe.stages import EvaluateStage, RewardModelStage, RlStage, SampleStage, SftStage, Stage
+from ponder.recipe.stages.rl import SCOPES
 from ponder.reward import REWARDS
+from ponder.task import load_problems
 from ponder.task.gym import GYM_TASKS
 
-__all__ = ["check_inputs"]
+__all__ = ["check_inputs", "check_scorers"]
 
 
 def check_inputs(recipe: Recipe) -> None:
@@ -57,6 +59,24 @@ def check_inputs(recipe: Recipe) -> None:
                     f"{str(expand_path(text).absolute())!r}): check the path; it is relative to the folder in which "
                     "ponder is started"
                 )
+        if isinstance(stage, EvaluateStage):
+            _check_questions(name, stage)
+
+
+def check_scorers(recipe: Recipe) -> None:
+    """Raise ModelError for a reward model from outside that is none, is not what its file says, or does not score what
+    its route needs. Loads torch, so that planning leaves it out."""
+    for name, stage in recipe.stages.items():
+        for route, reference in stage.reward_models.items() if isinstance(stage, RlStage) else ():
+            path = None if reference in recipe.stages else input_path(reference)
+            if path is None:
+                continue
+            from ponder.policy.scorer_file import read_scorer_file
+
+            try:
+                read_scorer_file(path, SCOPES[route])
+            except ModelError as error:
+                raise ModelError(f"stage {name!r}, reward model {reference!r}: {error}") from None
 
 
 def _check_names(name: str, stage: Stage) -> None:
@@ -98,6 +118,20 @@ def _check_judge(name: str, stage: EvaluateStage, benchmark: Benchmark) -> None:
             f"stage {name!r}: the benchmark {benchmark.name!r} has no gold, so its answers can only be compared: give "
             "the benchmark `judge: preference`, and the stage a `baseline` and a `judge` that is a model or an endpoint"
         )
+
+
+def _check_questions(name: str, stage: EvaluateStage) -> None:
+    """The user's own benchmarks must have questions with gold, or say that there is none."""
+    for file in (one for one in stage.benchmark_names() if expand_path(one).is_file()):
+        local = [source for source in find_benchmark(file).problems if isinstance(source, FileProblems)]
+        try:
+            if local:
+                load_problems(local, keep_repeated=True)
+        except DataError as error:
+            raise DataError(
+                f"stage {name!r}, benchmark {file!r}: {error} A YAML benchmark says which columns a file has, and "
+                "`gold: null` with `judge: preference` that there are no answers (docs/evaluation.md)."
+            ) from None
 
 
 def _check_name(what: str, name: str, known: Iterable[str]) -> None:

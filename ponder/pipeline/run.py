@@ -16,7 +16,8 @@ from ponder.files import full_disk_explained, publishing, sweep, write_text
 from ponder.manifest import DONE, Manifest, Session, Status, now
 from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_redo
 from ponder.pipeline.lock import locked
-from ponder.pipeline.preflight import check_inputs
+from ponder.pipeline.preflight import check_inputs, check_scorers
+from ponder.pipeline.replies import keep_replies
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
 from ponder.stages import STAGES, Context
@@ -50,6 +51,7 @@ def run(
     check_owner(out, recipe, smoke=smoke)
     if not smoke:
         check_inputs(recipe)
+        check_scorers(recipe)
     with locked(out):
         check_owner(out, recipe, smoke=smoke)
         _refuse_changed(survey(recipe, out, smoke=smoke), out, redone=to_redo(recipe, redo_stages))
@@ -85,7 +87,7 @@ def _refuse_changed(standings: Sequence[Standing], out: Path, *, redone: Collect
 
 
 def _run_stage(standing: Standing, recipe_name: str, out: Path, *, smoke: bool, say: Callable[[str], None]) -> None:
-    manifest = _begin(standing, recipe_name, smoke)
+    manifest = _begin(standing, recipe_name, smoke, say)
     say(f"{standing.name}: {'going on' if standing.state == 'unfinished' else 'started'} in {standing.folder}")
     context = Context(
         config=standing.stage,
@@ -111,7 +113,7 @@ def _run_stage(standing: Standing, recipe_name: str, out: Path, *, smoke: bool, 
     say(f"{standing.name}: done in {time.monotonic() - began:.0f} s")
 
 
-def _begin(standing: Standing, recipe_name: str, smoke: bool) -> Manifest:
+def _begin(standing: Standing, recipe_name: str, smoke: bool, say: Callable[[str], None]) -> Manifest:
     """The manifest with a new session, already on disk."""
     old = standing.manifest
     manifest = Manifest(
@@ -128,6 +130,8 @@ def _begin(standing: Standing, recipe_name: str, smoke: bool) -> Manifest:
     )
     if old is None:
         with publishing(standing.folder) as folder:
+            if kept := keep_replies(standing, folder):
+                say(f"{standing.name}: the replies of endpoints in {kept} are there already and not asked for again")
             manifest.write(folder)
     else:
         sweep(standing.folder)

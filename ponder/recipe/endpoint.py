@@ -1,18 +1,21 @@
 """Models that answer questions about a recipe's data: at an endpoint, in this process, or a rule in their place."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ponder.recipe.base import Component
 
 __all__ = ["ByEndpoint", "ByModel", "ByRule", "Endpoint", "Helper"]
 
+_ADDRESS = re.compile(r"https?://[^/\s]+[^\s]*$")
+
 
 class Endpoint(Component):
     """A server that speaks the chat-completions interface of OpenAI: a hosted model, or one served on your machines."""
 
-    base_url: str = Field(pattern=r"^https?://[^/\s]+")
+    base_url: str
     """Address up to and without `/chat/completions`, such as `https://api.deepseek.com/v1`."""
     model: str = Field(min_length=1)
     """Name the server knows the model by."""
@@ -41,6 +44,17 @@ class Endpoint(Component):
     """Send a seed with each request; servers that do not know the field may refuse it."""
     length_parameter: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """What the server calls the length limit."""
+
+    @model_validator(mode="after")
+    def _address(self) -> Self:
+        if not _ADDRESS.match(self.base_url):
+            raise ValueError(
+                f"base_url {self.base_url!r} is no address: expected http:// or https:// and a host, such as "
+                "https://api.deepseek.com/v1 or http://localhost:8000/v1"
+            )
+        if self.base_url.rstrip("/").endswith("/chat/completions"):
+            raise ValueError(f"base_url {self.base_url!r} goes too far: leave /chat/completions out, it is added")
+        return self
 
 
 class ByRule(Component):

@@ -1,8 +1,10 @@
 """The stages of a recipe as a directed graph: who reads whom, in which order they run, and what a reference means."""
 
 import re
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 from ponder.errors import RecipeError
 from ponder.files import EMBEDDED
@@ -13,13 +15,16 @@ from ponder.recipe.source import Source
 from ponder.recipe.stages import (
     ReportStage,
     RewardModelStage,
+    RlStage,
     SampleStage,
     Stage,
 )
+from ponder.recipe.stages.rl import SCOPES
 
 __all__ = ["check_references", "downstream", "edges", "is_hub_id", "model_references", "order"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_NO_REFERENCES = ("kind", "source", "name")
 _STAGE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -117,6 +122,14 @@ def _check_scorers(recipe: Recipe, source: Source, name: str, stage: Stage) -> N
             continue
         place = source.origin(_place(source, name, reference))
         raise RecipeError(f"{place}: stage {name!r} {fault}: name another stage")
+    for route, reference in stage.reward_models.items() if isinstance(stage, RlStage) else ():
+        scorer = recipe.stages.get(reference)
+        if isinstance(scorer, RewardModelStage) and scorer.scored != SCOPES[route]:
+            raise RecipeError(
+                f"{source.origin(_place(source, name, reference))}: the reward model {reference!r} scores the "
+                f"{scorer.scored} ({scorer.loss} loss), but for the route {route!r} of stage {name!r} one is needed "
+                f"that scores the {SCOPES[route]}: give it to the other route, or set `scope` in its stage"
+            )
 
 
 def _check_data(recipe: Recipe, source: Source, name: str, stage: Stage) -> None:
@@ -157,9 +170,16 @@ def _names_outside(reference: str) -> bool:
 
 def _place(source: Source, stage: str, reference: str) -> tuple[str | int, ...]:
     """Where in the stage the reference is written."""
-    for key, value in source.data["stages"][stage].items():
-        if value == reference:
-            return ("stages", stage, key)
-        if isinstance(value, list) and reference in value:
-            return ("stages", stage, key, value.index(reference))
-    return ("stages", stage)
+    return next(_places(source.data["stages"][stage], ("stages", stage), reference), ("stages", stage))
+
+
+def _places(value: Any, where: tuple[str | int, ...], reference: str) -> Iterator[tuple[str | int, ...]]:
+    if value == reference:
+        yield where
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            if key not in _NO_REFERENCES:
+                yield from _places(child, (*where, key), reference)
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _places(child, (*where, index), reference)

@@ -116,7 +116,6 @@ PreferenceSource = Annotated[
     StagePreferences | FilePreferences | HubPreferences | MicroPreferences, Field(discriminator="source")
 ]
 """Any source of pairs or labels, told apart by `source`."""
-"""Any source of pairs or labels, told apart by `source`."""
 
 
 def preference_name(source: PreferenceSource) -> str:

@@ -13,15 +13,11 @@ from typing import Literal
 
 from ponder.errors import DataError
 from ponder.policy.scorer import Scored, Scorer
-from ponder.policy.scorer_file import Scope
 from ponder.records import Problem
 from ponder.reward.judged import Judged
 from ponder.reward.scale import SCALES, Spread
 
-__all__ = ["SCOPES", "Preferences", "RewardModels"]
-
-SCOPES: Mapping[str, Scope] = {"helpful": "answer", "safety": "response"}
-"""What the reward model of each route must see."""
+__all__ = ["Preferences", "RewardModels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

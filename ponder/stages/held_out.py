@@ -1,6 +1,6 @@
 """Held-out problems of a stage: loaded once, measured at chosen steps, results kept in the stage's folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from ponder.evaluation import Scores, completions_path, load_scores, save_scores, scores_path
@@ -8,6 +8,7 @@ from ponder.evaluation.evaluate import evaluate
 from ponder.policy import Policy
 from ponder.recipe.problems import HeldOut
 from ponder.recipe.rollout import Sampling
+from ponder.records import Message
 from ponder.rollout import LocalEngine
 from ponder.seeds import derive_seed
 from ponder.task import load_problems
@@ -26,6 +27,14 @@ class HeldOutProblems:
         self._max_tokens = config.max_tokens or max_tokens
         self.every = config.every
         self.problems = load_problems(config.problems).problems[:limit]
+
+    def warn_of_trained(self, trained: Collection[tuple[Message, ...]], name: str, say: Callable[[str], None]) -> None:
+        """Say where some of them are also among the conversations that the stage `name` trains on."""
+        if shared := sum(problem.messages in trained for problem in self.problems):
+            say(
+                f"{name}: WARNING: {shared} of {len(self.problems)} held-out problems are also trained on, so held-out "
+                "accuracy flatters the model; take another split, seed or file for `held_out`"
+            )
 
     def scores(self) -> dict[int, Scores]:
         """All measurements so far, by step."""

@@ -152,7 +152,36 @@ class _Run:
             kept_back = set(prompts_in_order[:count])
             held_out = [row for row in data if row.messages in kept_back]
             trained = [row for row in data if row.messages not in kept_back]
-        return self._encoded(trained, "train on"), self._encoded(held_out, "measure on")
+        if not trained:
+            raise DataError(
+                f"Stage {self.context.name!r} has no row to train on: the prompts of all {len(data):,} rows are held "
+                "out. "
+                + (
+                    "`held_out` reads the same questions as `data`: give one of them another split, seed or file."
+                    if config.held_out
+                    else "They share too few prompts to measure on some and train on others: give rows to more prompts."
+                )
+            )
+        encoded = self._encoded(trained, "train on"), self._encoded(held_out, "measure on")
+        if config.loss == "pointwise" and not self.context.smoke:
+            self._check_labels(*encoded)
+        return encoded
+
+    def _check_labels(self, trained: Sequence[Judgement], held_out: Sequence[Judgement]) -> None:
+        """Labels that are all alike teach nothing, and measure little."""
+        kinds = ("unsafe", "safe")
+        for rows, purpose in ((trained, "train on"), (held_out, "measure on")):
+            safe = sum(row.labels[0] == 1 for row in rows)
+            if 0 < safe < len(rows):
+                continue
+            fact = f"all {len(rows):,} responses to {purpose} are {kinds[safe > 0]}"
+            if rows is held_out:
+                self._say(f"WARNING: {fact}, so accuracy says little and there is no area under the curve")
+                continue
+            raise DataError(
+                f"Stage {self.context.name!r} cannot learn to tell safe from unsafe: {fact}. Add {kinds[safe == 0]} "
+                "ones, such as from other requests or another model."
+            )
 
     def _load(self, sources: Sequence[PreferenceSource]) -> Sequence[Row]:
         pairwise = self.config.loss == "pairwise"
@@ -186,7 +215,8 @@ class _Run:
         if not fitting:
             raise DataError(
                 f"Stage {self.context.name!r} has no row to {purpose}: {too_long:,} are longer than {limit:,} tokens, "
-                f"and there are no others. Raise max_tokens, give more data, or change held_out."
+                f"{unanswered:,} have no answer after their thinking, and there are no others. Raise max_tokens, or "
+                "give other data."
             )
         return fitting
 

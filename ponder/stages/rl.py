@@ -26,12 +26,13 @@ from ponder.files import publishing
 from ponder.policy import load_policy, save_policy
 from ponder.policy.scorer_load import load_scorer
 from ponder.recipe.stages import RlStage
+from ponder.recipe.stages.rl import SCOPES
 from ponder.records import Group
 from ponder.report import write_report
 from ponder.reward.canaries import check_canaries
 from ponder.reward.combine import check_names
 from ponder.rollout import Collected, LocalEngine, Refill, Request, check_fits, check_parity, collect
-from ponder.rollout.preference import SCOPES, RewardModels
+from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe
@@ -343,12 +344,8 @@ class _Run:
             return None
         limit = SMOKE_PROBLEMS if self.context.smoke else None
         held_out = HeldOutProblems(config, self.context.folder, self.context.seed, self._max_tokens(), limit)
-        trained = {problem.prompt for problem in self.problems.problems}
-        if shared := sum(problem.prompt in trained for problem in held_out.problems):
-            self.context.say(
-                f"{self.context.name}: WARNING: {shared} of {len(held_out.problems)} held-out problems are also "
-                f"trained on, so held-out accuracy flatters the model; take another split or file for `held_out`"
-            )
+        trained = {problem.messages for problem in self.problems.problems}
+        held_out.warn_of_trained(trained, self.context.name, self.context.say)
         return held_out
 
     def _listed_rewards(self) -> str:

@@ -121,11 +121,14 @@ class _Run:
         counts = dict(output.reasons.most_common())
         listed = ", ".join(f"{count:,} {reason}" for reason, count in counts.items()) or "none rejected"
         asked = len(self.problems) * self.config.samples
+        if off := self.judge.counters().get("off_format"):
+            listed += f" ({off:,} replies of the judge did not follow its form)"
         if output.kept == 0:
             raise DataError(
                 f"stage {self.context.name!r} kept nothing: of {asked} responses to {len(self.problems)} problems, "
                 f"{listed}. {self.context.folder / 'rejected.jsonl'} says why for each; loosen the rule that rejects "
-                "most, sample more or with another model, and give the same command again."
+                f"most, or sample more, and run with --redo {self.context.name}: replies of an endpoint are kept. Or "
+                "name another model."
             )
         self._say(f"kept {output.kept:,} {self.config.output} of {asked:,} responses; {listed}")
         return {

@@ -157,12 +157,7 @@ class _Run:
             return None
         limit = SMOKE_PROBLEMS if context.smoke else None
         held_out = HeldOutProblems(config.held_out, context.folder, context.seed, self.data.room, limit)
-        trained = self.data.prompts
-        if shared := sum(problem.messages in trained for problem in held_out.problems):
-            context.say(
-                f"{context.name}: WARNING: {shared} of {len(held_out.problems)} held-out problems are also trained "
-                f"on, so held-out accuracy flatters the model; take another split or file for `held_out`"
-            )
+        held_out.warn_of_trained(self.data.prompts, context.name, context.say)
         return held_out
 
     def _measure(self, progress: Progress) -> None:

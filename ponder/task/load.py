@@ -76,9 +76,7 @@ def load_problems(sources: Sequence[ProblemSource], *, keep_repeated: bool = Fal
         kept, dropped = _load(source, name, ids, None if keep_repeated else prompts)
         if not kept:
             found = _listed(dropped) if dropped else "it is empty"
-            raise DataError(
-                f"Source {name!r} has no usable problem: {found}. Check `columns` and `gold` of the source."
-            )
+            raise DataError(f"Source {name!r} has no usable problem: {found}. {_advice(source)}")
         problems += kept
         left_out += dropped
         weights[name], sizes[name] = source.weight, len(kept)
@@ -158,6 +156,14 @@ def _name(source: ProblemSource) -> str:
             return f"gym/{source.task}"
         case MicroProblems():
             return f"micro/{source.split}"
+
+
+def _advice(source: ProblemSource) -> str:
+    match source:
+        case FileProblems() | HubProblems():
+            return "Check `columns` and `gold` of the source, and that it does not repeat one before it."
+        case GymProblems() | MicroProblems():
+            return "Sources that are generated from one seed repeat each other: give this one another `seed`."
 
 
 def _listed(left_out: Sequence[LeftOut]) -> str:

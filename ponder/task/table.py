@@ -10,7 +10,7 @@ import io
 import json
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,12 +84,16 @@ def _text(content: bytes, path: Path) -> str:
 
 
 def _jsonl(content: bytes, path: Path) -> list[Row]:
-    return _lines(_text(content, path))
+    try:  # line by line: the text as a whole would take four bytes for each of its characters
+        return _lines(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=None))
+    except UnicodeDecodeError:
+        _text(content, path)  # says at which byte of the file
+        raise
 
 
-def _lines(text: str) -> list[Row]:
+def _lines(lines: Iterable[str]) -> list[Row]:
     rows = []
-    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
@@ -112,7 +116,7 @@ def _json(content: bytes, path: Path) -> list[Row]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        lines = _lines(text)
+        lines = _lines(io.StringIO(text, newline=None))
         if len(lines) > 1 and lines[0].values is not None:  # one object per line: JSONL under another name
             return lines
         raise DataError(f"{path} is not JSON: {error}.") from error

@@ -105,7 +105,8 @@ def test_a_request_that_is_wrong_itself_is_not_repeated(server: ChatServer, tmp_
 
 
 @pytest.mark.parametrize(
-    ("status", "advice"), [(401, "check the key"), (403, "key"), (404, "model's name"), (302, "the address")]
+    ("status", "advice"),
+    [(401, "check the key"), (403, "key"), (404, "model's name"), (405, "base_url"), (302, "the address")],
 )
 def test_a_refusal_stops_at_once(
     server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, advice: str

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from chat_server import Action, ChatServer, said
 
-from ponder.errors import DataError, EndpointError
+from ponder.errors import DataError, EndpointError, RunFolderError
 from ponder.pipeline.run import run
 from ponder.recipe import load_recipe
 
@@ -35,8 +35,8 @@ def recipe(tmp_path: Path, server: ChatServer, **stage: Any) -> Path:
     return path
 
 
-def go(path: Path, out: Path) -> dict[str, Any]:
-    run(load_recipe(path, ()), out, text=path.read_text(), say=lambda line: None)
+def go(path: Path, out: Path, *redo: str) -> dict[str, Any]:
+    run(load_recipe(path, ()), out, text=path.read_text(), redo_stages=redo, say=lambda line: None)
     results = json.loads((out / "stages" / "data" / "manifest.json").read_text())["results"]
     assert isinstance(results, dict)
     return results
@@ -70,6 +70,22 @@ def test_distillation_data(server: ChatServer, tmp_path: Path) -> None:
     assert first["messages"] == [{"role": "user", "content": "What is 0+3?"}]
     everything = "".join(path.read_text() for path in (tmp_path / "out").rglob("*.json*"))
     assert "sk-secret" not in everything and "TEACHER_KEY" in everything
+
+
+def test_what_a_benchmark_asks_is_not_asked_for(server: ChatServer, tmp_path: Path) -> None:
+    robe = "A robe takes 2 bolts of blue fiber and half that much white fiber"
+    prompts = [f"What is 0+3? {robe}?", "robe takes 2 bolts of blue fiber and half", "What is 2+3?"]  # 14, 9, 0 words
+    (tmp_path / "robes.jsonl").write_text(json.dumps({"prompt": f"{robe}. How many?", "answer": "3"}) + "\n")
+    path = recipe(tmp_path, server, decontaminate=[str(tmp_path / "robes.jsonl")], samples=1, keep={})
+    rows = [{"prompt": prompt, "answer": "5"} for prompt in prompts]
+    (tmp_path / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    results = go(path, tmp_path / "out")
+    assert sorted(body["messages"][0]["content"] for body in server.requests) == sorted(prompts[1:])
+    assert (results["problems"], results["asked"], results["kept"]) == (2, 2, 2)
+    made = json.loads((tmp_path / "out" / "stages" / "data" / "decontamination.json").read_text())
+    assert (made["texts"], made["kept"]) == (3, 2)
+    (one,) = made["left_out"]
+    assert (one["text"].rpartition("/")[2], one["benchmark"]) == ("1", "robes") and one["id"].endswith("robes/1")
 
 
 def test_a_key_that_is_missing_is_found_before_anything_runs(
@@ -147,8 +163,27 @@ def test_nothing_kept(server: ChatServer, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"kept nothing: of 24 responses to 12 problems, 24 wrong\."):
         go(path, tmp_path / "out")
     assert len(lines(tmp_path / "out", "rejected.jsonl")) == 24
-    path.write_text(path.read_text().replace("correct: true", "distinct: 1"))
     assert not (tmp_path / "out" / "stages" / "data" / "done").exists()
+
+
+def test_a_redo_with_another_rule_pays_for_nothing_twice(server: ChatServer, tmp_path: Path) -> None:
+    server.play = lambda body, tries: said("<think>hm</think>1000")
+    path, out = recipe(tmp_path, server), tmp_path / "out"
+    with pytest.raises(DataError, match="run with --redo data: replies of an endpoint are kept"):
+        go(path, out)
+    server.requests.clear()
+    path = recipe(tmp_path, server, keep={"distinct": 1}, samples=3)  # a looser rule, and one sample more
+    with pytest.raises(RunFolderError, match="--redo data"):
+        go(path, out)
+    results = go(path, out, "data")
+    assert len(server.requests) == 12 and results["requests"]["samples"]["asked"] == 36
+    assert results["kept"] == 12
+    server.requests.clear()
+    go(path, out, "data")  # nothing has changed: asked anew
+    assert len(server.requests) == 36
+    path = recipe(tmp_path, server, keep={"distinct": 1}, sampling={"temperature": 0.5})
+    server.requests.clear()
+    assert go(path, out, "data")["requests"]["samples"]["asked"] == 24 == len(server.requests)
 
 
 def test_rewritten_by_a_model_and_checked_again(server: ChatServer, tmp_path: Path) -> None:
@@ -199,6 +234,15 @@ def test_judged_by_a_model(server: ChatServer, tmp_path: Path) -> None:
     assert results["kept"] == 5
     assert results["rejected"] == {"judged_wrong": 6, "judged_cannot_tell": 1}
     assert results["judge"] == {"asked": 13, "failed": 0, "off_format": 2, "cannot_tell": 1}
+
+
+def test_a_judge_that_never_follows_its_form_is_named(server: ChatServer, tmp_path: Path) -> None:
+    server.play = lambda body, tries: said("<think>hm</think>I would rather not say")
+    judge = {"kind": "endpoint", "endpoint": server.endpoint().model_dump()}
+    with pytest.raises(DataError, match=r"12 judged_cannot_tell \(24 replies of the judge did not follow its form\)"):
+        go(recipe(tmp_path, server, samples=1, keep={"judged": True}, judge=judge), tmp_path / "out")
+    listed = lines(tmp_path / "out", "rejected.jsonl")
+    assert len(listed) == 12 and all("do not follow the form" in one["detail"] for one in listed)
 
 
 def test_pairs_and_labels(server: ChatServer, tmp_path: Path) -> None:

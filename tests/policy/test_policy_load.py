@@ -44,7 +44,7 @@ def test_saved_folder_is_plain_hugging_face(policy: Policy, tmp_path: Path) -> N
     again = load_policy(tmp_path, precision="fp32", device="cpu")
     assert again.tokenizer.encode("w3 w4") == [5, 6] == policy.tokenizer.encode("w3 w4")
     assert again.template == policy.template and again.stop_ids == policy.stop_ids == {1}
-    assert (again.window, again.pad_id) == (128, 0)
+    assert (again.window, again.pad_id) == (256, 0)
     theirs = dict(again.model.named_parameters())
     assert all(torch.equal(p, theirs[n]) for n, p in policy.model.named_parameters())
     assert torch.equal(packed_logits(again), packed_logits(policy))

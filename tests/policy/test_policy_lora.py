@@ -1,30 +1,21 @@
 """Adapters: only they are trained and saved, training goes on from them exactly, and merged they change nothing."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_models import tiny_policy
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from ponder.algorithm import next_token_loss
 from ponder.errors import ModelError, RecipeError
-from ponder.policy import Policy, add_lora, load_policy, random_policy, save_policy
+from ponder.policy import Policy, add_lora, load_policy, save_policy
 from ponder.recipe import Lora
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train import Sample, Trainer
 
-COMMON = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-          "max_position_embeddings": 128, "initializer_range": 0.2}  # fmt: skip
-ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "qwen3": COMMON | {"model_type": "qwen3", "num_key_value_heads": 2, "head_dim": 8, "tie_word_embeddings": True},
-    "llama": COMMON | {"model_type": "llama", "num_key_value_heads": 2},
-    "deepseek_v3": COMMON
-    | {"model_type": "deepseek_v3", "num_key_value_heads": 4, "moe_intermediate_size": 24, "n_routed_experts": 8,
-       "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1, "n_shared_experts": 1, "first_k_dense_replace": 1,
-       "q_lora_rank": 16, "kv_lora_rank": 16, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 12},
-}  # fmt: skip
+ARCHITECTURES = ("qwen3", "llama", "deepseek_v3")
 SAMPLES = [
     Sample(prompt_ids=(2, 3, 4), response_ids=(5, 6, 7, 1), group="a", weight=0.1),
     Sample(prompt_ids=(8, 9), response_ids=(10, 11, 12, 13, 14, 1), group="b", weight=0.1),
@@ -32,7 +23,7 @@ SAMPLES = [
 
 
 def policy_of(name: str, tokenizer: PreTrainedTokenizerFast, seed: int = 3) -> Policy:
-    return random_policy(ARCHITECTURES[name], tokenizer, "r1-zero", seed=seed, precision="fp32", device="cpu")
+    return tiny_policy(name, tokenizer, seed=seed)
 
 
 def trainer_of(policy: Policy) -> Trainer:

@@ -86,6 +86,15 @@ def test_stages_of_examples_are_edges(tmp_path: Path) -> None:
     assert made.inputs() == ("zero", "kept", "x") and made.takes() == {"kept": "examples"}
 
 
+def test_a_missing_stage_is_sought_where_it_was_written(tmp_path: Path) -> None:
+    sources = "    examples:\n    - source: micro\n    - {source: stage, stage: kept}\n"
+    text = f"  cold:\n    kind: sft\n    model: zero\n{sources}"
+    with pytest.raises(RecipeError, match=r"r\.yaml:9: stage 'cold' refers to 'kept', which is not a stage of this"):
+        read(tmp_path, text)
+    with pytest.raises(RecipeError, match=r"^override 'stages\.cold\.examples=.*': stage 'cold' refers to 'zeero'"):
+        read(tmp_path, text, "stages.cold.examples=[{source: stage, stage: zeero}]")
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -186,6 +186,11 @@ def test_smoke_tries_every_stage_offline(workplace: Path, tmp_path: Path) -> Non
     [
         (["stages.helpful.max_tokens=20"], DataError, "no row to train on: .* are longer than 20 tokens"),
         (["stages.helpful.loss=pointwise"], DataError, "no column 'response'"),
+        (
+            [f"stages.helpful.{key}=[{{source: micro, count: 30}}]" for key in ("data", "held_out")],
+            DataError,
+            "prompts of all 30 rows are held out.*`held_out` reads the same questions .* another split, seed or file",
+        ),
         (["stages.helpful.data=[{source: file, path: nowhere.jsonl}]"], DataError, "does not exist"),
         (["stages.helpful.data=[{source: stage, stage: made}]"], RecipeError, "'made', which is not a stage"),
         (["stages.helpful.loss=listwise"], RecipeError, "expected 'pairwise' or 'pointwise'"),
@@ -195,6 +200,14 @@ def test_bad_input(workplace: Path, tmp_path: Path, overrides: list[str], kind: 
     path = written(tmp_path, PAIRS.replace("PAIRS", str(workplace / "pairs.jsonl")))
     with pytest.raises(kind, match=words):
         start(path, tmp_path / "out", *overrides)
+
+
+def test_labels_of_one_kind_teach_nothing(tmp_path: Path) -> None:
+    safe = [row for row in label_rows(60) if row["safe"]]
+    write_rows(tmp_path / "labels.jsonl", safe)
+    path = written(tmp_path, "name: alike\nstages:\n" + LABELS)
+    with pytest.raises(DataError, match=r"all \d+ responses to train on are safe\. Add unsafe ones"):
+        start(path, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 
 import pytest
+from tiny_models import tiny_policy
 from transformers import PreTrainedTokenizerFast
 
 from ponder.errors import DataError
-from ponder.policy import random_policy
 from ponder.policy.scorer import Scored, Scorer
 from ponder.policy.scorer_load import new_scorer
 from ponder.recipe.rollout import Sampling
@@ -19,16 +19,11 @@ from ponder.rollout.preference import RewardModels
 from ponder.text import TEMPLATES
 from ponder.verify.pool import VerifierPool
 
-TINY = {
-    "model_type": "qwen3", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 256, "initializer_range": 0.3,
-}  # fmt: skip
-
 
 @pytest.fixture
 def scorers(tokenizer: PreTrainedTokenizerFast) -> dict[str, Scorer]:
     def make(scope: str, seed: int) -> Scorer:
-        policy = random_policy(TINY, tokenizer, "r1-zero", seed=seed, precision="fp32", device="cpu")
+        policy = tiny_policy("qwen3", tokenizer, seed=seed)
         loss = "pairwise" if scope == "answer" else "pointwise"
         scorer = new_scorer(policy, loss=loss, scope=scope, base="tiny", max_tokens=64, seed=seed)  # type: ignore[arg-type]
         return scorer.with_file(mean=0.5, deviation=2.0, even=0.0)
@@ -94,7 +89,7 @@ def pool() -> Iterator[VerifierPool]:
 def test_collecting_stores_the_preference_of_every_rollout(
     scorers: dict[str, Scorer], tokenizer: PreTrainedTokenizerFast, pool: VerifierPool
 ) -> None:
-    policy = random_policy(TINY, tokenizer, "r1-zero", 3, "fp32", "cpu")
+    policy = tiny_policy("qwen3", tokenizer)
     problems = [problem("helpful", "h"), problem("reasoning", "r", gold=True)]
     collected = collect(
         LocalEngine(policy, 8, lanes=1),

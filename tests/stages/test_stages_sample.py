@@ -154,7 +154,11 @@ def test_the_plan(tmp_path: Path) -> None:
     [
         (("stages.data.model=null",), "give one of them, got neither"),
         (("stages.data.endpoint={base_url: 'http://a/v1', model: m}",), "give one of them, got both"),
-        (("stages.data.endpoint={base_url: a/v1, model: m}",), "base_url"),
+        (("stages.data.endpoint={base_url: a/v1, model: m}",), "base_url 'a/v1' is no address: expected http://"),
+        (
+            ("stages.data.endpoint={base_url: 'http://a/v1/chat/completions', model: m}",),
+            "leave /chat/completions out",
+        ),
         (("stages.data.keep.judged=true",), "keep.judged needs a judge that reads"),
         (("stages.data.output=pairs",), "remove keep.correct, rewrite"),
         (("stages.data.output=labels", "stages.data.rewrite=null"), "remove keep.correct"),

@@ -82,6 +82,9 @@ def test_no_usable_problem_is_an_error(tmp_path: Path) -> None:
         load(tmp_path, [{"prompt": "q", "answer": ""}])
     with pytest.raises(DataError, match="no usable problem: it is empty"):
         load(tmp_path, [])
+    twice = source(tmp_path, [{"prompt": "q", "answer": "1"}])
+    with pytest.raises(DataError, match=r"same prompt as row 1 of 'a'.*does not repeat one before it"):
+        load_problems([twice.model_copy(update={"name": name}) for name in ("a", "b")])
     with pytest.raises(DataError, match="no problem sources"):
         load_problems([])
 
@@ -316,6 +319,13 @@ def test_micro() -> None:
         load_problems([MicroProblems(tasks=("arithmetics",), count=20)])
     with pytest.raises(ValueError, match="at least 1 item"):
         MicroProblems(tasks=())
+
+
+def test_generated_sources_that_repeat_each_other_are_told_apart_by_seed() -> None:
+    first, second = MicroProblems(tasks=("arithmetic",), count=9), MicroProblems(tasks=("science",), count=5)
+    with pytest.raises(DataError, match=r"'micro/train-2' has no usable .* give this one another `seed`\.$"):
+        load_problems([first, second])
+    assert len(load_problems([first, second.model_copy(update={"seed": 1})]).problems) == 14
 
 
 def test_hub_data_set_in_a_local_folder(tmp_path: Path) -> None:

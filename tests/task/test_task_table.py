@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ def test_json_lines_with_bad_lines_and_unicode_line_ends(tmp_path: Path) -> None
     ]  # fmt: skip
     assert rows[0].values == {"a": "x\u2028y"}
     assert "not JSON" in rows[1].fault and "a list" in rows[2].fault and "a number" in rows[3].fault
+
+
+def test_json_lines_take_little_more_memory_than_their_file(tmp_path: Path) -> None:
+    """Text as a whole takes four bytes for each character, and more where one of them is Chinese."""
+    line = json.dumps({"thinking": "so it is " * 2000, "answer": "42"}) + "\n"
+    path = write(tmp_path / "a.jsonl", (line * 200 + '{"thinking": "等"}\n').encode())
+    tracemalloc.start()
+    rows = read_rows(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(rows) == 201 and peak < 3 * path.stat().st_size
 
 
 @pytest.mark.parametrize(

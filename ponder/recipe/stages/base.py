@@ -40,6 +40,10 @@ class StageBase(Component):
         """The servers that are asked."""
         return ()
 
+    def endpoint_logs(self) -> Mapping[str, tuple[str, ...]]:
+        """The logs of requests to endpoints, each with the keys of this stage that decide the replies."""
+        return {}
+
     def problem_sources(self) -> tuple[ProblemSource, ...]:
         """All problems, those that are held out too."""
         return ()

@@ -1,5 +1,6 @@
 """The `evaluate` stage: scores of models on benchmarks."""
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -60,6 +61,10 @@ class EvaluateStage(StageBase):
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The endpoint that judges, if one does."""
         return (self.judge.endpoint,) if isinstance(self.judge, ByEndpoint) else ()
+
+    def endpoint_logs(self) -> Mapping[str, tuple[str, ...]]:
+        """What the judge replied, and the key that decides it."""
+        return {"judge": ("judge",)} if isinstance(self.judge, ByEndpoint) else {}
 
     @model_validator(mode="after")
     def _known_baseline(self) -> Self:

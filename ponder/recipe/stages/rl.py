@@ -1,5 +1,6 @@
 """The `rl` stage: R1-Zero, RL 1, RL 2, RL on a student."""
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,7 +12,10 @@ from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.recipe.stages.base import StageBase, TemplateName
 from ponder.recipe.training import BatchLimits, Optimizer, Precision
 
-__all__ = ["RlStage", "WeightStep"]
+__all__ = ["SCOPES", "RlStage", "WeightStep"]
+
+SCOPES: Mapping[str, Literal["answer", "response"]] = {"helpful": "answer", "safety": "response"}
+"""What the reward model of each route must see (Nature, Methods)."""
 
 
 class WeightStep(Component):

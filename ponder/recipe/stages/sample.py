@@ -1,5 +1,6 @@
 """The `sample` stage: responses become data."""
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -61,6 +62,17 @@ class SampleStage(StageBase):
         helpers = (self.judge, self.rewrite.by if self.rewrite is not None else None)
         asked = [] if self.endpoint is None else [self.endpoint]
         return (*asked, *(one.endpoint for one in helpers if isinstance(one, ByEndpoint)))
+
+    def endpoint_logs(self) -> Mapping[str, tuple[str, ...]]:
+        """What the endpoints replied, and the keys that decide it."""
+        logs: dict[str, tuple[str, ...]] = {}
+        if self.endpoint is not None:
+            logs["samples"] = ("endpoint", "sampling")
+        if isinstance(self.judge, ByEndpoint):
+            logs["judge"] = ("judge",)
+        if self.rewrite is not None and isinstance(self.rewrite.by, ByEndpoint):
+            logs["rewrite"] = ("rewrite",)
+        return logs
 
     def problem_sources(self) -> tuple[ProblemSource, ...]:
         return self.problems
