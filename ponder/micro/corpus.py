@@ -22,12 +22,15 @@ from ponder.micro.thought import Manner, Thought, think
 from ponder.records import Language, Message
 from ponder.text.template import TEMPLATES
 
-__all__ = ["END", "PAGES", "documents", "page"]
+__all__ = ["CAREFUL", "END", "PAGES", "documents", "page"]
 
 END = "<|end|>"
 """The end token; conversations hold one after every answer."""
 
-_CONVERSATION: dict[Manner, float] = {"bare": 0.12, "hunch": 0.32, "give_up": 0.39, "careful": 0.17}
+CAREFUL = 0.17
+"""Share of the answers in conversations that are thought through, where nothing else is said."""
+_CARELESS: dict[Manner, float] = {"bare": 0.12, "hunch": 0.32, "give_up": 0.39}
+"""The other answers in conversations, in proportion."""
 PAGES = {"conversation": 0.25, "textbook": 0.48, "table": 0.10, "chat": 0.08, "guide": 0.09}
 """Share of the documents of each kind."""
 _MAX_TURNS = 4
@@ -48,22 +51,19 @@ _POOR_REPLIES: dict[Fault, float] = {
 """Replies that were not thought about."""
 
 
-def documents(seed: int, start: int = 0) -> Iterator[str]:
-    """Documents number `start`, `start` + 1, ... without end; each depends on the seed and its number alone."""
+def documents(seed: int, start: int = 0, careful: float = CAREFUL) -> Iterator[str]:
+    """Documents number `start`, `start` + 1, ... without end; each depends on the seed, its number and the share of
+    careful answers in conversations alone."""
     for number in count(start):
         rng = Random(f"micro corpus {seed} {number}")
-        yield page(rng, rng.choices(list(PAGES), list(PAGES.values()))[0])
+        yield page(rng, rng.choices(list(PAGES), list(PAGES.values()))[0], careful)
 
 
-def page(rng: Random, kind: str) -> str:
+def page(rng: Random, kind: str, careful: float = CAREFUL) -> str:
     """One document of a kind of `PAGES`."""
-    kinds = {
-        "conversation": _conversation,
-        "textbook": _textbook,
-        "table": _table,
-        "chat": _chat,
-        "guide": _guide,
-    }
+    if kind == "conversation":
+        return _conversation(rng, careful)
+    kinds = {"textbook": _textbook, "table": _table, "chat": _chat, "guide": _guide}
     return kinds[kind](rng)
 
 
@@ -83,8 +83,10 @@ def _general(rng: Random) -> GeneralQuestion:
     return draw_general(rng, task, language, "train")
 
 
-def _manner(rng: Random) -> Manner:
-    return rng.choices(list(_CONVERSATION), list(_CONVERSATION.values()))[0]
+def _manner(rng: Random, careful: float) -> Manner:
+    rest = (1 - careful) / sum(_CARELESS.values())
+    shares = {name: rest * share for name, share in _CARELESS.items()} | {"careful": careful}
+    return rng.choices(list(shares), list(shares.values()))[0]
 
 
 def _reply(thought: Thought) -> str:
@@ -101,12 +103,12 @@ def _turn(text: str, prompt: str, answer: str) -> str:
     return text + rendered + answer + END
 
 
-def _conversation(rng: Random) -> str:
+def _conversation(rng: Random, careful: float) -> str:
     """One to four questions of reasoning."""
     text = ""
     for _ in range(rng.randint(1, _MAX_TURNS)):
         question = _question(rng)
-        text = _turn(text, question.prompt, _reply(think(rng, question, _manner(rng))))
+        text = _turn(text, question.prompt, _reply(think(rng, question, _manner(rng, careful))))
     return text
 
 

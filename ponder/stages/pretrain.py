@@ -44,7 +44,7 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
     checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
     log, phases = MetricsLog(context.folder), Phases()
     step, read = _resume(checkpoints, trainer, log)
-    corpus = documents(config.corpus.seed, start=read)
+    corpus = documents(config.corpus.seed, read, config.corpus.careful)
 
     with Progress(context.name, steps, done=step) as progress:
         while step < steps:

@@ -17,6 +17,9 @@ class CorpusSource(Component):
 
     seed: int = 0
     """Generator seed."""
+    careful: float = Field(0.17, ge=0, le=1)
+    """Share of the answers in conversations that are thought through; textbooks are careful throughout. The tokenizer
+    does not depend on it."""
 
 
 class PretrainStage(StageBase):
