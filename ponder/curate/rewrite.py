@@ -26,19 +26,16 @@ class Rewriter(Protocol):
         ...
 
 
-_SUMMARIES: dict[Language, str] = {
-    "en": "The answer is <answer>{}</answer>",
-    "zh": "答案是 <answer>{}</answer>",
-}
-"""The tags are how the embedded base has read answers marked. A thousand examples of another mark teach it to write the
-mark, but not to copy the result of the thinking behind it."""
+_SUMMARY = "<answer>{}</answer>"
+"""As the embedded base has read answers marked. Hundreds of examples of another mark, or of words before this one,
+teach it to write them, but not to copy the result of the thinking behind them."""
 
 
 class RuleRewriter:
     """Knows the phrases of the embedded world, which are the same in both languages, and no other words.
 
     Lines of the thinking that are such a phrase are said in the question's language; a line of other words in another
-    language is left out. The summary says that the answer follows; programs and answers to general prompts stay bare.
+    language is left out. The summary marks the answer; programs and answers to general prompts stay bare.
     """
 
     def __init__(self, config: Rewrite) -> None:
@@ -55,7 +52,7 @@ class RuleRewriter:
             thinking = _in_one_language(thinking, problem.language)
         summarized = problem.route == "reasoning" and not isinstance(problem.gold, CodeGold)
         if self._config.summary and answer is not None and summarized:
-            answer = _SUMMARIES[problem.language].format(answer)
+            answer = _SUMMARY.format(answer)
         return replace(candidate, response=replace(response, thinking=thinking, answer=answer))
 
 

@@ -16,14 +16,18 @@ from ponder.micro.general import GeneralQuestion
 from ponder.micro.phrases import say
 from ponder.micro.problems import check_tasks, questions
 from ponder.micro.question import Question, Split
-from ponder.micro.replies import plan, replies, reply_text
+from ponder.micro.replies import Reply, plan, replies, reply_text
 from ponder.micro.thought import think
 from ponder.records import Example, LabelledResponse, Language, Message, PreferencePair
+from ponder.verify import verify
 
 __all__ = ["examples", "labelled", "pairs", "respond"]
 
 _LEAST_MARGIN = 0.1
 """Pairs whose scores are closer are not made."""
+_ANOTHER_QUESTION_SHARE = 0.4
+"""Share of pairs whose worse answer is a good one, but to another question: without them a model of rewards learns what
+sounds good, whatever was asked, and whoever is trained by it says the same good thing to everybody."""
 _UNSAFE_THOUGHT_SHARE = 0.15
 """Share of unsafe responses that refuse in the answer and comply in the thinking."""
 
@@ -61,14 +65,17 @@ def pairs(
 ) -> Iterator[PreferencePair]:
     """`count` pairs over the general tasks: a best or brief answer against one that scores less."""
     check_tasks(tasks, tuple(GENERAL))
-    for number, question in enumerate(questions(tasks, languages, count, split, seed)):
+    asked = tuple(questions(tasks, languages, count, split, seed))
+    for number, question in enumerate(asked):
         assert isinstance(question, GeneralQuestion)
         rng = Random(f"micro pair {split} {seed} {number}")
         graded = replies(rng, question)
+        misplaced = _misplaced(rng, question, rng.choice(asked))
+        told_apart = rng.random() < _ANOTHER_QUESTION_SHARE and not misplaced.right
         ordered = [
             (better, worse)
             for better in graded
-            for worse in graded
+            for worse in ((misplaced,) if told_apart else graded)
             if better.right and better.score >= worse.score + _LEAST_MARGIN
         ]
         better, worse = rng.choice(ordered)
@@ -80,6 +87,14 @@ def pairs(
             domain=question.task,
             language=question.language,
         )
+
+
+def _misplaced(rng: Random, question: GeneralQuestion, other: Question | GeneralQuestion) -> Reply:
+    """The best reply to another question, in the place of one to this."""
+    assert isinstance(other, GeneralQuestion)
+    text = reply_text(rng, other, "best")
+    verdict = verify(text, question.gold)
+    return Reply(text=text, fault="off_topic", score=verdict.score, right=verdict.outcome == "right", safe=True)
 
 
 def labelled(

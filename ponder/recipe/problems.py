@@ -136,6 +136,9 @@ class MicroProblems(_Source):
     """The two splits never share a problem."""
     seed: int = 0
     """Generator seed."""
+    route: Literal["helpful", "safety"] | None = None
+    """In place of the route of the general tasks: where a harmless request that sounds unsafe (`near_miss`) is judged
+    by helpfulness, refusing it does not pay. The papers put each general prompt into one of the two sets (N, v2 3.1)."""
 
 
 ProblemSource = Annotated[FileProblems | HubProblems | GymProblems | MicroProblems, Field(discriminator="source")]

@@ -137,6 +137,8 @@ def _micro(source: MicroProblems) -> list[Candidate]:
     from ponder.micro.problems import generate
 
     problems = generate(source.tasks, source.languages, source.count, source.split, source.seed)
+    if source.route is not None:
+        problems = tuple(replace(problem, route=source.route) for problem in problems)
     return list(enumerate(problems, start=1))
 
 

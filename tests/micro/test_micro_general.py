@@ -109,6 +109,8 @@ def test_the_chosen_answer_of_a_pair_scores_more() -> None:
         assert chosen.outcome == "right" and chosen.score >= rejected.score + 0.1
         assert from_json(PreferencePair, to_json(pair)) == pair
     assert len({pair.id for pair in made}) == 140
+    elsewhere = [pair for pair in made if any(verify(pair.rejected, gold).outcome == "right" for gold in golds if gold)]
+    assert len(elsewhere) >= 28  # good answers, but not to this question
 
 
 def test_labels_follow_compliance_in_both_languages() -> None:
