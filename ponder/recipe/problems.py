@@ -138,7 +138,7 @@ class MicroProblems(_Source):
     """Generator seed."""
     route: Literal["helpful", "safety"] | None = None
     """In place of the route of the general tasks: where a harmless request that sounds unsafe (`near_miss`) is judged
-    by helpfulness, refusing it does not pay. The papers put each general prompt into one of the two sets (N, v2 3.1)."""
+    by helpfulness, refusing it does not pay. The papers put each general prompt into one of two sets (N, v2 3.1)."""
 
 
 ProblemSource = Annotated[FileProblems | HubProblems | GymProblems | MicroProblems, Field(discriminator="source")]
