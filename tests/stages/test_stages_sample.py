@@ -145,8 +145,8 @@ def test_the_plan(tmp_path: Path) -> None:
     teacher = TEXT.replace("    model: micro\n", "    endpoint: {base_url: 'https://a.b/v1', model: r1, "
                            "price_per_million_input: 1, price_per_million_output: 4}\n")  # fmt: skip
     plan = describe_plan(load_recipe(write(tmp_path, teacher), ()), tmp_path / "out")
-    # 24 * 8 replies, each 200 tokens at 1 and 64 tokens at 4 per million
-    assert f"roughly {192 * (200 + 256) / 1e6:.2f} for 192 replies" in plan and "r1 at https://a.b/v1" in plan
+    # 24 * 8 replies, each 200 tokens at 1 and a fifth of 128 tokens at 4 per million
+    assert f"roughly {192 * (200 + 102.4) / 1e6:.2f} for 192 replies" in plan and "r1 at https://a.b/v1" in plan
 
 
 @pytest.mark.parametrize(
