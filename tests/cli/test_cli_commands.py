@@ -152,7 +152,8 @@ def test_doctor_looks_at_everything_and_mends_what_is_not_ok(monkeypatch: pytest
         "gpu",
         "memory",
         "disk",
-        "base model",
+        "model micro",
+        "model micro-student",
         "hub",
     } <= findings.keys()
     assert findings["python"].state == findings["torch"].state == "ok"
