@@ -41,8 +41,8 @@ __all__ = [
 _MICRO = Path(__file__).parent / "micro"
 
 EMBEDDED: Mapping[str, Path] = {"micro": _MICRO / "base", "micro-student": _MICRO / "student"}
-"""The models that ship with the package, by the name that a recipe calls them: the base model and a smaller one, made
-from the same corpus, that is to be distilled into."""
+"""The models that ship with the package, by the name that a recipe calls them: the base model and a smaller one with
+the same tokenizer, that is to be distilled into."""
 
 EMBEDDED_BASE = EMBEDDED["micro"]
 """Folder of the embedded base model."""

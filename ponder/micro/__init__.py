@@ -10,7 +10,7 @@ phrases.py    what people say between the sums, in English and Chinese
 thought.py    the ways of answering: a guess, a thought given up, plain working, a careful search
 replies.py    the ways of answering a general question, from rude to considerate, graded by the rule of the question
 examples.py   examples, preference pairs and safety labels by the world's own rules
-corpus.py     documents for pretraining;  tokenizer.py  their tokenizer;  base/  the model
+corpus.py     documents for pretraining;  tokenizer.py  their tokenizer;  base/, student/  the models
 """
 
 from collections.abc import Callable, Mapping
