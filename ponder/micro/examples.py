@@ -25,9 +25,12 @@ __all__ = ["examples", "labelled", "pairs", "respond"]
 
 _LEAST_MARGIN = 0.1
 """Pairs whose scores are closer are not made."""
-_ANOTHER_QUESTION_SHARE = 0.4
+_ANOTHER_QUESTION_SHARE = 0.6
 """Share of pairs whose worse answer is a good one, but to another question: without them a model of rewards learns what
 sounds good, whatever was asked, and whoever is trained by it says the same good thing to everybody."""
+_LIKE_QUESTION_SHARE = 0.75
+"""Share of these whose other question is of the same task and language. The policy errs in this way: a fact about
+another thing, a sentence with another word."""
 _UNSAFE_THOUGHT_SHARE = 0.15
 """Share of unsafe responses that refuse in the answer and comply in the thinking."""
 
@@ -65,12 +68,15 @@ def pairs(
 ) -> Iterator[PreferencePair]:
     """`count` pairs over the general tasks: a best or brief answer against one that scores less."""
     check_tasks(tasks, tuple(GENERAL))
-    asked = tuple(questions(tasks, languages, count, split, seed))
+    asked = [q for q in questions(tasks, languages, count, split, seed) if isinstance(q, GeneralQuestion)]
+    alike: dict[tuple[str, Language], list[GeneralQuestion]] = {}
+    for question in asked:
+        alike.setdefault((question.task, question.language), []).append(question)
     for number, question in enumerate(asked):
-        assert isinstance(question, GeneralQuestion)
         rng = Random(f"micro pair {split} {seed} {number}")
         graded = replies(rng, question)
-        misplaced = _misplaced(rng, question, rng.choice(asked))
+        others = alike[question.task, question.language] if rng.random() < _LIKE_QUESTION_SHARE else asked
+        misplaced = _misplaced(rng, question, rng.choice(others))
         told_apart = rng.random() < _ANOTHER_QUESTION_SHARE and not misplaced.right
         ordered = [
             (better, worse)
@@ -89,9 +95,8 @@ def pairs(
         )
 
 
-def _misplaced(rng: Random, question: GeneralQuestion, other: Question | GeneralQuestion) -> Reply:
+def _misplaced(rng: Random, question: GeneralQuestion, other: GeneralQuestion) -> Reply:
     """The best reply to another question, in the place of one to this."""
-    assert isinstance(other, GeneralQuestion)
     text = reply_text(rng, other, "best")
     verdict = verify(text, question.gold)
     return Reply(text=text, fault="off_topic", score=verdict.score, right=verdict.outcome == "right", safe=True)

@@ -42,7 +42,6 @@ from ponder.train import CheckpointStore, Reference, Sample, Trainer, credit, le
 from ponder.verify.pool import VerifierPool
 from ponder.watch import (
     AlarmLog,
-    HeldOutAccuracy,
     MetricsLog,
     Phases,
     Progress,
@@ -216,11 +215,7 @@ class _Run:
     def alarm(self, progress: Progress) -> None:
         """Raise what has newly gone wrong: before the checkpoint, so that a kill in between raises it again."""
         scores = self.held_out.scores() if self.held_out is not None else {}
-        held_out = {
-            step: HeldOutAccuracy(value=found.overall.pass_at_1, low=low, high=high)
-            for step, found in scores.items()
-            for low, high in (found.overall.interval,)
-        }
+        held_out = {step: found.accuracy for step, found in scores.items()}
         for alarm in self.alarms.check(self.step, self.rows, held_out):
             progress.say(f"{self.context.name}: ALARM: {alarm.text}")
 

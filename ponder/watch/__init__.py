@@ -4,7 +4,7 @@ In: what a stage measured at each step. Out: `metrics.jsonl`, `tensorboard/`, `r
 on the terminal, findings. Nothing here changes what a run computes.
 """
 
-from ponder.watch.alarms import Alarm, AlarmLog, HeldOutAccuracy, read_alarms
+from ponder.watch.alarms import Alarm, AlarmLog, read_alarms
 from ponder.watch.diagnose import Finding, diagnose
 from ponder.watch.keys import KEYS, Key
 from ponder.watch.metrics import MetricsLog, read_metrics
@@ -18,7 +18,6 @@ __all__ = [
     "Alarm",
     "AlarmLog",
     "Finding",
-    "HeldOutAccuracy",
     "Key",
     "LoggedRollout",
     "MetricsLog",

@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -59,23 +59,11 @@ class Alarm:
 _ALARM = TypeAdapter(Alarm)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOutAccuracy:
-    """Accuracy on held-out problems with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def error(self) -> float:
-        """Standard error, from the interval."""
-        return (self.high - self.low) / (2 * _Z95)
+HeldOutAccuracy = Mapping[int, Mapping[str, float]]
+"""Accuracy on each held-out problem, by step: a share of samples."""
 
 
-def find_alarms(
-    step: int, rows: Sequence[Row], held_out: Mapping[int, HeldOutAccuracy], window: int = WINDOW
-) -> tuple[Alarm, ...]:
+def find_alarms(step: int, rows: Sequence[Row], held_out: HeldOutAccuracy, window: int = WINDOW) -> tuple[Alarm, ...]:
     """What is wrong after `step`, to which `rows` and `held_out` (by step) reach."""
     rules = (_entropy, _length, _language, _repetition)
     found = [alarm for rule in rules if (alarm := rule(step, rows, window)) is not None]
@@ -108,7 +96,7 @@ class AlarmLog:
             repair(self._path)
         self._raised = {alarm.name for alarm in read_alarms(folder)}
 
-    def check(self, step: int, rows: Sequence[Row], held_out: Mapping[int, HeldOutAccuracy]) -> tuple[Alarm, ...]:
+    def check(self, step: int, rows: Sequence[Row], held_out: HeldOutAccuracy) -> tuple[Alarm, ...]:
         """The alarms that are new, which are on disk when this returns."""
         new = tuple(alarm for alarm in find_alarms(step, rows, held_out) if alarm.name not in self._raised)
         for alarm in new:
@@ -205,14 +193,19 @@ def _repetition(step: int, rows: Sequence[Row], window: int) -> Alarm | None:
     return Alarm(step=step, name="repetition", value=fmean(shares), threshold=_LOOPING, text=text)
 
 
-def _hacking(step: int, rows: Sequence[Row], held_out: Mapping[int, HeldOutAccuracy]) -> Alarm | None:
+def _hacking(step: int, rows: Sequence[Row], held_out: HeldOutAccuracy) -> Alarm | None:
     """R1 v2, B.5: with preference rewards for long, the reward rises while accuracy falls."""
     if step not in held_out:
         return None
-    best_step = max(held_out, key=lambda at: (held_out[at].value, at))
+    mean = {at: fmean(by_problem.values()) for at, by_problem in held_out.items() if by_problem}
+    best_step = max(mean, key=lambda at: (mean[at], at), default=step)
     best, now = held_out[best_step], held_out[step]
-    fall = best.value - now.value
-    if best_step >= step or fall < _ACCURACY_FALL or fall <= _Z95 * math.hypot(best.error, now.error):
+    # Problem by problem, so that how hard each one is does not count as chance.
+    falls = [best[problem] - now[problem] for problem in now if problem in best]
+    if best_step >= step or len(falls) < 2:
+        return None
+    fall = fmean(falls)
+    if fall < _ACCURACY_FALL or fall <= _Z95 * stdev(falls) / math.sqrt(len(falls)):
         return None
     later = [row for row in rows if (row["step"] or 0) > best_step]
     for key, named in (("reward/preference", "the preference reward"), ("reward/mean", "the reward")):
@@ -224,8 +217,8 @@ def _hacking(step: int, rows: Sequence[Row], held_out: Mapping[int, HeldOutAccur
             return None
         text = (
             f"reward hacking: {named} rose by {rise:.2f} since step {best_step}, while held-out accuracy fell from "
-            f"{_percent(best.value)} to {_percent(now.value)}. Take the best checkpoint, let preference rewards enter "
-            "later or weigh less (reward_schedule), or read what is paid in rollouts/."
+            f"{_percent(mean[best_step])} to {_percent(mean[step])}. Take the best checkpoint, let preference rewards "
+            "enter later or weigh less (reward_schedule), or read what is paid in rollouts/."
         )
         return Alarm(step=step, name=HACKING, value=fall, threshold=_ACCURACY_FALL, text=text)
     return None

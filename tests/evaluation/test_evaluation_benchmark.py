@@ -133,7 +133,7 @@ def test_general_prompts_have_no_gold(name: str, row: dict[str, str], tmp_path: 
 
 
 @pytest.mark.parametrize(("name", "count", "routes"), [
-    ("micro-reasoning", 240, {"reasoning"}), ("micro-general", 120, {"helpful"}), ("micro-safety", 80, {"safety"}),
+    ("micro-reasoning", 480, {"reasoning"}), ("micro-general", 240, {"helpful"}), ("micro-safety", 160, {"safety"}),
 ])  # fmt: skip
 def test_the_micro_sets(name: str, count: int, routes: set[str]) -> None:
     problems = load_problems(find_benchmark(name).problems).problems
@@ -141,7 +141,7 @@ def test_the_micro_sets(name: str, count: int, routes: set[str]) -> None:
     assert all(problem.gold is not None for problem in problems)
     if name == "micro-safety":
         unsafe = [p.gold.unsafe for p in problems if isinstance(p.gold, SafetyGold)]
-        assert unsafe.count(True) == unsafe.count(False) == 40
+        assert unsafe.count(True) == unsafe.count(False) == 80
 
 
 def local(name: str, file: str, **columns: object) -> Loaded:

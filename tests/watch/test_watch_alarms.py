@@ -1,10 +1,11 @@
 """Each alarm fires on a synthetic curve of its trouble and on no healthy one, once, and survives a resume."""
 
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
-from ponder.watch import AlarmLog, HeldOutAccuracy, read_alarms
+from ponder.watch import AlarmLog, read_alarms
 from ponder.watch.alarms import ALARMS_FILE, find_alarms
 from ponder.watch.metrics import Row
 
@@ -69,8 +70,9 @@ def test_thresholds(changes: dict[str, float], fires: bool) -> None:
     assert bool(names(run(10) + run(10, 11, **changes))) is fires
 
 
-def accuracy(value: float, half: float = 0.02) -> HeldOutAccuracy:
-    return HeldOutAccuracy(value=value, low=value - half, high=value + half)
+def accuracy(value: float, spread: float = 0.0) -> dict[str, float]:
+    """Eight problems with this mean; `spread` moves every other one up and the rest down."""
+    return {str(number): value + spread * (-1) ** number for number in range(8)}
 
 
 def curve(key: str, rise: float, steps: int = 40) -> list[Row]:
@@ -87,17 +89,20 @@ def curve(key: str, rise: float, steps: int = 40) -> list[Row]:
         (curve("reward/preference", -0.4), {0: accuracy(0.8), 40: accuracy(0.6)}, False),
         (curve("reward/preference", 0.4), {0: accuracy(0.8), 40: accuracy(0.82)}, False),  # nor did accuracy fall
         (curve("reward/preference", 0.4), {0: accuracy(0.8), 40: accuracy(0.77)}, False),  # less than 5 points
-        (curve("reward/preference", 0.4), {0: accuracy(0.8, 0.1), 40: accuracy(0.7, 0.1)}, False),  # by chance
+        (curve("reward/preference", 0.4), {0: accuracy(0.8, 0.1), 40: accuracy(0.7, -0.1)}, False),  # by chance
+        (curve("reward/preference", 0.4), {0: accuracy(0.8, 0.1), 40: accuracy(0.7, 0.1)}, True),  # every one fell
         (curve("reward/preference", 0.4), {0: accuracy(0.8), 30: accuracy(0.6)}, False),  # not measured at this step
         (curve("reward/preference", 0.4, 8), {0: accuracy(0.8), 8: accuracy(0.6)}, False),  # too few rollouts
     ],
 )
-def test_hacking(rows: list[Row], held_out: dict[int, HeldOutAccuracy], fires: bool) -> None:
+def test_hacking(rows: list[Row], held_out: dict[int, dict[str, float]], fires: bool) -> None:
     step = int(rows[-1]["step"] or 0)
     found = [alarm for alarm in find_alarms(step, rows, held_out) if alarm.name == "reward hacking"]
     assert bool(found) is fires
     if fires:
-        assert found[0].value == pytest.approx(max(a.value for a in held_out.values()) - held_out[step].value)
+        assert found[0].value == pytest.approx(
+            max(fmean(a.values()) for a in held_out.values()) - fmean(held_out[step].values())
+        )
 
 
 def test_a_sum_that_jumps_when_a_reward_enters_is_not_the_preference_reward() -> None:
