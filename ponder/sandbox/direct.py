@@ -39,7 +39,7 @@ _CONSTANT_ARITHMETIC = (ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)
 class DirectCase:
     """One assert: the expression that must be true, and the names in it that the program defines."""
 
-    text: str
+    expression: ast.expr
     code: CodeType
     names: frozenset[str]
 
@@ -82,30 +82,30 @@ def read_direct(tests: tuple[str, ...], prefix: str, entry: str | None) -> tuple
 def run_direct(
     cases: tuple[DirectCase, ...], own: frozenset[str], program: RemoteProgram
 ) -> Iterator[tuple[bool, str]]:
-    """Whether each case passes, and if not why. ProgramGoneError when the program does not last."""
+    """Whether each case passes, and why the first that does not. ProgramGoneError when the program does not last."""
     known: dict[str, Any] = {"__builtins__": {}, "math": math, **_BUILTINS}
     for name in sorted({name for case in cases for name in case.names}):
         if name in program.names and (name in own or name not in known):
             known[name] = program.look(name)
+    noted = False
     for case in cases:
         try:
             passed, why = bool(eval(case.code, known)), "is not so"
         except (Exception, SystemExit) as error:  # raised by the program, or by comparing what it returned
             passed, why = False, f"{type(error).__name__}: {error}"
-        yield passed, "" if passed else f"{case.text} -> {why}"
+        yield passed, "" if passed or noted else f"{ast.unparse(case.expression)[:120]} -> {why}"
+        noted = noted or not passed
 
 
 def _case(expression: ast.expr, renamed: dict[str, str]) -> Any:
     """The assert as a case; None if it is not direct."""
-    text = ast.unparse(expression)
-    for node in ast.walk(expression):
-        if isinstance(node, ast.Name) and node.id in renamed:
-            node.id = renamed[node.id]
+    used = [node for node in ast.walk(expression) if isinstance(node, ast.Name)]
+    for node in used:
+        node.id = renamed.get(node.id, node.id)
     if not _is_direct(expression):
         return None
-    names = frozenset(node.id for node in ast.walk(expression) if isinstance(node, ast.Name) and node.id != "math")
     code = compile(ast.Expression(expression), "<tests>", "eval")
-    return DirectCase(text=text[:120], code=code, names=names)
+    return DirectCase(expression=expression, code=code, names=frozenset(node.id for node in used) - {"math"})
 
 
 def _is_check_line(line: ast.stmt) -> bool:

@@ -4,18 +4,21 @@ A Sandbox runs for one thread. Everything a program prints or returns is read fr
 """
 
 import json
+import os
 import select
 import selectors
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ponder.sandbox.kernel import current_core
 from ponder.sandbox.limits import Limits
 
 __all__ = ["Ending", "Sandbox", "SandboxError", "SetupError", "zygote_command"]
@@ -72,6 +75,7 @@ class Sandbox:
                 start_new_session=True,
             )
         self._next = 0
+        self._core: int | None = None
         self._ended: dict[int, Ending] = {}
         self._late: set[int] = set()
         self._abandoned: set[int] = set()
@@ -86,12 +90,27 @@ class Sandbox:
             self.close()
             raise SandboxError(refusal)
 
+    @contextmanager
+    def one_core(self) -> Iterator[None]:
+        """Keep this thread, and what it starts meanwhile, on the core it is on now.
+
+        A program and its tests take turns. Waking each other from core to core takes longer than most programs run.
+        """
+        allowed, core = os.sched_getaffinity(0), current_core()
+        os.sched_setaffinity(0, {core})
+        self._core = core
+        try:
+            yield
+        finally:
+            self._core = None
+            os.sched_setaffinity(0, allowed)
+
     def start(self, role: str, descriptors: Sequence[int], limits: Limits) -> int:
         """Clone a process that takes `descriptors` as its 0, 1, 2, ... and plays `role`; returns its number."""
         while select.select([self._control], [], [], 0)[0]:
             self._hear()  # reports nobody waits for must not fill the socket
         self._next += 1
-        request = {"id": self._next, "role": role, "limits": asdict(limits)}
+        request = {"id": self._next, "role": role, "limits": asdict(limits), "core": self._core}
         try:
             socket.send_fds(self._control, [json.dumps(request).encode()], list(descriptors))
         except OSError as error:

@@ -79,12 +79,39 @@ def build_filter(processes: bool, programs: bool, own_pid: int | None) -> bytes:
         _jump(_AT_LEAST, _X32_BIT, 0, 1),
         _statement(_RETURN, _KILL),
     ]
+    allowed = []
     for name, numbers in _CALLS.items():
         number = numbers[column]
         body = _body(name, processes, programs, own_pid)
-        if number is not None and body:
+        if number is not None and body == _yes():
+            allowed.append(number)
+        elif number is not None and body:
             code += [_jump(_EQUAL, number, 0, len(body)), *body]
-    return b"".join([*code, _statement(_RETURN, _ERRNO | _EPERM)])
+    return b"".join([*code, *_search(_bounds(allowed))])
+
+
+def _bounds(allowed: list[int]) -> list[tuple[int, int]]:
+    """First number and verdict of each run of numbers with the same verdict, in order, from 0 on."""
+    bounds = [(0, _ERRNO | _EPERM)]
+    for number in sorted(allowed):
+        if bounds[-1][0] == number:
+            bounds[-1] = (number, _ALLOW)
+            if len(bounds) > 1 and bounds[-2][1] == _ALLOW:
+                bounds.pop()
+        else:
+            bounds.append((number, _ALLOW))
+        bounds.append((number + 1, _ERRNO | _EPERM))
+    return bounds
+
+
+def _search(bounds: list[tuple[int, int]]) -> list[bytes]:
+    """Binary search: the kernel tries a new filter on every system call there is, which takes a list longer than all
+    the rest of installing it."""
+    if len(bounds) == 1:
+        return [_statement(_RETURN, bounds[0][1])]
+    middle = len(bounds) // 2
+    below, above = _search(bounds[:middle]), _search(bounds[middle:])
+    return [_jump(_AT_LEAST, bounds[middle][0], len(below), 0), *below, *above]
 
 
 def _body(name: str, processes: bool, programs: bool, own_pid: int | None) -> list[bytes]:

@@ -5,7 +5,7 @@
 It never reads a program or a test: those come to the clones through the descriptors. It ends, and everything it
 started with it, when the socket closes.
 
-A request is {"id", "role", "limits"} or {"kill": id}. A report is {"id", "exit", "signal", "cpu_seconds",
+A request is {"id", "role", "limits", "core"} or {"kill": id}. A report is {"id", "exit", "signal", "cpu_seconds",
 "memory_bytes"}. The first report is {"ready": ""}, or {"ready": why it cannot work}.
 """
 
@@ -106,6 +106,8 @@ def _serve(zygote: _Zygote) -> None:
                     if request["kill"] in running:
                         os.kill(running[request["kill"]][0], signal.SIGKILL)
                     continue
+                if request["core"] is not None:
+                    os.sched_setaffinity(0, {request["core"]})  # the clone inherits it
                 pid = clone(PROGRAM_NAMESPACES if zygote.namespaces else 0)
                 if pid == 0:
                     _become(zygote, request, descriptors)

@@ -49,7 +49,9 @@ def verify_code(answer_text: str, gold: CodeGold, wall_seconds: float = 4.0) -> 
     if found.source is None:
         return Verdict(outcome="wrong", reason=found.rule)
     try:
-        outcome, reason, score = _verify(found.source, gold, wall_seconds)
+        sandbox = _sandbox()
+        with sandbox.one_core():
+            outcome, reason, score = _verify(sandbox, found.source, gold, wall_seconds)
     except SandboxError as error:
         if not isinstance(error, SetupError):
             close_sandbox()
@@ -100,8 +102,7 @@ def _sandbox() -> Sandbox:
 _Judgement = tuple[Literal["right", "wrong", "cannot_tell"], str, float]
 
 
-def _verify(program: str, gold: CodeGold, wall_seconds: float) -> _Judgement:
-    sandbox = _sandbox()
+def _verify(sandbox: Sandbox, program: str, gold: CodeGold, wall_seconds: float) -> _Judgement:
     limits = Limits(cpu_seconds=max(1, math.ceil(wall_seconds * _CPU_SHARE)))
     if gold.form == "stdio":
         return _by_output(sandbox, program, gold, limits, wall_seconds)
