@@ -8,6 +8,7 @@ import time
 __all__ = ["Channel", "ChannelClosedError"]
 
 _HEADER = struct.Struct("<Ic")
+_CHUNK_BYTES = 1 << 16
 
 
 class ChannelClosedError(Exception):
@@ -22,6 +23,8 @@ class Channel:
         self.descriptor = descriptor
         self._deadline = deadline
         self._max_bytes = max_bytes
+        self._pending = bytearray()
+        self._poll = select.poll()
         if deadline is not None:
             os.set_blocking(descriptor, False)
 
@@ -44,24 +47,22 @@ class Channel:
         return kind, self._read(size)
 
     def _read(self, size: int) -> bytes:
-        parts = []
-        while size:
-            try:
-                part = os.read(self.descriptor, min(size, 1 << 20))
-            except BlockingIOError:
+        while len(self._pending) < size:
+            if self._deadline is not None:
                 self._wait(select.POLLIN)
-                continue
+            try:
+                part = os.read(self.descriptor, _CHUNK_BYTES)
             except OSError as error:
                 raise ChannelClosedError(str(error)) from None
             if not part:
                 raise ChannelClosedError("end of stream")
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+            self._pending += part
+        taken = bytes(self._pending[:size])
+        del self._pending[:size]
+        return taken
 
     def _wait(self, event: int) -> None:
         assert self._deadline is not None
-        poll = select.poll()
-        poll.register(self.descriptor, event)
-        if not poll.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
+        self._poll.register(self.descriptor, event)
+        if not self._poll.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
             raise ChannelClosedError("out of time")

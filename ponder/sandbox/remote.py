@@ -50,19 +50,23 @@ class RemoteProgram:
         self.familiar: set[int] = set()
         self.names: frozenset[str] = frozenset()
         self.failure = ""
+        self._defined: dict[str, Any] = {}
         kind, content = self._receive()
+        if kind == b"R":
+            names, functions = self._read(content, 2)
+            if not (isinstance(names, list) and all(type(name) is str for name in names) and type(functions) is dict):
+                raise ProgramGoneError("malformed answer")
+            self.names, self._defined = frozenset(names), functions
+            return
         try:
-            if kind == b"R":
-                self.names = frozenset(str(name) for name in json.loads(content))
-            else:
-                name, _, text, _ = json.loads(content)
-                self.failure = f"{name}: {text}"[:300]
+            name, _, text, _ = json.loads(content)
+            self.failure = f"{name}: {text}"[:300]
         except (ValueError, TypeError) as error:
             raise ProgramGoneError(f"malformed answer: {error}") from None
 
     def look(self, name: str) -> Any:
         """What the program calls `name`; a class under test becomes familiar."""
-        value = self.ask("look", name)
+        value = self._defined[name] if name in self._defined else self.ask("look", name)
         under_test = name[:1].isupper() if self._classes is None else name in self._classes
         return self.familiarise(value) if under_test else value
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -57,6 +58,11 @@ def zygote_command(mode: str) -> list[str]:
     """The command line of a zygote; `mode` as in `zygote.main`."""
     boot = _BOOT.format(root=str(_PACKAGE_ROOT), mode=mode)
     return [sys.executable, "-P", "-s", "-S", "-B", "-X", "utf8", "-c", boot]
+
+
+@cache
+def _plain(limits: Limits) -> dict[str, int]:
+    return asdict(limits)
 
 
 class Sandbox:
@@ -110,7 +116,7 @@ class Sandbox:
         while select.select([self._control], [], [], 0)[0]:
             self._hear()  # reports nobody waits for must not fill the socket
         self._next += 1
-        request = {"id": self._next, "role": role, "limits": asdict(limits), "core": self._core}
+        request = {"id": self._next, "role": role, "limits": _plain(limits), "core": self._core}
         try:
             socket.send_fds(self._control, [json.dumps(request).encode()], list(descriptors))
         except OSError as error:

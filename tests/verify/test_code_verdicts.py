@@ -1,5 +1,6 @@
 """Programs against tests: every form, language and comparison."""
 
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -314,3 +315,9 @@ def test_a_script_may_end_itself_by_the_names_of_the_interactive_shell() -> None
     for end in ("exit()", "quit()", "exit(0)"):
         assert verify_code(f"print(4)\n{end}", CodeGold(tests=("",), outputs=("4",), form="stdio")).outcome == "right"
     assert verify_code("print(4)\nexit(1)", CodeGold(tests=("",), outputs=("4",), form="stdio")).outcome == "wrong"
+
+
+def test_a_program_runs_on_one_core_and_its_verifier_is_free_again() -> None:
+    before = os.sched_getaffinity(0)
+    assert judge("import os\ndef f(): return len(os.sched_getaffinity(0))", "assert f() == 1") == ("right", 1.0)
+    assert os.sched_getaffinity(0) == before

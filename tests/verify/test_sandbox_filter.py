@@ -1,0 +1,50 @@
+"""The system call filter, run by an interpreter of its own, gives every number the verdict that its table states."""
+
+import struct
+
+import pytest
+
+from ponder.sandbox.kernel import ARCHITECTURE
+from ponder.sandbox.seccomp import _AUDIT_ARCHITECTURE, _CALLS, _body, _yes, build_filter
+
+ALLOW, EPERM, KILL = 0x7FFF0000, 0x00050001, 0x80000000
+COLUMN = list(_AUDIT_ARCHITECTURE).index(ARCHITECTURE)
+
+
+def verdict(program: bytes, number: int, arguments: tuple[int, ...] = (0,) * 6, machine: int | None = None) -> int:
+    """What the kernel would return: classic BPF over `struct seccomp_data`."""
+    data = struct.pack("IIQ6Q", number, machine or _AUDIT_ARCHITECTURE[ARCHITECTURE], 0, *arguments)
+    place, loaded = 0, 0
+    while True:
+        code, if_true, if_false, value = struct.unpack_from("HBBI", program, 8 * place)
+        place += 1
+        match code:
+            case 0x20:
+                (loaded,) = struct.unpack_from("I", data, value)
+            case 0x06:
+                return int(value)
+            case _:
+                holds = {0x15: loaded == value, 0x35: loaded >= value, 0x45: bool(loaded & value)}[code]
+                place += if_true if holds else if_false
+
+
+@pytest.mark.parametrize("own_pid", [None, 77])
+@pytest.mark.parametrize(("processes", "programs"), [(False, False), (False, True), (True, False), (True, True)])
+def test_every_number_gets_its_verdict(processes: bool, programs: bool, own_pid: int | None) -> None:
+    program = build_filter(processes, programs, own_pid)
+    bodies = {numbers[COLUMN]: _body(name, processes, programs, own_pid) for name, numbers in _CALLS.items()}
+    for number in range(700):
+        body = bodies.get(number, [])
+        if body in ([], _yes()):
+            assert verdict(program, number) == (ALLOW if body else EPERM), number
+
+
+def test_what_is_looked_into() -> None:
+    program = build_filter(False, False, None)
+    clone, socketpair, ioctl = (_CALLS[name][COLUMN] or 0 for name in ("clone", "socketpair", "ioctl"))
+    assert verdict(program, clone, (0x00010000, *(0,) * 5)) == ALLOW  # a thread
+    assert verdict(program, clone, (17, *(0,) * 5)) == EPERM  # a process
+    assert verdict(program, socketpair, (1, *(0,) * 5)) == ALLOW
+    assert verdict(program, socketpair, (2, *(0,) * 5)) == EPERM
+    assert verdict(program, ioctl, (0, 0x5412, *(0,) * 4)) == EPERM  # typing into a terminal
+    assert verdict(program, 0x40000001) == KILL and verdict(program, 1, machine=3) == KILL
