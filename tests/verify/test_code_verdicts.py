@@ -321,3 +321,12 @@ def test_a_program_runs_on_one_core_and_its_verifier_is_free_again() -> None:
     before = os.sched_getaffinity(0)
     assert judge("import os\ndef f(): return len(os.sched_getaffinity(0))", "assert f() == 1") == ("right", 1.0)
     assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['[["f"], {"d": [[[1], 2]]}]', '[[["f"]], {"d": []}]', "[1, 2]", '{"d": 3}', '[["f"], {"d": [["f", 1]]}]', "no"],
+)
+def test_a_forged_list_of_its_names_earns_nothing(said: str) -> None:
+    forged = f"import os, struct\nc = {said.encode()!r}\nos.write(4, struct.pack('<Ic', len(c), b'R') + c)\n"
+    assert judge(forged + "def f(): return 2", "assert f() == 1") == ("wrong", 0.0)
