@@ -133,7 +133,13 @@ def test_interrupted_by_the_keyboard_keeps_everything(server: ChatServer, tmp_pa
     server.play = lambda body, tries: Action(body=said("4").body, wait=0.1)
     path = recipe(tmp_path, server)
     command = [sys.executable, "-m", "ponder.cli", "run", str(path), "--out", str(tmp_path / "out")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
+    )
     log = tmp_path / "out" / "stages" / "data" / "requests" / "samples.jsonl"
     while not log.exists() or not log.read_bytes():
         assert process.poll() is None
