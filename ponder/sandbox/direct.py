@@ -99,13 +99,11 @@ def run_direct(
 
 def _case(expression: ast.expr, renamed: dict[str, str]) -> Any:
     """The assert as a case; None if it is not direct."""
-    used = [node for node in ast.walk(expression) if isinstance(node, ast.Name)]
-    for node in used:
-        node.id = renamed.get(node.id, node.id)
-    if not _is_direct(expression):
+    names: set[str] = set()
+    if not _is_direct(expression, renamed, names):
         return None
     code = compile(ast.Expression(expression), "<tests>", "eval")
-    return DirectCase(expression=expression, code=code, names=frozenset(node.id for node in used) - {"math"})
+    return DirectCase(expression=expression, code=code, names=frozenset(names) - {"math"})
 
 
 def _is_check_line(line: ast.stmt) -> bool:
@@ -115,22 +113,29 @@ def _is_check_line(line: ast.stmt) -> bool:
     )
 
 
-def _is_direct(node: ast.AST) -> bool:
+def _is_direct(node: ast.AST, renamed: dict[str, str], names: set[str]) -> bool:
+    """Whether `node` has nothing in it that is not allowed. Gives names their new ones on the way, and notes them."""
     match node:
-        case ast.Name(id=name):
-            return not name.startswith("_")
-        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=named):
-            return not name.startswith("_") and all(map(_is_direct, [*arguments, *named]))
-        case ast.Call(func=ast.Attribute() as function, args=arguments, keywords=named):
-            return all(map(_is_direct, [function, *arguments, *named]))
+        case ast.Constant():
+            return True
+        case ast.Name():
+            node.id = renamed.get(node.id, node.id)
+            names.add(node.id)
+            return not node.id.startswith("_")
+        case ast.Call(func=ast.Name() | ast.Attribute() as function, args=arguments, keywords=named):
+            return all(_is_direct(part, renamed, names) for part in (function, *arguments, *named))
         case ast.Attribute(value=ast.Name(id="math"), attr=name):
+            names.add("math")
             return name in _MATH
         case ast.BinOp(left=left, op=operator, right=right):
-            constant = not any(isinstance(part, ast.Name) for part in ast.walk(node))
-            allowed = isinstance(operator, _ARITHMETIC) or (constant and isinstance(operator, _CONSTANT_ARITHMETIC))
-            return allowed and _is_direct(left) and _is_direct(right)
+            used: set[str] = set()
+            direct = _is_direct(left, renamed, used) and _is_direct(right, renamed, used)
+            names |= used
+            return direct and isinstance(operator, _ARITHMETIC if used else (*_ARITHMETIC, *_CONSTANT_ARITHMETIC))
         case _:
-            return isinstance(node, _EXPRESSIONS) and all(map(_is_direct, ast.iter_child_nodes(node)))
+            return isinstance(node, _EXPRESSIONS) and all(
+                _is_direct(part, renamed, names) for part in ast.iter_child_nodes(node)
+            )
 
 
 def _defined(source: str) -> Iterator[str]:

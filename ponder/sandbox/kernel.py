@@ -37,6 +37,8 @@ _NUMBERS = {
 _LIBC = ctypes.PyDLL(None, use_errno=True)  # PyDLL keeps the interpreter lock, which `clone` must hold across the call
 _LIBC.syscall.restype = ctypes.c_long
 _CAPABILITY_VERSION_3 = 0x20080522
+_OWN_CAPABILITIES = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+_NO_CAPABILITIES = (ctypes.c_uint32 * 6)()
 _AT_RECURSIVE = 0x8000
 _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
@@ -112,5 +114,4 @@ def pivot_root(path: str) -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability of the calling process."""
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    syscall("capset", header, (ctypes.c_uint32 * 6)())
+    syscall("capset", _OWN_CAPABILITIES, _NO_CAPABILITIES)

@@ -129,11 +129,11 @@ def judge(
             else:
                 job = {"form": form, "tests": tests, "prefix": prefix, "entry": entry, "own": own, "classes": classes}
                 _judge_apart(report, sandbox, job, ours.fileno(), null, limits, deadline)
+            if not report.gone:
+                sandbox.abandon(running)  # before it learns from the closed channel that its tests are done
         if report.gone:
             report.ending = sandbox.wait(running, min(deadline, time.monotonic() + _LAST_MOMENT))
             _check_setup(report.ending, errors)
-        else:
-            sandbox.abandon(running)
     return report
 
 

@@ -6,18 +6,18 @@ A Sandbox runs for one thread. Everything a program prints or returns is read fr
 import json
 import os
 import select
-import selectors
 import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ponder.sandbox.kernel import current_core
 from ponder.sandbox.limits import Limits
@@ -28,6 +28,8 @@ SETUP_FAILED = 117
 _START_SECONDS = 30.0
 _REAP_SECONDS = 10.0
 _MESSAGE_BYTES = 4096
+_AHEAD = 4
+"""Clones that are made at a time."""
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _BOOT = (
@@ -80,11 +82,10 @@ class Sandbox:
                 cwd="/",
                 start_new_session=True,
             )
-        self._next = 0
         self._core: int | None = None
-        self._ended: dict[int, Ending] = {}
-        self._late: set[int] = set()
-        self._abandoned: set[int] = set()
+        self._spares: deque[tuple[int, int, int]] = deque()  # number, socket, pid descriptor
+        self._handles: dict[int, int] = {}  # number -> pid descriptor
+        self._report: dict[str, Any] = {}
         self._control.settimeout(_START_SECONDS)
         try:
             message = self._control.recv(_MESSAGE_BYTES)
@@ -97,12 +98,13 @@ class Sandbox:
             raise SandboxError(refusal)
 
     @contextmanager
-    def one_core(self) -> Iterator[None]:
-        """Keep this thread, and what it starts meanwhile, on the core it is on now.
+    def one_core(self, core: int | None = None) -> Iterator[None]:
+        """Keep this thread, and what it starts meanwhile, on `core`, by default the one it is on now.
 
         A program and its tests take turns. Waking each other from core to core takes longer than most programs run.
         """
-        allowed, core = os.sched_getaffinity(0), current_core()
+        allowed = os.sched_getaffinity(0)
+        core = current_core() if core is None else core
         try:
             os.sched_setaffinity(0, {core})
         except OSError:  # not allowed here: then it only takes longer
@@ -116,61 +118,72 @@ class Sandbox:
             os.sched_setaffinity(0, allowed)
 
     def start(self, role: str, descriptors: Sequence[int], limits: Limits) -> int:
-        """Clone a process that takes `descriptors` as its 0, 1, 2, ... and plays `role`; returns its number."""
-        while select.select([self._control], [], [], 0)[0]:
-            self._hear()  # reports nobody waits for must not fill the socket
-        self._next += 1
-        request = {"id": self._next, "role": role, "limits": _plain(limits), "core": self._core}
-        try:
-            socket.send_fds(self._control, [json.dumps(request).encode()], list(descriptors))
-        except OSError as error:
-            raise SandboxError(f"the zygote is gone: {error}") from None
-        return self._next
+        """Have a clone take `descriptors` as its 0, 1, 2, ... and play `role`; returns its number."""
+        if not self._spares:
+            self._ask({"clones": _AHEAD, "core": self._core})
+            for _ in range(_AHEAD):
+                self._hear()
+        number, requests, self._handles[number] = self._spares.popleft()
+        request = {"role": role, "limits": _plain(limits), "core": self._core}
+        with socket.socket(fileno=requests) as connection:
+            try:
+                socket.send_fds(connection, [json.dumps(request).encode()], list(descriptors))
+            except OSError as error:
+                raise SandboxError(f"the zygote is gone: {error}") from None
+        return number
 
     def wait(self, number: int, deadline: float) -> Ending:
         """How process `number` ended; kills it at `deadline` (monotonic clock)."""
-        limit = deadline
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._control, selectors.EVENT_READ)
-            while number not in self._ended:
-                if selector.select(max(0.0, limit - time.monotonic())):
-                    self._hear()
-                elif time.monotonic() >= limit:
-                    if number in self._late:
-                        raise SandboxError(f"a process could not be killed within {_REAP_SECONDS:g} s")
-                    self.kill(number)
-                    self._late.add(number)
-                    limit = time.monotonic() + _REAP_SECONDS
-        return self._ended.pop(number)
+        poll = select.poll()
+        poll.register(self._handles[number], select.POLLIN)
+        late = not poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+        if late:
+            self.kill(number)
+            if not poll.poll(_REAP_SECONDS * 1000):
+                raise SandboxError(f"a process could not be killed within {_REAP_SECONDS:g} s")
+        os.close(self._handles.pop(number))
+        self._ask({"end": number})
+        while not self._report:
+            self._hear()
+        report, self._report = self._report, {}
+        return Ending(**report, late=late)
 
     def abandon(self, number: int) -> None:
         """Kill process `number` without waiting for its end; `wait` must not be called any more."""
-        if self._ended.pop(number, None) is None:
-            self._abandoned.add(number)
-            self.kill(number)
+        os.close(self._handles.pop(number))
+        self._ask({"forget": number})
 
     def kill(self, number: int) -> None:
         """Kill process `number` and everything it started; `wait` still has to be called."""
+        self._ask({"kill": number})
+
+    def _ask(self, message: dict[str, Any]) -> None:
         try:
-            self._control.send(json.dumps({"kill": number}).encode())
+            self._control.send(json.dumps(message).encode())
         except OSError as error:
             raise SandboxError(f"the zygote is gone: {error}") from None
 
     def _hear(self) -> None:
-        message = self._control.recv(_MESSAGE_BYTES)
+        """Take the next clone or report."""
+        message, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 2)
         if not message:
             raise SandboxError("the zygote ended")
-        report = json.loads(message)
-        number = report.pop("id")
-        if number in self._abandoned:
-            self._abandoned.remove(number)
+        if descriptors:
+            requests, handle = descriptors
+            self._spares.append((int(message), requests, handle))
         else:
-            self._ended[number] = Ending(**report, late=number in self._late)
-        self._late.discard(number)
+            self._report = json.loads(message)
 
     def close(self) -> None:
         """End the zygote and all it started."""
         self._control.close()
+        for _, requests, handle in self._spares:
+            os.close(requests)
+            os.close(handle)
+        for handle in self._handles.values():
+            os.close(handle)
+        self._spares.clear()
+        self._handles.clear()
         try:
             self._process.wait(_REAP_SECONDS)
         except subprocess.TimeoutExpired:

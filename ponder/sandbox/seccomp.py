@@ -152,8 +152,8 @@ def _body(name: str, processes: bool, programs: bool, own_pid: int | None) -> li
 
 def install_filter(program: bytes) -> None:
     """Put the calling process under the filter for good. It must have set no_new_privs."""
-    instructions = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
+    address = ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p).value
+    header = struct.pack("HxxxxxxP", len(program) // 8, address)
     prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header)
 
 

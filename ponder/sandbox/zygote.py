@@ -1,23 +1,25 @@
 """The process that programs are cloned from: small, single-threaded, without secrets.
 
-    request (JSON + file descriptors over a seqpacket socket) -> clone -> role function -> report (JSON) when it ended
+    a few clones ahead -> each waits on a socket of its own for a request -> role function -> the zygote reaps it
 
-It never reads a program or a test: those come to the clones through the descriptors. It ends, and everything it
-started with it, when the socket closes.
+It never reads a program or a test: those come to the clones through the descriptors of their requests. It ends, and
+everything it started with it, when its control socket closes. Clones are made a few at a time, because every page that
+the zygote writes between two of them has to be copied by the kernel, which takes longer than the work itself.
 
-A request is {"id", "role", "limits", "core"} or {"kill": id}. A report is {"id", "exit", "signal", "cpu_seconds",
-"memory_bytes"}. The first report is {"ready": ""}, or {"ready": why it cannot work}.
+Control messages are JSON over a seqpacket socket: {"clones", "core"} asks for so many clones, started on a core;
+{"kill"} kills one; {"forget"} kills one and buries it; {"end"} buries one that has ended and asks how. A clone is
+announced by its number, with its socket and its pid descriptor; a report is {"exit", "signal", "cpu_seconds",
+"memory_bytes"}. The first message is {"ready": ""}, or {"ready": why it cannot work}. A request is {"role", "limits",
+"core"} with the descriptors.
 """
 
 import gc
 import json
 import os
-import selectors
 import signal
 import socket
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 from ponder.sandbox import roles
 from ponder.sandbox.kernel import clone, drop_capabilities, prctl
@@ -85,45 +87,46 @@ def main(mode: str) -> None:
 
 
 def _serve(zygote: _Zygote) -> None:
-    running: dict[int, tuple[int, int]] = {}  # request id -> pid, pid descriptor
-    with selectors.DefaultSelector() as selector:
-        selector.register(zygote.control, selectors.EVENT_READ, None)
-        while True:
-            for ready, _ in selector.select():
-                if ready.data is not None:
-                    pid, handle = running.pop(ready.data)
-                    selector.unregister(handle)
-                    os.close(handle)
-                    zygote.control.send(_report(ready.data, pid, zygote.namespaces))
-                    continue
-                message, descriptors, _, _ = socket.recv_fds(zygote.control, _MESSAGE_BYTES, MAX_DESCRIPTORS)
-                if not message:
-                    for pid, _ in running.values():
-                        os.kill(pid, signal.SIGKILL)
-                    return
-                request = json.loads(message)
-                if "kill" in request:
-                    if request["kill"] in running:
-                        os.kill(running[request["kill"]][0], signal.SIGKILL)
-                    continue
-                if request["core"] is not None:
-                    os.sched_setaffinity(0, {request["core"]})  # the clone inherits it
-                pid = clone(PROGRAM_NAMESPACES if zygote.namespaces else 0)
-                if pid == 0:
-                    _become(zygote, request, descriptors)
-                for descriptor in descriptors:
-                    os.close(descriptor)
-                handle = os.pidfd_open(pid)
-                running[request["id"]] = pid, handle
-                selector.register(handle, selectors.EVENT_READ, request["id"])
+    running: dict[int, int] = {}  # number -> pid
+    number = 0
+    while message := zygote.control.recv(_MESSAGE_BYTES):
+        match json.loads(message):
+            case {"kill": known}:
+                os.kill(running[known], signal.SIGKILL)
+            case {"forget": known}:
+                os.kill(running[known], signal.SIGKILL)
+                _report(running.pop(known), zygote.namespaces)
+            case {"end": known}:
+                zygote.control.send(_report(running.pop(known), zygote.namespaces))
+            case {"clones": count, "core": core}:
+                if core is not None:
+                    os.sched_setaffinity(0, {core})  # clones inherit it
+                for _ in range(count):
+                    number += 1
+                    running[number] = _announce_clone(zygote, number)
+    for pid in running.values():
+        os.kill(pid, signal.SIGKILL)
 
 
-def _report(number: int, pid: int, namespaces: bool) -> bytes:
+def _announce_clone(zygote: _Zygote, number: int) -> int:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = clone(PROGRAM_NAMESPACES if zygote.namespaces else 0)
+    if pid == 0:
+        ours.close()
+        _become(zygote, theirs)
+    handle = os.pidfd_open(pid)
+    socket.send_fds(zygote.control, [b"%d" % number], [ours.fileno(), handle])
+    os.close(handle)
+    ours.close()
+    theirs.close()
+    return pid
+
+
+def _report(pid: int, namespaces: bool) -> bytes:
     if not namespaces:
         _end_group(pid)
     _, status, usage = os.wait4(pid, 0)
     report = {
-        "id": number,
         "exit": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
         "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
@@ -140,10 +143,18 @@ def _end_group(pid: int) -> None:
         return
 
 
-def _become(zygote: _Zygote, request: dict[str, Any], descriptors: list[int]) -> None:
-    """In the clone: take the descriptors, enter the namespaces, accept the limits, run the role. Never returns."""
+def _become(zygote: _Zygote, requests: socket.socket) -> None:
+    """In the clone: wait for the request, take its descriptors, enter the namespaces, accept the limits, run the role.
+    Never returns."""
     status = SETUP_FAILED
     try:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        message, descriptors, _, _ = socket.recv_fds(requests, _MESSAGE_BYTES, MAX_DESCRIPTORS)
+        if not message:
+            os._exit(0)
+        request = json.loads(message)
+        if request["core"] is not None:
+            os.sched_setaffinity(0, {request["core"]})
         limits = Limits(**request["limits"])
         own_pid = None if zygote.namespaces else os.getpid()
         filter_program = build_filter(limits.processes, request["role"] in roles.STARTS_PROGRAM, own_pid)

@@ -40,8 +40,9 @@ class _Home:
     sandbox: Sandbox | None = None
 
 
-def verify_code(answer_text: str, gold: CodeGold, wall_seconds: float = 4.0) -> Verdict:
-    """Right when the program in the answer passes every test; `score` is the fraction it passes."""
+def verify_code(answer_text: str, gold: CodeGold, wall_seconds: float = 4.0, core: int | None = None) -> Verdict:
+    """Right when the program in the answer passes every test; `score` is the fraction it passes. Program and tests run
+    on one core: `core`, or the one this thread is on."""
     unusable = check_code(gold)
     if unusable is not None:
         return Verdict(outcome="cannot_tell", reason=unusable)
@@ -50,7 +51,7 @@ def verify_code(answer_text: str, gold: CodeGold, wall_seconds: float = 4.0) -> 
         return Verdict(outcome="wrong", reason=found.rule)
     try:
         sandbox = _sandbox()
-        with sandbox.one_core():
+        with sandbox.one_core(core):
             outcome, reason, score = _verify(sandbox, found.source, gold, wall_seconds)
     except SandboxError as error:
         if not isinstance(error, SetupError):

@@ -39,11 +39,13 @@ class Job:
 
 
 class WorkerLink:
-    """A running worker. `started` is when the job at the head of `jobs` began, by the parent's monotonic clock."""
+    """A running worker. `started` is when the job at the head of `jobs` began, by the parent's monotonic clock; `core`
+    is where it has programs run, a core of its own as long as there are enough."""
 
-    def __init__(self, *, deadline_seconds: float, memory_bytes: int) -> None:
+    def __init__(self, *, deadline_seconds: float, memory_bytes: int, core: int) -> None:
         self.jobs: deque[Job] = deque()
         self.started = time.monotonic()
+        self.core = core
         self.ready = False
         self.retiring = False
         self.handed = 0
@@ -54,7 +56,7 @@ class WorkerLink:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ponder.verify.worker", str(deadline_seconds), str(memory_bytes)],
+                [sys.executable, "-m", "ponder.verify.worker", str(deadline_seconds), str(memory_bytes), str(core)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,

@@ -70,6 +70,9 @@ class VerifierPool:
         if require_isolation:
             code.require_isolation()
         self._target = workers
+        cores = sorted(os.sched_getaffinity(0))
+        first = os.getpid() % len(cores)  # pools of several runs begin elsewhere
+        self._cores = cores[first:] + cores[:first]
         self._deadline_seconds = deadline_seconds
         self._max_chars = max_chars
         self._memory_bytes = memory_bytes
@@ -172,7 +175,9 @@ class VerifierPool:
             self._kill_late()
 
     def _start(self) -> None:
-        link = WorkerLink(deadline_seconds=self._deadline_seconds, memory_bytes=self._memory_bytes)
+        used = Counter(link.core for link in self._links)
+        core = min(self._cores, key=lambda core: used[core])
+        link = WorkerLink(deadline_seconds=self._deadline_seconds, memory_bytes=self._memory_bytes, core=core)
         self._links.append(link)
         self._selector.register(link.socket, selectors.EVENT_READ, link)
 

@@ -1,7 +1,8 @@
 """What runs inside one verifier worker: read a job, judge it, answer; until the parent closes the socket.
 
-Started by `WorkerLink` as `python -m ponder.verify.worker DEADLINE_SECONDS MEMORY_BYTES` with the socket as standard
-input. The worker dies with its parent. It never runs a model's program itself: `verify_code` has the sandbox do that.
+Started by `WorkerLink` as `python -m ponder.verify.worker DEADLINE_SECONDS MEMORY_BYTES CORE` with the socket as
+standard input. The worker dies with its parent. It never runs a model's program itself: `verify_code` has the sandbox
+do that.
 """
 
 import ctypes
@@ -28,7 +29,7 @@ _CODE_SHARE = 0.8
 """Share of the pool's deadline that a program may use, so that its verdict comes before the worker is killed."""
 
 
-def main(deadline_seconds: float, memory_bytes: int) -> None:
+def main(deadline_seconds: float, memory_bytes: int, core: int) -> None:
     """Serve jobs until the socket closes."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -41,7 +42,7 @@ def main(deadline_seconds: float, memory_bytes: int) -> None:
     _send(parent, {"ready": True})
     while header := stream.read(_LENGTH.size):
         text, gold = pickle.loads(stream.read(_LENGTH.unpack(header)[0]))
-        verdict, cause = _judge(text, gold, deadline_seconds * _CODE_SHARE)
+        verdict, cause = _judge(text, gold, deadline_seconds * _CODE_SHARE, core)
         retire = cause is not None or _resident_bytes() > memory_bytes / 2
         _send(
             parent,
@@ -63,11 +64,11 @@ def _resident_bytes() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-def _judge(text: str, gold: Gold, code_seconds: float) -> tuple[Verdict, str | None]:
+def _judge(text: str, gold: Gold, code_seconds: float, core: int) -> tuple[Verdict, str | None]:
     """The verdict, and why it could not be reached if a verifier failed: hostile text must not end the worker."""
     try:
         if isinstance(gold, CodeGold):
-            return verify_code(text, gold, wall_seconds=code_seconds), None
+            return verify_code(text, gold, wall_seconds=code_seconds, core=core), None
         return verify(text, gold), None
     except MemoryError:
         return Verdict(outcome="cannot_tell", reason="the verifier ran out of memory"), "memory"
@@ -99,4 +100,4 @@ def _send(parent: socket.socket, message: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]))
+    main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
