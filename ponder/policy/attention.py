@@ -9,6 +9,7 @@ the caller passes to the model's forward. The layout knows which tokens belong t
 So every transformers model that uses the attention interface packs and samples here without a line of its own.
 """
 
+import os
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +20,7 @@ from ponder.errors import ModelError
 __all__ = ["ATTENTION_NAME", "Layout", "register"]
 
 ATTENTION_NAME = "ponder"
+_KERNELS = 64
 
 _UNSUPPORTED = ("softcap", "s_aux", "sliding_window")
 """Attention variants that change the formula and that layouts do not compute."""
@@ -60,5 +62,10 @@ def _attention(
 
 
 def register() -> None:
-    """Make `attn_implementation="ponder"` known to transformers; repeating it changes nothing."""
+    """Make `attn_implementation="ponder"` known to transformers; repeating it changes nothing.
+
+    On a CPU, oneDNN makes a kernel for every shape of matrix and keeps 1,024 of them, by default. Sampling has ever new
+    shapes, so that a run grows by hundreds of megabytes over hundreds of steps; `_KERNELS` are as fast.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KERNELS))  # read at the first matrix product
     AttentionInterface.register(ATTENTION_NAME, _attention)
