@@ -1,6 +1,7 @@
 """Loading, saving, random and shrunk policies, and what bad input gets."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -258,3 +259,17 @@ def test_unknown_model_type(tokenizer: PreTrainedTokenizerFast) -> None:
 def test_unsupported_attention(fields: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(ModelError):
         random_policy(fields, tokenizer, "r1", seed=0, device="cpu")
+
+
+@pytest.mark.parametrize(("own", "kept"), [(None, "64"), ("7", "7")])
+def test_kernels_kept_are_limited_unless_the_user_says_how_many(
+    own: str | None, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.setenv(name, "to be restored")
+    if own is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, own)
+    load_policy("micro")
+    assert os.environ[name] == kept
