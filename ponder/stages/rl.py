@@ -39,6 +39,7 @@ from ponder.stages.held_out import HeldOutProblems, describe
 from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_config, smoke_groups, smoke_policy, smoke_routes
 from ponder.task import entering_problem_at, load_problems, problem_at
 from ponder.train import CheckpointStore, Reference, Sample, Trainer, credit, learning_rate, weigh
+from ponder.train.memory import give_back_memory
 from ponder.verify.pool import VerifierPool
 from ponder.watch import (
     AlarmLog,
@@ -67,6 +68,7 @@ def run_rl(context: Context[RlStage]) -> Mapping[str, Any]:
                 run.measure(progress)
             while run.step < run.steps:
                 collected = run.sample(progress)
+                give_back_memory()  # the cache of sampling is gone
                 for groups in run.minibatches(collected.groups):
                     run.update(groups, progress)
                 run.after_rollout(progress)
