@@ -3,8 +3,8 @@
     python benchmarks/engine.py --shapes uniform,long_tail,m24 --repeats 3
 
 All complete the same prompts with the same model, group size, temperature and length limit. `generate` gets the whole
-batch at once and runs with the fastest of its caches and attentions, found on a shorter completion first. The engines
-take turns after a warm-up; medians are compared. The last line printed is JSON.
+batch at once and runs with the faster of its attentions, found on a shorter completion first, and its dynamic cache.
+The engines take turns after a warm-up; medians are compared. The last line printed is JSON.
 """
 
 import argparse
@@ -32,9 +32,8 @@ from ponder.text.template import Template
 
 _TRIAL_TOKENS = 32
 """Length of the completions that choose the settings of `generate`."""
-_SETTINGS = [
-    {"attention": attention, "cache": cache} for attention in ("sdpa", "eager") for cache in ("dynamic", "static")
-]
+_SETTINGS = [{"attention": attention} for attention in ("sdpa", "eager")]
+"""A static cache wins short trials and loses whole completions, which it computes at full length from the start."""
 
 Prompts = list[list[int]]
 Generate = Callable[[int, int], int]
@@ -101,7 +100,7 @@ def _compare(shape: Shape, folder: Path, repeats: int, with_vllm: bool) -> dict[
     median = {name: statistics.median(measured) for name, measured in rates.items()}
     print(
         f"\n{shape.name}: {shape.num_completions} completions of at most {shape.max_tokens} tokens, {shape.precision}, "
-        f"{torch.get_num_threads()} threads; transformers: {settings['attention']} attention, {settings['cache']} cache"
+        f"{torch.get_num_threads()} threads; transformers: {settings['attention']} attention"
     )
     print(f"{'':14}{'tokens/s':>10}{'from':>8}{'to':>8}{'ponder is':>14}")
     for name, measured in rates.items():
@@ -134,7 +133,7 @@ def _ponder(shape: Shape, folder: Path, prompts: Prompts) -> Generate:
 
 
 def _best_settings(shape: Shape, folder: Path, prompts: Prompts) -> dict[str, str]:
-    """The attention and the cache with which `generate` is fastest on this machine."""
+    """The attention with which `generate` is fastest on this machine."""
 
     def seconds(settings: dict[str, str]) -> float:
         generate = _transformers(shape, folder, prompts, settings)
@@ -167,7 +166,6 @@ def _transformers(shape: Shape, folder: Path, prompts: Prompts, settings: dict[s
             top_k=0,
             top_p=1.0,
             max_new_tokens=max_tokens,
-            cache_implementation=None if settings["cache"] == "dynamic" else settings["cache"],
             pad_token_id=0,
         )
         ended = torch.isin(output[:, longest:], end_ids)
