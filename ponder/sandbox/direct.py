@@ -29,7 +29,7 @@ _BUILTINS: dict[str, Any] = {
 _MATH = frozenset({"isclose", "fabs", "floor", "ceil", "sqrt", "pi", "e", "inf", "nan"})
 _EXPRESSIONS = (
     ast.Tuple, ast.List, ast.Set, ast.Dict, ast.BoolOp, ast.And, ast.Or, ast.Compare, ast.cmpop, ast.Load,
-    ast.UnaryOp, ast.unaryop, ast.Constant, ast.keyword, ast.Subscript, ast.Slice,
+    ast.UnaryOp, ast.unaryop, ast.keyword, ast.Subscript, ast.Slice,
 )  # fmt: skip
 _ARITHMETIC = (ast.Add, ast.Sub)
 _CONSTANT_ARITHMETIC = (ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)
