@@ -2,7 +2,7 @@
 # make test   install ponder and run its tests
 # make check  format, lint and types
 PYTHON ?= python3.11
-RECIPE ?= recipes/zero-micro.yaml
+RECIPE ?= zero-micro
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 

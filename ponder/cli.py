@@ -15,6 +15,7 @@ from ponder.errors import PonderError
 from ponder.pipeline.run import default_out
 from ponder.pipeline.run import run as run_recipe
 from ponder.recipe.load import load_recipe
+from ponder.recipe.shipped import find_recipe, one_line, shipped_recipe, shipped_recipes
 
 __all__ = ["app", "main"]
 
@@ -30,7 +31,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file.")]
+RecipeFile = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="Recipe file, or the name of a shipped recipe (ponder recipes).")
+]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides such as stages.zero.steps=5.")
 ]
@@ -55,12 +58,26 @@ def options(
         os.environ[_TRACEBACK] = "1"
 
 
+@app.command(short_help="The recipes that ship with ponder, or the text of one.")
+def recipes(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this recipe instead of the list.")] = None,
+) -> None:
+    """List the recipes that ship with ponder, or print one: `ponder recipes zero-micro > mine.yaml` begins your own."""
+    if name is not None:
+        print(shipped_recipe(name).read_text(encoding="utf-8"), end="")
+        return
+    known = shipped_recipes()
+    width = max(map(len, known))
+    for one, file in known.items():
+        print(f"{one:{width}}  {one_line(file)}")
+
+
 @app.command(short_help="What would run, with memory and time; starts nothing.")
 def plan(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
     """Show what would run, in which order, what is done already, and the estimated memory and time."""
     from ponder.pipeline.plan import describe_plan
 
-    loaded = load_recipe(recipe, overrides or ())
+    loaded = load_recipe(find_recipe(recipe), overrides or ())
     print(describe_plan(loaded, out or default_out(loaded, smoke=False)))
 
 
@@ -69,13 +86,14 @@ def run(
     recipe: RecipeFile, overrides: Overrides = None, out: Out = None, redo: Redo = None, smoke: Smoke = False
 ) -> None:
     """Run a recipe. The same command continues a run that was stopped; finished stages are not run again."""
-    loaded = load_recipe(recipe, overrides or ())
+    file = find_recipe(recipe)
+    loaded = load_recipe(file, overrides or ())
     folder = out or default_out(loaded, smoke=smoke)
     with _stopping(f"{folder} keeps all finished stages and the last checkpoint; the same command goes on from it"):
         run_recipe(
             loaded,
             folder,
-            text=recipe.read_text(encoding="utf-8"),
+            text=file.read_text(encoding="utf-8"),
             overrides=overrides or (),
             redo_stages=redo or (),
             smoke=smoke,

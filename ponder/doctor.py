@@ -157,7 +157,7 @@ def _embedded() -> Iterator[Finding]:
             name=f"model {name}",
             state="ok" if present else "limited",
             found=f"at {folder}" if present else f"not at {folder}",
-            mend=None if present else "ponder run recipes/base-micro.yaml",
+            mend=None if present else "ponder run base-micro",
         )
 
 

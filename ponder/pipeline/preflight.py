@@ -44,7 +44,7 @@ def check_inputs(recipe: Recipe) -> None:
             if reference in EMBEDDED:
                 raise ModelError(
                     f"stage {name!r} starts from the embedded model {reference!r}, which is not in this installation: "
-                    f"{str(path)!r} holds no config.json; make it with `ponder run recipes/base-micro.yaml` or "
+                    f"{str(path)!r} holds no config.json; make it with `ponder run base-micro` or "
                     "reinstall ponder"
                 )
             got = "is a file" if path.is_file() else "holds no config.json" if path.is_dir() else "does not exist"

@@ -32,6 +32,7 @@ from ponder.recipe.reward_model import (
 from ponder.recipe.rollout import EngineConfig, LengthStep, Sampling
 from ponder.recipe.sample import Keep, PairRules, Readable, Rewrite
 from ponder.recipe.sft import SFT_PRESETS, Lora
+from ponder.recipe.shipped import find_recipe, shipped_recipes
 from ponder.recipe.stages import (
     CorpusSource,
     EvaluateStage,
@@ -97,5 +98,7 @@ __all__ = [
     "StageExamples",
     "StagePreferences",
     "WeightStep",
+    "find_recipe",
     "load_recipe",
+    "shipped_recipes",
 ]

@@ -21,8 +21,8 @@ _HEAD = """\
 A recipe is a YAML file. Every key it may have stands on this page, which is made from `ponder/recipe/` by `make docs`.
 An unknown key is an error that names the nearest known one. Any value can be set on the command line by its dotted key:
 
-    ponder run recipes/zero-micro.yaml stages.zero.steps=20 stages.zero.objective=dapo
-    ponder run recipes/zero-micro.yaml stages.zero.problems.0.count=100 stages.zero.objective.kl_coefficient=0.01
+    ponder run zero-micro stages.zero.steps=20 stages.zero.objective=dapo
+    ponder run zero-micro stages.zero.problems.0.count=100 stages.zero.objective.kl_coefficient=0.01
 
 `true` and `false` are the only booleans (`yes` and `on` are text), `1e-6` is a number, `null` or nothing is no value,
 and a key that stands twice is an error. Anchors (`&a`, `*a`, `<<: *a`) work.

@@ -79,7 +79,8 @@ def _nearby(path: Path) -> str:
     found = sorted(p.name for p in folder.glob("*.yaml")) if folder.is_dir() else []
     if not folder.is_dir():
         return f"{str(folder)!r} is no folder; the path starts at the working directory {str(Path.cwd())!r}"
-    return f"{str(folder)!r} holds {', '.join(found) or 'no .yaml file'}; name one, such as recipes/zero-micro.yaml"
+    holds = f"holds {', '.join(found)}" if found else "holds no .yaml file"
+    return f"{str(folder)!r} {holds}; name one that is there, or one that `ponder recipes` lists"
 
 
 def _compose(text: str, name: str) -> yaml.Node | None:

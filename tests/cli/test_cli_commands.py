@@ -23,6 +23,7 @@ stages:
 """
 
 OPTIONS = {
+    "recipes": ["name"],
     "plan": ["recipe", "overrides", "--out"],
     "run": ["recipe", "overrides", "--out", "--redo", "--smoke"],
     "show": ["run", "--json"],

@@ -10,7 +10,7 @@ from ponder.files import read_json
 from ponder.manifest import is_done
 from ponder.recipe import PretrainStage, RlStage, load_recipe
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[2] / "ponder" / "recipes").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)

@@ -29,7 +29,7 @@ from ponder.train import Sample
 from ponder.train.batch import Batch
 from ponder.watch import MetricsLog
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[2] / "ponder" / "recipes").glob("*.yaml"))
 
 COMMON: dict[str, Any] = {
     "hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 8, "num_key_value_heads": 2,

@@ -21,7 +21,7 @@ from ponder.recipe.recipe import PublishedPart
 from ponder.report.published import published, published_costs
 from ponder.stages import STAGES
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = Path(__file__).parents[2] / "ponder" / "recipes"
 TINY = Shape(
     model_type="qwen2", parameters=1000, active=900, cached=16, kept=50, kept_fp32=30, hidden=8, vocabulary=100,
     window=512, origin="test",

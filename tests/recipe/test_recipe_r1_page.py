@@ -30,7 +30,7 @@ def rows() -> list[tuple[str, str, str, str]]:
 
 @cache
 def stages(recipe: str) -> dict[str, Any]:
-    loaded = load_recipe(ROOT / "recipes" / f"{recipe}.yaml")
+    loaded = load_recipe(ROOT / "ponder" / "recipes" / f"{recipe}.yaml")
     return {name: stage.model_dump(mode="json") for name, stage in loaded.stages.items()}
 
 

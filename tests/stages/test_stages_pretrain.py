@@ -36,7 +36,7 @@ def _command(out: Path, architecture: str, tokens: int) -> list[str]:
         "stages.base.optimizer.warmup_steps=5",
         "stages.base.held_out=null",
     )
-    recipe = yaml.safe_load((REPOSITORY / "recipes" / "base-micro.yaml").read_text())
+    recipe = yaml.safe_load((REPOSITORY / "ponder" / "recipes" / "base-micro.yaml").read_text())
     recipe["stages"] = {"base": recipe["stages"]["base"]}  # the student is made likewise
     file = out.with_suffix(".yaml")
     file.write_text(yaml.safe_dump(recipe))

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 REPOSITORY = Path(__file__).parents[2]
-RECIPE = REPOSITORY / "recipes" / "zero-micro.yaml"
+RECIPE = REPOSITORY / "ponder" / "recipes" / "zero-micro.yaml"
 TINY = (
     "stages.zero.problems=[{source: micro, tasks: [equation, science], count: 200}]",
     "stages.zero.problems_per_step=4",
