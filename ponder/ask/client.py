@@ -14,8 +14,10 @@ from typing import Any, Self
 import httpx2
 
 from ponder.ask.ask import Reply
+from ponder.ask.faults import FailedReply, MalformedReply
 from ponder.ask.key import api_key
-from ponder.ask.reply import FailedReply, MalformedReply, read_reply, read_stream
+from ponder.ask.refusal import ADVICE, MOST_SHOWN, refused_parameter
+from ponder.ask.reply import read_reply
 from ponder.errors import EndpointError
 from ponder.recipe.endpoint import Endpoint
 from ponder.seeds import derive_seed
@@ -32,7 +34,6 @@ _REFUSED = {
     404: "check base_url (without /chat/completions) and the model's name",
     405: "check base_url (without /chat/completions)",
 }
-_MOST_SHOWN = 300
 
 
 class _TryAgain(Exception):
@@ -62,7 +63,7 @@ class ChatClient:
         """The reply to a request's body and the number of tries; `seed` spreads the waits of many requests.
 
         A request that fails for good gives a reply with its `failure`. Raises EndpointError where no request can
-        succeed: a wrong key, address or model.
+        succeed: a wrong key, address or model, or a parameter that the server does not take.
         """
         tries = 0
         while True:
@@ -98,21 +99,22 @@ class ChatClient:
             raise EndpointError(f"base_url {self._endpoint.base_url!r} is no address: {error}") from None
         except (httpx2.HTTPError, ssl.SSLError) as error:
             raise _TryAgain(f"the connection failed ({type(error).__name__}: {error or 'closed'})") from None
-        self._check_status(response, text)
+        self._check_status(response, text, body)
         try:
-            return read_stream(text.splitlines()) if self._endpoint.stream else read_reply(text)
+            return read_reply(text, body[self._endpoint.length_parameter])
         except MalformedReply as error:
             raise _TryAgain(str(error)) from None
 
-    def _check_status(self, response: httpx2.Response, text: str) -> None:
+    def _check_status(self, response: httpx2.Response, text: str, body: Mapping[str, Any]) -> None:
         status = response.status_code
         if status == 200:
             return
-        said = f"status {status}" + (f": {' '.join(text.split())[:_MOST_SHOWN]}" if text.strip() else "")
+        said = f"status {status}" + (f": {' '.join(text.split())[:MOST_SHOWN]}" if text.strip() else "")
         if status in _TRY_AGAIN or status >= 500:
             raise _TryAgain(said, _retry_after(response.headers.get("retry-after")))
-        if status in _REFUSED or status < 400:
-            advice = _REFUSED.get(status, "give the address that it leads to")
+        parameter = refused_parameter(text, body) if status in (400, 422) else None
+        if parameter is not None or status in _REFUSED or status < 400:
+            advice = ADVICE[parameter] if parameter else _REFUSED.get(status, "give the address that it leads to")
             raise EndpointError(
                 self._without_key(
                     f"the endpoint {self._url!r} refuses model {self._endpoint.model!r} with {said}; {advice}, and "

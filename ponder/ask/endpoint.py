@@ -41,8 +41,8 @@ class EndpointAsker:
         self._parameters = {
             "base_url": endpoint.base_url,
             "model": endpoint.model,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
+            "temperature": None if "temperature" in endpoint.leave_out else sampling.temperature,
+            "top_p": None if "top_p" in endpoint.leave_out else sampling.top_p,
             "top_k": sampling.top_k,
             "max_tokens": sampling.max_tokens,
             "seed": seed if endpoint.send_seed else None,
@@ -124,16 +124,19 @@ class EndpointAsker:
         body: dict[str, Any] = {
             "model": endpoint.model,
             "messages": [_message(message) for message in ask.messages],
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
             endpoint.length_parameter: sampling.max_tokens,
         }
+        for name in ("temperature", "top_p"):
+            if name not in endpoint.leave_out:
+                body[name] = self._parameters[name]
         if sampling.top_k:
             body["top_k"] = sampling.top_k
         if endpoint.send_seed:
             body["seed"] = derive_seed(self._seed, ask.id, ask.number) % 2**31
         if endpoint.stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
+            body["stream"] = True
+            if "stream_options" not in endpoint.leave_out:
+                body["stream_options"] = {"include_usage": True}
         return body
 
     def _cost(self, reply: Reply) -> float | None:

@@ -1,130 +1,151 @@
 """What a chat-completions server sends, read into a reply. Pure: no network here.
 
-The thinking comes in `reasoning_content` (DeepSeek), in `reasoning` (newer vLLM), or between `<think>` tags of the
-content, of which the first may be missing because the server's template wrote it.
+The thinking comes in a field of its own, in parts of the content, or between `<think>` tags of the content, of which
+the first may be missing because the server's template wrote it (`dialect.py`). A body may be whole or a stream.
 """
 
 import json
-from collections.abc import Iterable
-from typing import Any
-
-from pydantic import BaseModel, Field, ValidationError
+from collections.abc import Iterable, Mapping
 
 from ponder.ask.ask import Reply
+from ponder.ask.dialect import ENDINGS, Ending, read_message, read_tokens
+from ponder.ask.faults import FailedReply, MalformedReply
+from ponder.ask.refusal import read_refusal
+from ponder.ask.stream import END, is_stream, read_events
 from ponder.text.think import Response, ThinkParser
 
-__all__ = ["FailedReply", "MalformedReply", "read_reply", "read_stream", "split_reply"]
-
-_FINISH = {"stop": "stop", "length": "length"}
+__all__ = ["read_reply", "split_reply"]
 
 
-class MalformedReply(Exception):
-    """The server's reply cannot be read; the same request may well succeed."""
+def read_reply(text: str, max_tokens: int) -> Reply:
+    """The reply in a body, whole or streamed, to a request that allowed `max_tokens`.
 
-
-class FailedReply(Exception):
-    """The server replied that there is no answer to this request."""
-
-
-class _Message(BaseModel):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-
-
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
-
-
-class _Body(BaseModel):
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
-
-
-class _Piece(BaseModel):
-    delta: _Message = _Message()
-    finish_reason: str | None = None
-
-
-class _Event(BaseModel):
-    choices: list[_Piece] = []
-    usage: _Usage | None = None
-
-
-def read_reply(text: str) -> Reply:
-    """The reply in a whole body. Raises MalformedReply for what is no chat completion, FailedReply for a reply that was
-    withheld or is no text."""
+    Raises MalformedReply for a body that was cut, holds no reply or an error that may pass; FailedReply for a reply
+    that was withheld, is no text, or stands in a form that is not known.
+    """
+    text = text.removeprefix("\ufeff")
+    if is_stream(text):
+        return _streamed(read_events(text), max_tokens)
     try:
-        body = _Body.model_validate_json(text)
-    except ValidationError as error:
-        raise MalformedReply(f"the reply is no chat completion: {_first(error)}, got {_start(text)}") from None
-    choice = body.choices[0]
-    return _reply(choice.message, choice.finish_reason, body.usage)
-
-
-def read_stream(lines: Iterable[str]) -> Reply:
-    """The reply in the events of a stream; MalformedReply where it was cut before its end."""
-    content: list[str] = []
-    reasoning: list[str] = []
-    finish, usage = None, None
-    for line in lines:
-        data = line.removeprefix("data:").strip()
-        if not line.startswith("data:") or data == "[DONE]":
-            continue
-        try:
-            event = _Event.model_validate_json(data)
-        except ValidationError as error:
-            raise MalformedReply(f"the stream holds no chat completion: {_first(error)}, got {_start(data)}") from None
-        usage = event.usage or usage
-        for piece in event.choices[:1]:
-            content.append(piece.delta.content or "")
-            reasoning.append(piece.delta.reasoning_content or piece.delta.reasoning or "")
-            finish = piece.finish_reason or finish
-    if finish is None:
-        raise MalformedReply("the stream ended before the reply was finished")
-    message = _Message(content="".join(content), reasoning_content="".join(reasoning) or None)
-    return _reply(message, finish, usage)
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedReply(f"the reply is no JSON ({error}), got {_start(text)}") from None
+    _refuse(body)
+    choice = _choice(body)
+    if choice is None:
+        raise MalformedReply(f"the reply is no chat completion: it has no choices, got {_start(text)}")
+    message = choice.get("message")
+    if not isinstance(message, Mapping):
+        raise FailedReply(f"the reply is no chat completion: its choice has no message, got {_start(text)}")
+    thinking, answer = read_message(message)
+    return _reply(thinking, answer, choice.get("finish_reason"), body.get("usage"), max_tokens)
 
 
 def split_reply(reply: Reply) -> Response:
     """Thinking and answer of a server's reply. A reply without any thinking is well formed; its thinking is None."""
     finished = reply.finish_reason == "stop"
-    if reply.reasoning is not None:
-        answer = reply.text.strip() or None
-        problem = "" if answer and finished else "cut at the length limit" if not finished else "there is no answer"
-        return Response(thinking=reply.reasoning.strip(), answer=answer, well_formed=not problem, problem=problem)
-    if "</think>" not in reply.text and "<think>" not in reply.text:
-        answer = reply.text.strip() or None
-        problem = "" if answer and finished else "cut at the length limit" if not finished else "there is no answer"
-        return Response(thinking=None, answer=answer if finished else None, well_formed=not problem, problem=problem)
-    parser = ThinkParser(answer_tags=False)
-    opened = reply.text.lstrip().startswith("<think>")
-    parser.feed(reply.text if opened or "<think>" in reply.text else "<think>" + reply.text)
-    return parser.close(finished=finished)
+    if "</think>" in reply.text or "<think>" in reply.text:
+        parser = ThinkParser(answer_tags=False)
+        given = "" if reply.reasoning is None else f"<think>{reply.reasoning}</think>"
+        opened = given or "<think>" in reply.text
+        parser.feed(given + reply.text if opened else "<think>" + reply.text)
+        return parser.close(finished=finished)
+    thinking = None if reply.reasoning is None else reply.reasoning.strip()
+    answer = reply.text.strip() or None
+    problem = "" if answer and finished else "cut at the length limit" if not finished else "there is no answer"
+    if thinking is None and not finished:
+        answer = None
+    return Response(thinking=thinking, answer=answer, well_formed=not problem, problem=problem)
 
 
-def _reply(message: _Message, finish: str, usage: _Usage | None) -> Reply:
-    if finish not in _FINISH:
-        raise FailedReply(f"the server ended the reply with finish_reason {finish!r}")
+def _streamed(events: Iterable[object], max_tokens: int) -> Reply:
+    thinking: list[str] = []
+    answer: list[str] = []
+    finish: object = None
+    usage: object = None
+    ended = False
+    for event in events:
+        ended = ended or event == END
+        if not isinstance(event, Mapping):
+            continue
+        _refuse(event)
+        usage = event.get("usage") or usage
+        choice = _choice(event)
+        if choice is None:
+            continue
+        piece = choice.get("delta") or choice.get("message") or {}
+        if not isinstance(piece, Mapping):
+            raise FailedReply(f"the stream holds no chat completion: its delta is no object, got {_start(str(piece))}")
+        more = read_message(piece)
+        thinking.append(more[0])
+        answer.append(more[1])
+        finish = choice.get("finish_reason") or finish
+    if finish is None and not ended:
+        raise MalformedReply("the stream ended before the reply was finished")
+    return _reply("".join(thinking), "".join(answer), finish, usage, max_tokens)
+
+
+def _reply(thinking: str, answer: str, finish: object, usage: object, max_tokens: int) -> Reply:
+    prompt, completion = read_tokens(usage)
+    size = len((thinking + answer).encode("utf-8", "surrogatepass"))
+    ending = _ending(finish, completion, size, max_tokens)
+    if ending == "again":
+        raise MalformedReply(f"the server broke off with finish_reason {finish!r}")
+    if ending == "withheld":
+        raise FailedReply(f"the server withheld the reply with finish_reason {finish!r}")
+    thinking, answer = _characters(thinking), _characters(answer)
+    block, tag, rest = answer.partition("</think>")
+    if thinking and tag and block.strip().removeprefix("<think>").strip() in ("", thinking.strip()):
+        answer = rest.lstrip()  # the thinking was sent twice, apart and between tags, or its last tag was left over
     return Reply(
-        text=message.content or "",
-        reasoning=message.reasoning_content or message.reasoning or None,
-        finish_reason="stop" if finish == "stop" else "length",
-        prompt_tokens=usage.prompt_tokens if usage else None,
-        completion_tokens=usage.completion_tokens if usage else None,
+        text=answer,
+        reasoning=thinking or None,
+        finish_reason=ending,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
     )
 
 
-def _first(error: ValidationError) -> str:
-    fault: Any = error.errors()[0]
-    place = ".".join(map(str, fault["loc"]))
-    return f"{place}: {fault['msg']}" if place else str(fault["msg"])
+def _ending(finish: object, completion: int | None, size: int, max_tokens: int) -> Ending:
+    """What a finish reason means. Some servers never give one: then a reply of fewer tokens than were allowed, and so
+    of fewer bytes, ended by itself; of any other nobody knows."""
+    if isinstance(finish, str) and finish:
+        ending = ENDINGS.get(finish.lower())
+        if ending is None:
+            raise FailedReply(
+                f"the server ended the reply with finish_reason {finish!r}, which tells neither whole nor cut"
+            )
+        return ending
+    if completion is not None:
+        return "stop" if completion < max_tokens else "length"
+    if size < max_tokens:
+        return "stop"
+    raise FailedReply(
+        "the server says neither finish_reason nor how many tokens the reply has, so nobody knows whether it was cut"
+    )
+
+
+def _refuse(value: object) -> None:
+    """Raise what an error object says, where the value is one. A reply with choices is none, whatever else it holds."""
+    if isinstance(value, Mapping) and value.get("choices") and not value.get("error"):
+        return
+    refusal = read_refusal(value)
+    if refusal is not None:
+        said = f"the server sent an error instead of a reply: {refusal.message}"
+        raise MalformedReply(said) if refusal.passing else FailedReply(said)
+
+
+def _choice(value: object) -> Mapping[str, object] | None:
+    """The first choice; None where there is none."""
+    choices = value.get("choices") if isinstance(value, Mapping) else None
+    if not isinstance(choices, list):
+        return None
+    return next((one for one in choices if isinstance(one, Mapping) and not one.get("index")), None)
+
+
+def _characters(text: str) -> str:
+    """Text whose surrogate halves, which may come in two events, are whole characters; a half alone is U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _start(text: str) -> str:

@@ -44,6 +44,9 @@ class Endpoint(Component):
     """Send a seed with each request; servers that do not know the field may refuse it."""
     length_parameter: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """What the server calls the length limit."""
+    leave_out: tuple[Literal["temperature", "top_p", "stream_options"], ...] = ()
+    """Fields that are not sent, for servers that refuse them: some models take no `temperature`, or not both it and
+    `top_p`, and sample with their own; without `stream_options` a streamed reply may come without counts of tokens."""
 
     @model_validator(mode="after")
     def _address(self) -> Self:

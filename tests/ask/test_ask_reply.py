@@ -4,9 +4,22 @@ import json
 from typing import Any
 
 import pytest
+from dialects import DIALECTS
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ponder.ask import Reply
-from ponder.ask.reply import FailedReply, MalformedReply, read_reply, read_stream, split_reply
+from ponder.ask.faults import FailedReply, MalformedReply
+from ponder.ask.reply import read_reply as read
+from ponder.ask.reply import split_reply
+
+
+def read_reply(text: str) -> Reply:
+    return read(text, 64)
+
+
+def read_stream(lines: list[str]) -> Reply:
+    return read("".join(line + "\n\n" for line in lines), 64)
 
 
 def body(message: Any, finish: Any = "stop", usage: Any = None) -> str:
@@ -42,24 +55,20 @@ def test_tokens() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "says"),
     [
-        "",
-        "<html>bad gateway</html>",
-        "[]",
-        "null",
-        "{}",
-        '{"choices": []}',
-        '{"choices": [{}]}',
-        '{"choices": [{"message": {"content": "5"}}]}',
-        '{"choices": [{"message": {"content": 5}, "finish_reason": "stop"}]}',
-        '{"choices": [{"message": {"content": "5"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 1}}',
-        '{"choices": [{"message": {"content": "5"}, "finish_rea',
-        '{"error": {"message": "overloaded"}}',
+        ("", "no JSON"),
+        ("<html>bad gateway</html>", "no JSON"),
+        ("[]", "no choices"),
+        ("null", "no choices"),
+        ("{}", "no choices"),
+        ('{"choices": []}', "no choices"),
+        ('{"choices": [{"message": {"content": "5"}, "finish_rea', "no JSON"),
+        ('{"error": {"message": "overloaded"}}', "an error .*overloaded"),
     ],
 )
-def test_no_reply(text: str) -> None:
-    with pytest.raises(MalformedReply, match="no chat completion"):
+def test_no_reply(text: str, says: str) -> None:
+    with pytest.raises(MalformedReply, match=says):
         read_reply(text)
 
 
@@ -90,12 +99,44 @@ def test_a_stream() -> None:
     )
 
 
-@pytest.mark.parametrize("length", range(6))
+@pytest.mark.parametrize("length", range(1, 6))
 def test_a_cut_stream(length: int) -> None:
     with pytest.raises(MalformedReply, match="ended before"):
         read_stream(PIECES[:5][:length])
 
 
 def test_a_broken_event() -> None:
-    with pytest.raises(MalformedReply, match="stream holds"):
+    with pytest.raises(MalformedReply, match="no JSON"):
         read_stream([*PIECES[:2], 'data: {"choices": [{"del'])
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["stop", "text", "thinking"]),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+def spoil(value: Any, data: st.DataObject) -> Any:
+    """The value with something put in place of some of what it holds."""
+    if data.draw(st.integers(0, 9)) == 0:
+        return data.draw(ANYTHING)
+    if isinstance(value, dict):
+        return {key: spoil(one, data) for key, one in value.items()}
+    return [spoil(one, data) for one in value] if isinstance(value, list) else value
+
+
+@given(st.data(), st.sampled_from(sorted(DIALECTS)), st.booleans())
+def test_whatever_comes_is_a_reply_or_a_named_fault(data: st.DataObject, name: str, whole: bool) -> None:
+    dialect = DIALECTS[name]
+    if whole:
+        text = json.dumps(spoil(json.loads(dialect.whole()), data))
+    else:
+        events = [line[6:] for line in dialect.stream().replace("\r", "\n").split("\n") if line.startswith("data: {")]
+        text = "".join(f"data: {json.dumps(spoil(json.loads(one), data))}\n\n" for one in events)
+    try:
+        reply = read_reply(text)
+    except (MalformedReply, FailedReply) as fault:
+        assert str(fault)
+    else:
+        reply.text.encode(), split_reply(reply)

@@ -1,0 +1,139 @@
+"""What servers call things: the words at a reply's end, the fields and parts that hold thinking and answer.
+
+A server's dialect is a line in one of these tables; `tests/ask/dialects.py` speaks each of them.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from ponder.ask.faults import FailedReply
+
+__all__ = ["ENDINGS", "Ending", "Texts", "read_message", "read_tokens"]
+
+Ending = Literal["stop", "length", "again", "withheld"]
+Texts = tuple[str, str]
+"""Thinking and answer."""
+
+ENDINGS: Mapping[str, Ending] = {
+    # the model ended its reply, or wrote a stop string: OpenAI and most; TGI; Anthropic; Cohere; Gemini; older ones
+    "stop": "stop",
+    "eos_token": "stop",
+    "eos": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "stop_str": "stop",
+    "complete": "stop",
+    "completed": "stop",
+    "end": "stop",
+    "finished": "stop",
+    "normal": "stop",
+    # cut at a limit of tokens: OpenAI; TGI, Anthropic, Gemini, Cohere; Mistral; Responses
+    "length": "length",
+    "max_tokens": "length",
+    "max_length": "length",
+    "model_length": "length",
+    "max_output_tokens": "length",
+    "max_completion_tokens": "length",
+    "model_context_window_exceeded": "length",
+    # the server broke off: DeepSeek; GLM; vLLM and SGLang; OpenRouter
+    "insufficient_system_resource": "again",
+    "network_error": "again",
+    "abort": "again",
+    "aborted": "again",
+    "cancelled": "again",
+    "canceled": "again",
+    "error": "again",
+    "server_error": "again",
+    "timeout": "again",
+    "overloaded": "again",
+    "load": "again",
+    # the server withholds the reply: OpenAI, Azure; Gemini; GLM; Anthropic
+    "content_filter": "withheld",
+    "safety": "withheld",
+    "sensitive": "withheld",
+    "recitation": "withheld",
+    "blocklist": "withheld",
+    "prohibited_content": "withheld",
+    "refusal": "withheld",
+}
+"""Finish reasons in lower case. Tool calls and unknown words are failures that name the word."""
+
+_THINKING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details")
+"""DeepSeek and most; newer vLLM, OpenRouter, Groq; Copilot; ollama; OpenRouter's parts. Servers that send several send
+the same text in each, so the first that holds any counts."""
+_ANSWER_PARTS = ("text", "output_text", "refusal")
+_THINKING_PARTS = ("thinking", "reasoning", "reasoning_text", "reasoning.text", "reasoning.summary", "summary_text")
+"""Mistral and Anthropic; others; OpenRouter."""
+_SILENT_PARTS = ("redacted_thinking", "reasoning.encrypted", "reference")
+"""Hold nothing that can be read."""
+_TEXT_KEYS = ("text", "thinking", "reasoning", "content", "summary", "refusal", "value")
+"""Where a part keeps its text, which may be parts again."""
+
+
+def read_message(message: Mapping[str, object]) -> Texts:
+    """Thinking and answer of a message, or of one piece of a stream. FailedReply for a form that is not known."""
+    if message.get("tool_calls") or message.get("function_call"):
+        raise FailedReply("the reply calls a tool, though none was offered")
+    thinking, answer = _content(message.get("content"))
+    for field in _THINKING_FIELDS:
+        apart = _flat(message.get(field), field)
+        if apart:
+            thinking = apart + thinking
+            break
+    return thinking, answer or _flat(message.get("refusal"), "refusal")
+
+
+def read_tokens(usage: object) -> tuple[int | None, int | None]:
+    """Tokens of the prompt and of the reply, thinking included; None where the server does not count them.
+
+    Some (xAI, Gemini) leave thinking out of `completion_tokens` and put it into the total alone.
+    """
+    if not isinstance(usage, Mapping):
+        return None, None
+    prompt, completion, total = (
+        _count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
+    if prompt is not None and completion is not None and total is not None:
+        completion = max(completion, total - prompt)
+    return prompt, completion
+
+
+def _content(content: object) -> Texts:
+    if content is None or isinstance(content, str):
+        return "", content or ""
+    if not isinstance(content, list):
+        raise FailedReply(f"the reply's content is neither text nor a list of parts but {type(content).__name__}")
+    thinking, answer = "", ""
+    for part in content:
+        kind = "text" if isinstance(part, str) else part.get("type") if isinstance(part, Mapping) else None
+        if kind in _THINKING_PARTS:
+            thinking += _flat(part, "content")
+        elif kind in _ANSWER_PARTS:
+            answer += _flat(part, "content")
+        elif kind not in _SILENT_PARTS:
+            raise FailedReply(f"the reply's content holds a part of a kind that is not known: {kind!r}")
+    return thinking, answer
+
+
+def _flat(value: object, field: str) -> str:
+    """All text of a text, a part or a list of parts, in order."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case list():
+            return "".join(_flat(one, field) for one in value)
+        case Mapping():
+            if value.get("type") in _SILENT_PARTS:
+                return ""
+            found = [value[key] for key in _TEXT_KEYS if value.get(key) is not None]
+            if found:
+                return _flat(found[0], field)
+    raise FailedReply(f"the reply's {field} holds no text that can be read but {type(value).__name__}")
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,11 @@
+"""Why a server's reply is no reply: worth another try, or not."""
+
+__all__ = ["FailedReply", "MalformedReply"]
+
+
+class MalformedReply(Exception):
+    """The reply was cut, empty or an error that may pass; the same request may well succeed."""
+
+
+class FailedReply(Exception):
+    """There is no answer to this request, and asking again would only be paid again."""
