@@ -1,25 +1,40 @@
 # make run    install ponder and train R1-Zero on the embedded world
 # make test   install ponder and run its tests
 # make check  format, lint and types
-PYTHON ?= python3.11
 RECIPE ?= zero-micro
 VENV := .venv
-INSTALLED := $(VENV)/.installed
 
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# The newest Python that can make a virtual environment, unless PYTHON names one. Debian's python3.x cannot without
+# python3.x-venv, and a version manager leaves words of that name for versions that are not there.
+PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
+
 .PHONY: setup run test check docs
+.DELETE_ON_ERROR:
 
-setup: $(INSTALLED)
+setup: $(VENV)/.tested
 
-$(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-	  { echo "ponder needs Python 3.11 or newer; $(PYTHON) is missing or older: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[dev]'
+$(VENV)/bin/python:
+	@for python in $(PYTHONS); do \
+	  if $$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "$$python -m venv $(VENV)" && exec $$python -m venv --clear $(VENV); \
+	  fi; \
+	done; \
+	echo "ponder needs Python 3.11 or newer with its venv module, and found none as $(PYTHONS):" \
+	  "install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+# What runs, and what tests need beside it.
+$(VENV)/.runs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e .
 	touch $@
 
-run: setup
+$(VENV)/.tested: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e '.[dev]'
+	touch $(VENV)/.runs $@
+
+run: $(VENV)/.runs
 	$(VENV)/bin/ponder run $(RECIPE)
 
 # One process per core with one thread each: threads of several processes on the same cores slow each other down.

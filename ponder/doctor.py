@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "examine", "run_doctor"]
 
 _OLDEST_PYTHON = (3, 11)
-_EXTRAS = {"vllm": "vllm", "ray": "ray", "peft": "peft", "serve": "fastapi", "wandb": "wandb", "bench": "trl"}
+_EXTRAS = {"peft": "peft", "gym": "reasoning_gym", "bench": "trl"}
 """Extra of the package -> the module that tells whether it is installed."""
 _LITTLE_MEMORY = 4 * 2**30
 _LITTLE_DISK = 2 * 2**30

@@ -21,7 +21,7 @@ from ponder.recipe.stages import EvaluateStage, RewardModelStage, RlStage, Sampl
 from ponder.recipe.stages.rl import SCOPES
 from ponder.reward import REWARDS
 from ponder.task import load_problems
-from ponder.task.gym import GYM_TASKS
+from ponder.task.gym import GYM_TASKS, check_gym
 
 __all__ = ["check_inputs", "check_scorers"]
 
@@ -89,6 +89,7 @@ def _check_names(name: str, stage: Stage) -> None:
             _check_tasks(name, world, source.tasks, TASK_NAMES)
         elif isinstance(source, GymProblems):
             _check_name(f"stage {name!r}: reasoning-gym task that can be judged", source.task, GYM_TASKS)
+            check_gym()
     if isinstance(stage, SftStage):
         for examples in stage.examples:
             _check_tasks(name, world, examples.tasks if isinstance(examples, MicroExamples) else (), TASK_NAMES)

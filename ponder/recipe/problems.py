@@ -106,7 +106,7 @@ class HubProblems(_Table):
 
 
 class GymProblems(_Source):
-    """Generated problems of the reasoning-gym library."""
+    """Generated problems of the reasoning-gym library, which `pip install 'ponder[gym]'` brings."""
 
     source: Literal["gym"] = "gym"
     """Tag of this alternative."""

@@ -7,6 +7,7 @@ model's text without limits, so they are not called.
 """
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from ponder.errors import DataError
@@ -15,7 +16,7 @@ from ponder.records import AssignmentGold, ExpressionGold, Gold, MathGold, Messa
 from ponder.task.fault import Candidate, RowFault, known_names
 from ponder.verify import check_gold, verify
 
-__all__ = ["GYM_TASKS", "gym_problems"]
+__all__ = ["GYM_TASKS", "check_gym", "gym_problems"]
 
 Entry = Mapping[str, Any]
 
@@ -64,13 +65,25 @@ GYM_TASKS: Mapping[str, Callable[[Entry], Gold]] = {
 """The tasks that can be used, and how an entry's gold is read."""
 
 
+def check_gym() -> None:
+    """DataError if `reasoning_gym` is not installed."""
+    if find_spec("reasoning_gym") is None:
+        raise DataError(
+            "Problems with `source: gym` need the library reasoning-gym, which is not installed here. Install it with "
+            "`pip install 'ponder[gym]'`, which needs a C compiler for one of its own dependencies, or take another "
+            "source of problems."
+        )
+
+
 def gym_problems(source: GymProblems, name: str) -> list[Candidate]:
-    """`count` entries of the task, numbered from 1. DataError for a task that is unknown or cannot be used."""
+    """`count` entries of the task, numbered from 1. DataError for a task that is unknown or cannot be used, or
+    where the library is not installed."""
     if source.task not in GYM_TASKS:
         raise DataError(
             f"The reasoning-gym task {source.task!r} does not exist or has answers that only its own scorer can judge. "
             f"{known_names(source.task, GYM_TASKS)}."
         )
+    check_gym()
     import reasoning_gym
 
     entries = reasoning_gym.create_dataset(source.task, size=source.count, seed=source.seed)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,15 @@ def test_unknown_names_stop_before_anything_runs(
 ) -> None:
     with pytest.raises(RecipeError, match=words):
         start(override)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_library_that_is_missing_stops_before_anything_runs(
+    start: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "reasoning_gym", None)
+    with pytest.raises(DataError, match=r"pip install 'ponder\[gym\]'"):
+        start("stages.zero.problems=[{source: gym, task: chain_sum}]")
     assert not (tmp_path / "out").exists()
 
 

@@ -362,6 +362,12 @@ def test_gym_tasks_judge_their_own_answers(task: str) -> None:
         assert verify(f"<answer>{problem.prompt}</answer>", problem.gold).outcome != "right"
 
 
+def test_gym_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "reasoning_gym", None)
+    with pytest.raises(DataError, match=r"not installed here.*pip install 'ponder\[gym\]'"):
+        load_problems([GymProblems(task="chain_sum", count=3)])
+
+
 def test_gym_refuses_what_it_cannot_judge() -> None:
     for task in ("sudoku", "countdwn", "no_such_task"):
         with pytest.raises(DataError, match="There are: acre"):
