@@ -2,18 +2,30 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ponder.evaluation.benchmark import find_benchmark
 from ponder.files import expand_path, file_digest, folder_digest, model_path
+from ponder.hub import parse_hub_id
 from ponder.recipe.graph import is_hub_id, model_references, order
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import Stage
 from ponder.seeds import derive_seed
 
-__all__ = ["CODE_SCHEMA", "WITHOUT_EFFECT", "data_files", "differences", "fingerprint", "identities", "stage_seed"]
+__all__ = [
+    "CODE_SCHEMA",
+    "WITHOUT_EFFECT",
+    "data_files",
+    "differences",
+    "fingerprint",
+    "identities",
+    "pinned",
+    "stage_seed",
+]
 
 CODE_SCHEMA = 4
 """Raised when a change of ponder's code changes what the same recipe yields, so that old results are not reused."""
@@ -43,10 +55,15 @@ WITHOUT_EFFECT = {
     "optimizer.max_skipped_in_a_row": "a limit that stops a run, not a setting of it",
 }
 """Stage keys that may change between the sessions of a run, and why the result stays the same."""
+_HUB = "hub:"
+"""What begins the digest of a model of the hub."""
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_NO_COMMITS: Mapping[str, str] = MappingProxyType({})
 
 
-def identities(recipe: Recipe, smoke: bool) -> dict[str, dict[str, Any]]:
-    """For each stage everything its result depends on; inputs that are stages stand in by their fingerprints."""
+def identities(recipe: Recipe, smoke: bool, commits: Mapping[str, str] = _NO_COMMITS) -> dict[str, dict[str, Any]]:
+    """For each stage everything its result depends on; inputs that are stages stand in by their fingerprints, models of
+    the hub by their `commits`."""
     found: dict[str, dict[str, Any]] = {}
     for name in order(recipe):
         stage = recipe.stages[name]
@@ -57,7 +74,9 @@ def identities(recipe: Recipe, smoke: bool) -> dict[str, dict[str, Any]]:
             "seed": stage_seed(recipe, name),
             "config": _effective(stage),
             "inputs": {one: fingerprint(found[one]) for one in read if one in recipe.stages},
-            "outside": {one: _digest(one) for one in (*model_references(stage), *data_files(stage)) if one not in found}
+            "outside": {
+                one: _digest(one, commits) for one in (*model_references(stage), *data_files(stage)) if one not in found
+            }
             if not smoke
             else {},
         }
@@ -115,14 +134,28 @@ def _effective(stage: Stage) -> dict[str, Any]:
     return config
 
 
-def _digest(reference: str) -> str:
-    """Content of an outside file or model folder; a hub id stands for itself, a missing path for `missing`."""
+def _digest(reference: str, commits: Mapping[str, str]) -> str:
+    """Content of an outside file or model folder; a hub id stands for its commit where that is known and else for
+    itself, a missing path for `missing`."""
     path = model_path(reference)
     if path.is_dir():
         return folder_digest(path)
     if path.is_file():
         return file_digest(path)
-    return f"hub:{reference}" if is_hub_id(reference) else "missing"
+    if (hub_id := parse_hub_id(reference)) is None:
+        return "missing"
+    return f"{_HUB}{hub_id.at(commits[reference])}" if reference in commits else f"{_HUB}{reference}"
+
+
+def pinned(identity: Mapping[str, Any]) -> dict[str, str]:
+    """The commits of the hub's models that an identity names, by their names in the recipe."""
+    outside: Mapping[str, str] = identity.get("outside", {})
+    named = ((one, parse_hub_id(digest.removeprefix(_HUB))) for one, digest in outside.items() if digest[:4] == _HUB)
+    return {
+        one: hub_id.revision
+        for one, hub_id in named
+        if hub_id is not None and hub_id.revision is not None and _COMMIT.fullmatch(hub_id.revision)
+    }
 
 
 _ABSENT = object()

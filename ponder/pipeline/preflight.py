@@ -23,7 +23,7 @@ from ponder.reward import REWARDS
 from ponder.task import load_problems
 from ponder.task.gym import GYM_TASKS, check_gym
 
-__all__ = ["check_inputs", "check_scorers"]
+__all__ = ["check_inputs", "check_models"]
 
 
 def check_inputs(recipe: Recipe) -> None:
@@ -63,20 +63,26 @@ def check_inputs(recipe: Recipe) -> None:
             _check_questions(name, stage)
 
 
-def check_scorers(recipe: Recipe) -> None:
-    """Raise ModelError for a reward model from outside that is none, is not what its file says, or does not score what
-    its route needs. Loads torch, so that planning leaves it out."""
+def check_models(recipe: Recipe) -> None:
+    """Raise ModelError for a model folder from outside that cannot be used, and for a reward model that is none, is not
+    what its file says, or does not score what its route needs. Loads torch, so that planning leaves it out."""
+    from ponder.policy.folder import check_folder
+    from ponder.policy.scorer_file import read_scorer_file
+
     for name, stage in recipe.stages.items():
-        for route, reference in stage.reward_models.items() if isinstance(stage, RlStage) else ():
+        scoring = stage.reward_models if isinstance(stage, RlStage) else {}
+        scopes = {reference: SCOPES[route] for route, reference in scoring.items()}
+        for reference in model_references(stage):
             path = None if reference in recipe.stages else input_path(reference)
             if path is None:
                 continue
-            from ponder.policy.scorer_file import read_scorer_file
-
+            what = "reward model" if reference in scopes else "model"
             try:
-                read_scorer_file(path, SCOPES[route])
+                check_folder(path)
+                if reference in scopes:
+                    read_scorer_file(path, scopes[reference])
             except ModelError as error:
-                raise ModelError(f"stage {name!r}, reward model {reference!r}: {error}") from None
+                raise ModelError(f"stage {name!r}, {what} {reference!r}: {error}") from None
 
 
 def _check_names(name: str, stage: Stage) -> None:

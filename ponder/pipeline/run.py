@@ -14,9 +14,10 @@ import ponder
 from ponder.errors import RunFolderError
 from ponder.files import full_disk_explained, publishing, sweep, write_text
 from ponder.manifest import DONE, Manifest, Session, Status, now
+from ponder.pipeline.fingerprint import pinned
 from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_redo
 from ponder.pipeline.lock import locked
-from ponder.pipeline.preflight import check_inputs, check_scorers
+from ponder.pipeline.preflight import check_inputs, check_models
 from ponder.pipeline.replies import keep_replies
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
@@ -51,12 +52,12 @@ def run(
     check_owner(out, recipe, smoke=smoke)
     if not smoke:
         check_inputs(recipe)
-        check_scorers(recipe)
+        check_models(recipe)
     with locked(out):
         check_owner(out, recipe, smoke=smoke)
-        _refuse_changed(survey(recipe, out, smoke=smoke), out, redone=to_redo(recipe, redo_stages))
+        _refuse_changed(survey(recipe, out, smoke=smoke, ask_hub=True), out, redone=to_redo(recipe, redo_stages))
         redo(out, recipe, redo_stages, say)
-        standings = survey(recipe, out, smoke=smoke)
+        standings = survey(recipe, out, smoke=smoke, ask_hub=True)
         claim(out, recipe, text, overrides, smoke=smoke)
         for standing in standings:
             if standing.state == "done":
@@ -97,6 +98,7 @@ def _run_stage(standing: Standing, recipe_name: str, out: Path, *, smoke: bool, 
         inputs={name: out / "stages" / name for name in standing.needs},
         smoke=smoke,
         say=say,
+        commits=pinned(standing.identity),
     )
     began = time.monotonic()
     with full_disk_explained(standing.folder):

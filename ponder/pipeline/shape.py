@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ponder.files import model_path, read_json
+from ponder.hub import HubId, parse_hub_id
 from ponder.recipe.architectures import known_architecture
-from ponder.recipe.graph import is_hub_id
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SftStage
 
@@ -52,10 +52,11 @@ def find_shape(recipe: Recipe, reference: str) -> Shape | str:
             return find_shape(recipe, stage.model)
         return f"{reference!r} makes no model"
     path = model_path(reference)
-    if not is_hub_id(reference):
+    hub_id = parse_hub_id(reference)
+    if hub_id is None:
         file = path / "config.json"
         return shape_of(read_json(file), str(file)) if file.is_file() else f"there is no {str(file)!r}"
-    cached = _hub_config(reference)
+    cached = _hub_config(hub_id)
     if cached is not None:
         return shape_of(read_json(cached), "the hub's cache")
     known = known_architecture(reference)
@@ -97,10 +98,10 @@ def shape_of(config: Mapping[str, Any], origin: str) -> Shape | str:
     )
 
 
-def _hub_config(hub_id: str) -> Path | None:
+def _hub_config(hub_id: HubId) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(hub_id, "config.json")
+    found = try_to_load_from_cache(hub_id.repository, "config.json", revision=hub_id.revision)
     return Path(found) if isinstance(found, str) else None
 
 

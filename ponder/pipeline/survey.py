@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ponder.errors import ModelError
+from ponder.hub import hub_commit, parse_hub_id
 from ponder.manifest import MANIFEST, Manifest, is_done, read_manifest
-from ponder.pipeline.fingerprint import differences, fingerprint, identities, stage_seed
-from ponder.recipe.graph import edges, order
+from ponder.pipeline.fingerprint import differences, fingerprint, identities, pinned, stage_seed
+from ponder.recipe.graph import edges, model_references, order
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import Stage
 
@@ -32,10 +34,33 @@ class Standing:
     manifest: Manifest | None
 
 
-def survey(recipe: Recipe, out: Path, *, smoke: bool) -> tuple[Standing, ...]:
-    """The stages in running order; raises RunFolderError for a manifest that cannot be read."""
-    graph, found = edges(recipe), identities(recipe, smoke)
+def survey(recipe: Recipe, out: Path, *, smoke: bool, ask_hub: bool = False) -> tuple[Standing, ...]:
+    """The stages in running order; raises RunFolderError for a manifest that cannot be read.
+
+    A model of the hub is that of the commit which the run folder's manifests name; one that none names yet is looked up
+    in the hub's cache, or with `ask_hub` at the hub, which raises ModelError where it cannot be found.
+    """
+    graph = edges(recipe)
+    found = identities(recipe, smoke, {} if smoke else _commits(recipe, out, ask_hub=ask_hub))
     return tuple(_standing(recipe, name, graph[name], out / "stages" / name, found[name]) for name in order(recipe))
+
+
+def _commits(recipe: Recipe, out: Path, *, ask_hub: bool) -> dict[str, str]:
+    """The commits of the hub's models by their names in the recipe, as far as they are known."""
+    commits: dict[str, str] = {}
+    for name in order(recipe):
+        manifest = read_manifest(out / "stages" / name)
+        for reference, commit in pinned(manifest.identity if manifest is not None else {}).items():
+            commits.setdefault(reference, commit)
+    for reference in {one for stage in recipe.stages.values() for one in model_references(stage)} - commits.keys():
+        if reference in recipe.stages or (hub_id := parse_hub_id(reference)) is None:
+            continue
+        try:
+            commits[reference] = hub_commit(hub_id, cached=not ask_hub)
+        except ModelError as error:
+            if ask_hub:
+                raise ModelError(f"The model {reference!r} cannot be had: {error}.") from error
+    return commits
 
 
 def _standing(recipe: Recipe, name: str, needs: tuple[str, ...], folder: Path, identity: Mapping[str, Any]) -> Standing:

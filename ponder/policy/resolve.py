@@ -1,16 +1,17 @@
 """A model's name becomes a local folder: `micro`, a path, or a Hugging Face hub id (downloaded once, then cached).
 
+The folder is one that can be loaded: without an adapter, quantised weights or code of its own.
+
 No torch here, so that plans and fingerprints can name models cheaply.
 """
 
 import difflib
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
 from ponder.errors import ModelError
 from ponder.files import EMBEDDED, model_path
+from ponder.hub import HubId, fetch, parse_hub_id
+from ponder.policy.folder import ADAPTER, check_folder
 
 __all__ = ["resolve_model"]
 
@@ -18,10 +19,22 @@ _MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
 def resolve_model(name: str | Path) -> Path:
-    """The folder that holds the model. Raises ModelError, naming the nearest folder, when there is none."""
+    """The folder that holds the model. Raises ModelError, naming the nearest folder, when there is none, or when what
+    it holds cannot be trained or measured."""
+    folder = _folder(name)
+    check_folder(folder)
+    return folder
+
+
+def _folder(name: str | Path) -> Path:
     folder = model_path(str(name))
     if (folder / "config.json").is_file():
         return folder
+    if (folder / ADAPTER).is_file():
+        raise ModelError(
+            f"{str(folder)!r} holds an adapter ({ADAPTER!r}) and no model. Merge it into the model that it was trained "
+            f"on, save that, and name its folder."
+        )
     if folder.is_dir():
         raise ModelError(
             f"{str(folder)!r} is a folder without config.json, so it holds no model. Name a folder in the Hugging Face "
@@ -29,14 +42,15 @@ def resolve_model(name: str | Path) -> Path:
         )
     if str(name) in EMBEDDED or folder.is_absolute() or str(name).startswith("."):
         raise ModelError(f"There is no model folder {str(folder)!r}{_nearest(folder)}.")
+    # The hub knows a few models without an organisation, such as gpt2.
+    hub_id = parse_hub_id(str(name)) or HubId(repository=str(name), revision=None)
     try:
-        return Path(snapshot_download(str(name), allow_patterns=_MODEL_FILES))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
-        reason = str(error).strip().splitlines()[0]
+        return fetch(hub_id, _MODEL_FILES)
+    except ModelError as error:
         raise ModelError(
-            f"There is no model {str(name)!r}: it is no folder here, and the Hugging Face hub does not give it "
-            f"({reason}). Give a stage of the recipe, a folder, a hub id (which needs a network or the hub's cache), "
-            f"or {' or '.join(map(repr, EMBEDDED))}{_nearest(folder)}."
+            f"There is no model {str(name)!r}: it is no folder here, and {error}. Give a stage of the recipe, a "
+            f"folder, a hub id (which needs a network or the hub's cache), or {' or '.join(map(repr, EMBEDDED))}"
+            f"{_nearest(folder)}."
         ) from error
 
 

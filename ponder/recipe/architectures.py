@@ -83,5 +83,7 @@ _KNOWN: dict[str, dict[str, Any]] = {
 
 
 def known_architecture(hub_id: str) -> dict[str, Any] | None:
-    """The sizes of a hub model in a transformers configuration's words, or None if it is not listed here."""
+    """The sizes of a hub model in a transformers configuration's words, or None if it is not listed here. They are the
+    same at every revision."""
+    hub_id = hub_id.partition("@")[0]
     return _KNOWN.get(hub_id) or _KNOWN.get(hub_id.removesuffix("-Instruct"))

@@ -102,7 +102,7 @@ class HubExamples(_Table):
     source: Literal["hub"] = "hub"
     """Tag of this alternative."""
     id: str
-    """Data set id such as `open-r1/OpenR1-Math-220k`."""
+    """Data set id such as `open-r1/OpenR1-Math-220k`, with `@revision` for another than the newest."""
     subset: str | None = None
     """Configuration name."""
     split: str = "train"

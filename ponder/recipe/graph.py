@@ -8,6 +8,7 @@ from typing import Any
 
 from ponder.errors import RecipeError
 from ponder.files import EMBEDDED
+from ponder.hub import parse_hub_id
 from ponder.recipe.explain import did_you_mean
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.roles import FITTING_KINDS
@@ -23,14 +24,14 @@ from ponder.recipe.stages.rl import SCOPES
 
 __all__ = ["check_references", "downstream", "edges", "is_hub_id", "model_references", "order"]
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _NO_REFERENCES = ("kind", "source", "name")
 _STAGE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def is_hub_id(reference: str) -> bool:
-    """Whether `reference` has the form `organisation/name` of the Hugging Face hub and is no folder here."""
-    return _HUB_ID.fullmatch(reference) is not None and not Path(reference).exists()
+    """Whether `reference` has the form `organisation/name` or `organisation/name@revision` of the Hugging Face hub and
+    is no folder here."""
+    return parse_hub_id(reference) is not None
 
 
 def edges(recipe: Recipe) -> dict[str, tuple[str, ...]]:

@@ -98,7 +98,7 @@ class HubProblems(_Table):
     source: Literal["hub"] = "hub"
     """Tag of this alternative."""
     id: str
-    """Data set id such as `openai/gsm8k`."""
+    """Data set id such as `openai/gsm8k`, with `@revision` for another than the newest."""
     subset: str | tuple[str, ...] | None = None
     """Configuration name. Several are read one after the other, and each row gets its own as the column `subset`."""
     split: str = "train"

@@ -86,7 +86,7 @@ class HubPreferences(_Table):
     source: Literal["hub"] = "hub"
     """Tag of this alternative."""
     id: str
-    """Data set id such as `Anthropic/hh-rlhf`."""
+    """Data set id such as `Anthropic/hh-rlhf`, with `@revision` for another than the newest."""
     subset: str | None = None
     """Configuration name."""
     split: str = "train"

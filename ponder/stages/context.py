@@ -1,12 +1,12 @@
 """What a stage is given: its configuration, its folder, its seed and the folders of the stages it builds on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ponder.files import EMBEDDED, expand_path
-from ponder.recipe.graph import is_hub_id
+from ponder.hub import parse_hub_id
 
 __all__ = ["Context", "StageFunction"]
 
@@ -19,7 +19,8 @@ class Context(Generic[StageConfig]):
 
     `folder` exists and is this stage's alone; what an earlier, interrupted session left in it is still there. `inputs`
     maps the names of other stages to their finished folders. `smoke` asks for two steps on a tiny random model of the
-    same architecture. `say` prints one line for the user.
+    same architecture. `commits` are those of the hub's models by their names in the recipe. `say` prints one line for
+    the user.
     """
 
     config: StageConfig
@@ -29,13 +30,17 @@ class Context(Generic[StageConfig]):
     inputs: Mapping[str, Path]
     smoke: bool
     say: Callable[[str], None]
+    commits: Mapping[str, str] = field(default_factory=dict)
 
     def model_source(self, reference: str) -> str:
-        """What to load for a model reference: the model folder of an input stage, a path, a hub id, an embedded one."""
+        """What to load for a model reference: the model folder of an input stage, a path, a hub id as of the run's own
+        commit, an embedded one."""
         if reference in self.inputs:
             return str(self.inputs[reference] / "model")
-        if reference in EMBEDDED or is_hub_id(reference):
+        if reference in EMBEDDED:
             return reference
+        if (hub_id := parse_hub_id(reference)) is not None:
+            return hub_id.at(self.commits[reference]) if reference in self.commits else reference
         return str(expand_path(reference))
 
     def compared(self, benchmarks: tuple[str, ...]) -> tuple[str, ...]:

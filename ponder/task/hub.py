@@ -3,6 +3,7 @@
 from typing import Any
 
 from ponder.errors import DataError
+from ponder.hub import HubId, parse_hub_id
 from ponder.recipe.examples import HubExamples
 from ponder.recipe.problems import HubProblems
 from ponder.recipe.reward_model import HubPreferences
@@ -24,8 +25,9 @@ def _read(source: HubProblems | HubExamples | HubPreferences, subset: str | None
     import datasets
 
     what = source.id + (f", subset {subset!r}" if subset else "") + f", split {source.split!r}"
+    hub_id = parse_hub_id(source.id) or HubId(repository=source.id, revision=None)  # some have no organisation
     try:
-        table = datasets.load_dataset(source.id, subset, split=source.split)
+        table = datasets.load_dataset(hub_id.repository, subset, split=source.split, revision=hub_id.revision)
     except Exception as error:  # a remote service: anything may come back, and all of it is reported
         reason = " ".join(str(error).split()) or "no reason given"
         raise DataError(

@@ -33,7 +33,8 @@ class RlStage(StageBase):
     kind: Literal["rl"] = "rl"
     """Tag of this alternative."""
     model: str
-    """A stage's name, a path, a hub id, `micro` or `micro-student`, the embedded models."""
+    """A stage's name, a path, a hub id (`organisation/name`, or with `@revision`), or
+    `micro` or `micro-student`, the embedded models."""
     template: TemplateName | None = None
     """Prompt form; null takes the one saved with the model."""
     problems: tuple[ProblemSource, ...]

@@ -23,7 +23,8 @@ class SftStage(StageBase):
     preset: SftPreset | None = None
     """Published settings by name; every other key of this stage goes before what the preset sets."""
     model: str
-    """A stage's name, a path, a hub id, `micro` or `micro-student`, the embedded models."""
+    """A stage's name, a path, a hub id (`organisation/name`, or with `@revision`), or
+    `micro` or `micro-student`, the embedded models."""
     template: TemplateName | None = None
     """Form of prompts and responses, saved with the new model; null takes the one saved with the old."""
     examples: tuple[ExampleSource, ...] = Field(min_length=1)
