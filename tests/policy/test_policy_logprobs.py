@@ -26,6 +26,7 @@ def full(
 def test_equals_full_computation(
     bias: bool, temperature: float, scale: float, parts: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "_WORD_ROUND", 8)  # blocks of 8 words, the last one of 2
     torch.manual_seed(0)
     leaves = [torch.randn(37, 16), torch.randn(50, 16), *([torch.randn(50)] if bias else [])]
     target, upstream = torch.randint(0, 50, (37,)), torch.randn(2, 37)
@@ -39,6 +40,17 @@ def test_equals_full_computation(
         results.append([logprobs.detach(), entropy.detach(), *(x.grad for x in inputs)])
     for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_a_peak_in_any_block() -> None:
+    torch.manual_seed(1)
+    hidden, weight, target = torch.randn(9, 4), torch.randn(200, 4), torch.arange(9) * 22
+    for word in (0, 63, 64, 150, 199):
+        bias = torch.zeros(200)
+        bias[word] = 60.0
+        found = token_logprobs(hidden, Head(weight, bias, 1.0), target, chunk=1)
+        expected = full(hidden, Head(weight, bias, 1.0), target, 1.0)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_softmax_is_float32_under_bf16() -> None:
@@ -84,4 +96,4 @@ def largest_tensor(compute: Any, tokens: int) -> int:
 def test_memory_does_not_grow_with_length_times_vocabulary() -> None:
     assert largest_tensor(full, 1024) >= 1024 * 4096  # the measurement can fail
     chunked = [largest_tensor(token_logprobs, tokens) for tokens in (512, 2048)]
-    assert chunked[0] == chunked[1] <= module._CHUNK_ELEMENTS
+    assert chunked[0] == chunked[1] <= module._BLOCK_ELEMENTS
