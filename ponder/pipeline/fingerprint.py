@@ -27,7 +27,7 @@ __all__ = [
     "stage_seed",
 ]
 
-CODE_SCHEMA = 4
+CODE_SCHEMA = 5
 """Raised when a change of ponder's code changes what the same recipe yields, so that old results are not reused."""
 
 WITHOUT_EFFECT = {
