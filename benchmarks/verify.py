@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ponder.maths import reader
 from ponder.records import MathGold
-from ponder.verify import check_gold, math, reader, verify
+from ponder.verify import check_gold, math, verify
 
 CASES = Path(__file__).parents[1] / "tests" / "verify" / "cases"
 SECONDS_PER_CASE = 15

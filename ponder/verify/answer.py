@@ -9,7 +9,7 @@ last answer counts. Only what stands after the thinking is looked at.
 import re
 from dataclasses import dataclass
 
-from ponder.verify.notation import with_backslashes
+from ponder.maths.notation import with_backslashes
 
 __all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer"]
 

@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 
+from ponder.maths.equality import equal
+from ponder.maths.finished import is_finished
+from ponder.maths.notation import clean, text_key
+from ponder.maths.reader import MAX_READ_CHARS, read, read_measure
+from ponder.maths.samevalue import is_constant
+from ponder.maths.tree import Apply, Measure, TooLarge, Unreadable, contains, free_symbols
+from ponder.maths.values import Undefined, exact, numeric
 from ponder.records import ChoiceGold, MathGold, Verdict
 from ponder.verify.answer import Found, find_answer
 from ponder.verify.choice import same_choice
-from ponder.verify.equality import equal
-from ponder.verify.finished import is_finished
-from ponder.verify.notation import clean, text_key
-from ponder.verify.reader import MAX_READ_CHARS, read, read_measure
-from ponder.verify.samevalue import is_constant
-from ponder.verify.tree import Apply, Measure, TooLarge, Unreadable, contains, free_symbols
-from ponder.verify.values import Undefined, exact, numeric
 
 __all__ = ["check_math", "same_math", "verify_math"]
 

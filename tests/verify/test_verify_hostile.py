@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ponder.maths.reader import read
+from ponder.maths.tree import TooLarge, Unreadable
 from ponder.records import (
     AssignmentGold,
     ChoiceGold,
@@ -19,8 +21,6 @@ from ponder.records import (
     SafetyGold,
 )
 from ponder.verify import verify
-from ponder.verify.reader import read
-from ponder.verify.tree import TooLarge, Unreadable
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "cases" / "hostile.jsonl").read_text().splitlines()]
 GOLDS: tuple[Gold, ...] = (

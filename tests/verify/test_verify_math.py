@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ponder.maths.equality import equal
+from ponder.maths.reader import read
+from ponder.maths.tree import TooLarge, Unreadable
 from ponder.records import MathGold
 from ponder.verify import check_gold, same_answer, verify
-from ponder.verify.equality import equal
-from ponder.verify.reader import read
-from ponder.verify.tree import TooLarge, Unreadable
 
 CASES = defaultdict(list)
 for _line in (Path(__file__).parent / "cases" / "math.jsonl").read_text(encoding="utf-8").splitlines():

@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from ponder.verify.tree import Apply, Measure, Number, Symbol, TooLarge, Tree, Unreadable, children
+from ponder.maths.tree import Apply, Measure, Number, Symbol, TooLarge, Tree, Unreadable, children
 
 __all__ = ["Undefined", "check_work", "exact", "numeric", "precision_needed"]
 

@@ -12,9 +12,9 @@ term (points, intervals, sets) is the business of `reader`, which this class cal
 from collections.abc import Callable
 from fractions import Fraction
 
-from ponder.verify.decimals import decimal, mixed
-from ponder.verify.lexer import Token
-from ponder.verify.tree import Apply, Based, Bracket, Matrix, Number, Symbol, TooLarge, Tree, Unreadable
+from ponder.maths.decimals import decimal, mixed
+from ponder.maths.lexer import Token
+from ponder.maths.tree import Apply, Based, Bracket, Matrix, Number, Symbol, TooLarge, Tree, Unreadable
 
 __all__ = ["MAX_DEPTH", "Terms"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from ponder.verify.samevalue import is_constant, same_value
-from ponder.verify.tree import Apply, Bracket, Many, Number, Relation, Symbol, Tree, Union, contains
-from ponder.verify.values import Undefined, numeric
+from ponder.maths.samevalue import is_constant, same_value
+from ponder.maths.tree import Apply, Bracket, Many, Number, Relation, Symbol, Tree, Union, contains
+from ponder.maths.values import Undefined, numeric
 
 __all__ = ["RealSet", "is_surely_set", "real_set", "same_set"]
 

@@ -11,8 +11,8 @@ import random
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
-from ponder.verify.tree import TooLarge, Tree, contains, free_symbols
-from ponder.verify.values import Undefined, exact, numeric, precision_needed
+from ponder.maths.tree import TooLarge, Tree, contains, free_symbols
+from ponder.maths.values import Undefined, exact, numeric, precision_needed
 
 __all__ = ["is_constant", "ratio", "same_value"]
 

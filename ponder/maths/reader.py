@@ -13,10 +13,10 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
-from ponder.verify.lexer import Token, tokenize
-from ponder.verify.notation import clean, text_key
-from ponder.verify.terms import Terms
-from ponder.verify.tree import (
+from ponder.maths.lexer import Token, tokenize
+from ponder.maths.notation import clean, text_key
+from ponder.maths.terms import Terms
+from ponder.maths.tree import (
     Apply,
     Based,
     Bracket,
@@ -34,9 +34,9 @@ from ponder.verify.tree import (
     Unreadable,
     contains,
 )
-from ponder.verify.units import Unit, read_unit
-from ponder.verify.values import check_work
-from ponder.verify.words import EMPTY_SET, FILLERS, MULTIPLIERS, REALS, SENSE_CHANGING, chinese_number, number_word
+from ponder.maths.units import Unit, read_unit
+from ponder.maths.values import check_work
+from ponder.maths.words import EMPTY_SET, FILLERS, MULTIPLIERS, REALS, SENSE_CHANGING, chinese_number, number_word
 
 __all__ = ["MAX_READ_CHARS", "read", "read_measure"]
 

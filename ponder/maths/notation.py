@@ -9,7 +9,7 @@ import re
 import unicodedata
 from fractions import Fraction
 
-from ponder.verify.words import MULTIPLIERS
+from ponder.maths.words import MULTIPLIERS
 
 __all__ = ["clean", "text_key", "with_backslashes"]
 

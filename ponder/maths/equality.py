@@ -12,10 +12,10 @@ Raises TooLarge where the limits do not allow to tell. The rules, most of them a
 import re
 from fractions import Fraction
 
-from ponder.verify.relations import assigned, quantity, same_equations, same_name, settled, shared_name
-from ponder.verify.samevalue import is_constant, same_value
-from ponder.verify.sets import is_surely_set, real_set, same_set
-from ponder.verify.tree import (
+from ponder.maths.relations import assigned, quantity, same_equations, same_name, settled, shared_name
+from ponder.maths.samevalue import is_constant, same_value
+from ponder.maths.sets import is_surely_set, real_set, same_set
+from ponder.maths.tree import (
     Apply,
     Based,
     Bracket,
@@ -32,7 +32,7 @@ from ponder.verify.tree import (
     Union,
     contains,
 )
-from ponder.verify.values import Undefined, exact, numeric
+from ponder.maths.values import Undefined, exact, numeric
 
 __all__ = ["ROUNDED_DIGITS", "equal"]
 

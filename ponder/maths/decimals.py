@@ -6,7 +6,7 @@ Digits as the lexer found them in, `Number` out. The lexer has bounded the digit
 import re
 from fractions import Fraction
 
-from ponder.verify.tree import Apply, Number, TooLarge, Unreadable
+from ponder.maths.tree import Apply, Number, TooLarge, Unreadable
 
 __all__ = ["decimal", "mixed"]
 

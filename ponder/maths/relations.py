@@ -5,8 +5,8 @@ name; "m + n = 113" gives the value of a quantity. Anything else is compared as 
 of its sides is a constant multiple of the other's, for inequalities with the sign's direction.
 """
 
-from ponder.verify.samevalue import is_constant, ratio, same_value
-from ponder.verify.tree import (
+from ponder.maths.samevalue import is_constant, ratio, same_value
+from ponder.maths.tree import (
     Apply,
     Bracket,
     Many,

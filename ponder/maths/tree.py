@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
-from ponder.verify.units import Unit
+from ponder.maths.units import Unit
 
 __all__ = [
     "CONSTANTS",

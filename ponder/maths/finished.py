@@ -5,8 +5,8 @@ a name is one: a fraction (also not in lowest terms), a mixed number ("1 + 1/2")
 ("2^3 * 3", "1.2 * 10^5"), a root, a factorial, a constant, a percentage.
 """
 
-from ponder.verify.relations import assigned, settled
-from ponder.verify.tree import Apply, Measure, Number, Tree, children
+from ponder.maths.relations import assigned, settled
+from ponder.maths.tree import Apply, Measure, Number, Tree, children
 
 __all__ = ["is_finished"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from ponder.verify.tree import TooLarge, Unreadable
-from ponder.verify.units import read_unit
-from ponder.verify.words import CONNECTIVES, FILLERS, MULTIPLIERS, SENSE_CHANGING
+from ponder.maths.tree import TooLarge, Unreadable
+from ponder.maths.units import read_unit
+from ponder.maths.words import CONNECTIVES, FILLERS, MULTIPLIERS, SENSE_CHANGING
 
 __all__ = ["FUNCTIONS", "MAX_TOKENS", "Token", "tokenize"]
 
