@@ -232,6 +232,10 @@ class Rollout:
     reward: float
 
 
+_SAME_REWARD = 1e-9
+"""Rewards closer than this are equal: weighted sums of the same parts differ by rounding only."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """The rollouts of one problem, all sampled with one version of the weights from one prompt."""
@@ -249,6 +253,11 @@ class Group:
     @property
     def rewards(self) -> tuple[float, ...]:
         return tuple(r.reward for r in self.rollouts)
+
+    @property
+    def useful(self) -> bool:
+        """Whether the rewards differ, so that the group says which of its outputs to prefer and is trained on."""
+        return max(self.rewards) - min(self.rewards) > _SAME_REWARD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

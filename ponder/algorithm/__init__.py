@@ -4,7 +4,7 @@
 recipe's objective has; `SCORE_LOSSES` are those of reward models.
 """
 
-from ponder.algorithm.advantage import ADVANTAGES, has_signal
+from ponder.algorithm.advantage import ADVANTAGES
 from ponder.algorithm.aggregate import AGGREGATES
 from ponder.algorithm.kl import KLS, shape_with_kl
 from ponder.algorithm.metrics import Sum, add_metrics, metric_values
@@ -22,7 +22,6 @@ __all__ = [
     "Sum",
     "TokenTerms",
     "add_metrics",
-    "has_signal",
     "metric_values",
     "next_token_loss",
     "policy_loss",

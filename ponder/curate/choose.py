@@ -41,8 +41,16 @@ def choose(
             different = different[: keep.distinct]
         kept = different
     if keep.best_of is not None:
-        totals = {one.number: score(one.judged(max_tokens), keep.rewards)[1] for one in kept}
-        order = sorted(kept, key=lambda one: (-totals[one.number], one.number))
+        if keep.rewards.get("length"):
+            uncounted = [one for one in kept if one.reply.completion_tokens is None]
+            drop(uncounted, "length_unknown", "the server did not count the tokens that the reward 'length' is made of")
+            kept = [one for one in kept if one.reply.completion_tokens is not None]
+        scored = {one.number: score(one.judged(max_tokens), keep.rewards) for one in kept}
+        weighed = [name for name, weight in keep.rewards.items() if weight]
+        if all(rewards[name] is None for rewards, _ in scored.values() for name in weighed):
+            drop(kept, "not_ranked", f"none of the rewards {', '.join(weighed)} applies to the problem")
+            return [], rejected
+        order = sorted(kept, key=lambda one: (-scored[one.number][1], one.number))
         best = order[: min(keep.best_of, keep.distinct or keep.best_of)]
         drop(order[len(best) :], "not_best", f"not among the best {len(best)} by reward")
         kept = sorted(best, key=lambda one: one.number)

@@ -10,6 +10,9 @@ from ponder.recipe.endpoint import Helper
 __all__ = ["Keep", "PairRules", "Readable", "Rewrite"]
 
 
+_REWARDS = {"accuracy": 1.0, "format": 1.0, "language": 1.0}
+
+
 class Readable(Component):
     """When a response is pleasant to read. The paper names the kinds of fault (repetition, long paragraphs, code blocks
     in the thinking) and no limits; these are ours."""
@@ -46,9 +49,10 @@ class Keep(Component):
     """Most different solutions per problem, in the order they were sampled; of solutions that differ only in blanks,
     case and punctuation the first counts. Null keeps repeated ones, too."""
     best_of: int | None = Field(None, ge=1)
-    """Per problem keep so many with the highest reward."""
-    rewards: dict[str, float] = Field(default_factory=lambda: {"accuracy": 1.0, "format": 1.0, "language": 1.0})
-    """Weight of each named reward in `best_of`."""
+    """Per problem keep so many with the highest reward, of equal ones those sampled first. Problems on which none of
+    the rewards applies are left out."""
+    rewards: dict[str, float] = Field(default_factory=_REWARDS.copy)
+    """Weight of each named reward in `best_of`; `preference` is not among them, since no reward model is asked."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -56,6 +60,20 @@ class Keep(Component):
             raise ValueError(f"pass_rate must be two shares, the least first, got {list(self.pass_rate)}")
         if self.min_tokens is not None and self.max_tokens is not None and self.min_tokens > self.max_tokens:
             raise ValueError(f"min_tokens {self.min_tokens} is above max_tokens {self.max_tokens}")
+        return self
+
+    @model_validator(mode="after")
+    def _ranked(self) -> Self:
+        if "preference" in self.rewards:
+            raise ValueError(
+                "rewards names 'preference', which a reward model pays, and a sample stage asks none, so it would rank "
+                "nothing: rank by rules, such as accuracy and language, or let the stage's judge compare responses "
+                "(output: pairs)"
+            )
+        if self.best_of is not None and not any(self.rewards.values()):
+            raise ValueError(f"best_of {self.best_of} ranks by rewards, and none has a weight: give one in rewards")
+        if self.best_of is None and self.rewards != _REWARDS:
+            raise ValueError("rewards rank responses for best_of, which is not set: set best_of, or remove rewards")
         return self
 
 

@@ -10,7 +10,6 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
-from ponder.algorithm import has_signal
 from ponder.errors import DataError
 from ponder.policy.policy import Policy
 from ponder.recipe.rollout import Sampling
@@ -76,7 +75,7 @@ def collect(
     groups = [_group(judged, rewards, max_tokens, overlong_buffer_ratio) for judged in sampler.sample(problems)]
     tried = 0
     while refill is not None and tried < refill.budget:
-        missing = len(problems) - sum(has_signal(group.rewards) for group in groups)
+        missing = len(problems) - sum(group.useful for group in groups)
         if missing <= 0:
             break
         seen = {group.problem.id for group in groups}

@@ -12,6 +12,7 @@ Everything random derives from (stage seed, step, problem, sample), and checkpoi
 stage run again ends with the same weights bit for bit on a CPU.
 """
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -52,7 +53,7 @@ from ponder.watch import (
     summarize_groups,
 )
 
-__all__ = ["run_rl"]
+__all__ = ["refill_places", "run_rl"]
 
 _DIAGNOSE_EVERY = 10
 """Steps between findings about whether the run can learn."""
@@ -69,8 +70,8 @@ def run_rl(context: Context[RlStage]) -> Mapping[str, Any]:
             while run.step < run.steps:
                 collected = run.sample(progress)
                 give_back_memory()  # the cache of sampling is gone
-                for groups in run.minibatches(collected.groups):
-                    run.update(groups, progress)
+                for samples in run.minibatches(collected.groups):
+                    run.update(samples, progress)
                 run.after_rollout(progress)
         with publishing(context.folder / "model") as folder:
             save_policy(run.policy, folder)
@@ -154,8 +155,9 @@ class _Run:
         self._shown = {**summarize_groups(collected.groups, self.policy.template), **collected.metrics}
         return collected
 
-    def minibatches(self, groups: tuple[Group, ...]) -> list[list[list[Sample]]]:
-        """The useful groups as samples, dealt out to the updates of this rollout at random."""
+    def minibatches(self, groups: tuple[Group, ...]) -> list[list[Sample]]:
+        """The samples of each update of this rollout, weighed: the useful groups, dealt out at random. The length limit
+        in a weight is the one they were sampled under, whatever limit is in force when the update is made."""
         updates = min(self.config.updates_per_rollout, self.steps - self.step)
         useful = credit(smoke_groups(groups) if self.context.smoke else groups, self.config.objective)
         if not self._compared and useful:  # at step 0, or as soon as there is something to compare
@@ -167,14 +169,14 @@ class _Run:
             annotated = iter(flat)
             useful = [[next(annotated) for _ in group] for group in useful]
         Random(self._seed("minibatches", self.step)).shuffle(useful)
-        return [useful[i::updates] for i in range(updates)]
+        dealt = [[sample for group in useful[i::updates] for sample in group] for i in range(updates)]
+        return [weigh(samples, self.config.objective, self._max_tokens()) if samples else [] for samples in dealt]
 
-    def update(self, groups: list[list[Sample]], progress: Progress) -> None:
-        """One policy update and its row of metrics. Without a useful group the weights stay as they are."""
+    def update(self, samples: list[Sample], progress: Progress) -> None:
+        """One policy update and its row of metrics. Without samples the weights stay as they are."""
         config = self.config
         lr = learning_rate(config.optimizer, self.step, self.steps)
         row, self._shown = self._shown, {}
-        samples = weigh([s for group in groups for s in group], config.objective, self._max_tokens()) if groups else []
         if samples:
             with self.phases("update"):
                 measured = self.trainer.forward_backward(samples, partial(policy_loss, objective=config.objective))
@@ -269,11 +271,11 @@ class _Run:
 
     def _refill(self, step: int, count: int) -> Refill:
         """Further problems for groups without a signal, from a stream of their own."""
-        budget = round(self.config.objective.refill_budget * count)
-        seed, first = self._seed("refill"), step * self.config.problems_per_step
-        there = [name for name in self.problems.sizes if self._starts.get(name, 0) <= first]
+        seed, entered = self._seed("refill"), step * self.config.problems_per_step
+        places = refill_places(self.config.objective.refill_budget, entered, count)
+        there = [name for name in self.problems.sizes if self._starts.get(name, 0) <= entered]
         problems = self.problems.only(there) if self._starts else self.problems
-        return Refill(budget=budget, problem=lambda i: problem_at(problems, seed, first + i))
+        return Refill(budget=len(places), problem=lambda i: problem_at(problems, seed, places[i]))
 
     def _check_parity(self, samples: list[Sample]) -> None:
         parity = check_parity(
@@ -382,6 +384,13 @@ class _Run:
             self.context.say(f"{self.context.name}: {line}")
         for row in self.problems.left_out[:_LEFT_OUT_SHOWN]:
             self.context.say(f"{self.context.name}: left out: {row.source} row {row.row}: {row.reason}")
+
+
+def refill_places(budget: float, before: int, count: int) -> range:
+    """Where the further problems of a rollout of `count` problems stand in their stream, `before` problems having been
+    sampled before it. `budget` is the most of them as a multiple of `count`; no two rollouts share a place."""
+    first = before * max(1, math.ceil(budget))
+    return range(first, first + round(budget * count))
 
 
 def _crossed(every: int | None, before: int, after: int) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from ponder.algorithm import ADVANTAGES, AGGREGATES, has_signal
+from ponder.algorithm import ADVANTAGES, AGGREGATES
 from ponder.recipe.objective import Objective
 from ponder.records import Group
 from ponder.train.sample import Sample
@@ -21,7 +21,7 @@ __all__ = ["credit", "weigh"]
 
 def credit(groups: Sequence[Group], objective: Objective) -> list[list[Sample]]:
     """The samples of every group that carries a signal, with advantages and, as yet, no weight."""
-    useful = [group for group in groups if has_signal(group.rewards)]
+    useful = [group for group in groups if group.useful]
     if not useful:
         return []
     # In fp32 the mean of rewards that differ by a thousandth is off by more than such a difference allows.

@@ -60,7 +60,7 @@ def _of_groups(groups: Sequence[Group]) -> dict[str, float]:
     outcomes = [{_right(r) for r in group.rollouts} for group in groups if group.problem.route == "reasoning"]
     metrics = {
         "groups/count": float(len(groups)),
-        "groups/useful": _share(max(group.rewards) > min(group.rewards) for group in groups),
+        "groups/useful": _share(group.useful for group in groups),
     }
     if outcomes:
         metrics["groups/all_right"] = _share(seen == {True} for seen in outcomes)

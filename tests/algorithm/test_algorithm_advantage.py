@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ponder.algorithm import ADVANTAGES, has_signal
+from ponder.algorithm import ADVANTAGES
 
 EPSILON = 1e-6
 groups = st.lists(
@@ -83,11 +83,3 @@ def test_equal_rewards_give_no_advantage(name):
 def test_a_reward_that_is_not_a_number_is_refused(name):
     with pytest.raises(AssertionError, match="finite"):
         ADVANTAGES[name]([torch.tensor([0.0, float("nan")])], EPSILON)
-
-
-@pytest.mark.parametrize(
-    ("rewards", "expected"),
-    [((0.0, 1.0), True), ((1.0, 1.0, 1.0), False), ((0.3, 0.1 + 0.2), False), ((2.0,), False), ((-0.5, -0.4999), True)],
-)
-def test_has_signal(rewards, expected):
-    assert has_signal(rewards) is expected

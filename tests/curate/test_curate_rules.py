@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from ponder.ask import Reply
 from ponder.curate import Candidate, Rejected, choose, why_not
@@ -143,6 +144,41 @@ def test_best_of_by_reward() -> None:
     assert numbers(choose(group, by_language, 0.75, 100))[0] == [1]
     assert numbers(choose(group, Keep(best_of=9), 0.75, 100))[0] == [0, 1, 2, 3]
     assert numbers(choose(group, Keep(best_of=2, distinct=1), 0.75, 100))[0] == [2]
+
+
+@pytest.mark.parametrize(
+    ("rewards", "gold", "tokens", "kept", "reasons"),
+    [
+        ({"accuracy": 1.0}, False, 20, [], ["not_ranked"] * 2),  # no gold, so no accuracy
+        ({"accuracy": 1.0, "language": 0.0}, False, 20, [], ["not_ranked"] * 2),
+        ({"accuracy": 1.0, "repetition": 1.0}, False, 20, [0], ["not_best"]),
+        ({"length": 1.0}, True, None, [], ["length_unknown"] * 2),
+        ({"length": 0.0, "format": 1.0}, True, None, [0], ["not_best"]),
+        ({"length": 1.0}, True, 20, [0], ["not_best"]),
+    ],
+)
+def test_what_no_reward_can_rank_is_left_out(
+    rewards: dict[str, float], gold: bool, tokens: int | None, kept: list[int], reasons: list[str]
+) -> None:
+    pair = [candidate(f"one {i}", number=i, gold=gold, completion_tokens=tokens) for i in range(2)]
+    found, rejected = numbers(choose(pair, Keep(best_of=1, rewards=rewards), None, 100))
+    assert found == kept and [reason for _, reason in rejected] == reasons
+
+
+@pytest.mark.parametrize(
+    ("keep", "words"),
+    [
+        ({"best_of": 1, "rewards": {"preference": 1.0}}, ["preference", "rank nothing"]),
+        ({"best_of": 1, "rewards": {"accuracy": 1.0, "preference": 0.5}}, ["preference", "rank nothing"]),
+        ({"best_of": 1, "rewards": {}}, ["none has a weight"]),
+        ({"best_of": 1, "rewards": {"accuracy": 0.0}}, ["none has a weight"]),
+        ({"rewards": {"accuracy": 2.0}}, ["best_of", "not set"]),
+    ],
+)
+def test_rankings_that_rank_nothing_are_refused(keep: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Keep.model_validate(keep)
+    assert all(word in str(caught.value) for word in words)
 
 
 def test_pass_rate_counts_replies() -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from ponder.recipe.objective import Objective
 from ponder.records import Completion, Group, MathGold, Message, Problem, Rollout, Verdict
+from ponder.text import TEMPLATES
 from ponder.train import credit, weigh
+from ponder.watch import summarize_groups
 
 
 def group(name: str, rewards: list[float], length: int = 3) -> Group:
@@ -31,6 +33,18 @@ def group(name: str, rewards: list[float], length: int = 3) -> Group:
             for i, reward in enumerate(rewards)
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("rewards", "useful"),
+    [((0.0, 1.0), 1), ((1.0, 1.0, 1.0), 0), ((0.3, 0.1 + 0.2), 0), ((2.0,), 0), ((-0.5, -0.4999), 1)],
+)
+def test_metric_and_trainer_say_alike_which_groups_are_useful(rewards: tuple[float, ...], useful: int) -> None:
+    """Weighted sums of the same parts, such as 0.3 and 0.1 + 0.2, are equal rewards to both."""
+    groups = [group("a", list(rewards))]
+    assert groups[0].useful is bool(useful)
+    assert len(credit(groups, Objective())) == useful
+    assert summarize_groups(groups, TEMPLATES["r1-zero"])["groups/useful"] == useful
 
 
 def test_groups_without_a_signal_are_left_out() -> None:

@@ -130,6 +130,17 @@ class RlStage(StageBase):
         return self
 
     @model_validator(mode="after")
+    def _length_paid_once(self) -> Self:
+        weights = [self.rewards.get("length", 0.0), *(c.weight for c in self.reward_schedule.get("length", ()))]
+        if any(weights) and self.objective.overlong_buffer_ratio is not None:
+            raise ValueError(
+                "the reward 'length' and objective.overlong_buffer_ratio (set by the presets dapo and cispo, now "
+                f"{self.objective.overlong_buffer_ratio:g}) are one penalty, which would be paid twice: remove the "
+                "reward 'length', or set objective.overlong_buffer_ratio to null"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _steps_in_order(self) -> Self:
         for name, changes in self.reward_schedule.items():
             steps = [change.from_step for change in changes]
