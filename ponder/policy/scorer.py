@@ -8,6 +8,7 @@ The folder is a plain `...ForSequenceClassification` with one label, whose own f
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +16,14 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ponder.policy.memory import TokenBudget
 from ponder.policy.packed import PackedLayout, round_up
 from ponder.policy.scorer_file import ScorerFile
 from ponder.records import Message
 from ponder.text.template import Template
 from ponder.text.think import ThinkParser
 
-__all__ = ["Scored", "Scorer", "pack_scored"]
+__all__ = ["Scored", "Scorer", "cut_scored", "pack_scored"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +61,31 @@ def pack_scored(items: Sequence[Scored], token_budget: int) -> list[list[int]]:
     return passes
 
 
+def cut_scored(item: Scored, token_budget: int) -> list[Scored]:
+    """The item whole if it fits into `token_budget` tokens, else cut between its texts into items that do, each with
+    the prompt; a text that alone is beyond that gets an item of its own."""
+    pieces: list[list[tuple[int, ...]]] = []
+    used = token_budget
+    for ids in item.response_ids:
+        if not pieces or used + len(ids) > token_budget:
+            pieces.append([])
+            used = len(item.prompt_ids)
+        pieces[-1].append(ids)
+        used += len(ids)
+    return [dataclasses.replace(item, response_ids=tuple(texts)) for texts in pieces]
+
+
+def _passes(items: Sequence[Scored], token_budget: int) -> tuple[list[tuple[int, Scored]], list[list[int]]]:
+    """The items cut where they must be, each with the number of its item, and the passes as indices into these."""
+    pieces = [(i, piece) for i, item in enumerate(items) for piece in cut_scored(item, token_budget)]
+    return pieces, pack_scored([piece for _, piece in pieces], token_budget)
+
+
 @dataclass(slots=True, kw_only=True)
 class Scorer:
     """A reward model with all that its scores depend on. `file.mean` and `file.deviation` are those of the held-out
-    scores, once they are known. `window` is the most tokens a sequence may have."""
+    scores, once they are known. `window` is the most tokens a sequence may have, `fitting` the most tokens of a pass
+    since memory ran out."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -71,6 +94,7 @@ class Scorer:
     window: int
     device: torch.device
     autocast_dtype: torch.dtype | None
+    fitting: int = sys.maxsize
 
     def prompt_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """The ids of a conversation up to where the reply begins, without the template's prefill, which is part of the
@@ -126,15 +150,34 @@ class Scorer:
         scores: torch.Tensor = (hidden_MD.float() @ model.score.weight.float().T)[:, 0]
         return scores
 
-    @torch.no_grad()
     def scores(self, items: Sequence[Scored], token_budget: int) -> list[tuple[float, ...]]:
-        """The scores of each item's texts, without gradient, in passes of at most `token_budget` tokens."""
-        found: list[tuple[float, ...]] = [()] * len(items)
-        for members in pack_scored(items, token_budget):
-            flat = iter(self.forward([items[i] for i in members]).tolist())
-            for i in members:
-                found[i] = tuple(next(flat) for _ in items[i].response_ids)
+        """The scores of each item's texts, without gradient, in passes of at most `token_budget` tokens, or of fewer
+        once memory ran out: the texts of one prompt need not be in one pass. Raises ModelError when single texts do
+        not fit."""
+        budget = TokenBudget(min(token_budget, self.fitting))
+
+        def alone() -> int | None:
+            pieces, passes = _passes(items, budget.tokens)
+            single = all(len(members) == 1 for members in passes) and all(len(p.response_ids) == 1 for _, p in pieces)
+            return max(piece.tokens for _, piece in pieces) if single else None
+
+        found = budget.run(lambda: self._scores(items, budget.tokens), alone, "Use a smaller reward model.")
+        if budget.halvings:
+            self.fitting = budget.tokens
         return found
+
+    @torch.no_grad()
+    def _scores(self, items: Sequence[Scored], token_budget: int) -> list[tuple[float, ...]]:
+        pieces, passes = _passes(items, token_budget)
+        found: dict[int, list[float]] = {}
+        for members in passes:
+            flat = iter(self.forward([pieces[member][1] for member in members]).tolist())
+            for member in members:
+                found[member] = [next(flat) for _ in pieces[member][1].response_ids]
+        scores: list[list[float]] = [[] for _ in items]
+        for member, (i, _) in enumerate(pieces):
+            scores[i] += found[member]
+        return [tuple(one) for one in scores]
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:

@@ -10,10 +10,13 @@ number of threads alone, so a call repeated gives the same tokens bit for bit.
 import itertools
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 
 import torch
 
+from ponder.errors import ModelError
+from ponder.policy.memory import retried
 from ponder.policy.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
@@ -56,11 +59,31 @@ class LocalEngine:
         on_progress: OnProgress | None = None,
     ) -> list[tuple[Completion, ...]]:
         """See `Engine.generate`. Callbacks run in this thread, inside `no_grad` and autocast."""
+        check_fits(requests, max_tokens, self._policy.window)
+        call = _Call(self._policy, requests, weight_version, on_finish, on_progress)
+
+        def lessen(reason: str) -> None:
+            if self._max_slots == 1:
+                raise ModelError(
+                    f"Memory ran out while a single completion was sampled ({reason}). Lower sampling.max_tokens, or "
+                    f"use a smaller model."
+                )
+            self._max_slots = max(1, min(self._max_slots, call.missing) // 2)
+            warnings.warn(
+                f"Memory ran out while sampling ({reason}); what is not finished is sampled again, at most "
+                f"{self._max_slots} completions at a time, with the same seeds. `engine.max_slots` sets that from the "
+                f"start.",
+                stacklevel=5,
+            )
+
+        retried(lambda: self._sample(call, requests, sampling, max_tokens), lessen)
+        return call.completions()
+
+    def _sample(self, call: "_Call", requests: Sequence[Request], sampling: Sampling, max_tokens: int) -> None:
+        """Finish what the call is still missing."""
         policy = self._policy
-        check_fits(requests, max_tokens, policy.window)
-        call = _Call(policy, requests, weight_version, on_finish, on_progress)
         wanted = _lanes_for(policy) if self._lanes is None else self._lanes
-        shares = _deal([len(r.seeds) for r in requests], min(wanted, self._max_slots))
+        shares = _deal(call.missing_seeds(), min(wanted, self._max_slots))
         threads, was_training = torch.get_num_threads(), policy.model.training
         policy.model.train(False)
         try:
@@ -84,7 +107,6 @@ class LocalEngine:
         finally:
             torch.set_num_threads(threads)
             policy.model.train(was_training)
-        return call.completions()
 
 
 class _Call:
@@ -122,6 +144,15 @@ class _Call:
                 Progress(tokens=self._tokens, finished=len(self._done), total=self._total, seconds=now - self._started)
             )
 
+    @property
+    def missing(self) -> int:
+        """How many completions are not finished."""
+        return self._total - len(self._done)
+
+    def missing_seeds(self) -> list[list[int]]:
+        """For each request the indices of its seeds whose completions are not finished."""
+        return [[j for j in range(len(r.seeds)) if (i, j) not in self._done] for i, r in enumerate(self._requests)]
+
     def completions(self) -> list[tuple[Completion, ...]]:
         return [tuple(self._done[i, j] for j in range(len(r.seeds))) for i, r in enumerate(self._requests)]
 
@@ -147,13 +178,13 @@ def _lanes_for(policy: Policy) -> int:
     return torch.get_num_threads() if small and policy.device.type == "cpu" and sys.platform == "linux" else 1
 
 
-def _deal(samples_per_request: Sequence[int], lanes: int) -> list[list[_Place]]:
+def _deal(seeds_of_requests: Sequence[Sequence[int]], lanes: int) -> list[list[_Place]]:
     """Equal shares of all samples. Neighbouring requests go to different lanes, since they may be alike in length; the
     samples of a request stay together where they can."""
-    total = sum(samples_per_request)
+    total = sum(map(len, seeds_of_requests))
     lanes = max(1, min(lanes, total // _MIN_LANE_SAMPLES))
-    order = [i for lane in range(lanes) for i in range(lane, len(samples_per_request), lanes)]
-    places = [(i, j) for i in order for j in range(samples_per_request[i])]
+    order = [i for lane in range(lanes) for i in range(lane, len(seeds_of_requests), lanes)]
+    places = [(i, j) for i in order for j in seeds_of_requests[i]]
     cuts = [total * lane // lanes for lane in range(lanes + 1)]
     return [places[start:stop] for start, stop in itertools.pairwise(cuts)]
 

@@ -25,6 +25,7 @@ from ponder.algorithm import metric_values, policy_loss
 from ponder.evaluation.contamination import decontaminate_problems
 from ponder.files import publishing
 from ponder.policy import load_policy, save_policy
+from ponder.policy.memory import give_back_memory
 from ponder.policy.scorer_load import load_scorer
 from ponder.recipe.stages import RlStage
 from ponder.recipe.stages.rl import SCOPES
@@ -40,7 +41,6 @@ from ponder.stages.held_out import HeldOutProblems, describe
 from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_config, smoke_groups, smoke_policy, smoke_routes
 from ponder.task import entering_problem_at, load_problems, problem_at
 from ponder.train import CheckpointStore, Reference, Sample, Trainer, credit, learning_rate, weigh
-from ponder.train.memory import give_back_memory
 from ponder.verify.pool import VerifierPool
 from ponder.watch import (
     AlarmLog,

@@ -11,12 +11,11 @@ from pathlib import Path
 import torch
 
 from ponder.algorithm import SCORE_LOSSES, Sum, add_metrics
-from ponder.errors import ModelError
 from ponder.files import write_json
+from ponder.policy.memory import TokenBudget
 from ponder.policy.scorer import Scored, Scorer, pack_scored
 from ponder.policy.scorer_load import load_score_weights, save_scorer
 from ponder.recipe.training import BatchLimits, Optimizer
-from ponder.train.memory import is_out_of_memory
 from ponder.train.trainer import StepReport
 from ponder.train.updater import Updater
 
@@ -48,7 +47,12 @@ class ScoreTrainer:
         self._updater = Updater(scorer.model, optimizer)
         self._step_loss = 0.0
         self._items: Sequence[Judgement] = ()
-        self.tokens_per_micro_batch = limits.tokens_per_micro_batch
+        self._budget = TokenBudget(limits.tokens_per_micro_batch)
+
+    @property
+    def tokens_per_micro_batch(self) -> int:
+        """The most tokens of a pass: what was asked for, or less since memory ran out."""
+        return self._budget.tokens
 
     @property
     def skipped(self) -> int:
@@ -63,23 +67,13 @@ class ScoreTrainer:
     def forward_backward(self, items: Sequence[Judgement]) -> dict[str, Sum]:
         """The gradient of the mean loss over `items`, which are one whole step. When memory runs out, the budget of a
         pass is halved and the step computed again. Raises ModelError when single items do not fit."""
-        while True:
+
+        def attempt() -> dict[str, Sum]:
             self._scorer.model.zero_grad(set_to_none=True)
             self._step_loss, self._items = 0.0, items
-            try:
-                return self._accumulate(items)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                reason = str(error).strip().partition("\n")[0]
-            # Here the failed attempt's tensors are gone: the exception that held on to them has been dropped.
-            longest = max(item.scored.tokens for item in items)
-            if self.tokens_per_micro_batch <= longest:
-                raise ModelError(
-                    f"Memory ran out although every pass held a single row, the longest of {longest} tokens "
-                    f"({reason}). Lower `max_tokens`, or use a smaller model."
-                )
-            self.tokens_per_micro_batch = max(longest, self.tokens_per_micro_batch // 2)
+            return self._accumulate(items)
+
+        return self._budget.run(attempt, lambda: self._alone(items), "Lower `max_tokens`, or use a smaller model.")
 
     def optimizer_step(self, lr: float) -> StepReport:
         """Change the weights by the accumulated gradient, or skip it with a reason, and forget it in either case.
@@ -99,7 +93,14 @@ class ScoreTrainer:
         """Go on from what `save` wrote, bit for bit."""
         load_score_weights(self._scorer, folder / "model")
         state = self._updater.load(folder)
-        self.tokens_per_micro_batch = state["tokens_per_micro_batch"]
+        self._budget.tokens = state["tokens_per_micro_batch"]
+
+    def _alone(self, items: Sequence[Judgement]) -> int | None:
+        """The tokens of the largest row where each has a pass of its own, else None."""
+        scored = [item.scored for item in items]
+        if any(len(members) > 1 for members in pack_scored(scored, self.tokens_per_micro_batch)):
+            return None
+        return max(one.tokens for one in scored)
 
     def _save_incident(self, reason: str) -> Path:
         """The rows of a skipped update as ids, for a person to look at."""

@@ -9,21 +9,18 @@ The gradient of a step does not depend on how its samples were cut into micro-ba
 and losses add up.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
 from ponder.algorithm import Sum, TokenTerms, add_metrics
-from ponder.errors import ModelError
 from ponder.policy import Policy, load_weights, save_policy, token_logprobs
+from ponder.policy.memory import TokenBudget
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train.batch import Batch
 from ponder.train.incident import save_incident
-from ponder.train.memory import is_out_of_memory
 from ponder.train.packing import pack
 from ponder.train.sample import Sample
 from ponder.train.updater import Updater
@@ -33,7 +30,7 @@ __all__ = ["Loss", "StepReport", "Trainer"]
 Loss = Callable[[TokenTerms], tuple[torch.Tensor, dict[str, Sum]]]
 """Per-token terms of one micro-batch to a scalar to minimise and metrics that add up over micro-batches."""
 
-Result = TypeVar("Result")
+_ADVICE = "Lower `max_tokens` or `batch.logprob_chunk`, or use a smaller model."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +64,17 @@ class Trainer:
         self._updater = Updater(policy.model, optimizer)
         self._pending: list[tuple[Sequence[Sample], Loss]] = []
         self._clear()
-        self.tokens_per_micro_batch = limits.tokens_per_micro_batch
-        self.memory_halvings = 0
+        self._budget = TokenBudget(limits.tokens_per_micro_batch)
+
+    @property
+    def tokens_per_micro_batch(self) -> int:
+        """The most tokens of a pass: what was asked for, or less since memory ran out."""
+        return self._budget.tokens
+
+    @property
+    def memory_halvings(self) -> int:
+        """How often memory ran out."""
+        return self._budget.halvings
 
     @property
     def skipped(self) -> int:
@@ -84,11 +90,17 @@ class Trainer:
         """Add the gradient of these samples' loss. When memory runs out, the micro-batch budget is halved and the whole
         step is computed again, so the gradient is the same. Raises ModelError when single samples do not fit."""
         self._pending.append((samples, loss))
-        metrics = self._attempt(samples, lambda: self._accumulate(samples, loss))
-        while metrics is None:
+        failed = False
+
+        def attempt() -> dict[str, Sum]:
+            nonlocal failed
+            if not failed:
+                failed = True  # unless this returns
+                return self._accumulate(samples, loss)
             self._clear()
-            metrics = self._attempt(samples, lambda: [self._accumulate(*pair) for pair in self._pending][-1])
-        return metrics
+            return [self._accumulate(*pair) for pair in self._pending][-1]
+
+        return self._budget.run(attempt, lambda: self._alone(samples), _ADVICE)
 
     def optimizer_step(self, lr: float) -> StepReport:
         """Change the weights by the accumulated gradient, or skip it with a reason, and forget it in either case.
@@ -108,10 +120,9 @@ class Trainer:
 
     def logprobs(self, samples: Sequence[Sample], policy: Policy | None = None) -> list[torch.Tensor]:
         """Log-probs of every sample's response under `policy` (None: the trained one), on the CPU, without gradient."""
-        result = None
-        while result is None:
-            result = self._attempt(samples, lambda: self._logprobs(samples, policy or self._policy))
-        return result
+        return self._budget.run(
+            lambda: self._logprobs(samples, policy or self._policy), lambda: self._alone(samples), _ADVICE
+        )
 
     def save(self, folder: Path) -> None:
         """Write `model/` (a Hugging Face folder) or `adapter/` (its weights alone), `optimizer.safetensors` and
@@ -133,8 +144,8 @@ class Trainer:
         else:
             load_weights(self._policy, folder / "model")
         state = self._updater.load(folder)
-        self.tokens_per_micro_batch = state["tokens_per_micro_batch"]
-        self.memory_halvings = state["memory_halvings"]
+        self._budget.tokens = state["tokens_per_micro_batch"]
+        self._budget.halvings = state["memory_halvings"]
         self._pending.clear()
         self._clear()
 
@@ -149,29 +160,11 @@ class Trainer:
         self._loss = 0.0
         self._policy.model.zero_grad(set_to_none=True)
 
-    def _attempt(self, samples: Sequence[Sample], work: Callable[[], Result]) -> Result | None:
-        """The result of `work`, or None after halving the micro-batch budget because memory ran out."""
-        try:
-            return work()
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            reason = str(error).strip().partition("\n")[0]
-        # Here the failed attempt's tensors are gone: the exception that held on to them has been dropped.
-        if all(len(members) == 1 for members in pack(samples, self.tokens_per_micro_batch)):
-            longest = max(len(sample.prompt_ids) + len(sample.response_ids) for sample in samples)
-            raise ModelError(
-                f"Memory ran out although every pass held a single sequence, the longest of {longest} tokens "
-                f"({reason}). Lower `max_tokens` or `batch.logprob_chunk`, or use a smaller model."
-            )
-        self.tokens_per_micro_batch = max(1, self.tokens_per_micro_batch // 2)
-        self.memory_halvings += 1
-        warnings.warn(
-            f"Memory ran out ({reason}); the step is computed again with at most {self.tokens_per_micro_batch} tokens "
-            f"in a pass, which does not change its gradient.",
-            stacklevel=3,
-        )
-        return None
+    def _alone(self, samples: Sequence[Sample]) -> int | None:
+        """The tokens of the longest sample where each has a pass of its own, else None."""
+        if any(len(members) > 1 for members in pack(samples, self.tokens_per_micro_batch)):
+            return None
+        return max(len(sample.prompt_ids) + len(sample.response_ids) for sample in samples)
 
     def _accumulate(self, samples: Sequence[Sample], loss: Loss) -> dict[str, Sum]:
         metrics: dict[str, Sum] = {}

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from ponder.errors import ModelError
-from ponder.policy.scorer import Scored, Scorer, pack_scored
+from ponder.policy.scorer import Scored, Scorer, cut_scored, pack_scored
 from ponder.policy.scorer_file import SCORER_FILE
 from ponder.policy.scorer_load import load_scorer, save_scorer
 from ponder.recipe.training import BatchLimits, Optimizer
@@ -183,3 +183,68 @@ def test_descriptions_are_values(make_scorer: MakeScorer) -> None:
     scorer = make_scorer()
     changed = scorer.with_file(mean=2.0)
     assert changed.file == replace(scorer.file, mean=2.0) and changed.model is scorer.model
+
+
+def count_tokens(scorer: Scorer, most: int | None = None) -> list[int]:
+    """The tokens of every pass to come; more than `most` are more than memory holds."""
+    seen: list[int] = []
+
+    def look(module: torch.nn.Module, args: object, given: dict[str, torch.Tensor]) -> None:
+        tokens = given["input_ids"].numel()
+        if most is not None and tokens > most:
+            raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
+        seen.append(tokens)
+
+    scorer.model.base_model.register_forward_pre_hook(look, with_kwargs=True)
+    return seen
+
+
+def test_one_group_is_cut_to_the_budget(make_scorer: MakeScorer) -> None:
+    """16 responses to one prompt are more than a pass may hold, and so is one of them."""
+    scorer = make_scorer()
+    texts = [tuple(5 + (i * j) % 50 for j in range(1, 60 + i)) for i in range(15)] + [tuple([7] * 200)]
+    item = Scored(prompt_ids=tuple(range(5, 35)), response_ids=tuple(texts))
+    alone = [scorer.scores([replace(item, response_ids=(text,))], 10_000)[0][0] for text in texts]
+    seen = count_tokens(scorer)
+    assert scorer.scores([item], 10_000)[0] == pytest.approx(alone, abs=1e-5)
+    assert len(seen) == 1 and seen.pop() >= item.tokens
+    assert scorer.scores([item, item], 192) == [pytest.approx(alone, abs=1e-5)] * 2
+    assert sorted(seen)[:-2] and max(sorted(seen)[:-2]) <= 192 and max(seen) == 256  # 230, rounded up
+    for budget in (1, 91, 150, 400, 5000):
+        pieces = cut_scored(item, budget)
+        assert [text for piece in pieces for text in piece.response_ids] == texts
+        assert all(piece.tokens <= budget or len(piece.response_ids) == 1 for piece in pieces)
+
+
+def test_where_memory_runs_out_less_is_scored_at_a_time(make_scorer: MakeScorer) -> None:
+    scorer = make_scorer()
+    item = Scored(prompt_ids=(5, 6), response_ids=tuple(tuple([7 + i] * 30) for i in range(16)))
+    expected = scorer.scores([item], 10_000)[0]
+    seen = count_tokens(scorer, most=130)
+    with pytest.warns(UserWarning, match="CUDNN_STATUS_ALLOC_FAILED"):
+        assert scorer.scores([item], 480)[0] == pytest.approx(expected, abs=1e-5)
+    passes = len(seen)
+    assert scorer.scores([item], 480)[0] == pytest.approx(expected, abs=1e-5)  # remembered: no warning
+    assert len(seen) == 2 * passes
+    count_tokens(scorer, most=10)
+    with pytest.warns(UserWarning), pytest.raises(ModelError, match="single sequence, the longest of 32 tokens"):
+        scorer.scores([item], 480)
+
+
+def test_a_step_of_a_reward_model_is_computed_again_where_memory_runs_out(make_scorer: MakeScorer) -> None:
+    expected = gradient(make_scorer(), 10_000)
+    scorer = make_scorer()
+    passes = 0
+
+    def full(module: torch.nn.Module, args: object) -> None:
+        nonlocal passes
+        passes += 1
+        if passes < 3:
+            raise MemoryError
+
+    scorer.model.base_model.register_forward_pre_hook(full)
+    with pytest.warns(UserWarning, match="Memory ran out"):
+        found = gradient(scorer, 10_000)
+    assert passes == 3
+    for name, one in expected.items():
+        assert torch.allclose(found[name], one, atol=1e-4 * (float(one.abs().max()) + 1e-9)), name

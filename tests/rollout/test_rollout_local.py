@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Iterator
 
@@ -281,3 +282,37 @@ def test_nothing_asked(qwen2: Policy) -> None:
     assert LocalEngine(qwen2).generate([], Sampling(), 5, 0) == []
     empty = Request(prompt_ids=(5,), seeds=(), key="none")
     assert LocalEngine(qwen2).generate([empty, requests(1)[0]], Sampling(), 5, 0)[0] == ()
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_where_memory_runs_out_fewer_are_sampled_at_a_time(qwen2: Policy, lanes: int) -> None:
+    """It runs out twice here; what was finished before is neither lost nor told twice."""
+    asked, sampling = requests(samples=9), Sampling(temperature=1.0)
+    expected = LocalEngine(qwen2, 64, 1).generate(asked, sampling, MAX_TOKENS, 0)
+    told: list[tuple[str, int]] = []
+    passes = 0
+
+    def full(module: torch.nn.Module, args: object) -> None:
+        nonlocal passes
+        passes += 1
+        if passes in (8, 20):
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+    engine = LocalEngine(qwen2, 64, lanes)
+    with qwen2.model.base_model.register_forward_pre_hook(full), pytest.warns(UserWarning) as warned:
+        found = engine.generate(asked, sampling, MAX_TOKENS, 0, on_finish=lambda key, i, _: told.append((key, i)))
+    most = [int(text[1]) for one in warned if (text := re.search(r"(\d+) completions at a time", str(one.message)))]
+    assert len(most) >= 2 and most[0] <= 32 and most[1] <= most[0] // 2
+    assert ids_of(found) == ids_of(expected)
+    assert len(told) == len(set(told)) == sum(len(request.seeds) for request in asked)
+    for request, group in zip(asked, found, strict=True):
+        assert_right(qwen2, request, group, sampling)
+
+
+def test_memory_that_holds_no_completion_is_an_error(qwen2: Policy) -> None:
+    def full(module: torch.nn.Module, args: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    qwen2.model.base_model.register_forward_pre_hook(full)
+    with pytest.warns(UserWarning, match="at a time"), pytest.raises(ModelError, match="a single completion was"):
+        LocalEngine(qwen2, 4, 1).generate(requests(2), Sampling(), MAX_TOKENS, 0)

@@ -1,0 +1,91 @@
+"""When memory runs out: telling it from every other error, doing the same work again in smaller passes, giving back
+what is not needed. Trainers, scorers and engines share it.
+"""
+
+import ctypes
+import re
+import warnings
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from ponder.errors import ModelError
+
+__all__ = ["TokenBudget", "give_back_memory", "is_out_of_memory", "retried"]
+
+Result = TypeVar("Result")
+
+_SIGNS = re.compile(
+    r"can't allocate memory"  # torch on a CPU
+    r"|out of memory"  # CUDA, HIP, MPS, XPU, where torch does not give it a type of its own
+    r"|bad_alloc|bad allocation"  # C++
+    r"|_ALLOC_FAILED|_ALLOCATION_FAILED"  # cuBLAS, cuDNN, cuSOLVER, cuSPARSE, cuFFT
+    r"|cudaErrorMemoryAllocation|CUDA_ERROR_OUT_OF_MEMORY"
+    r"|CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_NOT_INITIALIZED.*[cC]reate"  # their handles take memory of the device
+    r"|NCCL.*(cuda memory|Cuda failure 2\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Libraries below torch allocate for themselves and say in their own words that there is nothing left."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error means that less at a time may work."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _SIGNS.search(str(error)) is not None
+
+
+def retried(attempt: Callable[[], Result], lessen: Callable[[str], None]) -> Result:
+    """What `attempt` returns, tried again as long as memory runs out. Before each further try `lessen` is told the
+    reason; it makes the next one smaller, or raises what there is to say when it cannot be."""
+    while True:
+        try:
+            return attempt()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        # Here the failed attempt's tensors are gone: the exception that held on to them has been dropped.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # libraries below torch cannot use what its cache keeps
+        lessen(reason)
+
+
+class TokenBudget:
+    """How many tokens go through a model together; halved as often as memory runs out."""
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+        self.halvings = 0
+
+    def run(self, attempt: Callable[[], Result], alone: Callable[[], int | None], advice: str) -> Result:
+        """What `attempt` returns, which must read `tokens` anew at every try. `alone` gives the tokens of the longest
+        sequence where every pass holds a single one already, else None; there a ModelError ends with `advice`."""
+
+        def lessen(reason: str) -> None:
+            if (longest := alone()) is not None:
+                raise ModelError(
+                    f"Memory ran out although every pass held a single sequence, the longest of {longest} tokens "
+                    f"({reason}). {advice}"
+                )
+            self.tokens = max(1, self.tokens // 2)
+            self.halvings += 1
+            warnings.warn(
+                f"Memory ran out ({reason}); the same is computed again with at most {self.tokens} tokens in a pass, "
+                f"which does not change what comes out.",
+                stacklevel=5,
+            )
+
+        return retried(attempt, lessen)
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the system, where the C library is glibc: elsewhere nothing happens.
+
+    Tensors of ever new sizes leave gaps that glibc keeps; a run of hundreds of steps grows by them. It takes about
+    40 ms for a step of 256 completions.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
