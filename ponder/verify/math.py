@@ -20,6 +20,7 @@ from ponder.maths.values import Undefined, exact, numeric
 from ponder.records import ChoiceGold, MathGold, Verdict
 from ponder.verify.answer import Found, find_answer
 from ponder.verify.choice import same_choice
+from ponder.verify.placeholder import is_placeholder
 
 __all__ = ["check_math", "same_math", "verify_math"]
 
@@ -83,6 +84,8 @@ def check_math(gold: MathGold) -> str | None:
     """Why this gold is unusable, or None."""
     if not gold.answer.strip():
         return "the math gold is empty"
+    if is_placeholder(gold.answer):
+        return f"the math gold {gold.answer.strip()[:80]!r} is a placeholder: it stands for no answer"
     if _is_text(gold.answer):
         return None
     try:
