@@ -5,7 +5,7 @@ import select
 import struct
 import time
 
-__all__ = ["Channel", "ChannelClosedError"]
+__all__ = ["Channel", "ChannelClosedError", "FrameTooLargeError"]
 
 _HEADER = struct.Struct("<Ic")
 _CHUNK_BYTES = 1 << 16
@@ -13,6 +13,10 @@ _CHUNK_BYTES = 1 << 16
 
 class ChannelClosedError(Exception):
     """The other side is gone, or does not keep to the format."""
+
+
+class FrameTooLargeError(ChannelClosedError):
+    """The other side sends more at once than this one takes."""
 
 
 class Channel:
@@ -43,7 +47,7 @@ class Channel:
         """Read one frame: what it is and its content."""
         size, kind = _HEADER.unpack(self._read(_HEADER.size))
         if size > self._max_bytes:
-            raise ChannelClosedError(f"a frame of {size} bytes")
+            raise FrameTooLargeError(f"a frame of {size} bytes")
         return kind, self._read(size)
 
     def _read(self, size: int) -> bytes:

@@ -1,52 +1,126 @@
 """The tests' process: run test code the program never touches, against stand-ins for the program.
 
-The verdict goes down a pipe that only this process and the caller hold, one JSON line per case: [secret, case, passed,
-note]; before them [secret, "total", count, ""], after them [secret, "done", passed all, ""], or [secret, "failed",
-false, why] when the tests themselves cannot be run. No last line means that the verdict is not in.
+The verdict goes down a pipe that only this process and the caller hold, one JSON line each: [secret, what, value,
+note]. `what` is a case's number with whether it passed, "total" with the number of cases, "fault" for what raised
+outside of every case, "doubt" for why the verdict needs a second look, "unsure" and "excuse" for why a right or a wrong
+one must not be believed, and last "done" with the number of checks made, "gone" where the program ended, or "failed"
+where the tests cannot be run. No last line means that the verdict is not in.
+
+`judge_together` runs the same tests the plain way, in one process with the program. What it says could be forged, so it
+only ever takes back a verdict: see `runs`.
 """
 
 import ast
 import builtins
+import contextlib
+import errno
 import json
 import os
 import random
 import sys
 import types
 import unittest
-from collections.abc import Iterator
-from typing import Any, Self
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, Self
 
+from ponder.sandbox import checks
 from ponder.sandbox.channel import Channel
-from ponder.sandbox.remote import NotJudgeableError, ProgramGoneError, RemoteProgram
+from ponder.sandbox.remote import NotJudgeableError, ProgramGoneError, Remote, RemoteProgram
+from ponder.sandbox.serve import run_module
+from ponder.sandbox.stand_ins import STAND_INS, SkippedError, collect
+from ponder.sandbox.world import Surroundings
 
-__all__ = ["judge_program"]
+__all__ = ["judge_program", "judge_together"]
 
 _JOB, _VERDICT, _CHANNEL = 3, 4, 5
+_SOURCE_AND_JOB = 5
 _NOTE_CHARS = 300
+_REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.ENOSYS, errno.EROFS)
+"""What the sandbox says to tests that want more than it gives."""
+
+
+class _Program(Protocol):
+    """What the tests know of the program."""
+
+    names: frozenset[str]
+    used: int
+    raised: BaseException | None
+    strange: str
+    unsure: str
+
+    def look(self, name: str) -> Any: ...
+    def change(self, name: str, value: Any) -> None: ...
+
+
+class _Together:
+    """The program in this very process."""
+
+    def __init__(self, module: types.ModuleType) -> None:
+        self._module = module
+        self.names = frozenset(name for name in module.__dict__ if not name.startswith("__"))
+        self.used = 1
+        self.raised: BaseException | None = None
+        self.strange = self.unsure = ""
+
+    def look(self, name: str) -> Any:
+        return self._module.__dict__[name]
+
+    def change(self, name: str, value: Any) -> None:
+        self._module.__dict__[name] = value
 
 
 class _Ledger:
     """Writes the verdict down."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, program: _Program | None = None) -> None:
         self._secret = secret
+        self.program = program
         self._failed: set[int] = set()
         self._passed: set[int] = set()
+        self.total = 0
+        self.checks = 0
+        self.entered = 0
+        """Functions with checks that were begun."""
+        self.swallowed: list[str] = []
+        """Failures that test code caught and did not pass on, in the case that runs."""
 
     def write(self, what: int | str, value: object, note: str = "") -> None:
         line = json.dumps([self._secret, what, value, note[:_NOTE_CHARS]]).encode() + b"\n"
         while line:
             line = line[os.write(_VERDICT, line) :]
 
+    def expect(self, more: int) -> None:
+        self.total += more
+        self.write("total", self.total)
+
     def record(self, case: int, passed: bool, note: str = "") -> None:
         """A case that ran; one that runs several times passes if it passes each time."""
+        if passed and self.swallowed:
+            passed, note = False, self.swallowed[0]
+        self.swallowed.clear()
         known = self._passed if passed else self._failed
         if case not in known:
             known.add(case)
             self.write(case, passed, note)
 
-    def close(self, total: int) -> None:
-        self.write("done", len(self._passed - self._failed) == total)
+    def fault(self, error: BaseException) -> None:
+        """Something raised outside of every case: the file would have broken off there."""
+        if isinstance(error, SystemExit) and error.code in (None, 0):
+            return
+        self.doubt_refusal(error)
+        self.write("fault", True, f"{type(error).__name__}: {error}")
+
+    def doubt_refusal(self, error: BaseException | None) -> None:
+        """A refusal of the sandbox to the tests themselves says nothing about the program."""
+        if isinstance(error, OSError) and error.errno in _REFUSED and self.program and error is not self.program.raised:
+            self.write("excuse", True, f"the tests want what the sandbox refuses: {error}")
+
+    def close(self, program: _Program) -> None:
+        if program.strange:
+            self.write("doubt", True, program.strange)
+        if program.unsure:
+            self.write("unsure", True, program.unsure)
+        self.write("done", self.checks)
 
 
 class _Case:
@@ -54,31 +128,43 @@ class _Case:
 
     def __init__(self, ledger: _Ledger, number: int, text: str) -> None:
         self._ledger, self._number, self._text = ledger, number, text
+        self._checks = ledger.checks
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
-        if isinstance(error, ProgramGoneError | NotJudgeableError):
+        if isinstance(error, ProgramGoneError | NotJudgeableError | KeyboardInterrupt):
             return False
+        if isinstance(error, SkippedError | unittest.SkipTest):
+            return False
+        if isinstance(error, SystemExit) and error.code in (None, 0):
+            error = None
+        self._ledger.doubt_refusal(error)
         note = "" if error is None else f"{self._text} -> {type(error).__name__}: {error}".rstrip(": ")
+        if error is None and self._ledger.checks == self._checks and not self._ledger.swallowed:
+            self._ledger.write("unsure", True, f"{self._text} checked nothing")
         self._ledger.record(self._number, error is None, note)
         return True
 
 
 def judge_program() -> int:
     """Role: read the job, run its tests, write the verdict."""
-    with open(_JOB, "rb") as stream:
-        job = json.loads(stream.read())
+    job = _job(_JOB)
     ledger = _Ledger(job["secret"])
     try:
-        program = RemoteProgram(Channel(_CHANNEL), None if job["classes"] is None else frozenset(job["classes"]))
+        classes = job["classes"]
+        known = None if classes is None else {name: frozenset(methods) for name, methods in classes.items()}
+        surroundings = Surroundings() if job["worldly"] else None
+        program = RemoteProgram(Channel(_CHANNEL), known, _world(surroundings))
         if program.failure:
             ledger.write("gone", False, f"the program failed: {program.failure}")
-        elif job["form"] == "unittest":
-            _run_file(job, program, ledger)
-        else:
-            _run_asserts(job, program, ledger)
+            return 0
+        if surroundings is not None:
+            program.before = surroundings.changes
+        for name in (known or {}).keys() & program.names:
+            program.look(name)
+        _run(job, program, ledger)
     except ProgramGoneError as error:
         ledger.write("gone", False, f"the program ended before its tests were done ({error})")
     except (NotJudgeableError, SyntaxError) as error:
@@ -86,47 +172,135 @@ def judge_program() -> int:
     return 0
 
 
-def _run_asserts(job: dict[str, Any], program: RemoteProgram, ledger: _Ledger) -> None:
-    space: dict[str, Any] = {"__name__": "tests"}
+def judge_together() -> int:
+    """Role: run the program (3), then the tests of the job (5), in this one process."""
+    job = _job(_SOURCE_AND_JOB)
+    ledger = _Ledger(job["secret"])
+    random.seed(0)
+    try:
+        _run(job, _Together(run_module("solution")), ledger)
+    except (NotJudgeableError, SyntaxError) as error:
+        ledger.write("failed", False, f"the tests cannot be run: {error}")
+    return 0
+
+
+def _job(descriptor: int) -> dict[str, Any]:
+    with open(descriptor, "rb") as stream:
+        job: dict[str, Any] = json.loads(stream.read())
+    return job
+
+
+def _world(surroundings: Surroundings | None) -> dict[str, Callable[..., Any]]:
+    """What the program asks of the tests' world: what they replaced is what it gets."""
+    if surroundings is None:
+        return {}
+    return {
+        "input": lambda prompt="": builtins.input(prompt),
+        "readline": lambda: sys.stdin.readline(),
+        "read": lambda: sys.stdin.read(),
+        "stdout": lambda text: sys.stdout.write(text),
+        "stderr": lambda text: sys.stderr.write(text),
+        "files": surroundings.take,
+    }
+
+
+def _run(job: dict[str, Any], program: _Program, ledger: _Ledger) -> None:
+    """The test code as its own runner would have it: its statements, then what they define as tests."""
+    ledger.program = program
+    space = _module(program, ledger)
+    trees = [ast.parse(test) for test in job["tests"]]
+    bound: set[str] = set().union(*map(checks.bound_names, trees))
     own = set(job["own"]) | ({job["entry"]} if job["entry"] else set())
+    sys.modules["solution"] = _Solution(program, program.names - bound - builtins.__dict__.keys())
     if job["prefix"]:
         exec(_whole(job["prefix"]), space)
         for name in own & program.names:
             space.pop(name, None)
     texts: list[str] = []
-    trees = [ast.parse(test) for test in job["tests"]]
     for tree in trees:
-        _mark(tree.body, texts)
-    if not texts:
-        trees = [ast.parse(test) for test in job["tests"]]
-        for tree in trees:
-            tree.body = [_wrapped(tree.body, texts)]
-    if not texts:
-        raise NotJudgeableError("there are none")
-    space["__case__"] = lambda number: _Case(ledger, number, texts[number])
-    codes = [compile(ast.fix_missing_locations(tree), "<tests>", "exec") for tree in trees]
-    _bind(codes, space, own, program)
-    ledger.write("total", len(texts))
+        checks.instrument(tree, texts)
+    space[checks.CASE] = lambda number: _Case(ledger, number, texts[number])
+    codes = [compile(tree, "<tests>", "exec", dont_inherit=True) for tree in trees]
+    if job["form"] == "asserts":
+        with _guard(ledger, program):
+            _bind(codes, space, own, program, bound)
+    ledger.expect(len(texts))
     random.seed(0)
+    called = {name for test in job["tests"] for name in _called_at_the_top(test)}
     for code in codes:
-        try:
+        with _guard(ledger, program):
             exec(code, space)
-        except (Exception, SystemExit) as error:  # in the setup of cases, which are then not seen and do not pass
-            _check_import(error, program)
-            ledger.write("note", False, f"{type(error).__name__}: {error}")
-    if "check" in space and not any(_calls_check(tree) for tree in trees):
+    if "check" in bound and "check" not in called and callable(space.get("check")):
         entry = job["entry"] or next(iter(sorted(own)), None)
         if entry is None:
             raise NotJudgeableError("a check function needs the name of the function to check (entry_point)")
-        try:
-            space["check"](space[entry] if entry in space else program.look(entry))
-        except (Exception, SystemExit) as error:
-            _check_import(error, program)
-            ledger.write("note", False, f"{type(error).__name__}: {error}")
-    ledger.close(len(texts))
+        with _guard(ledger, program):
+            result = space["check"](space[entry] if entry in space else _entry(program, entry))
+            if isinstance(result, types.CoroutineType):
+                _finish(result)
+    candidate = None if job["entry"] is None or job["entry"] not in program.names else program.look(job["entry"])
+    _run_collected(space, ledger, called, candidate, len(texts))
+    ledger.close(program)
 
 
-def _check_import(error: BaseException, program: RemoteProgram) -> None:
+def _entry(program: _Program, name: str) -> Any:
+    if name not in program.names:
+        raise NameError(f"name {name!r} is not defined")
+    return program.look(name)
+
+
+def _module(program: _Program, ledger: _Ledger) -> dict[str, Any]:
+    """A fresh `__main__` for the test code, with what its instruments and its libraries need."""
+
+    def seen(value: Any) -> Any:
+        value = bool(value)
+        counted()
+        return value
+
+    def counted() -> None:
+        if program.used:
+            ledger.checks += 1
+
+    def swallowed(checks_something: bool) -> None:
+        """In an `except` that goes on after a check: a failed check, or a program that raised where it should not."""
+        error = sys.exception()
+        if checks_something or (isinstance(error, AssertionError) and error is not program.raised):
+            ledger.swallowed.append(f"a failure was caught by the tests: {type(error).__name__}: {error}")
+        else:
+            counted()
+
+    def entered() -> None:
+        ledger.entered += 1
+
+    module = types.ModuleType("__main__")
+    module.__dict__["__file__"] = "/tmp/tests.py"
+    sys.modules["__main__"] = module
+    sys.modules.update(STAND_INS)
+    unittest.main = lambda *_, **__: None  # type: ignore[assignment]  # they are collected and run below
+    space: dict[str, Any] = module.__dict__
+    space |= {
+        checks.SEEN: seen,
+        checks.COUNTED: counted,
+        checks.ENTERED: entered,
+        checks.SWALLOWED: swallowed,
+        checks.TYPE: lambda value: value.__class__ if type(value) is Remote else type(value),
+    }
+    return space
+
+
+@contextlib.contextmanager
+def _guard(ledger: _Ledger, program: _Program) -> Iterator[None]:
+    """Where test code runs outside of a case: whatever it raises makes the verdict wrong."""
+    try:
+        yield
+    except (SkippedError, unittest.SkipTest) as error:
+        raise NotJudgeableError(f"they skip themselves: {error}") from None
+    except (Exception, SystemExit) as error:
+        _check_import(error, program)
+        ledger.fault(error)
+
+
+def _check_import(error: BaseException, program: _Program) -> None:
     """A module that the tests, not the program, cannot import says nothing about the program."""
     if isinstance(error, ModuleNotFoundError) and error is not program.raised:
         raise NotJudgeableError(f"{error}; only the standard library is there")
@@ -135,77 +309,81 @@ def _check_import(error: BaseException, program: RemoteProgram) -> None:
 def _whole(prefix: str) -> types.CodeType:
     """The prefix as code by itself: one that ends where a function body should begin gets an empty body."""
     try:
-        return compile(prefix, "<prefix>", "exec")
+        return compile(prefix, "<prefix>", "exec", dont_inherit=True)
     except SyntaxError:
-        return compile(f"{prefix.rstrip()}\n    pass\n", "<prefix>", "exec")
+        return compile(f"{prefix.rstrip()}\n    pass\n", "<prefix>", "exec", dont_inherit=True)
 
 
-def _mark(body: list[ast.stmt], texts: list[str]) -> None:
-    """Make every statement that asserts something a case, in test code and in HumanEval's `check` functions."""
-    for place, statement in enumerate(body):
-        if isinstance(statement, ast.FunctionDef):
-            if statement.name == "check":
-                _mark(statement.body, texts)
-        elif not isinstance(statement, ast.ClassDef) and any(isinstance(n, ast.Assert) for n in ast.walk(statement)):
-            body[place] = _wrapped([statement], texts)
+def _called_at_the_top(test: str) -> Iterator[str]:
+    """Functions that the test code calls itself when it runs."""
+    for statement in checks.statements(ast.parse(test).body):
+        for node in ast.walk(statement) if isinstance(statement, ast.Expr | ast.Assert) else ():
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                yield node.func.id
 
 
-def _wrapped(body: list[ast.stmt], texts: list[str]) -> ast.stmt:
-    number = len(texts)
-    texts.append(ast.unparse(body[0])[:120] if body else "")
-    call = ast.Call(func=ast.Name("__case__", ast.Load()), args=[ast.Constant(number)], keywords=[])
-    return ast.With(items=[ast.withitem(context_expr=call)], body=body)
-
-
-def _calls_check(tree: ast.Module) -> bool:
-    return any(
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "check"
-        for node in ast.walk(tree)
-    )
-
-
-def _bind(codes: list[types.CodeType], space: dict[str, Any], own: set[str], program: RemoteProgram) -> None:
-    """Let test code see the program's names: those its answer is known to define, and others that mean nothing yet."""
-    for name in {name for code in codes for name in _names(code)}:
+def _bind(
+    codes: list[types.CodeType], space: dict[str, Any], own: set[str], program: _Program, bound: set[str]
+) -> None:
+    """Let test code see the program's names: those its answer is known to define, and others that mean nothing yet;
+    never one that the test code gives a meaning itself."""
+    for name in {name for code in codes for name in checks.code_names(code)} - bound:
         if name in program.names and (name in own or (name not in space and name not in builtins.__dict__)):
             space[name] = program.look(name)
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)
-
-
 class _Solution(types.ModuleType):
-    """What `import solution` gives a test file."""
+    """What `import solution` gives a test file. Only `offered` comes with a star."""
 
-    def __init__(self, program: RemoteProgram) -> None:
+    def __init__(self, program: _Program, offered: set[str] | frozenset[str]) -> None:
         super().__init__("solution")
-        self.__dict__["__all__"] = sorted(program.names)
+        self.__dict__["__all__"] = sorted(name for name in offered if not name.startswith("_"))
         self.__dict__["_program"] = program
 
     def __getattr__(self, name: str) -> Any:
-        program: RemoteProgram = self.__dict__["_program"]
+        program: _Program = self.__dict__["_program"]
         if name not in program.names:
             raise AttributeError(f"the program defines no {name!r}")
         return program.look(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("__"):
+            super().__setattr__(name, value)
+        else:
+            self.__dict__["_program"].change(name, value)
 
 
 class _Result(unittest.TestResult):
     """Writes every outcome down as it comes."""
 
-    def __init__(self, ledger: _Ledger, numbers: dict[str, int]) -> None:
+    def __init__(self, ledger: _Ledger, numbers: dict[unittest.TestCase, int]) -> None:
         super().__init__()
         self._ledger, self._numbers = ledger, numbers
+        self._before = (0, 0, 0)
+
+    def _used(self) -> int:
+        return 0 if self._ledger.program is None else self._ledger.program.used
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        super().startTest(test)
+        self._before = (self._ledger.checks, self._used(), self._ledger.entered)
 
     def _record(self, test: unittest.TestCase, passed: bool, error: Any = None) -> None:
-        if test.id() in self._numbers:  # not for the failure of a whole class, whose tests then do not run
-            note = "" if error is None else f"{test.id()} -> {error[0].__name__}: {error[1]}"
-            self._ledger.record(self._numbers[test.id()], passed, note)
+        note = "" if error is None else f"{test.id()} -> {error[0].__name__}: {error[1]}"
+        if error is not None:
+            if issubclass(error[0], ProgramGoneError | NotJudgeableError):
+                raise error[1]
+            if self._ledger.program is not None:
+                _check_import(error[1], self._ledger.program)
+            self._ledger.doubt_refusal(error[1])
+        if test in self._numbers:
+            self._ledger.record(self._numbers[test], passed, note)
+        else:  # the failure of a whole class, whose tests then do not run
+            self._ledger.write("fault", True, note)
 
     def addSuccess(self, test: unittest.TestCase) -> None:
+        if self._ledger.checks == self._before[0] and self._ledger.entered != self._before[2]:
+            self._ledger.write("unsure", True, f"{test.id()} came to none of its checks")
         self._record(test, True)
 
     def addFailure(self, test: unittest.TestCase, err: Any) -> None:
@@ -219,7 +397,11 @@ class _Result(unittest.TestResult):
             self._record(test, False, err)
 
     def addSkip(self, test: unittest.TestCase, reason: str) -> None:
-        self._record(test, True)
+        """A test that is skipped whatever the program does is no test; one that looked first says nothing."""
+        if self._used() != self._before[1]:
+            self._ledger.write("unsure", True, f"{test.id()} skipped itself on what the program did: {reason}")
+        if test in self._numbers:
+            self._ledger.record(self._numbers[test], True)
 
     def addExpectedFailure(self, test: unittest.TestCase, err: Any) -> None:
         self._record(test, True)
@@ -228,29 +410,17 @@ class _Result(unittest.TestResult):
         self._record(test, False)
 
 
-def _run_file(job: dict[str, Any], program: RemoteProgram, ledger: _Ledger) -> None:
-    sys.modules["solution"] = _Solution(program)
-    module = types.ModuleType("tests")
-    sys.modules["tests"] = module
-    try:
-        exec(compile("\n".join(job["tests"]), "<tests>", "exec"), module.__dict__)
-    except (Exception, SystemExit) as error:
-        _check_import(error, program)
-        ledger.write("note", False, f"the test file does not load: {type(error).__name__}: {error}")
-        ledger.write("total", 1)
-        ledger.close(1)
-        return
+def _run_collected(space: dict[str, Any], ledger: _Ledger, called: set[str], candidate: Any, first: int) -> None:
+    """Test classes and test functions, as unittest and pytest would run them."""
+    module = sys.modules["__main__"]
     suite = unittest.defaultTestLoader.loadTestsFromModule(module)
-    for name, value in sorted(module.__dict__.items()):
-        if name.startswith("test") and isinstance(value, types.FunctionType):
-            suite.addTest(unittest.FunctionTestCase(value))
-    numbers = {test.id(): number for number, test in enumerate(_flat(suite))}
+    suite.addTests(collect(space, called, candidate))
+    numbers = {test: first + place for place, test in enumerate(_flat(suite))}
     if not numbers:
-        raise NotJudgeableError("there are none")
-    ledger.write("total", len(numbers))
+        return
+    ledger.expect(len(numbers))
     random.seed(0)
     suite.run(_Result(ledger, numbers))
-    ledger.close(len(numbers))
 
 
 def _flat(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
@@ -259,3 +429,9 @@ def _flat(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
             yield from _flat(test)
         else:
             yield test
+
+
+def _finish(coroutine: Any) -> Any:
+    import asyncio
+
+    return asyncio.run(coroutine)

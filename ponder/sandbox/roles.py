@@ -30,8 +30,8 @@ import traceback
 import typing
 from collections.abc import Callable
 
-from ponder.sandbox.judge import judge_program
-from ponder.sandbox.serve import run_module, serve_program
+from ponder.sandbox.judge import judge_program, judge_together
+from ponder.sandbox.serve import run_module, serve_program, serve_world
 
 __all__ = ["PRELOADED", "ROLES", "STARTS_PROGRAM"]
 
@@ -91,7 +91,9 @@ def run_binary() -> int:
 
 ROLES: dict[str, Callable[[], int]] = {
     "serve": serve_program,
+    "world": serve_world,
     "judge": judge_program,
+    "together": judge_together,
     "main": run_main,
     "compile": compile_cpp,
     "binary": run_binary,

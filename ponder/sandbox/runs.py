@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ponder.sandbox.channel import Channel
+from ponder.sandbox.checks import is_worldly
 from ponder.sandbox.direct import DirectCase, read_direct, run_direct
 from ponder.sandbox.limits import Limits
-from ponder.sandbox.remote import ProgramGoneError, RemoteProgram
+from ponder.sandbox.remote import NotPlainAnswerError, ProgramGoneError, RemoteProgram, TooLargeError
 from ponder.sandbox.sandbox import SETUP_FAILED, Ending, Sandbox, SetupError
 
 __all__ = ["Printed", "Report", "compile_program", "judge", "run_binary", "run_script"]
@@ -45,24 +46,37 @@ class Report:
 
     `total` is 0 when they did not begin. `done` says that they came to their end, `late` that their time was over
     first; `gone` is why the program was not there to the end, and `ending` then how it ended; `failed` is why the
-    tests cannot be run at all, and `broke` how their process ended when it gave no verdict.
+    tests cannot be run at all, and `broke` how their process ended when it gave no verdict. `checks` counts the checks
+    made, `faults` what raised outside of every case. `unsure` is why a right verdict must not be believed, `excuse` why
+    a wrong one must not; `doubt` that something happened which asks for a second look.
     """
 
     total: int = 0
+    checks: int = 0
+    faults: int = 0
     done: bool = False
     late: bool = False
     gone: str = ""
     failed: str = ""
+    unsure: str = ""
+    excuse: str = ""
+    doubt: str = ""
     right: set[int] = field(default_factory=set)
     wrong: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     ending: Ending | None = None
     broke: Ending | None = None
+    last_words: str = ""
 
     @property
     def passed(self) -> int:
         """The number of cases that passed whenever they ran."""
         return len(self.right - self.wrong)
+
+    @property
+    def passes(self) -> bool:
+        """Whether every case passed and nothing raised anywhere."""
+        return self.done and self.passed == self.total and not self.faults
 
     @property
     def final(self) -> bool:
@@ -71,17 +85,27 @@ class Report:
 
     def add(self, what: int | str, value: object, note: str) -> None:
         """Take down one line of the verdict."""
-        if isinstance(what, int):
-            (self.right if value is True else self.wrong).add(what)
-        elif what == "total" and isinstance(value, int):
-            self.total = value
-        elif what == "done":
-            self.done = True
-        elif what == "gone":
-            self.gone = note
-        elif what == "failed":
-            self.failed = note
-        if note and what not in ("gone", "failed"):
+        match what:
+            case int():
+                (self.right if value is True else self.wrong).add(what)
+            case "total" | "done" if isinstance(value, int):
+                if what == "total":
+                    self.total = value
+                else:
+                    self.done, self.checks = True, value
+            case "fault":
+                self.faults += 1
+            case "doubt":
+                self.doubt = note
+            case "unsure":
+                self.unsure = self.unsure or note
+            case "excuse":
+                self.excuse = self.excuse or note
+            case "gone":
+                self.gone = note
+            case "failed":
+                self.failed = note
+        if note and (isinstance(what, int) or what == "fault"):
             self.notes.append(note)
 
 
@@ -103,79 +127,138 @@ def judge(
     prefix: str,
     entry: str | None,
     own: list[str],
-    classes: list[str] | None,
+    classes: dict[str, list[str]] | None,
     limits: Limits,
     deadline: float,
 ) -> Report:
     """Run `program`, put before it `prefix`, and try `tests` on it until `deadline` (monotonic clock).
 
     `entry` is the function under test and `own` are the names that a right program defines; only these may stand for
-    a built-in in the tests. `classes` are those of them that are classes, or None where that is not known.
+    a built-in in the tests. `classes` are those of them that are classes, with their methods, or None where that is not
+    known.
     """
+    job: dict[str, Any] = {
+        "form": form,
+        "tests": tests,
+        "prefix": prefix,
+        "entry": entry,
+        "own": own,
+        "classes": classes,
+    }
+    job["worldly"] = is_worldly(tests)
+    source = (prefix + program).encode(errors="replace")
     cases = read_direct(tests, prefix, entry) if form == "asserts" else None
+    if cases is not None:
+        names = frozenset([*own, *filter(None, [entry])])
+        report = _run_both(sandbox, source, limits, deadline, _Direct(cases=cases, own=names))
+        if report is not None:
+            return report
+    report = _run_both(sandbox, source, limits, deadline, job)
+    assert report is not None
+    if report.done and (report.doubt or (not report.passes and (job["worldly"] or report.excuse))):
+        _look_again(report, sandbox, source, job, limits, deadline)
+    return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Direct:
+    """Plain asserts, to be tried from this process."""
+
+    cases: tuple[DirectCase, ...]
+    own: frozenset[str]
+
+
+def _run_both(
+    sandbox: Sandbox, source: bytes, limits: Limits, deadline: float, tests: _Direct | dict[str, Any]
+) -> Report | None:
+    """Run the program in one process and its tests from another; None where they turn out not to be direct."""
     report = Report()
+    worldly = not isinstance(tests, _Direct) and tests["worldly"]
     with contextlib.ExitStack() as stack:
-        null = stack.enter_context(_descriptor(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)))
+        null = stack.enter_context(_null())
+        printed = stack.enter_context(_memory()) if worldly else null
         errors = stack.enter_context(_memory())
-        source = stack.enter_context(_memory((prefix + program).encode(errors="replace")))
+        text = stack.enter_context(_memory(source))
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
-                running = sandbox.start("serve", [null, null, errors, source, theirs.fileno()], limits)
-            if cases is not None:
-                known = None if classes is None else frozenset(classes)
-                names = frozenset([*own, *filter(None, [entry])])
-                _judge_here(report, cases, names, known, ours.fileno(), deadline)
+                role = "world" if worldly else "serve"
+                running = sandbox.start(role, [null, printed, errors, text, theirs.fileno()], limits)
+            if isinstance(tests, _Direct):
+                direct = _judge_here(report, tests, ours.fileno(), deadline)
             else:
-                job = {"form": form, "tests": tests, "prefix": prefix, "entry": entry, "own": own, "classes": classes}
-                _judge_apart(report, sandbox, job, ours.fileno(), null, limits, deadline)
+                direct = True
+                _judge_apart(report, sandbox, "judge", tests, [ours.fileno()], limits, deadline)
             if not report.gone:
                 sandbox.abandon(running)  # before it learns from the closed channel that its tests are done
         if report.gone:
             report.ending = sandbox.wait(running, min(deadline, time.monotonic() + _LAST_MOMENT))
             _check_setup(report.ending, errors)
-    return report
+    return report if direct else None
 
 
-def _judge_here(
-    report: Report,
-    cases: tuple[DirectCase, ...],
-    own: frozenset[str],
-    classes: frozenset[str] | None,
-    channel: int,
-    deadline: float,
-) -> None:
-    """Plain asserts, tried from this process."""
+def _judge_here(report: Report, tests: _Direct, channel: int, deadline: float) -> bool:
+    """Plain asserts, tried from this process; False where the program hands over what is not plain."""
     try:
-        program = RemoteProgram(Channel(channel, deadline=deadline, max_bytes=_MAX_DIRECT_BYTES), classes)
+        program = RemoteProgram(Channel(channel, deadline=deadline, max_bytes=_MAX_DIRECT_BYTES), plain_only=True)
         if program.failure:
             report.gone = f"the program failed: {program.failure}"
-            return
-        report.total = len(cases)
-        for number, (passed, note) in enumerate(run_direct(cases, own, program)):
+            return True
+        report.total = len(tests.cases)
+        for number, (passed, note) in enumerate(run_direct(tests.cases, tests.own, program)):
             report.add(number, passed, note)
-        report.done = True
+        report.done, report.checks = True, len(tests.cases)
+    except (NotPlainAnswerError, TooLargeError):
+        return False
     except ProgramGoneError as error:
         report.late = time.monotonic() >= deadline
         report.gone = "" if report.late else f"the program ended before its tests were done ({error})"
+    return True
 
 
 def _judge_apart(
-    report: Report, sandbox: Sandbox, job: dict[str, Any], channel: int, null: int, limits: Limits, deadline: float
+    report: Report,
+    sandbox: Sandbox,
+    role: str,
+    job: dict[str, Any],
+    more: list[int],
+    limits: Limits,
+    deadline: float,
 ) -> None:
-    """Test code of any kind, run by the judge role; its verdict comes through a pipe."""
+    """Test code of any kind, run by a role in the sandbox; its verdict comes through a pipe."""
     secret = secrets.token_hex(16)
-    with _memory(json.dumps({**job, "secret": secret}).encode()) as task, _memory() as errors:
+    with _null() as null, _memory(json.dumps({**job, "secret": secret}).encode()) as task, _memory() as errors:
         read, write = os.pipe2(os.O_CLOEXEC)
         with _descriptor(read):
             with _descriptor(write):
-                judging = sandbox.start("judge", [null, null, errors, task, write, channel], limits)
+                first = [null, null, errors]
+                order = [*first, task, write, *more] if role == "judge" else [*first, *more, write, task]
+                judging = sandbox.start(role, order, limits)
             report.late = not _listen(read, report, secret, deadline)
         if report.final or report.late:
             sandbox.abandon(judging)
         else:
             report.broke = sandbox.wait(judging, deadline)
             _check_setup(report.broke, errors)
+            report.last_words = os.pread(errors, 300, 0).decode(errors="replace").strip()
+
+
+def _look_again(
+    report: Report, sandbox: Sandbox, source: bytes, job: dict[str, Any], limits: Limits, deadline: float
+) -> None:
+    """Run the tests the plain way, in one process with the program. Its word, which the program could forge, is never
+    enough for "right": it takes back a verdict that the plain way would not give."""
+    plain = Report()
+    with _memory(source) as text:
+        _judge_apart(plain, sandbox, "together", job, [text], limits, deadline)
+    if report.passes and not plain.passes:
+        if plain.done and not plain.excuse:
+            report.faults += 1
+            report.notes += plain.notes[:1]
+        else:
+            report.unsure = report.unsure or f"{report.doubt}, and in one process the tests did not end"
+    elif not report.passes and plain.passes:
+        report.excuse = report.excuse or f"{report.doubt or 'the tests share more than values with the program'}"
 
 
 def _listen(pipe: int, report: Report, secret: str, deadline: float) -> bool:
@@ -235,6 +318,12 @@ def _descriptor(number: int) -> Iterator[int]:
         yield number
     finally:
         os.close(number)
+
+
+@contextlib.contextmanager
+def _null() -> Iterator[int]:
+    with _descriptor(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) as number:
+        yield number
 
 
 @contextlib.contextmanager

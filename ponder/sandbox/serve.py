@@ -3,16 +3,21 @@
 This runs in the same process as the program and is therefore no more trustworthy than the program. All it can do is
 answer with values; what they should be is known only on the other side (`remote`, `judge`).
 
-Requests are pickles (they come from the side that is trusted): (verb, arguments...). Answers are b"V" a value with the
-arguments that changed, b"X" an exception class, b"E" an exception; b"C" asks to call a function of the tests.
+Requests are pickles (they come from the side that is trusted): (verb, arguments, named arguments, what changed in the
+tests' world). Answers are b"V" [a value, the arguments that changed, the argument that the value is], b"X" an exception
+class, b"E" an exception. Before an answer may come b"P", what was printed, and b"C", which asks to call a function of
+the tests or, by name, of their world.
 """
 
 import builtins
+import contextlib
 import io
-import json
+import linecache
 import operator
+import os
 import pickle
 import random
+import stat
 import sys
 import types
 from collections import deque
@@ -22,22 +27,26 @@ from typing import Any, Literal
 
 from ponder.sandbox import values
 from ponder.sandbox.channel import Channel, ChannelClosedError
+from ponder.sandbox.world import adopt, read_files
 
-__all__ = ["BINARY_OPERATIONS", "OPERATIONS", "UNARY_OPERATIONS", "run_module", "serve_program"]
+__all__ = ["BINARY_OPERATIONS", "OPERATIONS", "UNARY_OPERATIONS", "run_module", "serve_program", "serve_world"]
 
 _SOURCE, _CHANNEL = 3, 4
 _MUTABLE = (list, dict, set, bytearray, deque)
+_MAX_TEXT = 1000
+_MAX_CAUSES = 3
 
 BINARY_OPERATIONS = (
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lshift", "rshift", "and_", "or_", "xor",
 )  # fmt: skip
-UNARY_OPERATIONS = ("neg", "pos", "abs", "invert", "reversed", "round")
+UNARY_OPERATIONS = ("neg", "pos", "abs", "invert", "reversed")
 _FROM_OPERATOR = (
     *BINARY_OPERATIONS, "neg", "pos", "abs", "invert", "eq", "ne", "lt", "le", "gt", "ge", "contains", "getitem",
     "setitem", "delitem", "index",
 )  # fmt: skip
 _FROM_BUILTINS = (
     "len", "str", "repr", "bool", "int", "float", "iter", "next", "reversed", "round", "getattr", "setattr", "delattr",
+    "format",
 )  # fmt: skip
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
@@ -46,7 +55,11 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "call": lambda function, *arguments, **named: function(*arguments, **named),
     "reflected": lambda name, mine, other: OPERATIONS[name](other, mine),
     "enter": lambda manager: type(manager).__enter__(manager),
-    "leave": lambda manager: type(manager).__exit__(manager, None, None, None),
+    "leave": lambda manager, error: type(manager).__exit__(manager, type(error) if error else None, error, None),
+    "aenter": lambda manager: type(manager).__aenter__(manager),
+    "aleave": lambda manager: type(manager).__aexit__(manager, None, None, None),
+    "await": lambda coroutine: _awaited(coroutine),
+    "state": lambda thing: _state(thing),
 }
 """What the tests may ask to be done with the program's objects."""
 
@@ -57,81 +70,173 @@ def run_module(name: str) -> types.ModuleType:
         source = stream.read()
     module = types.ModuleType(name)
     sys.modules[name] = module
+    path = f"/tmp/{name.strip('_')}.py"
+    module.__file__ = path
     for end in ("exit", "quit"):  # the interpreter runs without the module `site`, which defines them
         setattr(builtins, end, sys.exit)
-    exec(compile(source, f"<{name}>", "exec", dont_inherit=True), module.__dict__)
+    code = compile(source, path, "exec", dont_inherit=True)
+    text = source.decode(errors="replace")
+    linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)  # for tracebacks and `inspect`
+    exec(code, module.__dict__)
     return module
 
 
 def serve_program() -> int:
     """Role: run the program as module `solution`, then answer requests until the tests are done."""
+    return _serve(worldly=False)
+
+
+def serve_world() -> int:
+    """Role: the same for tests that share more than values with the program: what it reads, prints and leaves."""
+    return _serve(worldly=True)
+
+
+def _serve(*, worldly: bool) -> int:
     channel = Channel(_CHANNEL)
+    server = _Server(channel, worldly)
     random.seed(0)
     try:
-        module = run_module("solution")
+        if worldly:
+            _ask_for_input(server)
+        server.module = run_module("solution")
     except BaseException as error:
-        channel.send(b"E", _describe(error))
+        server.send_printed()
+        channel.send(b"E", server.described(error))
         return 0
-    server = _Server(channel, module)
+    server.send_printed()
     channel.send(b"R", server.defined())
     while True:
         try:
             _, request = channel.receive()
         except ChannelClosedError:
             return 0
-        channel.send(*server.answer(request))
+        answer = server.answer(request)
+        server.send_printed()
+        channel.send(*answer)
+
+
+def _ask_for_input(server: "_Server") -> None:
+    """Have `input` and standard input ask the tests, who may have replaced theirs."""
+
+    class Entered(io.TextIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
+            return str(server.call_back("readline"))
+
+        def read(self, size: int | None = -1) -> str:
+            return str(server.call_back("read"))
+
+    sys.stdin = Entered()
+    builtins.input = lambda prompt="": str(server.call_back("input", str(prompt)))
+
+
+def _awaited(coroutine: Any) -> Any:
+    import asyncio
+
+    async def wait() -> Any:
+        return await coroutine
+
+    return asyncio.run(wait())
+
+
+def _state(thing: object) -> Any:
+    """What an object holds, to be compared with what another holds."""
+    kept = dict(getattr(thing, "__dict__", {}))
+    for kind in type(thing).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and name in dir(thing):
+                kept[name] = getattr(thing, name)
+    return kept
 
 
 class _Server:
-    def __init__(self, channel: Channel, module: types.ModuleType) -> None:
+    def __init__(self, channel: Channel, worldly: bool) -> None:
         self._channel = channel
-        self._module = module
+        self._worldly = worldly
+        self.module = types.ModuleType("solution")
         self._kept: list[object] = []
         self._numbers: dict[int, int] = {}
+        self._told = {number: 0 for number in (1, 2) if worldly and stat.S_ISREG(os.fstat(number).st_mode)}
 
     def defined(self) -> bytes:
         """The module's names, and of those that are functions the functions: nearly every test wants one."""
-        space = {name: value for name, value in self._module.__dict__.items() if not name.startswith("__")}
+        space = {name: value for name, value in self.module.__dict__.items() if not name.startswith("__")}
         functions = {name: value for name, value in space.items() if type(value) is types.FunctionType}
         return values.dumps([list(space), functions], self._keep)
 
     def answer(self, request: bytes) -> tuple[bytes, bytes]:
         """Do one request. An exception of the program is an answer too."""
         try:
-            verb, arguments, named = _Reader(self, request).load()
-            if verb == "look":
-                value, changed = self._module.__dict__[arguments[0]], {}
-            else:
-                before = [values.dumps(a, self._keep) if isinstance(a, _MUTABLE) else None for a in arguments]
-                value = OPERATIONS[verb](*arguments, **named)
-                changed = {
-                    place: argument
-                    for place, (argument, old) in enumerate(zip(arguments, before, strict=True))
-                    if old is not None and values.dumps(argument, self._keep) != old
-                }
+            verb, arguments, named, changes = _Reader(self, request).load()
+            adopt(changes)
+            files = read_files() if self._worldly else {}
+            value, changed, same = self._do(verb, arguments, named)
+            if self._worldly and (left := read_files()) != files:
+                self.call_back("files", left)
             if isinstance(value, type) and issubclass(value, BaseException):
-                return b"X", json.dumps(_lineage(value)).encode()
-            return b"V", values.dumps([value, changed], self._keep)
+                return b"X", values.dumps([self._lineage(value)], self._keep)
+            return b"V", values.dumps([value, changed, same], self._keep)
         except BaseException as error:
-            return b"E", _describe(error)
+            return b"E", self.described(error)
 
-    def call_back(self, number: int, *arguments: object, **named: object) -> object:
-        """Have the tests call one of their functions."""
-        self._channel.send(b"C", values.dumps([number, list(arguments), named], self._keep))
+    def _do(self, verb: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[Any, Any], Any]:
+        """The value, the arguments that were changed in place, and which argument the value is."""
+        if verb == "look":
+            return self.module.__dict__[arguments[0]], {}, None
+        if verb == "change":
+            self.module.__dict__[arguments[0]] = arguments[1]
+            return None, {}, None
+        given = {
+            place: argument
+            for place, argument in (*enumerate(arguments), *named.items())
+            if isinstance(argument, _MUTABLE)
+        }
+        before = {place: values.dumps(argument, self._keep) for place, argument in given.items()}
+        value = OPERATIONS[verb](*arguments, **named)
+        changed = {
+            place: argument for place, argument in given.items() if values.dumps(argument, self._keep) != before[place]
+        }
+        return value, changed, next((place for place, argument in given.items() if argument is value), None)
+
+    def send_printed(self) -> None:
+        """Hand over what was printed since the last time, where anybody listens."""
+        if not self._told:
+            return
+        texts = []
+        for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+            with contextlib.suppress(ValueError, OSError, AttributeError):  # closed or replaced by the program
+                stream.flush()
+            size = os.fstat(number).st_size
+            text = os.pread(number, size - self._told[number], self._told[number])
+            self._told[number] = size
+            texts.append(text.decode(errors="replace"))
+        if any(texts):
+            self._channel.send(b"P", values.dumps(texts, self._keep))
+
+    def call_back(self, which: int | str, *arguments: object, **named: object) -> object:
+        """Have the tests call one of their functions, or do something in their world."""
+        self.send_printed()
+        self._channel.send(b"C", values.dumps([which, list(arguments), named], self._keep))
         while True:
             kind, content = self._channel.receive()
             if kind == b"A":
                 return _Reader(self, content).load()
             if kind == b"F":
-                raise RuntimeError(content.decode())
-            self._channel.send(*self.answer(content))
+                raise _Reader(self, content).load()
+            answer = self.answer(content)
+            self.send_printed()
+            self._channel.send(*answer)
 
     def find(self, number: int) -> object:
         return self._kept[number]
 
     def _keep(self, value: object) -> values.Handle:
         kind = type(value)
-        classes = () if isinstance(value, type) else tuple(self._number(c) for c in kind.__mro__ if c is not object)
+        mro = value.__mro__ if isinstance(value, type) else kind.__mro__
+        classes = tuple(self._number(c) for c in mro if c is not object)
         number = self._number(value)
         if isinstance(value, type):
             return values.Handle(number=number, name=value.__name__, classes=classes, form="class")
@@ -146,6 +251,34 @@ class _Server:
             self._kept.append(value)
         return self._numbers[id(value)]
 
+    def _lineage(self, kind: type[BaseException]) -> Any:
+        """The name of a class of the standard library, or [number, name, bases] of each of the program's own."""
+        own = [c for c in reversed(kind.__mro__) if _standard_name(c) is None]
+        if not own:
+            return _standard_name(kind)
+        return [[self._number(c), c.__name__, [_standard_name(b) or self._number(b) for b in c.__bases__]] for c in own]
+
+    def described(self, error: BaseException) -> bytes:
+        return values.dumps(self._describe(error, _MAX_CAUSES), self._keep)
+
+    def _describe(self, error: BaseException, causes: int) -> list[Any]:
+        try:
+            text = str(error)[:_MAX_TEXT]
+        except BaseException:  # the program's own __str__ may do anything
+            text = ""
+        cause = error.__cause__
+        told = None if cause is None or causes == 0 else self._describe(cause, causes - 1)
+        fields = {name: value for name, value in error.__dict__.items() if name != "__notes__"}
+        return [self._lineage(type(error)), text, list(error.args), fields, told]
+
+
+def _standard_name(kind: type) -> str | None:
+    """`module:name` of a class that the standard library brings."""
+    module = sys.modules.get(kind.__module__)
+    known = kind.__module__.partition(".")[0] in sys.stdlib_module_names and kind.__module__ != "__main__"
+    found = module is not None and module.__dict__.get(kind.__name__) is kind
+    return f"{kind.__module__}:{kind.__name__}" if known and found else None
+
 
 class _Reader(pickle.Unpickler):
     """Reads a request: the tests name kept objects and their own functions by number."""
@@ -156,19 +289,11 @@ class _Reader(pickle.Unpickler):
 
     def persistent_load(self, name: tuple[str, int]) -> object:
         kind, number = name
-        return self._server.find(number) if kind == "kept" else partial(self._server.call_back, number)
-
-
-def _lineage(kind: type[BaseException]) -> list[str]:
-    """The class's own name, then its nearest built-in ancestor's."""
-    known = (c.__name__ for c in kind.__mro__ if getattr(builtins, c.__name__, None) is c)
-    return [kind.__name__, next(known)]
-
-
-def _describe(error: BaseException) -> bytes:
-    try:
-        text = str(error)[:1000]
-    except BaseException:  # the program's own __str__ may do anything
-        text = ""
-    code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else None
-    return json.dumps([*_lineage(type(error)), text, code]).encode()
+        match kind:
+            case "kept":
+                return self._server.find(number)
+            case "raised":
+                made: Any = self._server.find(number)
+                return made()
+            case _:
+                return partial(self._server.call_back, number)

@@ -14,10 +14,12 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
 from ponder.errors import VerifierError
 from ponder.records import CodeGold, Verdict
+from ponder.sandbox.checks import why_nothing_is_checked
 from ponder.sandbox.isolation import Isolation, find_isolation
 from ponder.sandbox.limits import Limits
 from ponder.sandbox.runs import Printed, Report, compile_program, judge, run_binary, run_script
@@ -29,6 +31,8 @@ __all__ = ["COMPILE_SECONDS", "check_code", "close_sandbox", "require_isolation"
 
 _CPU_SHARE = 0.5
 """Processor time as a share of wall time: a busy program is found wrong before the clock makes it a cannot tell."""
+_MOST_WHEN_WRONG = 0.99
+"""Score of a program that passes every case of tests which then break off."""
 COMPILE_SECONDS = 20.0
 """Wall time for compiling, on top of the time for the tests."""
 _NO_COMPILER = "there is no C++ compiler on this machine: install g++"
@@ -70,7 +74,12 @@ def check_code(gold: CodeGold) -> str | None:
         return f"C++ programs are judged by what they print: the gold's form must be 'stdio', got {gold.form!r}"
     if gold.program_language == "cpp" and shutil.which("g++") is None:
         return _NO_COMPILER
-    return None
+    return _why_nothing_is_checked(gold.tests) if gold.form != "stdio" else None
+
+
+@lru_cache(maxsize=1024)
+def _why_nothing_is_checked(tests: tuple[str, ...]) -> str | None:
+    return why_nothing_is_checked(tests)
 
 
 def require_isolation() -> Isolation:
@@ -129,10 +138,16 @@ def _by_tests(report: Report, limits: Limits, wall_seconds: float) -> _Judgement
     note = f", first: {report.notes[0]}" if report.notes else ""
     if report.failed:
         return "cannot_tell", report.failed, 0.0
+    if report.passes:
+        if not report.checks:
+            return "cannot_tell", "the tests checked nothing of the program's", 0.0
+        if report.unsure:
+            return "cannot_tell", f"{count}, which says nothing: {report.unsure}", score
+        return "right", count, 1.0
     if report.done:
-        if report.total and report.passed == report.total:
-            return "right", count, 1.0
-        return "wrong", count + note, score
+        if report.excuse:
+            return "cannot_tell", f"{count}, which says nothing: {report.excuse}{note}", score
+        return "wrong", count + note, min(score, _MOST_WHEN_WRONG)
     if report.gone:
         why = "" if report.ending is None else _break_off(report.ending, limits)
         return "wrong", f"{count}; {f'the program {why}' if why else report.gone}{note}", score
@@ -141,7 +156,7 @@ def _by_tests(report: Report, limits: Limits, wall_seconds: float) -> _Judgement
     if report.late:
         return "cannot_tell", f"no verdict within {wall_seconds:g} s", score
     why = "" if report.broke is None else _break_off(report.broke, limits)
-    return "cannot_tell", f"the tests broke off ({why or 'for no known reason'})", score
+    return "cannot_tell", f"the tests broke off ({why or report.last_words or 'for no known reason'})", score
 
 
 def _by_output(sandbox: Sandbox, program: str, gold: CodeGold, limits: Limits, wall_seconds: float) -> _Judgement:

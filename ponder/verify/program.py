@@ -3,6 +3,7 @@
 import ast
 import builtins
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -117,20 +118,42 @@ def _called(expression: ast.expr) -> str | None:
             return None
 
 
-def expected_names(gold: CodeGold) -> tuple[list[str], list[str]]:
-    """Names that a right program defines and the prefix does not, and which of them are classes, by the gold's own
-    program."""
+def expected_names(gold: CodeGold) -> tuple[list[str], dict[str, list[str]]]:
+    """Names that a right program defines and the prefix does not, and which of them are classes, with the methods they
+    have there, by the gold's own program."""
     names, classes = _defined(gold.answer or "")
-    return sorted(names - _defined(gold.prefix)[0]), sorted(classes)
+    return sorted(names - _defined(gold.prefix)[0]), {name: sorted(methods) for name, methods in classes.items()}
+
+
+_ORDER = frozenset({"__lt__", "__le__", "__gt__", "__ge__"})
 
 
 @lru_cache(maxsize=1024)
-def _defined(source: str) -> tuple[frozenset[str], frozenset[str]]:
+def _defined(source: str) -> tuple[frozenset[str], Mapping[str, frozenset[str]]]:
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError):
-        return frozenset(), frozenset()
-    classes = frozenset(s.name for s in body if isinstance(s, ast.ClassDef))
+        return frozenset(), {}
+    classes: dict[str, frozenset[str]] = {}
+    for statement in body:
+        if isinstance(statement, ast.ClassDef):
+            classes[statement.name] = _methods(statement, classes)
     functions = {s.name for s in body if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef)}
     targets = (target for s in body if isinstance(s, ast.Assign) for target in s.targets)
-    return classes | functions | {target.id for target in targets if isinstance(target, ast.Name)}, classes
+    names = {target.id for target in targets if isinstance(target, ast.Name)}
+    return frozenset(classes.keys() | functions | names), classes
+
+
+def _methods(statement: ast.ClassDef, known: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Methods that the class has itself, by an assignment, by a decorator that orders, or from a class before it."""
+    methods = {s.name for s in statement.body if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef)}
+    targets = (target for s in statement.body if isinstance(s, ast.Assign) for target in s.targets)
+    methods |= {target.id for target in targets if isinstance(target, ast.Name)}
+    for base in statement.bases:
+        if isinstance(base, ast.Name):
+            methods |= known.get(base.id, frozenset())
+    if any("order" in ast.unparse(decorator) for decorator in statement.decorator_list):
+        methods |= _ORDER
+    if "__iter__" in methods or "__getitem__" in methods:
+        methods.add("__contains__")
+    return frozenset(methods)

@@ -67,7 +67,7 @@ ASSERTS = [
     ("def sum(x): return 6\ndef f(x): return x", ("assert sum(f([1, 2])) == 6",), "wrong"),
     ("def g(): return 1", ("assert f() == 1",), "wrong"),
     ("import sys\ndef f(): return sys.argv", ("assert f()",), "right"),
-    ("x = 1 / 0", ("assert True",), "wrong"),
+    ("x = 1 / 0", ("assert f(1)",), "wrong"),
     ("if __name__ == '__main__': raise SystemExit\ndef f(): return 1", ("assert f() == 1",), "right"),
     ("def f(): return input()", ("assert f() == ''",), "wrong"),
 ]  # fmt: skip
@@ -252,7 +252,7 @@ def test_no_compiler_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
         CodeGold(tests=("1",), program_language="cpp"),
         CodeGold(tests=("import unittest",), form="unittest"),
         CodeGold(tests=("import numpy\nassert f(numpy.int64(1)) == 1",)),
-        CodeGold(tests=("import numpy\nfrom solution import f\ndef test_f(): assert f(1) == 1",), form="unittest"),
+        CodeGold(tests=("import scipy\nfrom solution import f\ndef test_f(): assert f(1) == 1",), form="unittest"),
         CodeGold(tests=("class A: pass\nassert f(A()) == 1",)),
     ],
 )
