@@ -19,7 +19,7 @@ from ponder.verify.pool import VerifierPool
 ROOT = Path(__file__).resolve().parents[2]
 ADD = CodeGold(tests=("assert add(1, 2) == 3", "assert add(0, 0) == 0"))
 THREE = MathGold(answer="3")
-SLEEPS = CodeGold(tests=("import time\nwhile True: time.sleep(1)\nassert True",))
+SLEEPS = CodeGold(tests=("import time\nwhile True: time.sleep(1)\nassert x == 1",))
 """Tests that never end: what a verifier that hangs looks like from outside."""
 
 
