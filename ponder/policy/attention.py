@@ -17,7 +17,7 @@ from transformers import AttentionInterface
 
 from ponder.errors import ModelError
 
-__all__ = ["ATTENTION_NAME", "Layout", "register"]
+__all__ = ["ATTENTION_NAME", "Layout", "attention_dtype", "register"]
 
 ATTENTION_NAME = "ponder"
 _KERNELS = 64
@@ -59,6 +59,13 @@ def _attention(
     if dropout:
         raise ModelError(f"{type(module).__name__} asks for attention dropout {dropout}; set attention_dropout to 0")
     return layout.attend(query, key, value, scaling if scaling is not None else query.shape[-1] ** -0.5), None
+
+
+def attention_dtype(device: torch.device, products: torch.dtype) -> torch.dtype:
+    """What queries, keys and values are attended in where other products are of dtype `products`: on a CPU float32, in
+    which its kernels are fastest; elsewhere the same, with scores in float32. Training and sampling ask here, since
+    rounding on one side alone makes their log-probs differ."""
+    return torch.float32 if device.type == "cpu" else products
 
 
 def register() -> None:

@@ -16,6 +16,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from ponder.policy.attention import attention_dtype
+
 __all__ = ["PackedLayout", "round_up"]
 
 _MAX_MASK_PER_ROW = 1 << 20
@@ -126,8 +128,7 @@ class PackedLayout:
         key_size, value_size = key_BKLD.shape[-1], value_BKLE.shape[-1]
         if value_size < key_size:  # the fused kernels want equal sizes
             value_BKLE = functional.pad(value_BKLE, (0, key_size - value_size))
-        # Rotary embeddings leave float32 queries and keys under autocast. CPU kernels are fastest in float32.
-        dtype = torch.float32 if value_BKLE.device.type == "cpu" else value_BKLE.dtype
+        dtype = attention_dtype(value_BKLE.device, value_BKLE.dtype)  # rotary embeddings leave float32 queries and keys
         query_THD, key_TKD, value_TKE = (x[0].transpose(0, 1).to(dtype) for x in (query_BHTD, key_BKLD, value_BKLE))
         grouped = query_THD.shape[1] != key_TKD.shape[1]
         with torch.autocast(value_BKLE.device.type, enabled=False):

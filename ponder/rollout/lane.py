@@ -6,8 +6,7 @@ a forked one, inside `torch.no_grad()` and the policy's autocast.
 While few samples run, a step costs about the same for one token of a row as for several, so the tokens that will
 probably follow are computed along with the last one (`draft.py`), and those that prove right are kept.
 
-Shapes: R rows, W rows with padding, J guesses per row, K = 1 + J positions per row, T packed tokens, L places for
-sampled tokens, D hidden size.
+Shapes: R rows, W rows with padding, J guesses per row, K = 1 + J positions per row, T packed tokens, D hidden size.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ import torch
 from torch.nn import functional
 
 from ponder.errors import ModelError
+from ponder.policy.attention import attention_dtype
 from ponder.policy.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import FinishReason
@@ -27,6 +27,7 @@ from ponder.rollout.engine import Request
 from ponder.rollout.sampler import sample, uniforms
 from ponder.rollout.schedule import Schedule
 from ponder.rollout.slots import PromptLayout, SlotCache, SlotLayout
+from ponder.rollout.written import Written
 
 __all__ = ["Finished", "Lane", "Step"]
 
@@ -71,15 +72,14 @@ class Lane:
         self._prompt_lengths = np.array([len(r.prompt_ids) for r in requests], np.int64)
         self._schedule = Schedule(self._prompt_lengths.tolist(), [len(r.seeds) for r in requests], max_rows)
         dtype = policy.autocast_dtype or torch.float32
-        self._cache = SlotCache(dtype)
+        self._cache = SlotCache(attention_dtype(policy.device, dtype), policy.device)
         head = policy.head()
         self._head_weight = head.weight_VD.to(dtype)
         self._head_bias, self._head_scale = head.bias_V, head.scale
         self._stops = np.zeros(len(head.weight_VD), np.bool_)
         self._stops[list(policy.stop_ids)] = True
         self._prompt_hidden_GD = torch.zeros(0, head.weight_VD.shape[1], device=policy.device)
-        self._tokens_RL = np.zeros((0, 0), np.int64)
-        self._logprobs_RL = np.zeros((0, 0), np.float32)
+        self._written = Written()
         self._drafter = Drafter(_free_tokens(policy))
 
     def steps(self) -> Iterator[Step]:
@@ -88,8 +88,9 @@ class Lane:
         while not schedule.done:
             kept_R = schedule.squeeze()
             if kept_R is not None:
-                self._cache.keep_rows(kept_R, int(schedule.length_R.max(initial=0)))
-                self._tokens_RL, self._logprobs_RL = self._tokens_RL[kept_R], self._logprobs_RL[kept_R]
+                longest = int(schedule.length_R.max(initial=0))
+                self._cache.keep_rows(kept_R, longest)
+                self._written.keep(kept_R, longest)
             if prompts := schedule.prompts_to_compute():
                 self._compute_prompts(prompts)
             new = schedule.seat()
@@ -97,7 +98,7 @@ class Lane:
             if new:
                 guess_RJ = np.zeros((schedule.rows, 0), np.int64)
             else:
-                guess_RJ = self._drafter.guess(self._tokens_RL, schedule.length_R)
+                guess_RJ = self._drafter.guess(self._written.tokens_RL, schedule.length_R)
             yield self._choose(self._next_hidden(old, new, guess_RJ), guess_RJ)
 
     def _compute_prompts(self, prompts: Sequence[int]) -> None:
@@ -125,12 +126,12 @@ class Lane:
             shortest = int(length_R[live_R].min(initial=self._max_tokens))  # idle rows read and write as little
             length_W = np.pad(np.where(live_R, length_R, shortest), padding, constant_values=shortest)
             slot_W = np.pad(schedule.slot_R[:old], padding)
-            last_R = self._tokens_RL[np.arange(old), schedule.length_R[:old] - 1]
+            last_R = self._written.tokens_RL[np.arange(old), schedule.length_R[:old] - 1]
             token_RK = np.concatenate([last_R[:, None], np.maximum(guess_RJ[:old], 0)], 1)
             token_WK = np.pad(token_RK, (padding, (0, 0)))
             positions = token_WK.shape[1]
             position_WK = (self._cache.prompt_lengths_G[slot_W] + length_W - 1)[:, None] + np.arange(positions)
-            layout = SlotLayout(self._cache, slot_W, length_W, device, positions)
+            layout = SlotLayout(self._cache, slot_W, length_W, np.pad(live_R, padding), device, positions)
             hidden_TD = self._policy.hidden(
                 torch.from_numpy(token_WK.reshape(1, -1)).to(device),
                 # a guess may lie beyond the window; it is never kept, but its position must be one the model has
@@ -147,7 +148,7 @@ class Lane:
     def _choose(self, hidden_TD: torch.Tensor, guess_RJ: npt.NDArray[np.int64]) -> Step:
         """Sample every row's next token, and those after it that were guessed; let go of the finished rows."""
         schedule = self._schedule
-        rows, positions = guess_RJ.shape[0], 1 + guess_RJ.shape[1]
+        positions = 1 + guess_RJ.shape[1]
         place_RK = schedule.length_R[:, None] + np.arange(positions)
         token_RK, logprob_RK = self._sample(hidden_TD, np.repeat(schedule.sample_R, positions), place_RK)
         live_R = schedule.live_R.copy()
@@ -159,11 +160,9 @@ class Lane:
         kept_RK = np.logical_and.accumulate(goes_on_RK, 1) & (place_RK < self._max_tokens)
         row_N, position_N = np.nonzero(kept_RK)
         place_N = place_RK[row_N, position_N]
-        self._make_room(rows, int(place_RK.max()) + 1)
-        self._tokens_RL[row_N, place_N] = token_RK[row_N, position_N]
-        self._logprobs_RL[row_N, place_N] = logprob_RK[row_N, position_N]
+        self._written.write(row_N, place_N, token_RK[row_N, position_N], logprob_RK[row_N, position_N])
         if self._drafter.useful:
-            self._drafter.learn(self._tokens_RL, row_N, place_N)
+            self._drafter.learn(self._written.tokens_RL, row_N, place_N)
         schedule.extend(kept_RK.sum(1))
         stopped_R = np.logical_or.reduce(kept_RK & stop_RK, 1)
         finished_R = live_R & (stopped_R | (schedule.length_R >= self._max_tokens))
@@ -173,8 +172,7 @@ class Lane:
             finished=tuple(
                 Finished(
                     int(schedule.sample_R[row]),
-                    self._tokens_RL[row, : schedule.length_R[row]].copy(),
-                    self._logprobs_RL[row, : schedule.length_R[row]].copy(),
+                    *self._written.row(row, int(schedule.length_R[row])),
                     "stop" if stopped_R[row] else "length",
                 )
                 for row in np.flatnonzero(finished_R).tolist()
@@ -199,16 +197,6 @@ class Lane:
                 "numbers or overflow in this precision: go back to an earlier checkpoint, or set precision: fp32."
             )
         return token.reshape(place_RK.shape), logprob.reshape(place_RK.shape)
-
-    def _make_room(self, rows: int, length: int) -> None:
-        old_rows, old_length = self._tokens_RL.shape
-        if rows > old_rows or length > old_length:
-            grown = (
-                (0, max(0, rows - old_rows)),
-                (0, max(0, length - old_length, old_length // 2 * (length > old_length))),
-            )
-            self._tokens_RL = np.pad(self._tokens_RL, grown)
-            self._logprobs_RL = np.pad(self._logprobs_RL, grown)
 
 
 def _free_tokens(policy: Policy) -> int:

@@ -19,6 +19,10 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _BLOCK = 64
 """Tokens whose mass is summed before the cumulative sum, which is slow: V / 64 + 64 terms instead of V."""
+_CANDIDATES = 1024
+"""Tokens among which a nucleus is looked for first ..."""
+_MORE = 16
+"""... and how many times more where it is not among these."""
 
 
 def uniforms(seed_N: npt.NDArray[np.uint64], position_N: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -91,14 +95,57 @@ def _invert(
 
 def _truncate(mass_NV: torch.Tensor, top_k: int, top_p: float) -> None:
     """Zero the mass of tokens outside the `top_k` and, of these, outside the nucleus."""
-    if mass_NV.device.type == "cpu":  # numpy sorts float32 several times faster there
-        sorted_NV = torch.from_numpy(np.sort(mass_NV.numpy(), 1)).flip(1)
+    if top_k:
+        best_NC = _largest(mass_NV, min(top_k, mass_NV.shape[1]))
+        least_N1 = best_NC[:, -1:]
+        if top_p < 1:
+            least_N1 = _reaching(best_NC, top_p * best_NC.cumsum(1)[:, -1])[0][:, None]
     else:
-        sorted_NV = mass_NV.sort(1, descending=True).values
-    best_NC = sorted_NV[:, :top_k] if top_k else sorted_NV
-    least_N1 = best_NC[:, -1:]
-    if top_p < 1:
-        cumulative_NC = best_NC.cumsum(1)
-        last_N1 = (cumulative_NC < top_p * cumulative_NC[:, -1:]).sum(1, keepdim=True)
-        least_N1 = best_NC.gather(1, last_N1)
-    mass_NV.masked_fill_(mass_NV < least_N1, 0)
+        least_N1 = _least_of_nucleus(mass_NV, top_p)
+    if mass_NV.device.type == "cpu":  # numpy compares, selects and sorts float32 several times faster there
+        mass = mass_NV.numpy()
+        np.multiply(mass, mass >= least_N1.numpy(), out=mass)
+    else:
+        mass_NV.mul_(mass_NV >= least_N1)
+
+
+def _least_of_nucleus(mass_NV: torch.Tensor, top_p: float) -> torch.Tensor:
+    """The least mass in each row's nucleus. A nucleus of a language model is mostly a few tokens of a large vocabulary,
+    so the largest ones alone are sorted, and more of them for the rows where these do not reach `top_p`.
+
+    That is what sorting whole rows gives, bit for bit: the sums of a row's largest masses are the first of the sums of
+    all. Only the total is added up in another order, in float64, before it is rounded to float32: another number for
+    one row in millions, and then another nucleus only if its border lies within that last bit.
+    """
+    size = mass_NV.shape[1]
+    wanted_N = top_p * mass_NV.sum(1, dtype=torch.float64).float()
+    least_N = torch.empty_like(wanted_N)
+    needed_N = wanted_N.clone()  # so many tokens at least, since the largest mass is 1
+    count = 0
+    while count < size:
+        count = _CANDIDATES if count == 0 else count * _MORE
+        count = size if count * _MORE > size else count
+        tried = torch.nonzero(needed_N <= count if count < size else ~(needed_N < 0))[:, 0]
+        if len(tried):
+            best_NC = _largest(mass_NV if len(tried) == len(mass_NV) else mass_NV[tried], count)
+            least_N[tried], sum_N = _reaching(best_NC, wanted_N[tried])
+            # The tokens that follow have less mass each; where the wanted mass is reached, nothing is needed any more.
+            more_N = count * wanted_N[tried] / sum_N
+            needed_N[tried] = more_N.masked_fill(~(sum_N < wanted_N[tried]), -1)
+    return least_N[:, None]
+
+
+def _largest(mass_NV: torch.Tensor, count: int) -> torch.Tensor:
+    """The `count` largest of each row, largest first."""
+    if mass_NV.device.type != "cpu":
+        return mass_NV.topk(count, 1).values
+    mass = mass_NV.numpy()
+    first = mass.shape[1] - count
+    return torch.from_numpy(np.sort(np.partition(mass, first, 1)[:, first:] if first else mass, 1)).flip(1)
+
+
+def _reaching(best_NC: torch.Tensor, wanted_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first of each row's falling masses that brings their sum to `wanted_N`, or the last, and the sum of all."""
+    cumulative_NC = best_NC.cumsum(1)
+    last_N = (cumulative_NC < wanted_N[:, None]).sum(1).clamp_(max=best_NC.shape[1] - 1)
+    return best_NC.gather(1, last_N[:, None])[:, 0], cumulative_NC[:, -1]

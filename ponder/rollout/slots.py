@@ -51,16 +51,17 @@ class _Layer:
 
 
 class SlotCache(Cache):
-    """Keys and values of all prompts and rows of one lane, in `dtype`.
+    """Keys and values of all prompts and rows of one lane, in `dtype`, which is that of attention's products.
 
     To transformers it is a cache that stores nothing: `update` hands key and value through and remembers the layer, so
     that the layout that follows knows where to store what the model made of them.
     """
 
-    def __init__(self, dtype: torch.dtype) -> None:
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
         super().__init__(layers=[])
         self.dtype = dtype
         self.prompt_lengths_G = np.zeros(0, np.int64)
+        self.prompt_bias_G1P = torch.zeros(0, 1, 0, device=device)
         self._slots: dict[int, _Layer] = {}
         self._computed: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._layer_idx = 0
@@ -103,6 +104,8 @@ class SlotCache(Cache):
                 kept = torch.from_numpy(kept_G).to(index.device)
                 layer.prompt_key_KGDP = _behind(layer.prompt_key_KGDP.index_select(1, kept), key_KGDP, 3)
                 layer.prompt_value_KGPE = _behind(layer.prompt_value_KGPE.index_select(1, kept), value_KGPE, 2)
+        fewest, device = int(self.prompt_lengths_G.min()), self.prompt_bias_G1P.device
+        self.prompt_bias_G1P = _bias(self.prompt_lengths_G, fewest, places, device)[:, None]
         self._computed.clear()
 
     def keep_rows(self, kept_R: _Index, length: int) -> None:
@@ -159,6 +162,15 @@ def _behind(kept: torch.Tensor, new: torch.Tensor, places_dim: int) -> torch.Ten
     return torch.cat([kept, new], 1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A stretch of rows, of which the first `places` places are read; `bias_R1N1P` is that of the last of these."""
+
+    rows: slice
+    places: int
+    bias_R1N1P: torch.Tensor
+
+
 class PromptLayout:
     """Computes packed prompts once and hands their keys and values to the cache."""
 
@@ -178,12 +190,18 @@ class SlotLayout:
     """The next tokens of rows 0..R-1, `positions` of each, whose prompts stand at places `slot_R` of the cache.
 
     `length_R` counts each row's own keys, that of the first new token included; it should descend, which is faster but
-    not required. A row's further tokens (guesses at what comes next) see those before them. Tokens stand row by row:
-    T = R * positions.
+    not required. Rows that are not in `live_R` are computed along, and what they give is nothing. A row's further
+    tokens (guesses at what comes next) see those before them. Tokens stand row by row: T = R * positions.
     """
 
     def __init__(
-        self, cache: SlotCache, slot_R: _Index, length_R: _Index, device: torch.device, positions: int = 1
+        self,
+        cache: SlotCache,
+        slot_R: _Index,
+        length_R: _Index,
+        live_R: npt.NDArray[np.bool_],
+        device: torch.device,
+        positions: int = 1,
     ) -> None:
         self._cache = cache
         rows = len(slot_R)
@@ -195,12 +213,12 @@ class SlotLayout:
             self._row = torch.arange(rows, device=device).repeat_interleave(positions)
             self._place = torch.from_numpy(length_RN.reshape(-1) - 1).to(device)
         self._positions = positions
-        self._spans = _spans(length_RN[:, -1])
-        own_bias_TL = _bias(length_RN.reshape(-1), self._spans[0][2], device)
-        self._own_bias_R1N1L = own_bias_TL.view(rows, 1, positions, 1, -1)
-        prompts = cache.prompt_lengths_G
-        self._prompt_bias_G1P = _bias(prompts, _round_up(int(prompts.max())), device)[:, None]
-        member_GM, seat_T = _members(np.repeat(slot_R, positions), len(prompts))
+        self._spans = [
+            _Span(rows=slice(start, stop), places=places, bias_R1N1P=_own_bias(span_RN, span_live_R, places, device))
+            for start, stop, places in _spans(length_RN[:, -1])
+            for span_RN, span_live_R in [(length_RN[start:stop], live_R[start:stop])]
+        ]
+        member_GM, seat_T = _members(np.repeat(slot_R, positions), len(cache.prompt_lengths_G))
         self._member_GM = torch.from_numpy(member_GM.reshape(-1)).to(device)
         self._seat_T = torch.from_numpy(seat_T).to(device)
 
@@ -213,8 +231,9 @@ class SlotLayout:
         layer.value_RKLE[self._row, :, self._place] = value_BKLE[0].transpose(0, 1).to(dtype)
         heads = key_BKLD.shape[1]
         query_KQTD = (query_BHTD[0] * scaling).to(dtype).view(heads, -1, *query_BHTD.shape[2:])
-        own_TKQE, own_lse_TKQ = self._attend_own(layer, query_KQTD)
-        shared_TKQE, shared_lse_TKQ = self._attend_prompts(layer, query_KQTD.transpose(1, 2))
+        with torch.autocast(query_BHTD.device.type, enabled=False):  # products are of the cache's dtype
+            own_TKQE, own_lse_TKQ = self._attend_own(layer, query_KQTD)
+            shared_TKQE, shared_lse_TKQ = self._attend_prompts(layer, query_KQTD.transpose(1, 2))
         share_TKQ1 = torch.sigmoid(own_lse_TKQ - shared_lse_TKQ)[..., None]
         merged_TKQE = torch.lerp(shared_TKQE.float(), own_TKQE.float(), share_TKQ1)
         return merged_TKQE.flatten(1, 2)[None]
@@ -225,14 +244,13 @@ class SlotLayout:
         query_KQRND = query_KQTD.reshape(heads, group, tokens // positions, positions, size)
         query_RKNQD = query_KQRND.permute(2, 0, 3, 1, 4).contiguous()
         outputs = []
-        for start, stop, length in self._spans:
-            rows = slice(start, stop)
+        for span in self._spans:
             outputs.append(
                 _attend(
-                    query_RKNQD[rows],
-                    layer.key_RKDL[rows, ..., :length],
-                    layer.value_RKLE[rows, :, :length],
-                    self._own_bias_R1N1L[rows, ..., :length],
+                    query_RKNQD[span.rows],
+                    layer.key_RKDL[span.rows, ..., : span.places],
+                    layer.value_RKLE[span.rows, :, : span.places],
+                    span.bias_R1N1P,
                 )
             )
         mixed_RKNQE = torch.cat([o for o, _ in outputs]) if len(outputs) > 1 else outputs[0][0]
@@ -243,7 +261,7 @@ class SlotLayout:
         heads, prompts = layer.prompt_key_KGDP.shape[:2]
         group, size = query_KTQD.shape[2:]
         query = query_KTQD.index_select(1, self._member_GM).view(heads, prompts, -1, size)
-        mixed, lse = _attend(query, layer.prompt_key_KGDP, layer.prompt_value_KGPE, self._prompt_bias_G1P)
+        mixed, lse = _attend(query, layer.prompt_key_KGDP, layer.prompt_value_KGPE, self._cache.prompt_bias_G1P)
         mixed_KTQE = mixed.view(heads, -1, group, mixed.shape[-1]).index_select(1, self._seat_T)
         lse_KTQ = lse.view(heads, -1, group).index_select(1, self._seat_T)
         return mixed_KTQE.transpose(0, 1), lse_KTQ.transpose(0, 1)
@@ -253,19 +271,34 @@ def _attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Attention (X, Y, ..., E) and the log-sum-exp of its scores (X, Y, ...), from queries (X, Y, ..., D), transposed
-    keys (X, Y, D, S), values (X, Y, S, E) and a float32 bias that broadcasts to the scores (X, Y, ..., S)."""
+    keys (X, Y, D, S), values (X, Y, S, E) and a float32 bias of the last places, which broadcasts to their scores
+    (X, Y, ..., S). Scores are float32, as the trainer's: rounded to bf16, those of 8 and more would be off by 1/64."""
     shape = query.shape[:-1]
-    scores = torch.bmm(query.flatten(0, 1).flatten(1, -2), key.flatten(0, 1)).view(*shape, -1) + bias
+    flat_query, flat_key = query.flatten(0, 1).flatten(1, -2), key.flatten(0, 1)
+    if query.dtype == torch.float32:
+        scores = torch.bmm(flat_query, flat_key).view(*shape, -1)
+    else:
+        scores = torch.bmm(flat_query, flat_key, out_dtype=torch.float32).view(*shape, -1)
+    if bias.shape[-1]:
+        scores[..., -bias.shape[-1] :] += bias
     weights = torch.softmax(scores, -1)
     lse = scores.amax(-1) - weights.amax(-1).log()  # the largest score minus its log-probability
     mixed = torch.bmm(weights.to(value.dtype).flatten(0, 1).flatten(1, -2), value.flatten(0, 1)).view(*shape, -1)
     return mixed, lse
 
 
-def _bias(lengths: _Index, places: int, device: torch.device) -> torch.Tensor:
-    """0 where a place holds a key and -inf where it does not, as (len(lengths), places)."""
-    hidden = torch.from_numpy(np.arange(places) >= lengths[:, None]).to(device)
+def _bias(lengths: _Index, first: int, places: int, device: torch.device) -> torch.Tensor:
+    """0 where a place from `first` on holds a key and -inf where it does not, as (len(lengths), places - first)."""
+    hidden = torch.from_numpy(np.arange(first, places) >= lengths[:, None]).to(device)
     return torch.zeros(hidden.shape, device=device).masked_fill_(hidden, float("-inf"))
+
+
+def _own_bias(length_RN: _Index, live_R: npt.NDArray[np.bool_], places: int, device: torch.device) -> torch.Tensor:
+    """The bias of the places that not all live rows fill, which are few, since rows of a stretch are alike in length:
+    what it costs does not grow with the rows' lengths."""
+    filled = int(length_RN[live_R].min(initial=places))
+    bias_TP = _bias(length_RN.reshape(-1), filled, places, device)
+    return bias_TP.view(len(length_RN), 1, length_RN.shape[1], 1, -1)
 
 
 def _spans(length_R: _Index) -> list[tuple[int, int, int]]:

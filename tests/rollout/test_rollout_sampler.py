@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponder.recipe.rollout import Sampling
-from ponder.rollout.sampler import sample, uniforms
+from ponder.rollout.sampler import _truncate, sample, uniforms
 
 _DRAWS = 20_000
 _SIGMAS = 4.5
@@ -114,6 +114,37 @@ def test_a_row_does_not_depend_on_the_others() -> None:
         assert torch.equal(whole[0][order], shuffled[0])
         assert torch.equal(whole[0], torch.cat([token for token, _ in alone]))
         torch.testing.assert_close(whole[1][order], shuffled[1])
+
+
+def by_whole_sort(mass: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
+    """What is kept, from rows sorted whole."""
+    best = mass.sort(1, descending=True).values[:, : top_k or None]
+    cumulative = best.cumsum(1)
+    last = (cumulative < top_p * cumulative[:, -1:]).sum(1, keepdim=True)
+    return mass.masked_fill(mass < best.gather(1, last), 0)
+
+
+@pytest.mark.parametrize("size", [2, 1000, 1025, 20_000, 151_936])
+@pytest.mark.parametrize("top_p", [1e-6, 0.3, 0.95, 0.9999, 1 - 1e-7])
+@pytest.mark.parametrize("top_k", [0, 1, 50, 3000])
+def test_truncation_keeps_bit_for_bit_what_sorting_whole_rows_keeps(size: int, top_p: float, top_k: int) -> None:
+    """Rows whose nucleus is one token, some, thousands and nearly all; some tokens alike, some impossible."""
+    generator = torch.Generator().manual_seed(size)
+    logits = torch.randn(5, size, generator=generator) * torch.tensor([[40.0], [8.0], [2.5], [1.0], [0.01]])
+    logits[:, ::7] = logits[:, ::7].round()
+    logits[:, 1::9] = float("-inf")
+    mass = (logits - logits.amax(1, keepdim=True)).exp()
+    expected = by_whole_sort(mass, top_k, top_p)
+    _truncate(mass, top_k, top_p)
+    assert torch.equal(mass, expected)
+
+
+def test_rows_that_are_no_numbers_do_not_harm_the_others() -> None:
+    mass = torch.rand(3, 5000)
+    expected = by_whole_sort(mass, 0, 0.9)
+    mass[1] = float("nan")
+    _truncate(mass, 0, 0.9)
+    assert torch.equal(mass[[0, 2]], expected[[0, 2]]) and mass[1].isnan().all()
 
 
 def test_uniforms_are_uniform_and_independent() -> None:
