@@ -30,6 +30,7 @@ _NUMBERS = {
     "capset": {"x86_64": 126, "aarch64": 91},
     "pivot_root": {"x86_64": 155, "aarch64": 41},
     "mount_setattr": {"x86_64": 442, "aarch64": 442},
+    "seccomp": {"x86_64": 317, "aarch64": 277},
     "landlock_create_ruleset": {"x86_64": 444, "aarch64": 444},
     "landlock_add_rule": {"x86_64": 445, "aarch64": 445},
     "landlock_restrict_self": {"x86_64": 446, "aarch64": 446},

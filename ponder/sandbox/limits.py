@@ -8,12 +8,13 @@ __all__ = ["Limits", "apply_limits"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Caps per program. `tasks` counts processes and threads; new processes are allowed only with `processes`."""
+    """Caps per program. `tasks` counts processes and threads: the most that a pool of Python's threads starts by itself
+    is 32. New processes are allowed only with `processes`."""
 
     cpu_seconds: int = 3
     memory_bytes: int = 512 << 20
     stack_bytes: int = 64 << 20
-    tasks: int = 16
+    tasks: int = 40
     processes: bool = False
     open_files: int = 64
     file_bytes: int = 8 << 20
@@ -25,7 +26,8 @@ class Limits:
 def apply_limits(limits: Limits, *, count_tasks: bool) -> None:
     """Limit the calling process for good; soft and hard limits are equal, so nothing can be raised again.
 
-    `count_tasks` is for a user namespace of its own: elsewhere the kernel would count all processes of the user.
+    `count_tasks` is for a user namespace of its own: elsewhere the kernel would count all processes of the user, and
+    threads are counted by `threads`.
     """
     if count_tasks:
         resource.setrlimit(resource.RLIMIT_NPROC, (limits.tasks, limits.tasks))

@@ -5,8 +5,11 @@ compilers and five device files, all read-only, and nothing else: no home, no /p
 `enter_program` is done in every cloned process: identity maps and a private /tmp.
 """
 
+import glob
 import os
+import socket
 import sysconfig
+from functools import cache
 
 from ponder.sandbox.kernel import (
     MOUNT_NODEV,
@@ -19,7 +22,16 @@ from ponder.sandbox.kernel import (
     unshare,
 )
 
-__all__ = ["DEVICES", "PROGRAM_NAMESPACES", "become_nobody", "enter_program", "enter_view", "view_paths"]
+__all__ = [
+    "DEVICES",
+    "PROGRAM_NAMESPACES",
+    "become_nobody",
+    "enter_program",
+    "enter_view",
+    "hidden_paths",
+    "library_paths",
+    "view_paths",
+]
 
 _NEW_MOUNTS, _NEW_UTS, _NEW_IPC = 0x00020000, 0x04000000, 0x08000000
 _NEW_USER, _NEW_PID, _NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
@@ -33,16 +45,32 @@ _SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _STAGE = "/proc"
 """Where the new root is put together: a directory every system has and the new root does without."""
+_EMPTY = "size=0,nr_inodes=1,mode=555"
+_HOST_NAME = "sandbox"
 _BIND, _RECURSIVE, _PRIVATE = 4096, 16384, 1 << 18
 _NOSUID, _NODEV = 2, 4
 _PR_SET_DUMPABLE = 4
 
 
+@cache
+def library_paths() -> tuple[str, ...]:
+    """Folders of this interpreter's standard library."""
+    return tuple(sorted({os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}))
+
+
+@cache
 def view_paths() -> tuple[str, ...]:
-    """Paths that programs can read: the system's own and this interpreter's standard library."""
-    library = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
-    outside = sorted(path for path in library if not path.startswith("/usr/"))
+    """Paths that programs can read, but for `hidden_paths`: the system's own and the standard library."""
+    outside = (path for path in library_paths() if not path.startswith("/usr/"))
     return (*(path for path in _SYSTEM if os.path.lexists(path)), *outside)
+
+
+@cache
+def hidden_paths() -> tuple[str, ...]:
+    """Folders of installed packages below `view_paths`: they are not part of the standard library."""
+    homes = (*library_paths(), "/usr/lib*/python3*", "/usr/local/lib*/python3*")
+    found = {os.path.realpath(place) for home in homes for place in glob.glob(f"{home}/*-packages")}
+    return tuple(sorted(path for path in found if os.path.isdir(path)))
 
 
 def enter_view(proc: int) -> None:
@@ -62,10 +90,14 @@ def enter_view(proc: int) -> None:
             os.symlink(os.readlink(path), target)
             continue
         _bind(path, target)
+        for hidden in hidden_paths():
+            if hidden.startswith(f"{path}/"):
+                mount("tmpfs", _STAGE + hidden, "tmpfs", _NOSUID | _NODEV, _EMPTY)
         protect_mount(target, MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV, recursive=True)
     os.makedirs(f"{_STAGE}/dev")
     for path in DEVICES:
         _bind(path, _STAGE + path)
+        protect_mount(_STAGE + path, MOUNT_RDONLY | MOUNT_NOSUID, recursive=False)  # their times say nothing
     os.mkdir(f"{_STAGE}/tmp")
     pivot_root(_STAGE)
     protect_mount("/", MOUNT_RDONLY, recursive=False)
@@ -76,9 +108,16 @@ def enter_view(proc: int) -> None:
 def enter_program(proc: int, user: int, group: int, tmp_bytes: int) -> None:
     """Finish the new namespaces of a cloned process: `user` and `group` are the zygote's, seen from outside."""
     _map_identity(proc, _INSIDE, _INSIDE, user, group)
+    socket.sethostname(_HOST_NAME)
+    covered = {path: os.open(path, os.O_PATH) for path in library_paths() if path.startswith("/tmp/")}
     mount("tmpfs", "/tmp", "tmpfs", _NOSUID | _NODEV, f"size={tmp_bytes},nr_inodes=1000,mode=700")
+    os.fchdir(proc)
+    for path, handle in covered.items():
+        os.makedirs(path)
+        mount(f"self/fd/{handle}", path, "", _BIND | _RECURSIVE)
+        os.close(handle)
     if os.path.isdir("/proc"):
-        mount("tmpfs", "/proc", "tmpfs", _NOSUID | _NODEV, "size=0,nr_inodes=1,mode=555")
+        mount("tmpfs", "/proc", "tmpfs", _NOSUID | _NODEV, _EMPTY)
     os.chdir("/tmp")
 
 

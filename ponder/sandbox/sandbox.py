@@ -6,9 +6,11 @@ A Sandbox runs for one thread. Everything a program prints or returns is read fr
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -30,7 +32,13 @@ _REAP_SECONDS = 10.0
 _MESSAGE_BYTES = 4096
 _AHEAD = 4
 """Clones that are made at a time."""
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "MALLOC_ARENA_MAX": "1",  # else each thread reserves memory of its own, which counts against the limit
+}
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _BOOT = (
     "import sys; sys.path.insert(0, {root!r}); from ponder.sandbox.zygote import main; sys.path.pop(0); main({mode!r})"
@@ -55,6 +63,14 @@ class Ending:
     memory_bytes: int
     late: bool = False
 
+    @property
+    def signal_name(self) -> str:
+        """What killed it, in words; signals without a name of their own have a number."""
+        if self.signal is None:
+            return "no signal"
+        known = {int(one): one.name for one in signal.Signals}
+        return known.get(self.signal, f"signal {self.signal}")
+
 
 def zygote_command(mode: str) -> list[str]:
     """The command line of a zygote; `mode` as in `zygote.main`."""
@@ -72,30 +88,36 @@ class Sandbox:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with theirs, tempfile.TemporaryFile() as errors:
             self._process = subprocess.Popen(
                 command,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=errors,
                 env=_ENVIRONMENT,
                 cwd="/",
                 start_new_session=True,
             )
-        self._core: int | None = None
-        self._spares: deque[tuple[int, int, int]] = deque()  # number, socket, pid descriptor
-        self._handles: dict[int, int] = {}  # number -> pid descriptor
-        self._report: dict[str, Any] = {}
+            theirs.close()
+            self._core: int | None = None
+            self._spares: deque[tuple[int, int, int]] = deque()  # number, socket, pid descriptor
+            self._handles: dict[int, int] = {}  # number -> pid descriptor
+            self._report: dict[str, Any] = {}
+            if refusal := self._wait_until_ready():
+                self.close()
+                words = os.pread(errors.fileno(), _MESSAGE_BYTES, 0).decode(errors="replace").strip()
+                raise SandboxError(f"{refusal}: {words.splitlines()[-1][:300]}" if words else refusal)
+
+    def _wait_until_ready(self) -> str:
+        """Why the zygote cannot work; nothing when it can."""
         self._control.settimeout(_START_SECONDS)
         try:
             message = self._control.recv(_MESSAGE_BYTES)
-            refusal = json.loads(message)["ready"] if message else "the zygote ended at once"
+            return str(json.loads(message)["ready"]) if message else "the zygote ended at once"
         except (OSError, ValueError) as error:
-            refusal = f"the zygote did not start: {error}"
-        self._control.settimeout(None)
-        if refusal:
-            self.close()
-            raise SandboxError(refusal)
+            return f"the zygote did not start: {error}"
+        finally:
+            self._control.settimeout(None)
 
     @contextmanager
     def one_core(self, core: int | None = None) -> Iterator[None]:

@@ -11,7 +11,7 @@ from functools import cache
 
 from ponder.sandbox.kernel import ARCHITECTURE, prctl
 
-__all__ = ["build_filter", "install_filter"]
+__all__ = ["asking_filter", "build_filter", "install_filter"]
 
 _CALLS = {
     # name: (x86_64, aarch64)
@@ -34,12 +34,12 @@ _CALLS = {
     "tgkill": (234, 131), "kill": (62, 129), "pause": (34, None), "alarm": (37, None), "setitimer": (38, 103),
     "getitimer": (36, 102), "nanosleep": (35, 101), "clock_nanosleep": (230, 115), "clock_gettime": (228, 113),
     "clock_getres": (229, 114), "gettimeofday": (96, 169), "time": (201, None), "times": (100, 153),
-    "getrusage": (98, 165), "getrlimit": (97, None), "prlimit64": (302, 261), "sysinfo": (99, 179), "uname": (63, 160),
+    "getrusage": (98, 165), "getrlimit": (97, None), "prlimit64": (302, 261), "uname": (63, 160),
     "getpid": (39, 172), "getppid": (110, 173), "gettid": (186, 178), "getuid": (102, 174), "geteuid": (107, 175),
     "getgid": (104, 176), "getegid": (108, 177), "getresuid": (118, 148), "getresgid": (120, 150),
     "getgroups": (115, 158), "getpgrp": (111, None), "getpgid": (121, 155), "getsid": (124, 156), "setsid": (112, 157),
-    "setpgid": (109, 154), "futex": (202, 98), "set_robust_list": (273, 99), "get_robust_list": (274, 100),
-    "set_tid_address": (218, 96), "rseq": (334, 293), "arch_prctl": (158, None), "sched_yield": (24, 124),
+    "setpgid": (109, 154), "futex": (202, 98), "set_robust_list": (273, 99), "set_tid_address": (218, 96),
+    "rseq": (334, 293), "arch_prctl": (158, None), "sched_yield": (24, 124),
     "sched_getaffinity": (204, 123), "getrandom": (318, 278), "exit": (60, 93), "exit_group": (231, 94),
     "wait4": (61, 260), "waitid": (247, 95), "restart_syscall": (219, 128), "umask": (95, 166), "ioctl": (16, 29),
     "prctl": (157, 167), "clone": (56, 220), "clone3": (435, 435), "fork": (57, None), "vfork": (58, None),
@@ -49,28 +49,33 @@ _CALLS = {
 _AUDIT_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT = 0x40000000
 
-_ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
+_ALLOW, _ASK, _ERRNO, _KILL = 0x7FFF0000, 0x7FC00000, 0x00050000, 0x80000000
 _EPERM, _ENOSYS = 1, 38
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 
 _CLONE_THREAD, _CLONE_NAMESPACES = 0x00010000, 0x7E020000
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-_TERMINAL_QUESTIONS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
-# TCGETS TIOCGWINSZ FIONREAD FIONBIO (event loops want it) FIONCLEX FIOCLEX
+_OWN_CONTROLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+"""TCGETS TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX: what a program may ask of, or set on, its own descriptors."""
+_OWN_COMMANDS = (0, 1, 2, 3, 1030, 1032)
+"""F_DUPFD F_GETFD F_SETFD F_GETFL F_DUPFD_CLOEXEC F_GETPIPE_SZ. Of all others of fcntl some send signals to any process
+of the user (F_SETOWN, F_SETSIG, leases, notices), and locks are seen by everyone who can open the file."""
+_F_SETFL, _O_ASYNC = 4, 0x2000
+_LOCKS = (6, 7, 37, 38)  # F_SETLK F_SETLKW F_OFD_SETLK F_OFD_SETLKW
 _NAMING = (15, 16)  # PR_SET_NAME, PR_GET_NAME
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _CHANGES_FILES = frozenset({
     "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "symlink", "symlinkat",
     "link", "linkat", "chmod", "fchmod", "fchmodat", "utimensat", "truncate",
 })  # fmt: skip
-_CHANGES_SESSION = frozenset({"setsid", "setpgid", "kill"})
+_CHANGES_SESSION = frozenset({"setsid", "setpgid"})
 _STARTS_PROCESS, _STARTS_PROGRAM = frozenset({"fork", "vfork"}), frozenset({"execve", "execveat"})
 
 
 @cache
 def build_filter(processes: bool, programs: bool, own_pid: int | None) -> bytes:
     """The BPF program. `processes` may be started, other `programs` may be become; `own_pid` is given where there are
-    no namespaces: then a program may signal only itself, may not leave its session and may not change any file."""
+    no namespaces: then a program may signal and name only itself, may not leave its session or change any file."""
     column = list(_AUDIT_ARCHITECTURE).index(ARCHITECTURE)
     code = [
         _statement(_LOAD, 4),
@@ -89,6 +94,15 @@ def build_filter(processes: bool, programs: bool, own_pid: int | None) -> bytes:
         elif number is not None and body:
             code += [_jump(_EQUAL, number, 0, len(body)), *body]
     return b"".join([*code, *_search(_bounds(allowed))])
+
+
+@cache
+def asking_filter() -> bytes:
+    """A filter that has the kernel ask about each `clone` and allows everything else."""
+    number = _CALLS["clone"][list(_AUDIT_ARCHITECTURE).index(ARCHITECTURE)]
+    assert number is not None
+    ask = [_jump(_EQUAL, number, 0, 1), _statement(_RETURN, _ASK)]
+    return b"".join([_statement(_LOAD, 0), *ask, *_yes()])
 
 
 def _bounds(allowed: list[int]) -> list[tuple[int, int]]:
@@ -128,15 +142,18 @@ def _body(name: str, processes: bool, programs: bool, own_pid: int | None) -> li
         case "clone" if processes:
             return _without_bits(0, _CLONE_NAMESPACES)
         case "clone":
-            return [_argument(0), _jump(_ANY_BIT, _CLONE_THREAD, 0, 1), *_yes(), *_no()]
+            threads = _jump(_ANY_BIT, _CLONE_THREAD, 0, 2)
+            return [_argument(0), threads, _jump(_ANY_BIT, _CLONE_NAMESPACES, 1, 0), *_yes(), *_no()]
         case "clone3":  # its flags are behind a pointer; the C library then falls back to clone
             return [_statement(_RETURN, _ERRNO | _ENOSYS)]
         case "open" if shared:
             return _without_bits(1, _WRITING)
         case "openat" if shared:
             return _without_bits(2, _WRITING)
-        case "tgkill" if own_pid is not None:
+        case "kill" | "tgkill" if own_pid is not None:
             return _one_of(0, (own_pid,))
+        case "getpgid" | "getsid" | "sched_getaffinity" if own_pid is not None:
+            return _one_of(0, (0, own_pid))
         case "prlimit64":
             return _one_of(0, (0,))
         case "socketpair":
@@ -144,11 +161,23 @@ def _body(name: str, processes: bool, programs: bool, own_pid: int | None) -> li
         case "sendto":  # only along a connection: no address
             return [_argument(4), _jump(_EQUAL, 0, 1, 0), *_no(), _argument(4, high=True), *_equal_or_no(0)]
         case "ioctl":
-            return _one_of(1, _TERMINAL_QUESTIONS)
+            return _one_of(1, _OWN_CONTROLS)
+        case "fcntl":
+            return _fcntl()
+        case "flock":
+            return _done()
         case "prctl":
             return _one_of(0, _NAMING)
         case _:
             return _yes()
+
+
+def _fcntl() -> list[bytes]:
+    code = [_argument(1)]
+    for lock in _LOCKS:
+        code += [_jump(_EQUAL, lock, 0, 1), *_done()]
+    flags = [_argument(2), _jump(_ANY_BIT, _O_ASYNC, 1, 0), *_yes(), *_no()]
+    return [*code, _jump(_EQUAL, _F_SETFL, 0, len(flags)), *flags, *_one_of(1, _OWN_COMMANDS)]
 
 
 def install_filter(program: bytes) -> None:
@@ -172,6 +201,11 @@ def _argument(index: int, *, high: bool = False) -> bytes:
 
 def _yes() -> list[bytes]:
     return [_statement(_RETURN, _ALLOW)]
+
+
+def _done() -> list[bytes]:
+    """Say that it is done and do nothing: a lock in a program that shares its files with nobody."""
+    return [_statement(_RETURN, _ERRNO)]
 
 
 def _no() -> list[bytes]:

@@ -5,9 +5,9 @@ import struct
 import pytest
 
 from ponder.sandbox.kernel import ARCHITECTURE
-from ponder.sandbox.seccomp import _AUDIT_ARCHITECTURE, _CALLS, _body, _yes, build_filter
+from ponder.sandbox.seccomp import _AUDIT_ARCHITECTURE, _CALLS, _body, _yes, asking_filter, build_filter
 
-ALLOW, EPERM, KILL = 0x7FFF0000, 0x00050001, 0x80000000
+ALLOW, ASK, EPERM, DONE, KILL = 0x7FFF0000, 0x7FC00000, 0x00050001, 0x00050000, 0x80000000
 COLUMN = list(_AUDIT_ARCHITECTURE).index(ARCHITECTURE)
 
 
@@ -44,7 +44,39 @@ def test_what_is_looked_into() -> None:
     clone, socketpair, ioctl = (_CALLS[name][COLUMN] or 0 for name in ("clone", "socketpair", "ioctl"))
     assert verdict(program, clone, (0x00010000, *(0,) * 5)) == ALLOW  # a thread
     assert verdict(program, clone, (17, *(0,) * 5)) == EPERM  # a process
+    assert verdict(program, clone, (0x10010000, *(0,) * 5)) == EPERM  # a thread in a user namespace
     assert verdict(program, socketpair, (1, *(0,) * 5)) == ALLOW
     assert verdict(program, socketpair, (2, *(0,) * 5)) == EPERM
     assert verdict(program, ioctl, (0, 0x5412, *(0,) * 4)) == EPERM  # typing into a terminal
     assert verdict(program, 0x40000001) == KILL and verdict(program, 1, machine=3) == KILL
+
+
+@pytest.mark.parametrize("own_pid", [None, 77])
+def test_fcntl_sets_no_signals_and_takes_no_locks(own_pid: int | None) -> None:
+    program = build_filter(False, False, own_pid)
+    fcntl, flock = (_CALLS[name][COLUMN] or 0 for name in ("fcntl", "flock"))
+
+    def answer(command: int, value: int = 0) -> int:
+        return verdict(program, fcntl, (3, command, value, 0, 0, 0))
+
+    assert [answer(command) for command in (0, 1, 2, 3, 1030, 1032)] == [ALLOW] * 6
+    assert answer(4, 0x800) == ALLOW and answer(4, 0x2800) == EPERM, "O_NONBLOCK, but never with O_ASYNC"
+    refused = (5, 8, 9, 10, 11, 15, 16, 36, 1024, 1025, 1026, 1031, 1033)  # F_GETLK F_SETOWN F_SETSIG F_SETLEASE ...
+    assert {answer(command) for command in refused} == {EPERM}
+    assert {answer(command) for command in (6, 7, 37, 38)} == {DONE}, "said to be done, and not done"
+    assert verdict(program, flock, (3, 2, 0, 0, 0, 0)) == DONE
+
+
+def test_without_namespaces_a_program_can_name_only_itself() -> None:
+    program = build_filter(False, False, 77)
+    names = ("kill", "tgkill", "getpgid", "getsid", "sched_getaffinity")
+    for number in (_CALLS[name][COLUMN] or 0 for name in names):
+        assert verdict(program, number, (77, *(0,) * 5)) == ALLOW
+        for other in (1, 76, 2**32 - 1, 2**64 - 1):
+            assert verdict(program, number, (other, *(0,) * 5)) == EPERM
+
+
+def test_the_kernel_asks_about_threads_only() -> None:
+    clone = _CALLS["clone"][COLUMN] or 0
+    assert verdict(asking_filter(), clone) == ASK
+    assert verdict(asking_filter(), clone + 1) == ALLOW
