@@ -25,7 +25,7 @@ class Channel:
 
     def __init__(self, descriptor: int, *, deadline: float | None = None, max_bytes: int = 64 << 20) -> None:
         self.descriptor = descriptor
-        self._deadline = deadline
+        self.deadline = deadline
         self._max_bytes = max_bytes
         self._pending = bytearray()
         self._poll = select.poll()
@@ -52,7 +52,7 @@ class Channel:
 
     def _read(self, size: int) -> bytes:
         while len(self._pending) < size:
-            if self._deadline is not None:
+            if self.deadline is not None:
                 self._wait(select.POLLIN)
             try:
                 part = os.read(self.descriptor, _CHUNK_BYTES)
@@ -66,7 +66,7 @@ class Channel:
         return taken
 
     def _wait(self, event: int) -> None:
-        assert self._deadline is not None
+        assert self.deadline is not None
         self._poll.register(self.descriptor, event)
-        if not self._poll.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
+        if not self._poll.poll(max(0.0, self.deadline - time.monotonic()) * 1000):
             raise ChannelClosedError("out of time")

@@ -44,7 +44,7 @@ def allow_only(paths: tuple[str, ...], hidden: tuple[str, ...], version: int) ->
 
 
 def _allow(rules: int, path: str, hidden: tuple[str, ...]) -> None:
-    """Rules hold for all that lies below: of a folder with a hidden one in it, the other parts are allowed one by one."""
+    """Rules hold for all that lies below: of a folder with a hidden one in it, the other parts are allowed singly."""
     if path in hidden:
         return
     split = any(other.startswith(f"{path}/") for other in hidden)

@@ -186,7 +186,7 @@ class RemoteProgram:
 
     def _read(self, content: bytes, parts: int) -> Any:
         try:
-            value = values.loads(content, self._revive)
+            value = values.loads(content, self._revive, deadline=self._channel.deadline)
         except values.NotPlainError as error:
             raise ProgramGoneError(str(error)) from None
         if not (isinstance(value, list) and len(value) == parts):

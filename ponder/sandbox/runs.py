@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ponder.sandbox import values
 from ponder.sandbox.channel import Channel
 from ponder.sandbox.checks import is_worldly
 from ponder.sandbox.direct import DirectCase, read_direct, run_direct
@@ -36,6 +37,8 @@ _COMPILER_LIMITS = Limits(
 )
 _MAX_DIRECT_BYTES = 1 << 20
 """Longest message taken from a program whose asserts are tried in this process."""
+_MAX_LINE_BYTES, _MAX_VERDICT_BYTES = 1 << 16, 16 << 20
+"""Most that the tests' process says of one case, and in all."""
 _LAST_MOMENT = 0.3
 """Seconds a program gets to end by itself after its tests have ended."""
 
@@ -262,23 +265,34 @@ def _look_again(
 
 
 def _listen(pipe: int, report: Report, secret: str, deadline: float) -> bool:
-    """Take down the verdict until it is final or its writer is gone; False when the deadline came first."""
+    """Take down the verdict until it is final or its writer is gone; False when the deadline came first. What is not a
+    line of the verdict, or too much, comes from a program that found the pipe."""
     os.set_blocking(pipe, False)
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
-    pending = b""
-    while not report.final:
+    pending, taken = b"", 0
+    while not report.final and len(pending) < _MAX_LINE_BYTES and taken < _MAX_VERDICT_BYTES:
         if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
             return False
         chunk = os.read(pipe, 1 << 16)
         if not chunk:
             break
+        taken += len(chunk)
         *lines, pending = (pending + chunk).split(b"\n")
         for line in lines:
-            said, what, value, note = json.loads(line)
-            if secrets.compare_digest(said, secret):
-                report.add(what, value, note)
+            match _parsed(line):
+                case [str(said), int(what) | str(what), value, str(note)] if secrets.compare_digest(
+                    said.encode(errors="replace"), secret.encode()
+                ):
+                    report.add(what, value, values.short(note))
     return True
+
+
+def _parsed(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def run_script(sandbox: Sandbox, program: str, entered: str, limits: Limits, deadline: float) -> Printed:

@@ -1,5 +1,6 @@
 """The decoder of plain values: exact types come through, everything else is one error, soon."""
 
+import contextlib
 import datetime
 import json
 import time
@@ -14,13 +15,13 @@ from hypothesis import strategies as st
 
 from ponder.sandbox.values import Handle, NotPlainError, dumps, loads, short
 
-UTC = datetime.timezone.utc
 PLAIN = [
     None, True, 0, -1, 2**70, -(2**62), 1.5, float("inf"), "text", "half a pair \ud800", b"ab", bytearray(b"x"),
     [1, [True, 1, 1.0]], (1, (2,)), {1, 2}, frozenset({1}), {1: [2], (1, 2): 3}, deque([1]), 1 + 2j, range(2, 9, 3),
     Decimal("1.50"), Decimal("NaN"), Fraction(-1, 3), Fraction(10**50, 7), datetime.date(2020, 2, 29),
     datetime.time(23, 59, 1), datetime.timedelta(-1, 2, 3), datetime.datetime(2020, 1, 2, 3, 4, 5, 6),
-    datetime.datetime(2020, 1, 2, tzinfo=UTC), datetime.time(1, tzinfo=datetime.timezone(datetime.timedelta(hours=-3))),
+    datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC),
+    datetime.time(1, tzinfo=datetime.timezone(datetime.timedelta(hours=-3))),
 ]  # fmt: skip
 PRIME = 2**61 - 1
 """Integers that differ by it have the same hash."""
@@ -112,14 +113,10 @@ def test_one_object_is_revived_once_and_asks_nobody() -> None:
     assert members == {first}
 
 
+TAGS = ["i", "b", "a", "D", "date", "time", "datetime", "t", "s", "f", "q", "c", "r", "F", "delta", "d", "h", "l", "x"]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from("i b a D date time datetime t s f q c r F delta d h l x".split()), inner, max_size=2
-        )
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(TAGS), inner, max_size=2),
     max_leaves=12,
 )
 
@@ -128,10 +125,8 @@ json_values = st.recursive(
 @given(json_values | st.binary(max_size=40))
 def test_no_text_is_more_than_a_value_or_the_one_error(form: Any) -> None:
     payload = form if isinstance(form, bytes) else json.dumps(form).encode()
-    try:
+    with contextlib.suppress(NotPlainError):
         loads(payload, lambda handle: handle)
-    except NotPlainError:
-        pass
 
 
 def test_words_of_the_other_side_are_cut_and_printable() -> None:
