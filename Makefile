@@ -1,5 +1,6 @@
 # make run    install ponder and train R1-Zero on the embedded world
 # make test   install ponder and run its tests
+# make test-kernels   the numeric tests with the kernels of other processors
 # make check  format, lint and types
 RECIPE ?= zero-micro
 VENV := .venv
@@ -10,7 +11,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c 
 # python3.x-venv, and a version manager leaves words of that name for versions that are not there.
 PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 
-.PHONY: setup run test check docs
+.PHONY: setup run test test-kernels check docs
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.tested
@@ -40,6 +41,9 @@ run: $(VENV)/.runs
 # One process per core with one thread each: threads of several processes on the same cores slow each other down.
 test: setup
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
+
+test-kernels: setup
+	$(VENV)/bin/python tests/kernels.py
 
 check: setup
 	$(VENV)/bin/ruff format --check .

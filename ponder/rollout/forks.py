@@ -7,7 +7,6 @@ is a bare `os.fork`, since `multiprocessing` lets no daemonic process start anot
 import os
 import signal
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from ponder.errors import PonderError
+from ponder.rollout.carried import Carried
 from ponder.rollout.lane import Finished, Lane, Step
 
 __all__ = ["Forks", "Share"]
@@ -76,22 +76,33 @@ class Forks:
             try:
                 message = receiver.recv()
             except EOFError:
-                raise PonderError(
-                    f"A sampling process ended with {self._reap(receiver)} before it was done. Something outside "
-                    f"killed it, most often the system for want of memory: lower engine.max_slots."
-                ) from None
+                raise PonderError(_ended(self._reap(receiver))) from None
             if isinstance(message, Step):
                 yield message, self._forks[receiver].share
             else:
                 self._reap(receiver)
-                if message is not None:
-                    raise message
+                if isinstance(message, Carried):
+                    raise message.error("In a forked lane")
 
-    def _reap(self, receiver: Connection) -> str:
-        """Wait for the process to end; how it ended."""
+    def _reap(self, receiver: Connection) -> int:
+        """Wait for the process to end; its exit status, or the signal that ended it as a negative number."""
         status = os.waitstatus_to_exitcode(os.waitpid(self._forks.pop(receiver).pid, 0)[1])
         receiver.close()
-        return f"status {status}" if status >= 0 else signal.Signals(-status).name
+        return status
+
+
+def _ended(status: int) -> str:
+    """What to tell of a lane that ended without a word."""
+    if status == -signal.SIGKILL:
+        return (
+            "A sampling process was killed (SIGKILL) before it was done. Something outside did that, most often the "
+            "system for want of memory: lower engine.max_slots."
+        )
+    how = f"the signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+    return (
+        f"A sampling process ended with {how} before it was done and could not say why: a fault of a library's "
+        "compiled code, or of the machine. With OMP_NUM_THREADS=1 the main process samples alone, where it can be seen."
+    )
 
 
 def _run(lane: Lane, sender: Connection, parent: int) -> None:
@@ -110,5 +121,4 @@ def _run(lane: Lane, sender: Connection, parent: int) -> None:
         sender.send(Step(tokens=tokens, finished=tuple(finished)))
         sender.send(None)
     except Exception as error:  # raised again in the parent
-        error.add_note(f"In a forked lane:\n{traceback.format_exc()}")
-        sender.send(error)
+        sender.send(Carried.of(error))

@@ -77,8 +77,9 @@ class VerifierPool:
         self._max_chars = max_chars
         self._memory_bytes = memory_bytes
         self._jobs_per_worker = jobs_per_worker
-        self._slots = threading.BoundedSemaphore(max_queue)
+        self._max_queue = max_queue
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
         self._queue: deque[Job] = deque()
         self._counters: Counter[str] = Counter()
         self._cache: OrderedDict[bytes, Verdict] = OrderedDict()
@@ -117,14 +118,18 @@ class VerifierPool:
         if known is not None:
             self._count(future, known, "cached")
             return future
-        self._slots.acquire()
-        with self._lock:
-            if self._closing or self._broken is not None:
-                self._slots.release()
+        with self._room:
+            self._room.wait_for(lambda: self._over or len(self._queue) < self._max_queue)
+            if self._over:
                 raise self._broken or VerifierError("This verifier pool is closed: submit before leaving its `with`.")
             self._queue.append(Job(text=answer_text, gold=gold, future=future, key=key))
         self._wake()
         return future
+
+    @property
+    def _over(self) -> bool:
+        """Whether no job is taken any more; callers that wait for a place are woken when that happens."""
+        return self._closing or self._broken is not None
 
     def counters(self) -> Mapping[str, int]:
         """Verdicts by outcome (`right`, `wrong`, `cannot_tell`) and by cause: `timeout`, `crash`, `memory`,
@@ -138,6 +143,7 @@ class VerifierPool:
             if self._closing:
                 return
             self._closing = True
+            self._room.notify_all()
         self._wake()
         self._thread.join()
 
@@ -165,6 +171,8 @@ class VerifierPool:
             if self._broken is None:
                 while len(self._links) < self._target:
                     self._start()
+            else:
+                self._abandon(self._broken)
             self._hand_out()
             for ready, _ in self._selector.select(self._seconds_to_next_deadline()):
                 if ready.data is None:
@@ -189,12 +197,12 @@ class VerifierPool:
                     continue
                 with self._lock:
                     job = self._queue.popleft() if self._queue else None
+                    self._room.notify()
                 if job is None:
                     break
-                if not job.future.running():  # it is running already when its first worker died
-                    self._slots.release()
-                    if not job.future.set_running_or_notify_cancel():
-                        continue
+                # It is running already when its first worker died.
+                if not job.future.running() and not job.future.set_running_or_notify_cancel():
+                    continue
                 link.hand(job)
                 link.retiring = link.handed >= self._jobs_per_worker
         for link in list(self._links):
@@ -288,6 +296,12 @@ class VerifierPool:
         )
         with self._lock:
             self._broken = error
+            self._room.notify_all()
+        self._abandon(error)
+
+    def _abandon(self, error: VerifierError) -> None:
+        """Fail the jobs that wait for a worker, those that a dying worker gave back included."""
+        with self._lock:
             waiting, self._queue = self._queue, deque()
         for job in waiting:
             if job.future.running() or job.future.set_running_or_notify_cancel():
@@ -305,7 +319,6 @@ class VerifierPool:
             for job in link.jobs:
                 job.future.set_exception(VerifierError("The verifier pool was closed before this verdict was reached."))
         for job in self._queue:
-            self._slots.release()
             job.future.cancel()
         self._selector.close()
         self._wake_read.close()

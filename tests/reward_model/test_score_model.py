@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rounding import assert_close_gradients, assert_close_logits
 from transformers import AutoModelForSequenceClassification
 
 from ponder.errors import ModelError
@@ -19,6 +20,7 @@ from ponder.records import Message
 from ponder.train.score_trainer import Judgement, ScoreTrainer
 
 MakeScorer = Callable[..., Scorer]
+LAYERS = 2
 QUESTION = (Message(role="user", content="w1 w2 w3"),)
 
 
@@ -37,6 +39,10 @@ def flat(scores: list[tuple[float, ...]]) -> list[float]:
     return [score for own in scores for score in own]
 
 
+def assert_close_scores(got: list[float], wanted: list[float]) -> None:
+    assert_close_logits(torch.tensor(got), torch.tensor(wanted), LAYERS)
+
+
 def test_plain_transformers_gives_the_same_scores(make_scorer: MakeScorer, architecture: str, tmp_path: Path) -> None:
     scorer = make_scorer(architecture)
     save_scorer(scorer, tmp_path)
@@ -47,9 +53,9 @@ def test_plain_transformers_gives_the_same_scores(make_scorer: MakeScorer, archi
     together = plain(padded["input_ids"], attention_mask=padded["attention_mask"]).logits[:, 0].tolist()
     loaded = load_scorer(tmp_path, "answer", precision="fp32", device="cpu")
     for budget in (1, 40, 10_000):
-        assert flat(scorer.scores(items(scorer), budget)) == pytest.approx(alone, abs=1e-5)
-        assert flat(loaded.scores(items(scorer), budget)) == pytest.approx(alone, abs=1e-5)
-    assert together == pytest.approx(alone, abs=1e-5)
+        assert_close_scores(flat(scorer.scores(items(scorer), budget)), alone)
+        assert_close_scores(flat(loaded.scores(items(scorer), budget)), alone)
+    assert_close_scores(together, alone)
 
 
 def test_a_tokenizer_whose_end_is_its_padding_gets_no_end(make_scorer: MakeScorer, tmp_path: Path) -> None:
@@ -60,7 +66,7 @@ def test_a_tokenizer_whose_end_is_its_padding_gets_no_end(make_scorer: MakeScore
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     padded = torch.tensor([[5, 6, 7, 1, 1]])
     expected = scorer.scores([Scored(prompt_ids=(5,), response_ids=((6, 7),))], 100)
-    assert plain(padded).logits.item() == pytest.approx(expected[0][0], abs=1e-5)
+    assert_close_scores([plain(padded).logits.item()], list(expected[0]))
 
 
 def test_helpfulness_does_not_see_the_thinking_and_safety_does(make_scorer: MakeScorer) -> None:
@@ -165,11 +171,9 @@ def test_the_gradient_is_that_of_plain_transformers_however_it_is_cut(make_score
         losses.append(-torch.log(torch.sigmoid(chosen - rejected)))
     torch.stack(losses).mean().backward()
     whole, cut = gradient(scorer, 10_000), gradient(scorer, 1)
-    for name, parameter in plain.named_parameters():
-        assert parameter.grad is not None
-        scale = float(parameter.grad.abs().max()) + 1e-9
-        assert torch.allclose(whole[name], parameter.grad, atol=1e-4 * scale), name
-        assert torch.allclose(cut[name], whole[name], atol=1e-4 * scale), name
+    theirs = {name: parameter.grad for name, parameter in plain.named_parameters() if parameter.grad is not None}
+    assert_close_gradients(whole, theirs, LAYERS)
+    assert_close_gradients(cut, theirs, LAYERS)
 
 
 def test_passes_hold_every_item_once() -> None:

@@ -1,11 +1,18 @@
 """A word tokenizer and tiny random models of every architecture ponder promises."""
 
 import pytest
+import torch
 from tiny_models import ARCHITECTURES, tiny_policy
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from ponder.policy import Policy
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """What a test draws without a seed of its own is the same in every run and process."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
