@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-import torch
 from pydantic import BaseModel, ValidationError
 from test_rollout_local import requests
 
@@ -77,7 +76,6 @@ SAME: list[Callable[[], Exception]] = [
     lambda: OSError(28, "No space left on device", "/tmp/x"),
     lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
     lambda: json.JSONDecodeError("Expecting value", "{", 1),
-    lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     lambda: TwoArguments(7, 3),
     lambda: Doubled("twice"),
     lambda: KeywordOnly(place=4),

@@ -7,7 +7,6 @@ import threading
 import time
 from concurrent.futures import Future, wait
 
-import psutil
 import pytest
 
 from ponder.errors import VerifierError
@@ -15,7 +14,7 @@ from ponder.records import CodeGold, MathGold, Verdict
 from ponder.verify.pool import VerifierPool
 
 THREE = MathGold(answer="3")
-SLEEPS = CodeGold(tests=("import time\nwhile True: time.sleep(1)\nassert True",))
+SLEEPS = CodeGold(tests=("import time\nwhile True: time.sleep(1)\nassert x == 1",))
 LONG = 60.0
 """Seconds after which a wait counts as one for ever."""
 
@@ -65,13 +64,14 @@ def test_who_waits_for_a_place_when_the_pool_is_closed_is_told() -> None:
 
 def test_what_the_last_worker_gives_back_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     with VerifierPool(workers=2, deadline_seconds=LONG) as pool:
-        while len([one for one in workers() if pool.submit(r"\boxed{3}", THREE).result(LONG)]) < 2:
+        while not (len(pool._links) == 2 and all(link.ready for link in pool._links)):
             time.sleep(0.01)
+        first, last = (link.process.pid for link in pool._links)
         monkeypatch.setattr(sys, "executable", "/bin/false")  # from here on none can be started
         futures: list[Future[Verdict]] = [pool.submit("x = 1", SLEEPS) for _ in range(2)]
         futures += [pool.submit(rf"\boxed{{{n}}}", THREE) for n in range(8)]
-        time.sleep(0.5)
-        first, last = workers()
+        while sum(len(link.jobs) for link in pool._links) < len(futures):  # all are handed out
+            time.sleep(0.01)
         os.kill(first, signal.SIGKILL)
         while "replaced" not in pool.counters() or pool.counters()["replaced"] < 4:  # itself and three failed starts
             time.sleep(0.01)
@@ -80,7 +80,3 @@ def test_what_the_last_worker_gives_back_is_not_forgotten(monkeypatch: pytest.Mo
         assert not waiting, "a verdict that nobody will give is waited for"
         outcomes = ["error" if one.exception() else one.result().outcome for one in done]
         assert outcomes.count("cannot_tell") == 2 and outcomes.count("error") == 8
-
-
-def workers() -> list[int]:
-    return [one.pid for one in psutil.Process().children() if "ponder.verify.worker" in " ".join(one.cmdline())]
