@@ -22,8 +22,9 @@ __all__ = ["ATTENTION_NAME", "Layout", "attention_dtype", "register"]
 ATTENTION_NAME = "ponder"
 _KERNELS = 64
 
-_UNSUPPORTED = ("softcap", "s_aux", "sliding_window")
-"""Attention variants that change the formula and that layouts do not compute."""
+_UNSUPPORTED = ("softcap", "s_aux", "indices", "block_indices")
+"""Attention variants that change the formula and that layouts do not compute. A sliding window is none as long as no
+sequence is longer: `window.py` sees to that."""
 
 
 class Layout(Protocol):
@@ -46,6 +47,7 @@ def _attention(
     dropout: float = 0.0,
     *,
     layout: Layout | None = None,
+    is_causal: bool | None = None,
     **variant: Any,
 ) -> tuple[torch.Tensor, None]:
     if layout is None:
@@ -56,6 +58,11 @@ def _attention(
                 f"{type(module).__name__} asks for attention with {name}={variant[name]!r}, which ponder does not "
                 "compute; use a model with full attention"
             )
+    if attention_mask is not None or is_causal is False:
+        raise ModelError(
+            f"{type(module).__name__} asks for attention with a mask of its own, which ponder does not compute; use a "
+            f"model with full causal attention"
+        )
     if dropout:
         raise ModelError(f"{type(module).__name__} asks for attention dropout {dropout}; set attention_dropout to 0")
     return layout.attend(query, key, value, scaling if scaling is not None else query.shape[-1] ** -0.5), None

@@ -5,48 +5,41 @@ packed tokens must equal what its own code computes for each sequence alone, so 
 does not know is refused instead of being trained wrongly.
 """
 
-import json
+import warnings
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedConfig,
-    PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
-)
-from transformers.utils import logging
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedTokenizerBase
 
 from ponder.errors import ModelError
 from ponder.policy.attention import ATTENTION_NAME, register
 from ponder.policy.packed import PackedLayout
 from ponder.policy.policy import Policy
+from ponder.policy.pretrained import (
+    UNLOADABLE,
+    check_same,
+    check_savable,
+    first_line,
+    load_tokenizer,
+    read_model,
+    write_model,
+)
 from ponder.policy.resolve import resolve_model
 from ponder.policy.shrink import build_config
+from ponder.policy.window import find_window
 from ponder.recipe.training import Precision
 from ponder.text.template import Template, template_for
 
 __all__ = ["load_policy", "load_weights", "random_policy", "save_policy"]
 
-_PROBE_TOLERANCE = 1e-3
-"""Largest difference of a log-prob between the model's own code and ours, both in float32; typical is 1e-6."""
 _PROBE_TOKENS = 8
-UNLOADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    ArithmeticError,
-    RuntimeError,
-    SafetensorError,
-    StrictDataclassError,
+_WAY_OUT = (
+    " Longer sequences are refused. Take a model without that; of a longrope model a copy whose config.json has the "
+    "long_factor as its short_factor, too, computes all lengths alike."
 )
-"""What transformers raises for files that are damaged or make no sense."""
 
 
 def load_policy(
@@ -62,16 +55,13 @@ def load_policy(
     """
     folder = resolve_model(name_or_path)
     form = template if isinstance(template, Template) else template_for(folder, template)
-    register()
-    hide_progress()
     try:
         tokenizer = load_tokenizer(folder)
-        model = _model(folder)
+        model = read_model(AutoModelForCausalLM, folder)
     except UNLOADABLE as error:
-        reason = " ".join(str(error).partition("\n\n")[0].split()).rstrip(".")
         raise ModelError(
-            f"The model in {str(folder)!r} cannot be loaded: {reason}. Expected a causal language model and its "
-            f"tokenizer in the Hugging Face format: fetch the folder again, or name another."
+            f"The model in {str(folder)!r} cannot be loaded: {first_line(error)}. Expected a causal language model and "
+            f"its tokenizer in the Hugging Face format: fetch the folder again, or name another."
         ) from error
     return _policy(model, tokenizer, form, precision, device, str(name_or_path))
 
@@ -103,39 +93,13 @@ def random_policy(
 
 
 def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write a plain Hugging Face folder: weights as `dtype`, config, tokenizer, generation config, template.
-
-    Buffers, such as the router bias of DeepSeek-V3, keep their precision.
-    """
-    folder = Path(folder)
-    hide_progress()
-    parameters = {name for name, _ in policy.model.named_parameters(remove_duplicate=False)}
-    state = {
-        name: tensor.to(dtype) if name in parameters else tensor for name, tensor in policy.model.state_dict().items()
-    }
-    policy.model.save_pretrained(folder, state_dict=state)
-    policy.tokenizer.save_pretrained(folder)
-    policy.template.save(folder)
-    config_file = folder / "config.json"
-    config = json.loads(config_file.read_text(encoding="utf-8"))
-    config["dtype"] = str(dtype).removeprefix("torch.")
-    config_file.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    """Write a plain Hugging Face folder: weights as `dtype`, config, tokenizer, generation config, template."""
+    write_model(policy.model, policy.tokenizer, policy.template, Path(folder), dtype)
 
 
 def load_weights(policy: Policy, folder: str | Path) -> None:
     """Put the weights of a folder that `save_policy` wrote into the policy's own tensors."""
-    hide_progress()
-    register()
-    factory: Any = AutoModelForCausalLM
-    saved = factory.from_pretrained(folder, attn_implementation=ATTENTION_NAME, dtype=torch.float32)
-    policy.model.load_state_dict(saved.state_dict())
-
-
-def hide_progress() -> None:
-    """Transformers' bars and tables would tear the run's own display; what they say of errors, errors say, too."""
-    quiet: tuple[Any, ...] = (logging.disable_progress_bar, logging.set_verbosity_error)
-    for silence in quiet:
-        silence()
+    policy.model.load_state_dict(read_model(AutoModelForCausalLM, Path(folder)).state_dict())
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
@@ -150,34 +114,6 @@ def _cpu_has_bf16() -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
     return bool(flags & {"amx_bf16", "avx512_bf16"})
-
-
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer as its own files describe it. For some architectures (Qwen2 among them) AutoTokenizer would put
-    the architecture's usual class, with its own splitting of text, over a tokenizer that declares no special class."""
-    config_file = folder / "tokenizer_config.json"
-    declared = json.loads(config_file.read_text(encoding="utf-8")) if config_file.is_file() else {}
-    generic = declared.get("tokenizer_class") in ("PreTrainedTokenizerFast", "TokenizersBackend")
-    tokenizer: PreTrainedTokenizerBase = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(folder)
-    return tokenizer
-
-
-def _model(folder: Path) -> Any:
-    """The model with all its weights; transformers would fill in what the files lack with random numbers."""
-    factory: Any = AutoModelForCausalLM
-    model, found = factory.from_pretrained(
-        folder,
-        attn_implementation=ATTENTION_NAME,
-        dtype=torch.float32,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # as unmatched ones: found below
-    )
-    if wrong := sorted(found["mismatched_keys"]):
-        key, got, expected = wrong[0]
-        raise ValueError(f"weight {key!r} is of shape {tuple(got)}, and config.json asks for {tuple(expected)}")
-    if lacking := sorted(found["missing_keys"]):
-        raise ValueError(f"its files lack {len(lacking)} of the weights, such as {lacking[0]!r}")
-    return model
 
 
 def _policy(
@@ -205,20 +141,28 @@ def _policy(
             f"The tokenizer of model {name!r} knows {len(tokenizer)} tokens and cannot even split the text '1': its "
             f"files are missing or damaged. Put the tokenizer.json of the model into its folder."
         )
+    check_savable(model, tokenizer, name)
     stop_ids = template.stop_ids(tokenizer, model.generation_config)
     pad = tokenizer.pad_token_id
+    model = model.eval().to(where)
+    window = find_window(model, name)
     policy = Policy(
-        model=model.eval().to(where),
+        model=model,
         tokenizer=tokenizer,
         template=template,
         stop_ids=stop_ids,
         pad_id=int(pad) if pad is not None else min(stop_ids),
-        window=int(model.config.get_text_config().max_position_embeddings),
+        window=window.tokens,
+        limit=window.limit,
         device=where,
         autocast_dtype=autocast_dtype(precision, where),
         logit_scale=_logit_scale(model.config.to_dict()),
     )
     _probe(policy, name)
+    if window.limit is not None:
+        warnings.warn(
+            f"Model {name!r} is used up to {window.tokens:,} tokens only: {window.limit}.{_WAY_OUT}", stacklevel=3
+        )
     return policy
 
 
@@ -232,37 +176,28 @@ def _logit_scale(config: Mapping[str, Any]) -> float:
     return float(config.get("logit_scale") or 1.0) / float(config.get("logits_scaling") or 1.0)
 
 
-@torch.no_grad()
 def _probe(policy: Policy, name: str) -> None:
-    """Two responses to one prompt, packed by us and one after the other by the model's own attention."""
+    """Two responses to one prompt, packed by us and one after the other by the model's own attention; at the first
+    positions of the window and at the last."""
     model: Any = policy.model
     ids = torch.arange(_PROBE_TOKENS, device=policy.device) % model.get_input_embeddings().weight.shape[0]
     prompt, first, second = ids[:3], ids[3:5], ids[5:]
     layout = PackedLayout([len(prompt)], [len(first), len(second)], [0, 0], policy.device)
-    exact = torch.autocast(policy.device.type, enabled=False)
+
+    def ours(offset: int) -> torch.Tensor:
+        hidden_TD = policy.hidden(ids[None], layout.position_ids_T[None] + offset, layout)
+        weight_VD, bias_V, scale = policy.head()
+        return (torch.nn.functional.linear(hidden_TD, weight_VD, bias_V) * scale).log_softmax(-1)
+
+    def own(offset: int) -> torch.Tensor:
+        rows = [torch.cat([prompt, response])[None] for response in (first, second)]
+        places = [offset + torch.arange(row.shape[1], device=policy.device)[None] for row in rows]
+        one, two = (model(row, position_ids=at).logits[0] for row, at in zip(rows, places, strict=True))
+        return torch.cat([one, two[len(prompt) :]]).log_softmax(-1)
+
     precision, policy.autocast_dtype = policy.autocast_dtype, None
     try:
-        with exact:
-            hidden_TD = policy.hidden(ids[None], layout.position_ids_T[None], layout)
-            weight_VD, bias_V, scale = policy.head()
-            logits_TV = torch.nn.functional.linear(hidden_TD, weight_VD, bias_V) * scale
-            model.set_attn_implementation("eager")
-            own = [model(torch.cat([prompt, response])[None]).logits[0] for response in (first, second)]
-    except TypeError as error:
-        raise ModelError(f"Model {name!r} does not pass on what packing needs ({error}); it cannot be used.") from error
+        for offset in (0, max(0, policy.window - _PROBE_TOKENS)):
+            check_same(model, name, "log-probs", partial(ours, offset), partial(own, offset))
     finally:
         policy.autocast_dtype = precision
-        model.set_attn_implementation(ATTENTION_NAME)
-    expected_TV = torch.cat([own[0], own[1][len(prompt) :]])
-    worst = float((logits_TV.log_softmax(-1) - expected_TV.log_softmax(-1)).abs().max())
-    if not torch.isfinite(expected_TV).all():
-        raise ModelError(
-            f"Model {name!r} gives log-probs that are not numbers: its weights hold NaN or infinite values. It was "
-            f"damaged in training or on the way; take an earlier checkpoint or fetch it again."
-        )
-    if not worst <= _PROBE_TOLERANCE:
-        raise ModelError(
-            f"Model {name!r} ({type(model).__name__}) gives log-probs that differ by {worst:.3g} from its own "
-            f"code when packed (expected at most {_PROBE_TOLERANCE}). Its architecture computes something ponder does "
-            f"not; use Qwen2, Qwen3, Llama, DeepSeek-V3 or a relative of them."
-        )

@@ -57,7 +57,8 @@ class PackedLayout:
     """The layout of one packed row: all prompts in order, then all responses in order.
 
     Response i has `response_lengths[i]` tokens in the row and follows prompt `prompt_of[i]`; a length of 0 is allowed.
-    `position_ids_T` counts each response on from the end of its prompt.
+    `position_ids_T` counts each response on from the end of its prompt. `padding` tokens follow the prompts as one
+    more, all at position 0: none stands where no sequence does. `longest` is the most tokens of a sequence.
     Example: PackedLayout([2], [3, 1], [0, 0]) lays out p0 p1 | a0 a1 a2 | b0 with positions 0 1 | 2 3 4 | 2.
     """
 
@@ -67,20 +68,25 @@ class PackedLayout:
         response_lengths: Sequence[int],
         prompt_of: Sequence[int],
         device: torch.device | str = "cpu",
+        padding: int = 0,
     ) -> None:
         prompts, responses = np.asarray(prompt_lengths, np.int64), np.asarray(response_lengths, np.int64)
         owner = np.asarray(prompt_of, np.int64)
         if prompts.size == 0 or prompts.min() < 1 or len(responses) != len(owner):
             raise AssertionError(f"prompts of lengths {prompt_lengths}, {len(responses)} responses of {len(owner)}")
+        before = prompts[owner]
+        self.longest = int(max(prompts.max(), (before + responses).max(initial=0)))
+        if padding:
+            prompts = np.append(prompts, padding)
         prompt_starts = np.cumsum(prompts) - prompts
         response_starts = prompts.sum() + np.cumsum(responses) - responses
-        before = prompts[owner]
         self.tokens = int(prompts.sum() + responses.sum())
         self.prompt_starts, self.response_starts = prompt_starts, response_starts
         starts = np.concatenate([prompt_starts, response_starts])
         offsets = np.concatenate([np.zeros_like(prompts), before])
         lengths = np.concatenate([prompts, responses])
         position_T = np.arange(self.tokens) + np.repeat(offsets - starts, lengths)
+        position_T[prompts.sum() - padding : prompts.sum()] = 0
         self.position_ids_T = torch.from_numpy(position_T).to(device)
 
         self._blocks: list[_Block] = []

@@ -44,7 +44,8 @@ class Policy:
     """A causal language model with the ponder attention, in evaluation mode: sampling and training compute the same.
 
     `stop_ids` end a completion; `pad_id` fills unused places and may equal a stop id, so lengths tell padding apart,
-    ids never do; `window` is the most tokens a sequence may have; `adapter` is what is trained in place of all weights.
+    ids never do; `window` is the most tokens a sequence may have, and `limit` says why they are fewer than the model's
+    configuration says; `adapter` is what is trained in place of all weights.
     """
 
     model: PreTrainedModel
@@ -56,6 +57,7 @@ class Policy:
     device: torch.device
     autocast_dtype: torch.dtype | None
     logit_scale: float = 1.0
+    limit: str | None = None
     adapter: Adapter | None = None
 
     def hidden(

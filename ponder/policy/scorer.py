@@ -19,6 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ponder.policy.memory import TokenBudget
 from ponder.policy.packed import PackedLayout, round_up
 from ponder.policy.scorer_file import ScorerFile
+from ponder.policy.window import check_length
 from ponder.records import Message
 from ponder.text.template import Template
 from ponder.text.think import ThinkParser
@@ -84,7 +85,8 @@ def _passes(items: Sequence[Scored], token_budget: int) -> tuple[list[tuple[int,
 @dataclass(slots=True, kw_only=True)
 class Scorer:
     """A reward model with all that its scores depend on. `file.mean` and `file.deviation` are those of the held-out
-    scores, once they are known. `window` is the most tokens a sequence may have, `fitting` the most tokens of a pass
+    scores, once they are known. `window` is the most tokens a sequence may have, `limit`
+    why they are fewer than the model's configuration says, `fitting` the most tokens of a pass
     since memory ran out."""
 
     model: PreTrainedModel
@@ -94,6 +96,7 @@ class Scorer:
     window: int
     device: torch.device
     autocast_dtype: torch.dtype | None
+    limit: str | None = None
     fitting: int = sys.maxsize
 
     def prompt_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
@@ -133,11 +136,11 @@ class Scorer:
         model: Any = self.model
         texts = [(i, ids) for i, item in enumerate(items) for ids in item.response_ids]
         prompts = [item.prompt_ids for item in items]
-        if padding := round_up(tokens := sum(item.tokens for item in items)) - tokens:
-            prompts.append((0,) * padding)
+        padding = round_up(tokens := sum(item.tokens for item in items)) - tokens
         lengths = [len(ids) for _, ids in texts]
-        layout = PackedLayout([len(ids) for ids in prompts], lengths, [i for i, _ in texts], self.device)
-        row = [token for ids in (*prompts, *(ids for _, ids in texts)) for token in ids]
+        layout = PackedLayout([len(ids) for ids in prompts], lengths, [i for i, _ in texts], self.device, padding)
+        check_length(layout.longest, self.window, self.limit)
+        row = [token for ids in (*prompts, (0,) * padding, *(ids for _, ids in texts)) for token in ids]
         ids_1T = torch.tensor([row], device=self.device)
         with self.autocast():
             output = model.base_model(

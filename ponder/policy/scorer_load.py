@@ -4,7 +4,6 @@ A new scorer is a causal model's body with a fresh row of weights; a saved one m
 Either is probed: its packed scores must equal what the model's own code computes for each sequence alone.
 """
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,20 @@ from transformers import AutoModelForSequenceClassification
 from transformers.modeling_layers import GenericForSequenceClassification
 
 from ponder.errors import ModelError
-from ponder.policy.attention import ATTENTION_NAME, register
-from ponder.policy.load import UNLOADABLE, autocast_dtype, hide_progress, load_tokenizer
+from ponder.policy.attention import ATTENTION_NAME
+from ponder.policy.load import autocast_dtype
 from ponder.policy.policy import Policy
+from ponder.policy.pretrained import UNLOADABLE, check_same, first_line, load_tokenizer, read_model, write_model
 from ponder.policy.resolve import resolve_model
 from ponder.policy.scorer import Scored, Scorer
 from ponder.policy.scorer_file import Scope, ScorerFile, ScorerLoss, read_scorer_file, weights_digest
+from ponder.policy.window import find_window
 from ponder.recipe.training import Precision
 from ponder.text.template import Template
 
 __all__ = ["load_score_weights", "load_scorer", "new_scorer", "save_scorer"]
 
 _HEAD = "score.weight"
-_PROBE_TOLERANCE = 1e-3
-"""Largest difference of a score between the model's own code and ours, both in float32; typical is 1e-6."""
 _PROBE_TOKENS = 8
 
 
@@ -79,6 +78,7 @@ def new_scorer(policy: Policy, *, loss: ScorerLoss, scope: Scope, base: str, max
             weights="",
         ),
         window=policy.window,
+        limit=policy.limit,
         device=policy.device,
         autocast_dtype=policy.autocast_dtype,
     )
@@ -105,23 +105,24 @@ def load_scorer(
             f"saved beside it is {template.name!r}. Restore the folder from a copy, or train the reward model again."
         )
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    register()
-    hide_progress()
     try:
         tokenizer = load_tokenizer(folder)
         model = _model(folder)
     except UNLOADABLE as error:
         raise ModelError(
-            f"The reward model in {str(folder)!r} cannot be loaded: {' '.join(str(error).split())[:300]}. Fetch the "
+            f"The reward model in {str(folder)!r} cannot be loaded: {first_line(error)[:300]}. Fetch the "
             f"folder again, or name another."
         ) from error
     _check_head(model, str(folder))
+    model = model.eval().requires_grad_(False).to(where)
+    window = find_window(model, str(name_or_path))
     scorer = Scorer(
-        model=model.eval().requires_grad_(False).to(where),
+        model=model,
         tokenizer=tokenizer,
         template=template,
         file=file,
-        window=int(model.config.get_text_config().max_position_embeddings),
+        window=window.tokens,
+        limit=window.limit,
         device=where,
         autocast_dtype=autocast_dtype(precision, where),
     )
@@ -131,13 +132,7 @@ def load_scorer(
 
 def save_scorer(scorer: Scorer, folder: Path) -> ScorerFile:
     """Write a plain Hugging Face folder with `ponder_scorer.json`, weights as float32; returns what that file says."""
-    hide_progress()
-    scorer.model.save_pretrained(folder)
-    scorer.tokenizer.save_pretrained(folder)
-    scorer.template.save(folder)
-    config_file = folder / "config.json"
-    config = json.loads(config_file.read_text(encoding="utf-8")) | {"dtype": "float32"}
-    config_file.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    write_model(scorer.model, scorer.tokenizer, scorer.template, folder, torch.float32)
     file = scorer.with_file(weights=weights_digest(folder)).file
     file.save(folder)
     return file
@@ -145,25 +140,11 @@ def save_scorer(scorer: Scorer, folder: Path) -> ScorerFile:
 
 def load_score_weights(scorer: Scorer, folder: Path) -> None:
     """Put the weights of a folder that `save_scorer` wrote into the scorer's own tensors."""
-    hide_progress()
-    register()
     scorer.model.load_state_dict(_model(folder).state_dict())
 
 
 def _model(folder: Path) -> Any:
-    """The model with all its weights; transformers would fill in what the files lack with random numbers."""
-    factory: Any = AutoModelForSequenceClassification
-    model, found = factory.from_pretrained(
-        folder,
-        attn_implementation=ATTENTION_NAME,
-        dtype=torch.float32,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,
-    )
-    if wrong := sorted(found["mismatched_keys"]):
-        raise ValueError(f"weight {wrong[0][0]!r} is of another shape than config.json asks for")
-    if lacking := sorted(found["missing_keys"]):
-        raise ValueError(f"its files lack {len(lacking)} of the weights, such as {lacking[0]!r}")
+    model = read_model(AutoModelForSequenceClassification, folder)
     if model.config.num_labels != 1:
         raise ValueError(f"its head has {model.config.num_labels} labels, expected 1")
     return model
@@ -177,29 +158,19 @@ def _check_head(model: Any, name: str) -> None:
         )
 
 
-@torch.no_grad()
 def _probe(scorer: Scorer, name: str) -> None:
     """Two texts after one prompt, packed by us and one after the other by the model's own attention."""
     model: Any = scorer.model
     rows, pad = model.get_input_embeddings().weight.shape[0], model.config.get_text_config().pad_token_id
     ids = [i for i in range(rows) if i != pad][:_PROBE_TOKENS]
     item = Scored(prompt_ids=tuple(ids[:3]), response_ids=(tuple(ids[3:5]), tuple(ids[5:])))
+
+    def own() -> torch.Tensor:
+        texts = [torch.tensor([item.prompt_ids + text], device=scorer.device) for text in item.response_ids]
+        return torch.stack([model(text).logits[0, 0] for text in texts])
+
     precision, scorer.autocast_dtype = scorer.autocast_dtype, None
     try:
-        ours_M = scorer.forward([item])
-        model.set_attn_implementation("eager")
-        own = [
-            model(torch.tensor([item.prompt_ids + text], device=scorer.device)).logits[0, 0]
-            for text in item.response_ids
-        ]
-    except TypeError as error:
-        raise ModelError(f"Model {name!r} does not pass on what packing needs ({error}); it cannot score.") from error
+        check_same(model, name, "scores", lambda: scorer.forward([item]), own)
     finally:
         scorer.autocast_dtype = precision
-        model.set_attn_implementation(ATTENTION_NAME)
-    worst = float((ours_M - torch.stack(own)).abs().max())
-    if not worst <= _PROBE_TOLERANCE:
-        raise ModelError(
-            f"Packed scores of model {name!r} differ from its own by {worst:.2g} (tolerance {_PROBE_TOLERANCE:g}; NaN "
-            f"means that its weights are damaged), so its architecture computes something that ponder does not."
-        )

@@ -40,17 +40,19 @@ class Batch:
         owner = [place[sample.group] for sample in samples]
         prompt_rows = list(prompts.values())
         tokens = sum(map(len, prompt_rows)) + sum(sample.packed_tokens for sample in samples)
-        if padding := round_up(tokens) - tokens:
-            prompt_rows.append((0,) * padding)
-        layout = PackedLayout(list(map(len, prompt_rows)), [sample.packed_tokens for sample in samples], owner, device)
-        ids = [*prompt_rows, *(sample.response_ids[:-1] for sample in samples)]
+        padding = round_up(tokens) - tokens
+        packed = [sample.packed_tokens for sample in samples]
+        layout = PackedLayout(list(map(len, prompt_rows)), packed, owner, device, padding)
+        ids = [*prompt_rows, (0,) * padding, *(sample.response_ids[:-1] for sample in samples)]
 
         lengths = np.array([len(sample.response_ids) for sample in samples], np.int64)
         firsts = np.cumsum(lengths) - lengths
         prompt_lengths = np.array(list(map(len, prompt_rows)), np.int64)
         read = np.arange(lengths.sum()) + np.repeat(layout.response_starts - firsts - 1, lengths)
         unread = round_up(len(read)) - len(read)
-        read[firsts] = (layout.prompt_starts + prompt_lengths - 1)[owner]  # the prompt's end predicts the first token
+        read[firsts] = (
+            layout.prompt_starts[owner] + prompt_lengths[owner] - 1
+        )  # the prompt's end predicts the first token
 
         def floats(values: Iterable[float]) -> torch.Tensor:
             return torch.from_numpy(np.repeat(np.fromiter(values, np.float32, len(samples)), lengths)).to(device)

@@ -18,6 +18,7 @@ import torch
 from ponder.algorithm import Sum, TokenTerms, add_metrics
 from ponder.policy import Policy, load_weights, save_policy, token_logprobs
 from ponder.policy.memory import TokenBudget
+from ponder.policy.window import check_length
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train.batch import Batch
 from ponder.train.incident import save_incident
@@ -190,6 +191,7 @@ class Trainer:
         return metrics
 
     def _forward(self, batch: Batch, policy: Policy) -> tuple[torch.Tensor, torch.Tensor]:
+        check_length(batch.layout.longest, policy.window, policy.limit)
         with policy.autocast():  # one context, so that each weight is cast once
             hidden_TD = policy.hidden(batch.input_ids_1T, batch.layout.position_ids_T[None], batch.layout)
             hidden_MD = hidden_TD.index_select(0, batch.read_M)

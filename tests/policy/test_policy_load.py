@@ -262,6 +262,51 @@ def test_unsupported_attention(fields: dict[str, Any], tokenizer: PreTrainedToke
         random_policy(fields, tokenizer, "r1", seed=0, device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("given", "gone"),
+    [
+        ({"do_sample": False, "temperature": 0.6, "top_p": 0.95}, ["temperature: 0.6", "top_p: 0.95"]),
+        ({"temperature": 0.7, "top_k": 20, "repetition_penalty": 1.05}, ["temperature: 0.7", "top_k: 20"]),
+        ({"num_beams": 1, "length_penalty": 2.0}, ["length_penalty: 2.0"]),
+    ],
+    ids=["greedy with a temperature", "sampling settings alone", "beams"],
+)
+def test_a_generation_config_that_could_not_be_saved_again(
+    given: dict[str, Any], gone: list[str], qwen2: Policy, tmp_path: Path
+) -> None:
+    save_policy(qwen2, tmp_path)
+    edited(tmp_path, "generation_config.json", eos_token_id=[1, 7], **given)
+    with pytest.warns(UserWarning, match="contradicts itself and could not be saved again; left out of it: ") as warned:
+        policy = load_policy(tmp_path, device="cpu")
+    assert all(one in str(warned[0].message) for one in gone)
+    assert policy.stop_ids == {1, 7}
+    save_policy(policy, tmp_path / "again")
+    kept = json.loads((tmp_path / "again" / "generation_config.json").read_text())
+    assert kept["eos_token_id"] == [1, 7] and kept.get("repetition_penalty") == given.get("repetition_penalty")
+    assert not {one.partition(":")[0] for one in gone} & kept.keys()
+
+
+def test_settings_that_go_together_are_kept(qwen2: Policy, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    save_policy(qwen2, tmp_path)
+    edited(tmp_path, "generation_config.json", do_sample=True, temperature=0.6, top_p=0.95, top_k=20)
+    save_policy(load_policy(tmp_path, device="cpu"), tmp_path / "again")
+    kept = json.loads((tmp_path / "again" / "generation_config.json").read_text())
+    assert (kept["do_sample"], kept["temperature"], kept["top_p"], kept["top_k"]) == (True, 0.6, 0.95, 20)
+    assert not recwarn.list
+
+
+def test_what_can_be_loaded_and_not_saved_is_said_at_once(
+    qwen2: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object, *given: object, **more: object) -> None:
+        raise NotImplementedError("this kind of vocabulary cannot be written")
+
+    save_policy(qwen2, tmp_path)
+    monkeypatch.setattr(type(load_policy(tmp_path, device="cpu").tokenizer), "save_pretrained", refuse)
+    with pytest.raises(ModelError, match=r"can be loaded but not saved, .*: this kind of vocabulary cannot be written"):
+        load_policy(tmp_path, device="cpu")
+
+
 @pytest.mark.parametrize(("own", "kept"), [(None, "64"), ("7", "7")])
 def test_kernels_kept_are_limited_unless_the_user_says_how_many(
     own: str | None, kept: str, monkeypatch: pytest.MonkeyPatch

@@ -17,7 +17,15 @@ def test_by_hand() -> None:
     batch = Batch.of(samples, torch.device("cpu"))
     #                                      a  a  b | padding | 0  0 | 2
     assert batch.input_ids_1T.tolist() == [[5, 6, 9, *([0] * 58), 7, 8, 3]]
-    assert batch.layout.position_ids_T.tolist() == [0, 1, 0, *range(58), 2, 3, 2]
+    assert batch.layout.position_ids_T.tolist() == [
+        0,
+        1,
+        0,
+        *[0] * 58,
+        2,
+        3,
+        2,
+    ]  # padding stands at no place that is not taken
     assert batch.read_M.tolist()[:6] == [1, 61, 62, 2, 1, 63]
     assert batch.target_M.tolist()[:6] == [7, 8, 1, 1, 3, 4]
     assert batch.sequence_N.tolist() == [0, 0, 0, 1, 2, 2]

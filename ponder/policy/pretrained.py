@@ -1,0 +1,181 @@
+"""Hugging Face folders as models, and models as such folders: what policies and scorers share."""
+
+import json
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.utils import logging
+
+from ponder.errors import ModelError
+from ponder.policy.attention import ATTENTION_NAME, register
+from ponder.text.template import Template
+
+__all__ = [
+    "UNLOADABLE",
+    "check_same",
+    "check_savable",
+    "first_line",
+    "hide_progress",
+    "load_tokenizer",
+    "read_model",
+    "write_model",
+]
+
+_TOLERANCE = 1e-3
+"""Largest difference between what the model's own code computes and what ours does, in float32; typical is 1e-6."""
+
+UNLOADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    ArithmeticError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+)
+"""What transformers raises for files that are damaged or make no sense."""
+
+
+def hide_progress() -> None:
+    """Transformers' bars and tables would tear the run's own display; what they say of errors, errors say, too."""
+    quiet: tuple[Any, ...] = (logging.disable_progress_bar, logging.set_verbosity_error)
+    for silence in quiet:
+        silence()
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, as one line without a full stop."""
+    return " ".join(str(error).partition("\n\n")[0].split()).rstrip(".")
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer as its own files describe it. For some architectures (Qwen2 among them) AutoTokenizer would put
+    the architecture's usual class, with its own splitting of text, over a tokenizer that declares no special class."""
+    config_file = folder / "tokenizer_config.json"
+    declared = json.loads(config_file.read_text(encoding="utf-8")) if config_file.is_file() else {}
+    generic = declared.get("tokenizer_class") in ("PreTrainedTokenizerFast", "TokenizersBackend")
+    tokenizer: PreTrainedTokenizerBase = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(folder)
+    return tokenizer
+
+
+def read_model(factory: Any, folder: Path, dtype: torch.dtype = torch.float32) -> Any:
+    """The model with all its weights; transformers would fill in what the files lack with random numbers."""
+    register()
+    hide_progress()
+    model, found = factory.from_pretrained(
+        folder,
+        attn_implementation=ATTENTION_NAME,
+        dtype=dtype,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # as unmatched ones: found below
+    )
+    if wrong := sorted(found["mismatched_keys"]):
+        key, got, expected = wrong[0]
+        raise ValueError(f"weight {key!r} is of shape {tuple(got)}, and config.json asks for {tuple(expected)}")
+    if lacking := sorted(found["missing_keys"]):
+        raise ValueError(f"its files lack {len(lacking)} of the weights, such as {lacking[0]!r}")
+    return model
+
+
+def write_model(
+    model: Any, tokenizer: PreTrainedTokenizerBase, template: Template, folder: Path, dtype: torch.dtype
+) -> None:
+    """Write a plain Hugging Face folder: weights as `dtype`, config, tokenizer, generation config, template.
+
+    Buffers, such as the router bias of DeepSeek-V3, keep their precision.
+    """
+    hide_progress()
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    state = {name: tensor.to(dtype) if name in parameters else tensor for name, tensor in model.state_dict().items()}
+    model.save_pretrained(folder, state_dict=state)
+    tokenizer.save_pretrained(folder)
+    template.save(folder)
+    config_file = folder / "config.json"
+    config = json.loads(config_file.read_text(encoding="utf-8"))
+    config["dtype"] = str(dtype).removeprefix("torch.")
+    config_file.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def check_savable(model: Any, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    """Write all but the weights to nowhere, since transformers takes some folders that it refuses to write again, which
+    would be found hours later. Settings of a generation config that contradict each other are left out and said, as
+    none of them has a part in training; for anything else ModelError."""
+    generation = model.generation_config if model.can_generate() else None
+    if generation is not None and (kept := _without_contradictions(generation)) is not generation:
+        before = generation.to_diff_dict()
+        gone = ", ".join(f"{key}: {value}" for key, value in before.items() if key not in kept.to_diff_dict())
+        warnings.warn(
+            f"The generation config of model {name!r} contradicts itself and could not be saved again; left out of it: "
+            f"{gone}.",
+            stacklevel=4,
+        )
+        model.generation_config = kept
+    with tempfile.TemporaryDirectory() as nowhere:
+        try:
+            model.config.save_pretrained(nowhere)
+            tokenizer.save_pretrained(nowhere)
+            if model.generation_config is not None:
+                model.generation_config.save_pretrained(nowhere)
+        except (*UNLOADABLE, AttributeError, NotImplementedError) as error:
+            raise ModelError(
+                f"The model {name!r} can be loaded but not saved, so its training would be lost: {first_line(error)}. "
+                f"Correct the file of its folder that this is about, or fetch the folder again."
+            ) from error
+
+
+def _without_contradictions(generation: GenerationConfig) -> GenerationConfig:
+    """The same object if transformers would save it, else one with those of its settings that go together."""
+    if _holds(settings := generation.to_diff_dict()):
+        return generation
+    kept: dict[str, Any] = {}
+    for key, value in sorted(settings.items(), key=lambda setting: setting[0] != "do_sample"):
+        if _holds(kept | {key: value}):
+            kept[key] = value
+    factory: Any = GenerationConfig
+    made: GenerationConfig = factory(**kept)
+    return made
+
+
+def _holds(settings: dict[str, Any]) -> bool:
+    factory: Any = GenerationConfig
+    try:
+        factory(**settings).validate(strict=True)
+    except (ValueError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def check_same(
+    model: Any, name: str, what: str, ours: Callable[[], torch.Tensor], own: Callable[[], torch.Tensor]
+) -> None:
+    """ModelError unless `ours()`, computed with the ponder attention, is what the model's own attention gives in
+    `own()`; both in float32."""
+    try:
+        with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
+            found = ours()
+            model.set_attn_implementation("eager")
+            expected = own()
+    except TypeError as error:
+        raise ModelError(f"Model {name!r} does not pass on what packing needs ({error}); it cannot be used.") from error
+    finally:
+        model.set_attn_implementation(ATTENTION_NAME)
+    if not torch.isfinite(expected).all():
+        raise ModelError(
+            f"Model {name!r} gives {what} that are not numbers: its weights hold NaN or infinite values. It was "
+            f"damaged in training or on the way; take an earlier checkpoint or fetch it again."
+        )
+    worst = float((found - expected).abs().max())
+    if not worst <= _TOLERANCE:
+        raise ModelError(
+            f"Model {name!r} ({type(model).__name__}) gives {what} that differ by {worst:.3g} from its own code when "
+            f"packed (expected at most {_TOLERANCE}). Its architecture computes something ponder does not; use Qwen2, "
+            f"Qwen3, Llama, DeepSeek-V3 or a relative of them."
+        )

@@ -1,0 +1,202 @@
+"""How long a sequence may be: as long as what ponder computes is what the model's own code computes.
+
+Two things change with length alone, so that a probe with a few tokens shows nothing of them. Rotary frequencies of some
+models (longrope, dynamic NTK) depend on the longest position of a whole pass: in a packed row one long sequence would
+change all others. And attention may leave out what lies far back (a sliding window, chunks), which layouts do not. Up
+to where these begin, such a model is computed rightly, and there its window ends here.
+
+The model is asked, not its configuration: a pass of a few tokens, one of which stands far away, shows what it makes of
+the positions of the others and which masks it asks for.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+
+from ponder.errors import ModelError
+from ponder.policy.attention import ATTENTION_NAME
+
+__all__ = ["Window", "check_length", "find_window"]
+
+_NAME = "ponder-window"
+_NEAR = 8
+"""Tokens whose states are watched, at the first positions."""
+_LEAST = 64
+"""A shorter window is of no use to anybody."""
+_TOLERANCE = 2e-5
+"""Of a state's largest number: what products of other shapes round differently (experts get other numbers of tokens).
+Where nothing changes, all else is equal bit for bit."""
+
+Mask = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The most tokens of a sequence; `limit` says why they are fewer than the model's configuration says."""
+
+    tokens: int
+    limit: str | None = None
+
+
+def check_length(longest: int, window: int, limit: str | None) -> None:
+    """ModelError for a sequence longer than the window."""
+    if longest > window:
+        why = f", since {limit}" if limit is not None else ""
+        raise ModelError(
+            f"A sequence has {longest:,} tokens, and the model's window is {window:,}{why}. Lower `max_tokens`, leave "
+            f"long prompts out, or use a model with a larger window."
+        )
+
+
+@torch.no_grad()
+def find_window(model: Any, name: str) -> Window:
+    """The window of a loaded model. ModelError where hardly anything of it can be computed."""
+    whole = int(model.config.get_text_config().max_position_embeddings)
+    with _watched(model) as watch:
+        try:
+            near = watch.states(1)
+        except TypeError as error:
+            raise ModelError(
+                f"Model {name!r} does not pass on what packing needs ({error}); it cannot be used."
+            ) from error
+        tokens, limit = whole, None
+        if (seen := watch.sight(whole)) < whole:
+            tokens, limit = seen, f"its attention leaves out what lies further back than {seen:,} tokens"
+        if tokens > _NEAR and (layer := _changed(near, watch.states(tokens))) is not None:
+            tokens = _last(_NEAR, tokens, lambda far: _changed(near, watch.states(far, layer + 1)) is None)
+            limit = (
+                f"beyond {tokens:,} tokens its rotary frequencies are other ones for every sequence of a pass, so that "
+                f"packed and sampled sequences would change each other"
+            )
+    if limit is not None and tokens < _LEAST:
+        raise ModelError(
+            f"Of the {whole:,} tokens of model {name!r} ponder computes only the first {tokens:,} as its own code "
+            f"does: {limit}. Use Qwen2, Qwen3, Llama, DeepSeek-V3 or a relative of them with full attention."
+        )
+    return Window(tokens=tokens, limit=limit)
+
+
+def _last(good: int, bad: int, holds: Callable[[int], bool]) -> int:
+    """The last number from `good`, for which it holds, before `bad`, for which it does not."""
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if holds(middle) else (good, middle)
+    return good
+
+
+def _changed(first: list[torch.Tensor], second: list[torch.Tensor]) -> int | None:
+    """The first layer in which the near tokens' queries or keys differ, or None."""
+    for layer, (one, other) in enumerate(zip(first, second, strict=False)):
+        if float((one - other).abs().max()) > _TOLERANCE * float(one.abs().max()):
+            return layer
+    return None
+
+
+class _Enough(Exception):
+    """Enough layers have been seen."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What passes of a model hand to attention. As a layout it computes none: only positions are looked at."""
+
+    model: Any
+    masks: dict[int, tuple[Mask, torch.Tensor]] = field(default_factory=dict)
+    used: list[Mask] = field(default_factory=list)
+    sliding: list[int] = field(default_factory=list)
+    _states: list[torch.Tensor] = field(default_factory=list)
+    _layers: int | None = None
+
+    def states(self, far: int, layers: int | None = None) -> list[torch.Tensor]:
+        """Queries and keys of the near tokens, layer by layer, in a pass with a sequence of `far` tokens."""
+        self._states, self._layers = [], layers
+        device = self.model.get_input_embeddings().weight.device
+        rows = self.model.get_input_embeddings().weight.shape[0]
+        ids_1T = (torch.arange(_NEAR + 1, device=device) % rows)[None]
+        positions_1T = torch.tensor([[*range(_NEAR), far - 1]], device=device)
+        with contextlib.suppress(_Enough), torch.autocast(device.type, enabled=False):
+            self.model.base_model(
+                input_ids=ids_1T,
+                position_ids=positions_1T,
+                attention_mask=torch.ones_like(ids_1T),  # or gaps between positions would be taken for packing
+                use_cache=False,
+                watch=self,
+            )
+        return self._states
+
+    def mask(self, mask: Mask, tokens: int) -> torch.Tensor:
+        """A stand-in for a mask that a model makes, by which it is known where it is used."""
+        stand_in = torch.zeros(1, 1, tokens, tokens, device=self.model.device)
+        self.masks[stand_in.untyped_storage().data_ptr()] = mask, stand_in
+        return stand_in
+
+    def see(
+        self,
+        module: torch.nn.Module,
+        query_BHTD: torch.Tensor,
+        key_BKTD: torch.Tensor,
+        mask: torch.Tensor | None,
+        sliding_window: int | None,
+    ) -> None:
+        """Note one layer's states and mask."""
+        if mask is not None:
+            if mask.untyped_storage().data_ptr() not in self.masks:
+                raise ModelError(
+                    f"{type(module).__name__} asks for attention with a mask of its own, which ponder does not "
+                    f"compute; use a model with full causal attention"
+                )
+            self.used.append(self.masks[mask.untyped_storage().data_ptr()][0])
+        near = [state[0, :, :_NEAR].flatten().float() for state in (query_BHTD, key_BKTD)]
+        self._states.append(torch.cat(near))
+        if sliding_window is not None:
+            self.sliding.append(int(sliding_window))
+        if self._layers == len(self._states):
+            raise _Enough
+
+    def sight(self, whole: int) -> int:
+        """The longest sequence up to `whole` whose last token sees all of it under every mask."""
+        return min([whole, *self.sliding, *(_sight(mask, whole) for mask in dict.fromkeys(self.used))])
+
+
+def _sight(mask: Mask, whole: int) -> int:
+    zero = torch.tensor(0)
+
+    def sees_all(tokens: int) -> bool:
+        return bool(mask(zero, zero, torch.tensor(tokens - 1), torch.arange(tokens)).all())
+
+    return whole if sees_all(whole) else _last(1, whole, sees_all)
+
+
+@contextlib.contextmanager
+def _watched(model: Any) -> Iterator[_Watch]:
+    """The model with an attention that only watches."""
+    watch = _Watch(model)
+
+    def attention(
+        module: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        *,
+        watch: _Watch,
+        sliding_window: int | None = None,
+        **variant: Any,
+    ) -> tuple[torch.Tensor, None]:
+        watch.see(module, query, key, attention_mask, sliding_window)
+        return query.new_zeros(query.shape[0], query.shape[2], query.shape[1], value.shape[-1]), None
+
+    def mask(*, mask_function: Mask, q_length: int, **where: Any) -> torch.Tensor:
+        return watch.mask(mask_function, q_length)
+
+    AttentionInterface.register(_NAME, attention)
+    AttentionMaskInterface.register(_NAME, mask)
+    model.set_attn_implementation(_NAME)
+    try:
+        yield watch
+    finally:
+        model.set_attn_implementation(ATTENTION_NAME)
