@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, Literal, NoReturn, TextIO
 
 import typer
 
@@ -189,9 +189,10 @@ def verify(
     template: TemplateName = None,
     deadline: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Longest judgement of one answer.")] = 5.0,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one per core unless given.")] = None,
-    require_isolation: Annotated[
-        bool, typer.Option("--require-isolation", help="Refuse to run programs without namespaces.")
-    ] = False,
+    isolation: Annotated[
+        Literal["auto", "full", "limits"],
+        typer.Option(help="Least isolation of programs: full wants namespaces, auto them or Landlock, limits neither."),
+    ] = "auto",
 ) -> None:
     """Judge answers against gold: each row again with verdict and reason; or a run's stored rollouts anew."""
     from ponder.evaluation.verify_command import verify_command
@@ -206,7 +207,7 @@ def verify(
             workers=workers,
             deadline_seconds=deadline,
             template=template,
-            require_isolation=require_isolation,
+            isolation=isolation,
         )
     if totals.faults and len(totals.faults) == totals.outcomes.total():
         raise typer.Exit(1)  # the totals have said why not one row could be judged

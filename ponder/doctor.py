@@ -190,7 +190,8 @@ def _programs() -> Iterator[Finding]:
 
     try:
         isolation = find_isolation()
-        full, found = isolation.full, isolation.describe()
+        left_open = "; ".join(isolation.left_open())
+        full, found = isolation.full, f"{isolation.describe()} Not kept from programs: {left_open}."
     except SandboxError as error:
         full, found = False, str(error)
     yield Finding(

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from ponder.errors import DataError, ModelError, VerifierError
 from ponder.recipe.problems import FileProblems, GoldKind, ProblemColumns
 from ponder.records import Gold, Problem, Verdict, from_json
+from ponder.sandbox.isolation import Least
 from ponder.task.fault import RowFault, known_names
 from ponder.task.gold import GOLDS, unpacked
 from ponder.task.table import Row, read_rows
@@ -91,7 +92,7 @@ def verify_command(
     workers: int | None = None,
     deadline_seconds: float = 5.0,
     template: str | None = None,
-    require_isolation: bool = False,
+    isolation: Least = "auto",
 ) -> Totals:
     """Judge every row of `file` (JSONL, JSON, CSV, TSV, Parquet, each also gzipped) or, where it is a run's or a
     stage's folder, every stored rollout.
@@ -122,7 +123,7 @@ def verify_command(
         else:
             stream = sys.stdout
         pool = stack.enter_context(
-            VerifierPool(workers=workers, deadline_seconds=deadline_seconds, require_isolation=require_isolation)
+            VerifierPool(workers=workers, deadline_seconds=deadline_seconds, isolation=isolation)
         )
         totals = Totals()
         for row in verify_rows(rows, pool, totals, kind=kind, gold=gold, answer=answer, form=form):

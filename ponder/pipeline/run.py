@@ -21,6 +21,7 @@ from ponder.pipeline.preflight import check_inputs, check_models
 from ponder.pipeline.replies import keep_replies
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
+from ponder.sandbox.isolation import accept_isolation
 from ponder.stages import STAGES, Context
 
 __all__ = ["default_out", "run"]
@@ -49,6 +50,7 @@ def run(
     use, or holds a stage made with other settings; nothing is changed then. Whatever a stage raises goes through, after
     its manifest says so.
     """
+    accept_isolation(recipe.isolation)
     check_owner(out, recipe, smoke=smoke)
     if not smoke:
         check_inputs(recipe)

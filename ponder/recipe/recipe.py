@@ -28,5 +28,9 @@ class Recipe(Component):
     published: dict[PublishedPart, tuple[str, ...]] = Field(default_factory=dict)
     """For a recipe that follows the published run of R1: the rows of its table of costs (v2, table 7), and the stages
     that each row pays for. `ponder plan` then prints its estimate beside what was published. Changes no result."""
+    isolation: Literal["auto", "full", "limits"] = "auto"
+    """The least isolation of programs that models write: `full` wants namespaces, `auto` namespaces or Landlock, and
+    `limits` accepts a machine with neither, where programs can read what their user can read (`docs/sandbox.md`).
+    Changes no result."""
     stages: dict[str, Stage] = Field(min_length=1)
     """Stages by name."""

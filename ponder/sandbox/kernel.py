@@ -10,6 +10,9 @@ __all__ = [
     "MOUNT_NODEV",
     "MOUNT_NOSUID",
     "MOUNT_RDONLY",
+    "PR_SET_DUMPABLE",
+    "PR_SET_NO_NEW_PRIVS",
+    "PR_SET_PDEATHSIG",
     "clone",
     "current_core",
     "detach",
@@ -44,6 +47,7 @@ _AT_RECURSIVE = 0x8000
 _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
 MOUNT_RDONLY, MOUNT_NOSUID, MOUNT_NODEV = 0x1, 0x2, 0x4
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 
 
 def _check(result: int, what: str) -> int:

@@ -8,6 +8,7 @@ compilers and five device files, all read-only, and nothing else: no home, no /p
 import glob
 import os
 import socket
+import sys
 import sysconfig
 from functools import cache
 
@@ -15,6 +16,7 @@ from ponder.sandbox.kernel import (
     MOUNT_NODEV,
     MOUNT_NOSUID,
     MOUNT_RDONLY,
+    PR_SET_DUMPABLE,
     mount,
     pivot_root,
     prctl,
@@ -49,7 +51,6 @@ _EMPTY = "size=0,nr_inodes=1,mode=555"
 _HOST_NAME = "sandbox"
 _BIND, _RECURSIVE, _PRIVATE = 4096, 16384, 1 << 18
 _NOSUID, _NODEV = 2, 4
-_PR_SET_DUMPABLE = 4
 
 
 @cache
@@ -60,8 +61,10 @@ def library_paths() -> tuple[str, ...]:
 
 @cache
 def view_paths() -> tuple[str, ...]:
-    """Paths that programs can read, but for `hidden_paths`: the system's own and the standard library."""
-    outside = (path for path in library_paths() if not path.startswith("/usr/"))
+    """Paths that programs can read, but for `hidden_paths`: the system's own, the standard library and the shared
+    libraries that came with the interpreter."""
+    came_along = sorted(glob.glob(f"{glob.escape(os.path.realpath(sys.base_prefix))}/lib/*.so*"))
+    outside = (path for path in (*library_paths(), *came_along) if not path.startswith("/usr/"))
     return (*(path for path in _SYSTEM if os.path.lexists(path)), *outside)
 
 
@@ -97,7 +100,6 @@ def enter_view(proc: int) -> None:
     os.makedirs(f"{_STAGE}/dev")
     for path in DEVICES:
         _bind(path, _STAGE + path)
-        protect_mount(_STAGE + path, MOUNT_RDONLY | MOUNT_NOSUID, recursive=False)  # their times say nothing
     os.mkdir(f"{_STAGE}/tmp")
     pivot_root(_STAGE)
     protect_mount("/", MOUNT_RDONLY, recursive=False)
@@ -116,6 +118,8 @@ def enter_program(proc: int, user: int, group: int, tmp_bytes: int) -> None:
         os.makedirs(path)
         mount(f"self/fd/{handle}", path, "", _BIND | _RECURSIVE)
         os.close(handle)
+    for path in DEVICES:
+        protect_mount(path, MOUNT_RDONLY, recursive=False)  # they can be written to, but their times say nothing
     if os.path.isdir("/proc"):
         mount("tmpfs", "/proc", "tmpfs", _NOSUID | _NODEV, _EMPTY)
     os.chdir("/tmp")
@@ -138,7 +142,7 @@ def _bind(path: str, target: str) -> None:
 
 def _map_identity(proc: int, user: int, group: int, outside_user: int, outside_group: int) -> None:
     """Map one user and one group of the new user namespace to the only ones we may: our own."""
-    prctl(_PR_SET_DUMPABLE, 1)  # files in /proc/self belong to root while a process is not dumpable
+    prctl(PR_SET_DUMPABLE, 1)  # files in /proc/self belong to root while a process is not dumpable
     for name, line in (
         ("setgroups", "deny"),
         ("uid_map", f"{user} {outside_user} 1"),
@@ -149,4 +153,4 @@ def _map_identity(proc: int, user: int, group: int, outside_user: int, outside_g
             os.write(handle, line.encode())
         finally:
             os.close(handle)
-    prctl(_PR_SET_DUMPABLE, 0)
+    prctl(PR_SET_DUMPABLE, 0)

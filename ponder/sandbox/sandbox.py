@@ -72,10 +72,10 @@ class Ending:
         return known.get(self.signal, f"signal {self.signal}")
 
 
-def zygote_command(mode: str) -> list[str]:
-    """The command line of a zygote; `mode` as in `zygote.main`."""
-    boot = _BOOT.format(root=str(_PACKAGE_ROOT), mode=mode)
-    return [sys.executable, "-P", "-s", "-S", "-B", "-X", "utf8", "-c", boot]
+def zygote_command(mode: str, *, root: str = str(_PACKAGE_ROOT), python: str = sys.executable) -> list[str]:
+    """The command line of a zygote; `mode` as in `zygote.main`, `root` the folder that has ponder in it."""
+    boot = _BOOT.format(root=root, mode=mode)
+    return [python, "-P", "-s", "-S", "-B", "-X", "utf8", "-c", boot]
 
 
 @cache

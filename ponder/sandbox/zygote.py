@@ -25,7 +25,14 @@ import sys
 from dataclasses import dataclass
 
 from ponder.sandbox import roles
-from ponder.sandbox.kernel import clone, drop_capabilities, prctl
+from ponder.sandbox.kernel import (
+    PR_SET_DUMPABLE,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_PDEATHSIG,
+    clone,
+    drop_capabilities,
+    prctl,
+)
 from ponder.sandbox.landlock import allow_only, landlock_version, restrict_files
 from ponder.sandbox.library import hold_library, import_from_held
 from ponder.sandbox.limits import Limits, apply_limits
@@ -46,7 +53,6 @@ __all__ = ["SETUP_FAILED", "main"]
 SETUP_FAILED = 117
 """Exit status of a clone that could not be sandboxed and therefore ran nothing."""
 MAX_DESCRIPTORS = 8
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _MESSAGE_BYTES = 4096
 _KEPT_FROM = 200
 """Descriptors from here on stay open until a clone is ready."""
@@ -72,7 +78,7 @@ def main(mode: str) -> None:
     bare (no namespaces); bare-5 is bare with nothing of Landlock that came after its version 5."""
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     mode, _, newest = mode.partition("-")
     rules = None
@@ -87,8 +93,8 @@ def main(mode: str) -> None:
             hold_library(_KEPT_FROM)
             become_nobody()
             import_from_held()
-        prctl(_PR_SET_DUMPABLE, 0)
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user forgets it
+        prctl(PR_SET_DUMPABLE, 0)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user forgets it
     except OSError as error:
         control.send(json.dumps({"ready": str(error)}).encode())
         return
@@ -188,7 +194,7 @@ def _become(zygote: _Zygote, requests: socket.socket, line: socket.socket | None
     Never returns."""
     status = SETUP_FAILED
     try:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         message, descriptors, _, _ = socket.recv_fds(requests, _MESSAGE_BYTES, MAX_DESCRIPTORS)
         if not message:
             os._exit(0)
@@ -201,7 +207,7 @@ def _become(zygote: _Zygote, requests: socket.socket, line: socket.socket | None
         os.setsid()
         if zygote.namespaces:
             enter_program(zygote.proc, zygote.user, zygote.group, limits.tmp_bytes)
-        prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
         if line is not None:
             ask_first(line, limits.tasks)
         for number, descriptor in enumerate(descriptors):
@@ -213,7 +219,7 @@ def _become(zygote: _Zygote, requests: socket.socket, line: socket.socket | None
         drop_capabilities()
         if zygote.landlock is not None:
             restrict_files(zygote.landlock)
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         install_filter(filter_program)
         status = 1
         status = roles.ROLES[request["role"]]()

@@ -17,17 +17,16 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
-from ponder.errors import VerifierError
 from ponder.records import CodeGold, Verdict
 from ponder.sandbox.checks import why_nothing_is_checked
-from ponder.sandbox.isolation import Isolation, find_isolation
+from ponder.sandbox.isolation import find_isolation
 from ponder.sandbox.limits import Limits
 from ponder.sandbox.runs import Printed, Report, compile_program, judge, run_binary, run_script
 from ponder.sandbox.sandbox import Ending, Sandbox, SandboxError, SetupError
 from ponder.verify.output import same_output
 from ponder.verify.program import expected_names, find_entry, find_program
 
-__all__ = ["COMPILE_SECONDS", "check_code", "close_sandbox", "require_isolation", "verify_code"]
+__all__ = ["COMPILE_SECONDS", "check_code", "close_sandbox", "verify_code"]
 
 _CPU_SHARE = 0.5
 """Processor time as a share of wall time: a busy program is found wrong before the clock makes it a cannot tell."""
@@ -80,17 +79,6 @@ def check_code(gold: CodeGold) -> str | None:
 @lru_cache(maxsize=1024)
 def _why_nothing_is_checked(tests: tuple[str, ...]) -> str | None:
     return why_nothing_is_checked(tests)
-
-
-def require_isolation() -> Isolation:
-    """The isolation of this machine; VerifierError where programs would not have namespaces of their own."""
-    try:
-        isolation = find_isolation()
-    except SandboxError as error:
-        raise VerifierError(f"{error}. Judge problems without code, or allow unprivileged user namespaces.") from None
-    if not isolation.full:
-        raise VerifierError(f"require_isolation is set. {isolation.describe()}")
-    return isolation
 
 
 def close_sandbox() -> None:

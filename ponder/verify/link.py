@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ponder.records import Gold, Verdict
+from ponder.sandbox.isolation import Least
 
 __all__ = ["Job", "WorkerLink"]
 
@@ -40,9 +41,9 @@ class Job:
 
 class WorkerLink:
     """A running worker. `started` is when the job at the head of `jobs` began, by the parent's monotonic clock; `core`
-    is where it has programs run, a core of its own as long as there are enough."""
+    is where it has programs run, a core of its own as long as there are enough; `isolation` the least they must get."""
 
-    def __init__(self, *, deadline_seconds: float, memory_bytes: int, core: int) -> None:
+    def __init__(self, *, deadline_seconds: float, memory_bytes: int, core: int, isolation: Least) -> None:
         self.jobs: deque[Job] = deque()
         self.started = time.monotonic()
         self.core = core
@@ -54,9 +55,10 @@ class WorkerLink:
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
+        arguments = [str(deadline_seconds), str(memory_bytes), str(core), isolation]
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ponder.verify.worker", str(deadline_seconds), str(memory_bytes), str(core)],
+                [sys.executable, "-m", "ponder.verify.worker", *arguments],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,

@@ -26,6 +26,8 @@ from typing import Any, Self
 
 from ponder.errors import VerifierError
 from ponder.records import CodeGold, Gold, Verdict
+from ponder.sandbox.isolation import Least, accepted_isolation, find_isolation
+from ponder.sandbox.sandbox import SandboxError
 from ponder.verify import code
 from ponder.verify.link import Job, WorkerLink
 
@@ -45,8 +47,9 @@ class VerifierPool:
 
     `deadline_seconds` is wall time per job, queueing not counted; `max_chars` the longest answer that is read at all;
     `max_queue` the number of waiting jobs at which `submit` starts to wait; `memory_bytes` the address space of one
-    worker; `jobs_per_worker` the age at which a worker is replaced. With `require_isolation` a machine on which
-    programs cannot have namespaces of their own is refused with a VerifierError; without it, it is warned about.
+    worker; `jobs_per_worker` the age at which a worker is replaced. `isolation` is the least isolation of programs,
+    by default what this process accepts: on a machine that has less, `full` is refused here and the others with the
+    first program, by a VerifierError. Where programs have no namespaces, a warning is logged.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class VerifierPool:
         max_queue: int = 10_000,
         memory_bytes: int = 4 << 30,
         jobs_per_worker: int = 5_000,
-        require_isolation: bool = False,
+        isolation: Least | None = None,
     ) -> None:
         if workers is None:
             workers = max(1, min(4, len(os.sched_getaffinity(0))))
@@ -67,8 +70,10 @@ class VerifierPool:
                 f"A verifier pool needs at least 1 worker and a finite deadline above 0 seconds, got workers {workers} "
                 f"and deadline_seconds {deadline_seconds}."
             )
-        if require_isolation:
-            code.require_isolation()
+        self._isolation: Least = accepted_isolation() if isolation is None else isolation
+        self._isolated = False
+        if self._isolation == "full":
+            self._demand_isolation()
         self._target = workers
         cores = sorted(os.sched_getaffinity(0))
         first = os.getpid() % len(cores)  # pools of several runs begin elsewhere
@@ -118,6 +123,8 @@ class VerifierPool:
         if known is not None:
             self._count(future, known, "cached")
             return future
+        if isinstance(gold, CodeGold):
+            self._demand_isolation()
         with self._room:
             self._room.wait_for(lambda: self._over or len(self._queue) < self._max_queue)
             if self._over:
@@ -130,6 +137,18 @@ class VerifierPool:
     def _over(self) -> bool:
         """Whether no job is taken any more; callers that wait for a place are woken when that happens."""
         return self._closing or self._broken is not None
+
+    def _demand_isolation(self) -> None:
+        """VerifierError where programs would be less isolated than they have to be; looked at once."""
+        if self._isolated:
+            return
+        try:
+            find_isolation(self._isolation)
+        except SandboxError as error:
+            raise VerifierError(
+                f"{error}. Install bubblewrap, allow unprivileged user namespaces, or judge problems without code."
+            ) from None
+        self._isolated = True
 
     def counters(self) -> Mapping[str, int]:
         """Verdicts by outcome (`right`, `wrong`, `cannot_tell`) and by cause: `timeout`, `crash`, `memory`,
@@ -185,7 +204,12 @@ class VerifierPool:
     def _start(self) -> None:
         used = Counter(link.core for link in self._links)
         core = min(self._cores, key=lambda core: used[core])
-        link = WorkerLink(deadline_seconds=self._deadline_seconds, memory_bytes=self._memory_bytes, core=core)
+        link = WorkerLink(
+            deadline_seconds=self._deadline_seconds,
+            memory_bytes=self._memory_bytes,
+            core=core,
+            isolation=self._isolation,
+        )
         self._links.append(link)
         self._selector.register(link.socket, selectors.EVENT_READ, link)
 

@@ -1,11 +1,10 @@
 """What runs inside one verifier worker: read a job, judge it, answer; until the parent closes the socket.
 
-Started by `WorkerLink` as `python -m ponder.verify.worker DEADLINE_SECONDS MEMORY_BYTES CORE` with the socket as
-standard input. The worker dies with its parent. It never runs a model's program itself: `verify_code` has the sandbox
-do that.
+Started by `WorkerLink` as `python -m ponder.verify.worker DEADLINE_SECONDS MEMORY_BYTES CORE ISOLATION` with the socket
+as standard input. The worker dies with its parent, and no process of its user can look into it. It never runs a model's
+program itself: `verify_code` has the sandbox do that.
 """
 
-import ctypes
 import gc
 import json
 import pickle
@@ -16,7 +15,8 @@ import struct
 import sys
 
 from ponder.records import CodeGold, Gold, Verdict
-from ponder.sandbox.isolation import find_isolation
+from ponder.sandbox.isolation import Least, accept_isolation, find_isolation
+from ponder.sandbox.kernel import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
 from ponder.sandbox.sandbox import SandboxError
 from ponder.verify import verify
 from ponder.verify.code import verify_code
@@ -24,14 +24,15 @@ from ponder.verify.code import verify_code
 __all__ = ["main"]
 
 _LENGTH = struct.Struct("<I")
-_PR_SET_PDEATHSIG = 1
 _CODE_SHARE = 0.8
 """Share of the pool's deadline that a program may use, so that its verdict comes before the worker is killed."""
 
 
-def main(deadline_seconds: float, memory_bytes: int, core: int) -> None:
+def main(deadline_seconds: float, memory_bytes: int, core: int, isolation: Least) -> None:
     """Serve jobs until the socket closes."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_DUMPABLE, 0)
+    accept_isolation(isolation)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     parent = socket.socket(fileno=sys.stdin.detach().detach().fileno())  # type: ignore[union-attr]
@@ -100,4 +101,4 @@ def _send(parent: socket.socket, message: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ OPTIONS = {
     "sample": ["model", "prompts", "--samples", "-k", "--temperature", "--max-tokens", "--template", "--seed"],
     "verify": [
         "file", "--kind", "--gold", "--answer", "--out", "-o", "--template", "--deadline", "--workers",
-        "--require-isolation",
+        "--isolation",
     ],
     "decontaminate": ["file", "--benchmark", "-b", "--text", "--out", "-o", "--json"],
     "doctor": [],

@@ -5,15 +5,16 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from ponder.errors import VerifierError
+from ponder.records import CodeGold, MathGold
 from ponder.sandbox import isolation
-from ponder.sandbox.isolation import Isolation, find_isolation
-from ponder.sandbox.sandbox import Sandbox, SandboxError
-from ponder.verify import code
+from ponder.sandbox.isolation import Isolation, accept_isolation, find_isolation
+from ponder.sandbox.sandbox import Ending, Sandbox, SandboxError
 from ponder.verify.pool import VerifierPool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,11 +46,11 @@ PROGRAMS = [
 ]
 
 
-def as_plain_user(path: str) -> tuple[str, list[str], list[str]]:
+def as_plain_user(path: str, root: str = str(ROOT)) -> tuple[str, list[str], list[str]]:
     """Level, what was missing, and what the programs printed, for a user without any privilege."""
     try:
         done = subprocess.run(
-            [SYSTEM_PYTHON, "-c", TRIAL.format(root=str(ROOT), programs=PROGRAMS)],
+            [SYSTEM_PYTHON, "-c", TRIAL.format(root=root, programs=PROGRAMS)],
             env={"PATH": path},
             cwd="/",
             capture_output=True,
@@ -71,7 +72,9 @@ def as_plain_user(path: str) -> tuple[str, list[str], list[str]]:
 def expected(outputs: list[str]) -> None:
     first, others, written, later, outside, fork, host = outputs
     assert first == "1 1000 []\n"
-    assert set(eval(others)) <= {"root", "proc", "work", "home", "opt"}, "only the way to the standard library"
+    assert set(eval(others)) <= {"ponder", "root", "proc", "work", "home", "opt"}, (
+        "only the way to the standard library and to the sandbox"
+    )
     assert written == "mine\n"
     assert later == "[]\n", "every program has a /tmp of its own"
     assert outside == "", "nothing else can be written"
@@ -106,18 +109,77 @@ def test_without_namespaces_the_level_is_limits_and_says_so(monkeypatch: pytest.
         real(command, full=full)
 
     monkeypatch.setattr(isolation, "_try", refuse)
-    found = find_isolation.__wrapped__()
-    assert (found.level, found.full) == ("limits", False)
+    monkeypatch.setattr(isolation, "landlock_version", lambda: 1)
+    found = isolation._find.__wrapped__("auto")
+    assert (found.level, found.full, found.strength) == ("limits", False, "limits")
     assert "no namespaces today" in found.describe() and "NOT FULLY ISOLATED" in found.describe()
-    monkeypatch.setattr(code, "find_isolation", lambda: found)
-    with pytest.raises(VerifierError, match="require_isolation is set"):
-        VerifierPool(require_isolation=True)
+    assert "the host's name" in found.left_open()
+    with pytest.raises(SandboxError, match=r"namespaces are demanded \(isolation: full\)"):
+        isolation._find.__wrapped__("full")
+    monkeypatch.setattr(isolation, "landlock_version", lambda: 0)
+    with pytest.raises(SandboxError, match="`isolation: limits` accepts that by name"):
+        isolation._find.__wrapped__("auto")
+    accepted = isolation._find.__wrapped__("limits")
+    assert accepted.strength == "limits without Landlock" and "READ EVERY FILE" in accepted.describe()
+
+
+def test_a_pool_refuses_programs_where_isolation_is_less_than_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_candidates", lambda: [])
+    monkeypatch.setattr(isolation, "_find", isolation._find.__wrapped__)
+    with pytest.raises(VerifierError, match="cannot be run safely"):
+        VerifierPool(workers=1, isolation="full")
+    with VerifierPool(workers=1) as pool:
+        assert pool.submit("7", MathGold(answer="7")).result().outcome == "right"
+        with pytest.raises(VerifierError, match="Install bubblewrap"):
+            pool.submit("x = 1", CodeGold(tests=("assert x == 1",)))
+
+
+def test_what_is_accepted_reaches_the_workers_of_a_pool() -> None:
+    accept_isolation("full")
+    try:
+        with VerifierPool(workers=1) as pool:
+            pool.submit("7", MathGold(answer="7")).result()
+            command = Path(f"/proc/{pool._links[0].process.pid}/cmdline").read_text().split("\0")
+    except VerifierError:
+        pytest.skip("no namespaces here")
+    finally:
+        accept_isolation("auto")
+    assert command[-2] == "full"
+
+
+def test_bubblewrap_works_for_a_ponder_below_the_folder_that_it_covers() -> None:
+    bubblewrap = shutil.which("bwrap")
+    if bubblewrap is None:
+        pytest.skip("bubblewrap is not installed")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        for part in ("__init__.py", "sandbox"):
+            copy = shutil.copytree if part == "sandbox" else shutil.copy
+            Path(folder, "ponder").mkdir(exist_ok=True)
+            copy(ROOT / "ponder" / part, Path(folder, "ponder", part))
+        level, missing, outputs = as_plain_user(str(Path(bubblewrap).parent), folder)
+    if level != "bubblewrap" and "namespace" in str(missing):
+        pytest.skip(f"bubblewrap does not work here: {missing}")
+    assert level == "bubblewrap", missing
+    expected(outputs)
+
+
+def test_what_is_passed_over_is_said() -> None:
+    found = Isolation(level="namespaces", command=(), missing=("bubblewrap: it broke",))
+    assert "Passed over: bubblewrap: it broke." in found.describe()
+
+
+@pytest.mark.parametrize("number", [*range(1, 32), 34, 40, 64])
+def test_every_signal_has_a_name(number: int) -> None:
+    ending = Ending(exit=None, signal=number, cpu_seconds=0, memory_bytes=0)
+    assert ending.signal_name.startswith("SIG") or ending.signal_name == f"signal {number}"
 
 
 def test_full_isolation_satisfies_the_demand_for_it() -> None:
     if not find_isolation().full:
         pytest.skip(find_isolation().describe())
-    assert isinstance(code.require_isolation(), Isolation)
+    with VerifierPool(workers=1, isolation="full"):
+        pass
 
 
 def test_a_zygote_that_cannot_start_is_an_error() -> None:
