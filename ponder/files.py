@@ -50,6 +50,9 @@ EMBEDDED_BASE = EMBEDDED["micro"]
 TEMPORARY = ".tmp-"
 """Names of unfinished files and folders begin with this."""
 
+_REPLACED = ".old-"
+"""A folder that is being replaced has this before its name while the new one takes its place."""
+
 _HASHED_WHOLE_BYTES = 64 * 2**20
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -105,10 +108,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def publishing(folder: Path) -> Iterator[Path]:
     """A temporary folder to fill, which becomes `folder` when the block ends well and vanishes when it does not.
 
-    What stood at `folder` before is replaced.
+    What stood at `folder` before is replaced. A process killed in between leaves it under another name, from which
+    `sweep` of the folder around it, or the next publishing, brings it back.
     """
     with full_disk_explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
+        old = folder.with_name(_REPLACED + folder.name)
+        _bring_back(old)
         temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
         try:
             temporary.chmod(0o755)
@@ -118,25 +124,38 @@ def publishing(folder: Path) -> Iterator[Path]:
                     _sync_file(Path(directory) / name)
                 _sync_folder(Path(directory))
             if folder.exists():
-                old = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
-                folder.rename(old / folder.name)
-                temporary.rename(folder)
-                shutil.rmtree(old)
-            else:
-                temporary.rename(folder)
+                folder.rename(old)
+            temporary.rename(folder)
         except BaseException:
+            _bring_back(old)
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         _sync_folder(folder.parent)
+        _bring_back(old)
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed process left unfinished directly in `folder`."""
+    """Remove what a killed process left unfinished directly in `folder`; bring back what it was about to replace."""
+    for path in folder.glob(_REPLACED + "*"):
+        _bring_back(path)
     for path in folder.glob(TEMPORARY + "*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _bring_back(old: Path) -> None:
+    """Give a folder that was to be replaced its name again, or remove it where the new one has taken its place."""
+    if not old.exists():
+        return
+    folder = old.with_name(old.name.removeprefix(_REPLACED))
+    if folder.exists():
+        doomed = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=old.parent))
+        old.rename(doomed / folder.name)  # so that what bears the name of an old one is always whole
+        shutil.rmtree(doomed)
+    else:
+        old.rename(folder)
 
 
 @contextmanager

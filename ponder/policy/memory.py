@@ -5,7 +5,7 @@ what is not needed. Trainers, scorers and engines share it.
 import ctypes
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
@@ -56,8 +56,19 @@ class TokenBudget:
     """How many tokens go through a model together; halved as often as memory runs out."""
 
     def __init__(self, tokens: int) -> None:
+        self._asked = tokens
         self.tokens = tokens
         self.halvings = 0
+
+    def state(self) -> dict[str, int]:
+        """What a resumed run goes on from."""
+        return {"asked": self._asked, "tokens": self.tokens, "halvings": self.halvings}
+
+    def restore(self, state: Mapping[str, int]) -> None:
+        """Go on with what fitted before, unless another budget is asked for by now."""
+        if state["asked"] == self._asked:
+            self.tokens = state["tokens"]
+        self.halvings = state["halvings"]
 
     def run(self, attempt: Callable[[], Result], alone: Callable[[], int | None], advice: str) -> Result:
         """What `attempt` returns, which must read `tokens` anew at every try. `alone` gives the tokens of the longest

@@ -295,12 +295,13 @@ class _Run:
 
         def write(folder: Path) -> None:
             self.trainer.save(folder)
-            if reference is not None and reference.step != self._saved_reference:
+            if reference is not None and not kept:
                 reference.save(folder)
 
         kept = reference is not None and reference.step == self._saved_reference
+        unchanged = {Reference.folder_name: reference.save} if reference is not None and kept else {}
         state = {"best": self.best, "reference_step": reference.step if reference else None}
-        self.checkpoints.save(self.step, write, state, [Reference.folder_name] if kept else [], best=best)
+        self.checkpoints.save(self.step, write, state, unchanged, best=best)
         self._saved_reference = reference.step if reference else -1
 
     def _resume(self) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,31 +39,32 @@ class CheckpointStore:
     def __init__(self, root: Path, keep: int) -> None:
         self._root = root
         self._keep = keep
+        self._good: Path | None = None  # the checkpoint that this process last wrote, or found to be as it was written
 
     def save(
         self,
         step: int,
         write: Callable[[Path], None],
         state: Mapping[str, Any],
-        unchanged: Sequence[str] = (),
+        unchanged: Mapping[str, Callable[[Path], None]] | None = None,
         best: bool = False,
     ) -> Path:
         """Write the checkpoint of `step`: what `write` puts into the folder it is given, plus `state` as JSON.
 
-        `unchanged` names subfolders to take over from the newest checkpoint (as hard links where the disk allows).
+        `unchanged` says which subfolders are as they were at the checkpoint before, and how each is written. They are
+        taken over from there, as hard links where the disk allows, if the files are still what was written, and
+        written anew if not: a checksum never vouches for a file that was damaged since.
         Raises CheckpointError when the disk is full; earlier checkpoints are intact then.
         """
-        folder = self._root / f"step-{step:08d}"
-        earlier = self._steps()
+        folder = _step_folder(self._root, step)
+        digests: dict[str, str] = {}
         try:
             with publishing(folder) as temporary:
                 write(temporary)
-                for name in unchanged:
-                    if not earlier:
-                        raise AssertionError(f"{name!r} cannot be unchanged: there is no earlier checkpoint")
-                    shutil.copytree(earlier[-1] / name, temporary / name, copy_function=_link)
+                for name, rewrite in (unchanged or {}).items():
+                    digests |= self._take_over(name, temporary) or _rewritten(name, temporary, rewrite)
                 write_json(temporary / _STATE, {"step": step, "state": state})
-                write_json(temporary / _CHECKSUMS, _checksums(temporary))
+                write_json(temporary / _CHECKSUMS, _checksums(temporary, digests))
             if best:
                 write_text(self._root / _BEST, folder.name + "\n")
             write_text(self._root / _LATEST, folder.name + "\n")
@@ -72,7 +73,8 @@ class CheckpointStore:
                 f"The checkpoint of step {step} could not be written: {error}. Earlier checkpoints in "
                 f"{str(self._root)!r} are intact; give the same command again once there is room."
             ) from error
-        self._prune()
+        self._good = folder
+        self._prune(step)
         return folder
 
     def newest(self) -> Checkpoint | None:
@@ -84,7 +86,9 @@ class CheckpointStore:
         damage: CheckpointError | None = None
         for folder in reversed(self._steps()):
             try:
-                return _verified(folder)
+                found = _verified(folder)
+                self._good = folder
+                return found
             except CheckpointError as error:
                 damage = damage or error
                 warnings.warn(f"{error} Going back to the checkpoint before it.", stacklevel=2)
@@ -103,17 +107,50 @@ class CheckpointStore:
     def _steps(self) -> list[Path]:
         return sorted(self._root.glob("step-*"))
 
-    def _prune(self) -> None:
-        for folder in self._steps()[: -self._keep]:
+    def _take_over(self, name: str, temporary: Path) -> dict[str, str] | None:
+        """The subfolder of the last good checkpoint, linked into the new one, with its digests as they were when it was
+        written; None, and nothing linked, if there is none or it is not that any more."""
+        if self._good is None or not (self._good / name).is_dir():
+            return None
+        try:
+            digests = {path: digest for path, digest in _expected(self._good).items() if path.startswith(f"{name}/")}
+            shutil.copytree(self._good / name, temporary / name, copy_function=_link)
+            _check(temporary, digests)
+        except CheckpointError as error:
+            warnings.warn(f"{error} {name!r} is written anew.", stacklevel=3)
+            shutil.rmtree(temporary / name, ignore_errors=True)
+            return None
+        return digests
+
+    def _prune(self, step: int) -> None:
+        """Remove all but the newest up to `step` and the best. Later ones are of a way that was given up: training went
+        back behind them because they were damaged, and they would pass for the newest."""
+        now = _step_folder(self._root, step)
+        past = [folder for folder in self._steps() if folder <= now]
+        for folder in {*self._steps()} - {*past[-self._keep :]}:
             if folder != self.best():
                 doomed = folder.with_name(".tmp-" + folder.name)  # swept later if this process dies here
                 folder.rename(doomed)
                 shutil.rmtree(doomed)
 
 
-def _checksums(folder: Path) -> dict[str, str]:
+def _step_folder(root: Path, step: int) -> Path:
+    return root / f"step-{step:08d}"
+
+
+def _rewritten(name: str, temporary: Path, rewrite: Callable[[Path], None]) -> dict[str, str]:
+    """No digests: what was written by this process just now is hashed with all the rest."""
+    rewrite(temporary)
+    if not (temporary / name).is_dir():
+        raise AssertionError(f"the part {name!r} of a checkpoint was not written into a folder of this name")
+    return {}
+
+
+def _checksums(folder: Path, known: Mapping[str, str]) -> dict[str, str]:
+    """The digest of every file, by path; those that are known are not read again."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _CHECKSUMS)
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    names = [path.relative_to(folder).as_posix() for path in files]
+    return {name: known.get(name) or _sha256(path) for name, path in zip(names, files, strict=True)}
 
 
 def _sha256(path: Path) -> str:
@@ -122,12 +159,24 @@ def _sha256(path: Path) -> str:
 
 
 def _verified(folder: Path) -> Checkpoint:
+    _check(folder, _expected(folder))
+    state = read_json(folder / _STATE)
+    return Checkpoint(folder=folder, step=state["step"], state=state["state"])
+
+
+def _expected(folder: Path) -> dict[str, str]:
+    """The digests of a checkpoint's files as it was written."""
     try:
-        expected = read_json(folder / _CHECKSUMS)
+        expected: dict[str, str] = read_json(folder / _CHECKSUMS)
+        return expected
     except (OSError, RunFolderError) as error:
         raise CheckpointError(
             f"Checkpoint {str(folder)!r} is damaged: {_CHECKSUMS} cannot be read ({error})."
         ) from error
+
+
+def _check(folder: Path, expected: Mapping[str, str]) -> None:
+    """CheckpointError if a file of the folder is missing, or not what was written."""
     for name, digest in expected.items():
         path = folder / name
         if not path.is_file():
@@ -137,8 +186,6 @@ def _verified(folder: Path) -> Checkpoint:
                 f"Checkpoint {str(folder)!r} is damaged: its file {name!r} is not what was written (expected SHA-256 "
                 f"{digest[:12]}...)."
             )
-    state = read_json(folder / _STATE)
-    return Checkpoint(folder=folder, step=state["step"], state=state["state"])
 
 
 def _link(source: str, target: str) -> str:

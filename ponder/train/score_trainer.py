@@ -87,13 +87,13 @@ class ScoreTrainer:
     def save(self, folder: Path) -> None:
         """Write `model/` (a scorer's folder), `optimizer.safetensors` and `trainer_state.json` into the folder."""
         save_scorer(self._scorer, folder / "model")
-        self._updater.save(folder, {"tokens_per_micro_batch": self.tokens_per_micro_batch})
+        self._updater.save(folder, {"budget": self._budget.state()})
 
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote, bit for bit."""
         load_score_weights(self._scorer, folder / "model")
         state = self._updater.load(folder)
-        self._budget.tokens = state["tokens_per_micro_batch"]
+        self._budget.restore(state["budget"])
 
     def _alone(self, items: Sequence[Judgement]) -> int | None:
         """The tokens of the largest row where each has a pass of its own, else None."""

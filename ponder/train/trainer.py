@@ -134,8 +134,7 @@ class Trainer:
             self._policy.adapter.save(folder / "adapter")
         else:
             save_policy(self._policy, folder / "model")
-        facts = {"tokens_per_micro_batch": self.tokens_per_micro_batch, "memory_halvings": self.memory_halvings}
-        self._updater.save(folder, facts)
+        self._updater.save(folder, {"budget": self._budget.state()})
 
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote, bit for bit. The weights are changed in place, so an engine that shares them
@@ -145,8 +144,7 @@ class Trainer:
         else:
             load_weights(self._policy, folder / "model")
         state = self._updater.load(folder)
-        self._budget.tokens = state["tokens_per_micro_batch"]
-        self._budget.halvings = state["memory_halvings"]
+        self._budget.restore(state["budget"])
         self._pending.clear()
         self._clear()
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,71 @@ def test_a_folder_that_fails_to_be_filled_does_not_appear(tmp_path: Path) -> Non
         raise KeyboardInterrupt
     assert (target / "weights").read_text() == "1"
     assert names(tmp_path) == ["model"]
+
+
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+from ponder.files import publishing
+moment, changes = int(sys.argv[2]), 0
+rename, rmtree = Path.rename, shutil.rmtree
+def counted(change):
+    def changing(*arguments, **options):
+        global changes
+        if changes == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        changes += 1
+        return change(*arguments, **options)
+    return changing
+Path.rename, shutil.rmtree = counted(rename), counted(rmtree)
+with publishing(Path(sys.argv[1])) as folder:
+    (folder / "weights").write_text("new")
+print(changes)
+"""
+
+
+@pytest.mark.parametrize("again", ["sweep", "publishing"])
+def test_killed_while_a_folder_is_replaced_one_of_both_is_there(tmp_path: Path, again: str) -> None:
+    """Killed before each change of names, until a run is through: what comes next finds the old one or the new one."""
+    found = []
+    for moment in range(10):
+        around = tmp_path / str(moment)
+        target = around / "model"
+        with publishing(target) as folder:
+            (folder / "weights").write_text("old")
+        command = [sys.executable, "-c", KILLED, str(target), str(moment)]
+        ended = subprocess.run(command, check=False, capture_output=True, text=True)
+        if again == "sweep":
+            sweep(around)
+        else:
+            with pytest.raises(KeyboardInterrupt), publishing(target):
+                raise KeyboardInterrupt
+        assert [name for name in names(around) if not name.startswith(TEMPORARY)] == ["model"]
+        found.append((target / "weights").read_text())
+        sweep(around)
+        assert names(around) == ["model"]
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert found[0] == "old" and found[1] == "old" and found[-1] == "new" and len(found) > 4, found
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, rename = tmp_path / "model", Path.rename
+    with publishing(target) as folder:
+        (folder / "weights").write_text("old")
+
+    def failing(self: Path, to: Path) -> Path:
+        if self.name.startswith(TEMPORARY):
+            raise OSError(errno.EIO, "input/output error")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="input/output"), publishing(target) as folder:
+        (folder / "weights").write_text("new")
+    assert (target / "weights").read_text() == "old" and names(tmp_path) == ["model"]
 
 
 def test_sweep_removes_only_what_is_unfinished(tmp_path: Path) -> None:

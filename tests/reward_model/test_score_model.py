@@ -252,3 +252,15 @@ def test_a_step_of_a_reward_model_is_computed_again_where_memory_runs_out(make_s
     assert passes == 3
     for name, one in expected.items():
         assert torch.allclose(found[name], one, atol=1e-4 * (float(one.abs().max()) + 1e-9)), name
+
+
+def test_a_changed_budget_is_heeded_on_resuming(make_scorer: MakeScorer, tmp_path: Path) -> None:
+    def trainer(budget: int) -> ScoreTrainer:
+        limits = BatchLimits(tokens_per_micro_batch=budget)
+        return ScoreTrainer(make_scorer(), Optimizer(), limits, tmp_path / "incidents")
+
+    trainer(500).save(tmp_path)
+    for asked in (500, 70):
+        resumed = trainer(asked)
+        resumed.load(tmp_path)
+        assert resumed.tokens_per_micro_batch == asked

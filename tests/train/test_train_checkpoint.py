@@ -113,14 +113,87 @@ def test_unchanged_folders_are_taken_over(tmp_path: Path) -> None:
         (folder / "reference").mkdir()
         (folder / "reference" / "weights").write_text("reference")
 
+    def again(folder: Path) -> None:
+        (folder / "reference").mkdir()
+        (folder / "reference" / "weights").write_text("reference")
+
     first = store.save(1, with_reference, {})
     inode = (first / "reference" / "weights").stat().st_ino
-    second = store.save(2, content("two"), {}, unchanged=["reference"])
+    second = store.save(2, content("two"), {}, unchanged={"reference": again})
     assert (second / "reference" / "weights").stat().st_ino == inode
     assert not first.exists() and (second / "reference" / "weights").read_text() == "reference"
     assert store.newest() is not None
-    with pytest.raises(AssertionError, match="no earlier checkpoint"):
-        CheckpointStore(tmp_path / "new", keep=1).save(1, content("one"), {}, unchanged=["reference"])
+    third = CheckpointStore(tmp_path / "new", keep=1).save(1, content("one"), {}, unchanged={"reference": again})
+    assert (third / "reference" / "weights").read_text() == "reference", "nothing to take over: written"
+
+
+def reference(text: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / "reference").mkdir()
+        (folder / "reference" / "weights").write_text(text)
+
+    return write
+
+
+def damaged(path: Path) -> None:
+    """Another file in its place, so that what is linked to it elsewhere stays as it was."""
+    path.unlink()
+    path.write_text("damaged")
+
+
+def unwritten(folder: Path) -> None:
+    raise AssertionError("the reference should be taken over")
+
+
+def test_a_damaged_reference_does_not_come_back_as_good(tmp_path: Path) -> None:
+    """The newest checkpoint is damaged, the run goes on from the one before: what is taken over is from there."""
+    first = CheckpointStore(tmp_path, keep=3)
+    first.save(1, lambda folder: [part(folder) for part in (content("one"), reference("right"))], {})
+    first.save(2, content("two"), {}, unchanged={"reference": unwritten})
+    damaged(tmp_path / "step-00000002" / "reference" / "weights")
+    store = CheckpointStore(tmp_path, keep=3)
+    with pytest.warns(UserWarning, match="damaged"):
+        found = store.newest()
+    assert found is not None and found.step == 1
+    folder = store.save(2, content("two again"), {}, unchanged={"reference": unwritten})
+    assert (folder / "reference" / "weights").read_text() == "right"
+    found = CheckpointStore(tmp_path, keep=3).newest()
+    assert found is not None and found.folder == folder
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_reference_damaged_while_the_run_goes_on_is_written_anew(tmp_path: Path, linked: bool) -> None:
+    store = CheckpointStore(tmp_path, keep=1)
+    store.save(1, lambda folder: [part(folder) for part in (content("one"), reference("right"))], {})
+    weights = tmp_path / "step-00000001" / "reference" / "weights"
+    weights.write_text("wrong") if linked else weights.unlink()
+    with pytest.warns(UserWarning, match="'reference' is written anew"):
+        folder = store.save(2, content("two"), {}, unchanged={"reference": reference("right")})
+    assert (folder / "reference" / "weights").read_text() == "right"
+    assert store.newest() is not None
+
+
+def test_a_checksum_does_not_vouch_for_damage_before_it(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep=1)
+    store.save(1, lambda folder: [part(folder) for part in (content("one"), reference("right"))], {})
+    folder = store.save(2, content("two"), {}, unchanged={"reference": unwritten})
+    flip(folder / "reference" / "weights")
+    with pytest.warns(UserWarning), pytest.raises(CheckpointError, match="reference/weights"):
+        store.newest()
+
+
+def test_a_damaged_later_checkpoint_does_not_outlive_the_good_ones(tmp_path: Path) -> None:
+    """Training went back behind step 10; were 10 still the newest, pruning would remove all that is good."""
+    store = CheckpointStore(tmp_path, keep=1)
+    CheckpointStore(tmp_path, keep=2).save(5, content("five"), {})
+    CheckpointStore(tmp_path, keep=2).save(10, content("ten"), {})
+    flip(tmp_path / "step-00000010" / "model" / "weights")
+    with pytest.warns(UserWarning, match="damaged"):
+        assert store.newest() is not None
+    store.save(7, content("seven"), {})
+    found = store.newest()
+    assert found is not None and found.step == 7
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-00000007"]
 
 
 def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:

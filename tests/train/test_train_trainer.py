@@ -259,6 +259,29 @@ def test_other_errors_pass(policy: Policy, samples: Samples) -> None:
         trainer_of(policy).forward_backward(samples(), wrong)
 
 
+def test_a_changed_budget_is_heeded_on_resuming(
+    make_policy: Callable[[], Policy], samples: Samples, tmp_path: Path
+) -> None:
+    """What fitted after memory ran out is remembered as long as the same budget is asked for, and no longer."""
+    attempts = []
+
+    def short_of_memory(terms: TokenTerms) -> tuple[torch.Tensor, dict[str, Sum]]:
+        attempts.append(len(terms.logprobs_N))
+        if len(attempts) == 1:
+            raise MemoryError
+        return loss(terms)
+
+    trainer = trainer_of(make_policy(), 80)
+    with pytest.warns(UserWarning, match="Memory ran out"):
+        trainer.forward_backward(samples(), short_of_memory)
+    trainer.optimizer_step(1e-2)
+    trainer.save(tmp_path)
+    for asked, used in ((80, 40), (200, 200), (30, 30)):
+        resumed = trainer_of(make_policy(), asked)
+        resumed.load(tmp_path)
+        assert (resumed.tokens_per_micro_batch, resumed.memory_halvings) == (used, 1)
+
+
 def test_resumed_equals_uninterrupted_bit_for_bit(
     make_policy: Callable[[], Policy], samples: Samples, tmp_path: Path
 ) -> None:
@@ -276,13 +299,12 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
     with torch.no_grad():
         for parameter in other.model.parameters():
             parameter.add_(1.0)
-    resumed = trainer_of(other, 10_000)
+    resumed = trainer_of(other, 70)
     pointers = {p.data_ptr() for p in other.model.parameters()}
     resumed.load(tmp_path)
     assert {p.data_ptr() for p in other.model.parameters()} == pointers  # an engine goes on reading the same tensors
     steps(resumed, 12, 14)
     assert resumed.version == straight.version == 14
-    assert resumed.tokens_per_micro_batch == 70
     mine, theirs = straight.weights()[1].model.state_dict(), other.model.state_dict()
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     one, two = (t._updater.optimizer.state_dict()["state"] for t in (straight, resumed))
