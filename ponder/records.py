@@ -95,19 +95,22 @@ class CodeGold:
     """Tests a program must pass.
 
     `form` is "asserts": `tests` are assert statements run after the program; "stdio": `tests` are the inputs and
-    `outputs` the expected outputs, one each; "unittest": `tests` is one whole test file that imports `solution`.
+    `outputs` the expected outputs, one each; "unittest": `tests` is one whole test file that imports `solution`;
+    "appended": `tests` is one text that follows the program in its own language (MultiPL-E).
     `prefix` is put before the program (HumanEval's prompt). `answer`, where known, is a program that passes.
     `comparison` says when printed output is the expected one: byte for byte, word by word, or numbers by value.
+    `seconds` is the problem's own limit of processor time, for one input (`stdio`) or for all its tests.
     """
 
     tests: tuple[str, ...]
     outputs: tuple[str, ...] = ()
-    form: Literal["asserts", "stdio", "unittest"] = "asserts"
-    program_language: Literal["python", "cpp"] = "python"
+    form: Literal["asserts", "stdio", "unittest", "appended"] = "asserts"
+    program_language: Literal["python", "cpp", "javascript"] = "python"
     comparison: Literal["exact", "tokens", "numeric"] = "tokens"
     prefix: str = ""
     entry_point: str | None = None
     answer: str | None = None
+    seconds: float | None = None
     kind: Literal["code"] = "code"
 
 

@@ -9,6 +9,7 @@ from ponder.recipe.base import Component
 __all__ = ["FileProblems", "GymProblems", "HubProblems", "MicroProblems", "ProblemColumns", "ProblemSource"]
 
 GoldKind = Literal["math", "choice", "expression", "assignment", "code", "instructions", "rule", "safety"]
+ProgramLanguage = Literal["python", "cpp", "javascript"]
 
 
 class ProblemColumns(Component):
@@ -37,11 +38,17 @@ class ProblemColumns(Component):
     """Column with the numbers of an `expression` problem."""
     target: str = "target"
     """Column with the target of an `expression` problem."""
-    tests: str = "tests"
-    """Column with the tests of a `code` problem (a list, or one string)."""
+    tests: str | tuple[str, ...] = "tests"
+    """Column with the tests of a `code` problem (a list, or one string); several are taken together (LiveCodeBench has
+    public and private ones)."""
     entry_point: str | None = None
     """Column with the name of the function a `code` problem completes: its question is then put before the program, and
     `check(name)` is called after the tests (HumanEval)."""
+    starter: str | None = None
+    """Column with the beginning of the program that a `code` problem gives: it is put after the question, and says
+    whether the function is a method of `Solution` (LiveCodeBench)."""
+    time_limit: str | None = None
+    """Column with the time limit of a `code` problem, in seconds; otherwise the source's `time_limit`."""
     arguments: str = "kwargs"
     """Column with the arguments of an `instructions` problem, one mapping per instruction (IFEval)."""
     route: str | None = None
@@ -75,6 +82,14 @@ class _Table(_Source):
     their own."""
     answer_after: str | None = None
     """Take only what follows the last occurrence of this mark in the answer column (GSM8K: `####`)."""
+    program_language: ProgramLanguage = "python"
+    """What the programs of `code` problems are written in."""
+    comparison: Literal["exact", "tokens", "numeric"] = "tokens"
+    """When printed output is the expected one: byte for byte but for a last line break, word by word, or as words with
+    numbers by value (decimals within 1e-6 of their size)."""
+    time_limit: float | None = Field(None, gt=0, le=60)
+    """Seconds of processor time that a program of a `code` problem may take for one input, or for all its tests where
+    they are code; null leaves it at half of the verifier's wall time."""
     prompt_suffix: str = ""
     """Text put after every question, such as the boxed directive."""
     where: dict[str, str] = Field(default_factory=dict)

@@ -30,6 +30,7 @@ import traceback
 import typing
 from collections.abc import Callable
 
+from ponder.sandbox.javascript import run_node_program, run_node_script, run_node_tests
 from ponder.sandbox.judge import judge_program, judge_together
 from ponder.sandbox.serve import run_module, serve_program, serve_world
 
@@ -97,6 +98,9 @@ ROLES: dict[str, Callable[[], int]] = {
     "main": run_main,
     "compile": compile_cpp,
     "binary": run_binary,
+    "node": run_node_script,
+    "node program": run_node_program,
+    "node tests": run_node_tests,
 }
-STARTS_PROGRAM = frozenset({"compile", "binary"})
+STARTS_PROGRAM = frozenset({"compile", "binary", "node", "node program", "node tests"})
 """Roles that may replace themselves by another program."""

@@ -11,7 +11,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ponder.sandbox import values
@@ -22,10 +22,20 @@ from ponder.sandbox.limits import Limits
 from ponder.sandbox.remote import NotPlainAnswerError, ProgramGoneError, RemoteProgram, TooLargeError
 from ponder.sandbox.sandbox import SETUP_FAILED, Ending, Sandbox, SetupError
 
-__all__ = ["Printed", "Report", "compile_program", "judge", "run_binary", "run_script"]
+__all__ = [
+    "OUTPUT_BYTES",
+    "Printed",
+    "Report",
+    "compile_program",
+    "judge",
+    "judge_node",
+    "run_binary",
+    "run_node",
+    "run_script",
+]
 
-_KEPT_BYTES = 4 << 20
-"""Most of the output that is read back."""
+OUTPUT_BYTES = 4 << 20
+"""Most that a program may print where no more is expected of it."""
 _COMPILER_LIMITS = Limits(
     cpu_seconds=10,
     memory_bytes=2 << 30,
@@ -39,6 +49,8 @@ _MAX_DIRECT_BYTES = 1 << 20
 """Longest message taken from a program whose asserts are tried in this process."""
 _MAX_LINE_BYTES, _MAX_VERDICT_BYTES = 1 << 16, 16 << 20
 """Most that the tests' process says of one case, and in all."""
+_ERROR_BYTES = 1 << 20
+"""Most of the complaints that is read back."""
 _LAST_MOMENT = 0.3
 """Seconds a program gets to end by itself after its tests have ended."""
 
@@ -114,9 +126,11 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Printed:
-    """What a program printed and how it ended."""
+    """What a program printed and how it ended. `too_long` says that it printed more than it may, and `output` is a part
+    of it."""
 
     output: bytes
+    too_long: bool
     errors: bytes
     ending: Ending
 
@@ -235,7 +249,7 @@ def _judge_apart(
         with _descriptor(read):
             with _descriptor(write):
                 first = [null, null, errors]
-                order = [*first, task, write, *more] if role == "judge" else [*first, *more, write, task]
+                order = [*first, *more, write, task] if role == "together" else [*first, task, write, *more]
                 judging = sandbox.start(role, order, limits)
             report.late = not _listen(read, report, secret, deadline)
         if report.final or report.late:
@@ -244,6 +258,24 @@ def _judge_apart(
             report.broke = sandbox.wait(judging, deadline)
             _check_setup(report.broke, errors)
             report.last_words = os.pread(errors, 300, 0).decode(errors="replace").strip()
+
+
+def judge_node(sandbox: Sandbox, program: str, tests: str, *, entry: str, limits: Limits, deadline: float) -> Report:
+    """Run a JavaScript `program` and, in another process, `tests` that call its function `entry`."""
+    report = Report()
+    with _null() as null, _memory() as errors, _memory(program.encode(errors="replace")) as text:
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                running = sandbox.start("node program", [null, null, errors, text, theirs.fileno()], limits)
+            job = {"tests": tests, "entry": entry}
+            _judge_apart(report, sandbox, "node tests", job, [ours.fileno()], limits, deadline)
+            if not report.gone:
+                sandbox.abandon(running)
+        if report.gone:
+            report.ending = sandbox.wait(running, min(deadline, time.monotonic() + _LAST_MOMENT))
+            _check_setup(report.ending, errors)
+    return report
 
 
 def _look_again(
@@ -295,30 +327,48 @@ def _parsed(line: bytes) -> object:
         return None
 
 
-def run_script(sandbox: Sandbox, program: str, entered: str, limits: Limits, deadline: float) -> Printed:
-    """Run a Python program with `entered` as its standard input."""
+def run_script(
+    sandbox: Sandbox, program: str, entered: str, limits: Limits, deadline: float, room: int = OUTPUT_BYTES
+) -> Printed:
+    """Run a Python program with `entered` as its standard input; it may print `room` bytes."""
     with _memory(program.encode(errors="replace")) as source:
-        return _run(sandbox, "main", source, entered, limits, deadline)
+        return _run(sandbox, "main", source, entered, limits, deadline, room)
 
 
-def run_binary(sandbox: Sandbox, binary: int, entered: str, limits: Limits, deadline: float) -> Printed:
+def run_node(
+    sandbox: Sandbox, program: str, entered: str, limits: Limits, deadline: float, room: int = OUTPUT_BYTES
+) -> Printed:
+    """Run a JavaScript program with `entered` as its standard input."""
+    with _memory(program.encode(errors="replace")) as source:
+        return _run(sandbox, "node", source, entered, limits, deadline, room)
+
+
+def run_binary(
+    sandbox: Sandbox, binary: int, entered: str, limits: Limits, deadline: float, room: int = OUTPUT_BYTES
+) -> Printed:
     """Run a compiled program, given as an open file."""
-    return _run(sandbox, "binary", binary, entered, limits, deadline)
+    return _run(sandbox, "binary", binary, entered, limits, deadline, room)
 
 
 def compile_program(sandbox: Sandbox, source: str, binary: int, deadline: float) -> Printed:
     """Compile C++ into the open file `binary`."""
     with _memory(source.encode(errors="replace")) as text:
-        return _run(sandbox, "compile", text, "", _COMPILER_LIMITS, deadline, binary)
+        return _run(sandbox, "compile", text, "", _COMPILER_LIMITS, deadline, OUTPUT_BYTES, binary)
 
 
 def _run(
-    sandbox: Sandbox, role: str, subject: int, entered: str, limits: Limits, deadline: float, *more: int
+    sandbox: Sandbox, role: str, subject: int, entered: str, limits: Limits, deadline: float, room: int, *more: int
 ) -> Printed:
+    limits = replace(limits, file_bytes=max(limits.file_bytes, 2 * room))
     with _memory(entered.encode(errors="replace")) as stdin, _memory() as stdout, _memory() as stderr:
         ending = sandbox.wait(sandbox.start(role, [stdin, stdout, stderr, subject, *more], limits), deadline)
         _check_setup(ending, stderr)
-        return Printed(output=os.pread(stdout, _KEPT_BYTES, 0), errors=os.pread(stderr, _KEPT_BYTES, 0), ending=ending)
+        return Printed(
+            output=os.pread(stdout, room, 0),
+            too_long=os.fstat(stdout).st_size > room,
+            errors=os.pread(stderr, _ERROR_BYTES, 0),
+            ending=ending,
+        )
 
 
 def _check_setup(ending: Ending, errors: int) -> None:

@@ -13,7 +13,6 @@ from ponder.recipe.problems import FileProblems, HubProblems
 from ponder.records import (
     AssignmentGold,
     ChoiceGold,
-    CodeGold,
     ExpressionGold,
     Gold,
     InstructionGold,
@@ -23,6 +22,7 @@ from ponder.records import (
     from_json,
 )
 from ponder.task.fault import RowFault
+from ponder.task.program import code_gold
 from ponder.verify.answer import find_answer
 
 __all__ = ["GOLDS", "LETTERS", "Cells", "options_of", "plain_text", "unpacked", "whole"]
@@ -80,41 +80,6 @@ def _assignment(cells: Cells, table: Table) -> Gold:
     raise RowFault(f"column {table.columns.answer!r} holds {value!r}; expected names with values, or a list in order")
 
 
-def _code(cells: Cells, table: Table) -> Gold:
-    columns = table.columns
-    tests = unpacked(cells(columns.tests))
-    answer = _program(cells, columns.answer)
-    if isinstance(tests, Mapping) and tests.get("fn_name"):
-        raise RowFault(f"column {columns.tests!r} calls the function {tests['fn_name']!r}; expected asserts or stdio")
-    if isinstance(tests, Mapping) and {"inputs", "outputs"} <= tests.keys():
-        inputs, outputs = _texts(tests["inputs"], "inputs"), _texts(tests["outputs"], "outputs")
-        return CodeGold(tests=inputs, outputs=outputs, form="stdio", answer=answer)
-    if _is_list(tests) and tests and all(isinstance(t, Mapping) and {"input", "output"} <= t.keys() for t in tests):
-        inputs = _texts([t["input"] for t in tests], "input")
-        outputs = _texts([t["output"] for t in tests], "output")
-        return CodeGold(tests=inputs, outputs=outputs, form="stdio", answer=answer)
-    parts = _texts([tests] if isinstance(tests, str) else tests, columns.tests)
-    if not any(part.strip() for part in parts):
-        raise RowFault(f"column {columns.tests!r} is empty")
-    if len(parts) == 1 and re.search(r"^\s*(?:from|import)\s+solution\b", parts[0], re.MULTILINE):
-        return CodeGold(tests=parts, form="unittest", answer=answer)
-    if columns.entry_point is None:
-        return CodeGold(tests=parts, answer=answer)
-    entry_point = plain_text(cells(columns.entry_point), columns.entry_point)
-    tests_and_call = "\n".join(parts) + f"\ncheck({entry_point})\n"
-    prefix = cells(columns.prompt)
-    return CodeGold(tests=(tests_and_call,), prefix=str(prefix), entry_point=entry_point, answer=answer)
-
-
-def _program(cells: Cells, name: str) -> str | None:
-    """A program that passes, as it stands, if the row has one."""
-    try:
-        value = cells(name)
-    except RowFault:
-        return None
-    return value if isinstance(value, str) and value.strip() else None
-
-
 def _instructions(cells: Cells, table: Table) -> Gold:
     ids = _texts(cells(table.columns.answer), table.columns.answer)
     arguments = unpacked(cells(table.columns.arguments))
@@ -151,7 +116,7 @@ GOLDS: Mapping[str, Callable[[Cells, Table], Gold]] = {
     "choice": _choice,
     "expression": _expression,
     "assignment": _assignment,
-    "code": _code,
+    "code": code_gold,
     "instructions": _instructions,
     "rule": _spelt_out(RuleGold),
     "safety": _spelt_out(SafetyGold),

@@ -10,6 +10,7 @@ from ponder.recipe.reward_model import PreferenceColumns
 from ponder.records import ExpressionGold, Gold, Language, Message, Problem, Route
 from ponder.task.fault import Candidate, RowFault, known_names
 from ponder.task.gold import GOLDS, LETTERS, Cells, options_of, plain_text, unpacked, whole
+from ponder.task.program import plain_code, tests_columns
 from ponder.task.table import Row
 from ponder.verify import check_gold
 
@@ -63,7 +64,7 @@ def _needed(table: Table, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[s
             yield "numbers", columns.numbers
             yield "target", columns.target
         case "code":
-            yield "tests", columns.tests
+            yield from (("tests", column) for column in tests_columns(columns))
         case "instructions":
             yield "answer", columns.answer
             yield "arguments", columns.arguments
@@ -71,7 +72,7 @@ def _needed(table: Table, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[s
             pass
         case _:
             yield "answer", columns.answer
-    for field in ("id", "language", "difficulty", "domain", "options", "entry_point", "route"):
+    for field in ("id", "language", "difficulty", "domain", "options", "entry_point", "route", "starter", "time_limit"):
         column = columns.model_dump()[field]
         for one in (column,) if isinstance(column, str) else column or ():
             yield field, one
@@ -89,7 +90,7 @@ def cell(values: Mapping[str, Any], column: str) -> Any:
     if column in values:
         return values[column]
     head, dot, rest = column.partition(".")
-    inner = values.get(head)
+    inner = unpacked(values.get(head)) if dot else None
     return cell(inner, rest) if dot and isinstance(inner, Mapping) else ABSENT
 
 
@@ -119,7 +120,9 @@ def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, ma
     language = _language(optional(columns.language), table)
     difficulty = optional(columns.difficulty)
     turns = _countdown(gold, language) if makes_prompts else conversation(cells, table.columns)
-    last = turns[-1].content + _listed_options(cells, table, turns[-1].content) + table.prompt_suffix
+    starter = optional(columns.starter)
+    given = "" if starter is None else f"\n\n{plain_code(cells(str(columns.starter)))}"
+    last = turns[-1].content + given + _listed_options(cells, table, turns[-1].content) + table.prompt_suffix
     return Problem(
         id=f"{name}/{number if columns.id is None else plain_text(cells(columns.id), columns.id)}",
         messages=(*turns[:-1], Message(role="user", content=last)),

@@ -10,31 +10,56 @@ or misbehaved; "cannot tell" that the wall clock or the sandbox gave out, or tha
 import atexit
 import math
 import os
+import secrets
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
 from ponder.records import CodeGold, Verdict
 from ponder.sandbox.checks import why_nothing_is_checked
 from ponder.sandbox.isolation import find_isolation
+from ponder.sandbox.javascript import NODE
 from ponder.sandbox.limits import Limits
-from ponder.sandbox.runs import Printed, Report, compile_program, judge, run_binary, run_script
+from ponder.sandbox.runs import (
+    OUTPUT_BYTES,
+    Printed,
+    Report,
+    compile_program,
+    judge,
+    judge_node,
+    run_binary,
+    run_node,
+    run_script,
+)
 from ponder.sandbox.sandbox import Ending, Sandbox, SandboxError, SetupError
+from ponder.verify.appended import complete, why_nothing_is_appended, with_tests
 from ponder.verify.output import same_output
 from ponder.verify.program import expected_names, find_entry, find_program
 
-__all__ = ["COMPILE_SECONDS", "check_code", "close_sandbox", "verify_code"]
+__all__ = ["COMPILE_SECONDS", "allowed_seconds", "check_code", "close_sandbox", "verify_code"]
 
+_NOT_ISOLATED = "programs in C++ and JavaScript are run only where namespaces isolate them"
 _CPU_SHARE = 0.5
 """Processor time as a share of wall time: a busy program is found wrong before the clock makes it a cannot tell."""
 _MOST_WHEN_WRONG = 0.99
 """Score of a program that passes every case of tests which then break off."""
 COMPILE_SECONDS = 20.0
 """Wall time for compiling, on top of the time for the tests."""
-_NO_COMPILER = "there is no C++ compiler on this machine: install g++"
+_MOST_SECONDS = 120.0
+_FORMS = {
+    "python": ("asserts", "unittest", "stdio"),
+    "cpp": ("stdio", "appended"),
+    "javascript": ("stdio", "appended"),
+}
+"""How programs of a language can be judged."""
+_NAMES = {"python": "Python", "cpp": "C++", "javascript": "JavaScript"}
+_NODE_MEMORY = 32 << 30
+"""Address space of node, most of which it never uses; its heap has its own limit."""
 
 
 class _Home:
@@ -63,16 +88,37 @@ def verify_code(answer_text: str, gold: CodeGold, wall_seconds: float = 4.0, cor
     return Verdict(outcome=outcome, reason=f"{found.rule}: {reason}", answer=found.source, score=score)
 
 
+def allowed_seconds(gold: CodeGold, wall_seconds: float) -> float:
+    """Wall time for judging one program: `wall_seconds`, unless its problem has a time limit of its own, which is that
+    of one input, or of all other tests together."""
+    if gold.seconds is None:
+        return wall_seconds
+    return min(_MOST_SECONDS, _patient(gold.seconds) * (len(gold.tests) if gold.form == "stdio" else 1))
+
+
+def _patient(seconds: float) -> float:
+    """Wall time that goes with a limit of processor time, on a machine that does other things, too."""
+    return 2.0 * seconds + 1.0
+
+
 def check_code(gold: CodeGold) -> str | None:
     """Why this gold cannot judge any program on this machine, or None."""
+    language = gold.program_language
     if not gold.tests:
         return "the code gold has no tests"
+    if gold.form not in _FORMS[language]:
+        known = " or ".join(map(repr, _FORMS[language]))
+        return f"{_NAMES[language]} programs are judged by tests of the form {known}, got {gold.form!r}"
     if gold.form == "stdio" and len(gold.tests) != len(gold.outputs):
         return f"the code gold has {len(gold.tests)} inputs but {len(gold.outputs)} expected outputs"
-    if gold.program_language == "cpp" and gold.form != "stdio":
-        return f"C++ programs are judged by what they print: the gold's form must be 'stdio', got {gold.form!r}"
-    if gold.program_language == "cpp" and shutil.which("g++") is None:
-        return _NO_COMPILER
+    if gold.seconds is not None and not 0 < gold.seconds <= _MOST_SECONDS:
+        return f"the code gold has a time limit of {gold.seconds:g} seconds"
+    if language == "cpp" and shutil.which("g++") is None:
+        return "there is no C++ compiler on this machine: install g++"
+    if language == "javascript" and not os.path.exists(NODE):
+        return "there is no node on this machine, where programs can see it: install it in /usr"
+    if gold.form == "appended":
+        return why_nothing_is_appended(gold)
     return _why_nothing_is_checked(gold.tests) if gold.form != "stdio" else None
 
 
@@ -101,9 +147,16 @@ _Judgement = tuple[Literal["right", "wrong", "cannot_tell"], str, float]
 
 
 def _verify(sandbox: Sandbox, program: str, gold: CodeGold, wall_seconds: float) -> _Judgement:
-    limits = Limits(cpu_seconds=max(1, math.ceil(wall_seconds * _CPU_SHARE)))
+    if gold.seconds is None:
+        limits = Limits(cpu_seconds=max(1, math.ceil(wall_seconds * _CPU_SHARE)))
+    else:
+        limits = Limits(cpu_seconds=math.ceil(gold.seconds))
+        wall_seconds = allowed_seconds(gold, wall_seconds)
     if gold.form == "stdio":
         return _by_output(sandbox, program, gold, limits, wall_seconds)
+    deadline = time.monotonic() + wall_seconds
+    if gold.form == "appended":
+        return _by_appended(sandbox, program, gold, limits, wall_seconds)
     own, classes = expected_names(gold)
     report = judge(
         sandbox,
@@ -115,9 +168,39 @@ def _verify(sandbox: Sandbox, program: str, gold: CodeGold, wall_seconds: float)
         own=own,
         classes=None if gold.answer is None else classes,
         limits=limits,
-        deadline=time.monotonic() + wall_seconds,
+        deadline=deadline,
     )
     return _by_tests(report, limits, wall_seconds)
+
+
+def _by_appended(sandbox: Sandbox, program: str, gold: CodeGold, limits: Limits, wall_seconds: float) -> _Judgement:
+    """Tests in the program's own language. Those of JavaScript run in a process of their own; those of C++ are one
+    program with it, whose end, which is told by a secret, is the verdict."""
+    if not find_isolation().full:
+        return "cannot_tell", _NOT_ISOLATED, 0.0
+    entry = gold.entry_point or ""
+    if gold.program_language == "javascript":
+        limits = _node_limits(limits)
+        deadline = time.monotonic() + wall_seconds
+        whole = complete(program, gold.prefix, entry)
+        report = judge_node(sandbox, whole, gold.tests[0], entry=entry, limits=limits, deadline=deadline)
+        return _by_tests(report, limits, wall_seconds)
+    secret = secrets.token_hex(16)
+    source = with_tests(complete(program, gold.prefix, entry), gold.tests[0])
+    with _compiled(sandbox, source) as compiled:
+        if not isinstance(compiled, int):
+            return compiled
+        printed = run_binary(sandbox, compiled, secret, limits, time.monotonic() + wall_seconds)
+    if printed.ending.late:
+        return "cannot_tell", f"no end within {wall_seconds:g} s", 0.0
+    if printed.ending.exit == 0 and printed.output.endswith(secret.encode()):
+        return "right", "passes its tests", 1.0
+    why = _break_off(printed.ending, limits) or f"ended before its tests did: {_last_line(printed.errors)}"
+    return "wrong", why, 0.0
+
+
+def _node_limits(limits: Limits) -> Limits:
+    return replace(limits, memory_bytes=_NODE_MEMORY, tasks=32, open_files=128)
 
 
 def _by_tests(report: Report, limits: Limits, wall_seconds: float) -> _Judgement:
@@ -150,39 +233,67 @@ def _by_tests(report: Report, limits: Limits, wall_seconds: float) -> _Judgement
 def _by_output(sandbox: Sandbox, program: str, gold: CodeGold, limits: Limits, wall_seconds: float) -> _Judgement:
     if gold.program_language == "python":
         return _all_inputs(
-            lambda entered, end: run_script(sandbox, gold.prefix + program, entered, limits, end),
+            lambda entered, end, room: run_script(sandbox, gold.prefix + program, entered, limits, end, room),
             gold,
             limits,
             wall_seconds,
         )
     if not find_isolation().full:
-        return "cannot_tell", "C++ programs are run only where namespaces isolate the compiler", 0.0
+        return "cannot_tell", _NOT_ISOLATED, 0.0
+    if gold.program_language == "javascript":
+        limits = _node_limits(limits)
+        return _all_inputs(
+            lambda entered, end, room: run_node(sandbox, gold.prefix + program, entered, limits, end, room),
+            gold,
+            limits,
+            wall_seconds,
+        )
+    with _compiled(sandbox, gold.prefix + program) as compiled:
+        if not isinstance(compiled, int):
+            return compiled
+        return _all_inputs(
+            lambda entered, end, room: run_binary(sandbox, compiled, entered, limits, end, room),
+            gold,
+            limits,
+            wall_seconds,
+        )
+
+
+@contextmanager
+def _compiled(sandbox: Sandbox, source: str) -> Iterator[int | _Judgement]:
+    """The binary of a C++ program, or the verdict where there is none."""
     binary = os.memfd_create("program", os.MFD_CLOEXEC)
     try:
-        compiled = compile_program(sandbox, gold.prefix + program, binary, time.monotonic() + COMPILE_SECONDS)
+        compiled = compile_program(sandbox, source, binary, time.monotonic() + COMPILE_SECONDS)
         if compiled.ending.late:
-            return "cannot_tell", f"not compiled within {COMPILE_SECONDS:g} s", 0.0
-        if compiled.ending.exit != 0:
-            return "wrong", f"does not compile: {_first_line(compiled.errors)}", 0.0
-        return _all_inputs(
-            lambda entered, end: run_binary(sandbox, binary, entered, limits, end), gold, limits, wall_seconds
-        )
+            yield "cannot_tell", f"not compiled within {COMPILE_SECONDS:g} s", 0.0
+        elif compiled.ending.exit != 0:
+            yield "wrong", f"does not compile: {_first_line(compiled.errors)}", 0.0
+        else:
+            yield binary
     finally:
         os.close(binary)
 
 
 def _all_inputs(
-    run: Callable[[str, float], Printed], gold: CodeGold, limits: Limits, wall_seconds: float
+    run: Callable[[str, float, int], Printed], gold: CodeGold, limits: Limits, wall_seconds: float
 ) -> _Judgement:
-    """Run the program on every input; after the first late one there is no time for more."""
+    """Run the program on every input; after the first late one there is no time for more. Where the gold has a time
+    limit it is that of each input, and one that takes longer is a failure."""
     passed, first, late = 0, "", False
     deadline = time.monotonic() + wall_seconds
     for number, (entered, expected) in enumerate(zip(gold.tests, gold.outputs, strict=True), 1):
-        printed = run(entered, deadline)
+        end = deadline if gold.seconds is None else min(deadline, time.monotonic() + _patient(gold.seconds))
+        began = time.monotonic()
+        printed = run(entered, end, max(OUTPUT_BYTES, 2 * len(expected.encode(errors="replace"))))
         late = printed.ending.late
         if late:
             break
         why = _break_off(printed.ending, limits)
+        if not why and gold.seconds is not None and printed.ending.cpu_seconds > gold.seconds:
+            why = f"took {printed.ending.cpu_seconds:.2f} s of processor time, more than {gold.seconds:g} s"
+        if not why and printed.too_long:
+            why = f"printed more than {max(OUTPUT_BYTES, 2 * len(expected.encode(errors='replace')))} bytes"
         if not why and printed.ending.exit != 0:
             why = f"ended with status {printed.ending.exit}: {_last_line(printed.errors)}"
         if not why and not same_output(printed.output, expected, gold.comparison):
@@ -191,7 +302,7 @@ def _all_inputs(
         first = first or (f", first: test {number} {why}" if why else "")
     count, score = f"passes {passed} of {len(gold.tests)} tests", passed / len(gold.tests)
     if late and not first:
-        return "cannot_tell", f"{count}, the next had no end within {wall_seconds:g} s", score
+        return "cannot_tell", f"{count}, the next had no end within {end - began:.3g} s", score
     if first:
         return "wrong", count + first, score
     return "right", count, 1.0

@@ -1,16 +1,20 @@
 """Whether what a program printed is what was expected."""
 
 import math
+import re
 from typing import Literal
 
 __all__ = ["same_output"]
 
 _RELATIVE, _ABSOLUTE = 1e-6, 1e-9
+_WHOLE = re.compile(rb"([+-]?)0*(\d+)")
+_DECIMAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 def same_output(printed: bytes, expected: str, comparison: Literal["exact", "tokens", "numeric"]) -> bool:
     """`exact`: the same bytes, a final line break aside. `tokens`: the same words in the same order, however spaced.
-    `numeric`: as tokens, and words that are finite numbers agree within 1e-6 of their size (1e-9 near zero)."""
+    `numeric`: as tokens, whole numbers by value, and where one of two numbers is a decimal they agree within 1e-6 of
+    their size (1e-9 near zero)."""
     wanted = expected.encode(errors="replace")
     if comparison == "exact":
         return printed.removesuffix(b"\n") == wanted.removesuffix(b"\n")
@@ -23,8 +27,11 @@ def same_output(printed: bytes, expected: str, comparison: Literal["exact", "tok
 def _close(printed: bytes, expected: bytes) -> bool:
     if printed == expected:
         return True
-    try:
-        ours, theirs = float(printed), float(expected)
-    except ValueError:
+    ours, theirs = _WHOLE.fullmatch(printed), _WHOLE.fullmatch(expected)
+    if ours is not None and theirs is not None:
+        negative = ours[1] == b"-" and ours[2] != b"0", theirs[1] == b"-" and theirs[2] != b"0"
+        return ours[2] == theirs[2] and negative[0] == negative[1]
+    if _DECIMAL.fullmatch(printed) is None or _DECIMAL.fullmatch(expected) is None:
         return False
-    return math.isfinite(theirs) and math.isclose(ours, theirs, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+    one, other = float(printed), float(expected)
+    return math.isfinite(other) and math.isclose(one, other, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)

@@ -37,6 +37,8 @@ _LOG = logging.getLogger("ponder.verify")
 _AHEAD = 8
 """Jobs a worker is handed before it has answered the first."""
 _START_SECONDS = 120.0
+_MARGIN_SECONDS = 1.0
+"""What a worker gets on top of a problem's own time limit."""
 _MAX_FAILED_STARTS = 3
 _CACHED, _CACHED_CHARS = 10_000, 10_000
 """Verdicts remembered, each of an answer of at most so many characters."""
@@ -247,8 +249,12 @@ class VerifierPool:
             return link.started + _START_SECONDS
         if not link.jobs:
             return None
-        compiles = isinstance(link.jobs[0].gold, CodeGold) and link.jobs[0].gold.program_language == "cpp"
-        return link.started + self._deadline_seconds + (code.COMPILE_SECONDS if compiles else 0.0)
+        gold = link.jobs[0].gold
+        if not isinstance(gold, CodeGold):
+            return link.started + self._deadline_seconds
+        compiling = code.COMPILE_SECONDS if gold.program_language == "cpp" else 0.0
+        own = 0.0 if gold.seconds is None else code.allowed_seconds(gold, 0.0) + _MARGIN_SECONDS
+        return link.started + max(self._deadline_seconds, own) + compiling
 
     def _read(self, link: WorkerLink) -> None:
         if link not in self._links:

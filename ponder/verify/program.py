@@ -16,6 +16,7 @@ _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([^\s`]*)[^\n]*$", re.MULTILINE)
 _LANGUAGES = {
     "python": frozenset({"", "python", "python3", "py", "py3"}),
     "cpp": frozenset({"", "cpp", "c++", "cc", "cxx", "c"}),
+    "javascript": frozenset({"", "javascript", "js", "node", "mjs"}),
 }
 
 

@@ -15,9 +15,10 @@ from ponder.verify import verify
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 NAMES = (
-    "aime24", "aime25", "alpaca-eval", "arena-hard", "c-eval", "cmath", "gpqa-diamond", "gsm8k", "humaneval", "ifeval",
-    "math500", "mbpp", "mgsm-zh", "micro", "micro-general", "micro-reasoning", "micro-safety", "mmlu", "mmlu-pro",
-    "mmlu-redux", "olymmath-en", "olymmath-zh", "simpleqa",
+    "aime24", "aime25", "alpaca-eval", "arena-hard", "c-eval", "cmath", "gpqa-diamond", "gsm8k", "humaneval",
+    "humaneval-plus", "ifeval", "livecodebench", "math500", "mbpp", "mbpp-plus", "mgsm-zh", "micro", "micro-general",
+    "micro-reasoning", "micro-safety", "mmlu", "mmlu-pro", "mmlu-redux", "multipl-e-cpp", "multipl-e-js", "olymmath-en",
+    "olymmath-zh", "simpleqa",
 )  # fmt: skip
 
 

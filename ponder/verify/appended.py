@@ -1,0 +1,71 @@
+"""Tests that follow a program in its own language, as MultiPL-E has them for C++ and JavaScript."""
+
+import re
+from functools import lru_cache
+
+from ponder.records import CodeGold
+
+__all__ = ["complete", "why_nothing_is_appended", "with_tests"]
+
+_INCLUDE = re.compile(r"^[ \t]*(?:#[ \t]*include\b.*|using\b.*;)[ \t]*$", re.MULTILINE)
+_MAIN = re.compile(r"\bint\s+main\s*\(")
+_MACROS = (
+    "assert",
+    "main",
+    "if",
+    "for",
+    "while",
+    "return",
+    "true",
+    "false",
+    "int",
+    "auto",
+    "candidate",
+    "exit",
+    "abort",
+)
+_HEAD = "\n".join(["", "#undef NDEBUG", *(f"#undef {name}" for name in _MACROS), "#include <cassert>", ""])
+"""What a program may have redefined is what it was again."""
+_TAIL = """
+#include <cstdio>
+int main() {
+    char secret[64] = {0};
+    size_t length = fread(secret, 1, 63, stdin);
+    int status = ponder_tests();
+    fflush(stdout);
+    if (status == 0) fwrite(secret, 1, length, stdout);
+    return status;
+}
+"""
+
+
+def complete(program: str, prefix: str, entry: str) -> str:
+    """The whole program: an answer may define the function itself, or go on where the question's beginning ends."""
+    if re.search(rf"\b{re.escape(entry)}\s*(?:\([^;{{}}]*\)[^;{{}}]*\{{|=)", program):
+        return "\n".join([*_INCLUDE.findall(prefix), program])
+    whole = prefix + program
+    return whole + "\n}" * max(0, whole.count("{") - whole.count("}"))
+
+
+def with_tests(program: str, tests: str) -> str:
+    """A C++ program and its tests as one, which hands the secret of its standard input back once the tests have ended.
+    The bracket that closes the function, where the tests begin with it, is the program's already."""
+    body = tests.strip().removeprefix("}")
+    if body.endswith("}"):
+        body = body[:-1] + "return 0;\n}"  # `main` alone may end without
+    return f"{program}\n{_HEAD}\n{_MAIN.sub('static int ponder_tests(', body)}\n{_TAIL}"
+
+
+@lru_cache(maxsize=1024)
+def why_nothing_is_appended(gold: CodeGold) -> str | None:
+    """Why such tests check nothing, or None."""
+    code = gold.tests[0]
+    if len(gold.tests) != 1:
+        return f"tests that follow the program are one text, got {len(gold.tests)}"
+    if not gold.entry_point:
+        return "tests that follow the program need the name of its function (entry_point)"
+    if gold.program_language == "cpp" and _MAIN.search(code) is None:
+        return "the tests have no `int main(`"
+    if re.search(r"\b(?:assert\w*\b|throw\b)", re.sub(r"assert\s*(?:=|;|>)", "", code)) is None:
+        return "the tests check nothing: no assert in them"
+    return None
