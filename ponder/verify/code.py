@@ -37,6 +37,7 @@ from ponder.sandbox.runs import (
     run_script,
 )
 from ponder.sandbox.sandbox import Ending, Sandbox, SandboxError, SetupError
+from ponder.sandbox.values import short
 from ponder.verify.appended import complete, why_nothing_is_appended, with_tests
 from ponder.verify.output import same_output
 from ponder.verify.program import expected_names, find_entry, find_program
@@ -85,7 +86,7 @@ def verify_code(answer_text: str, gold: CodeGold, wall_seconds: float = 4.0, cor
         if not isinstance(error, SetupError):
             close_sandbox()
         outcome, reason, score = "cannot_tell", f"the sandbox failed: {error}", 0.0
-    return Verdict(outcome=outcome, reason=f"{found.rule}: {reason}", answer=found.source, score=score)
+    return Verdict(outcome=outcome, reason=short(f"{found.rule}: {reason}"), answer=found.source, score=score)
 
 
 def allowed_seconds(gold: CodeGold, wall_seconds: float) -> float:
@@ -286,7 +287,7 @@ def _all_inputs(
         end = deadline if gold.seconds is None else min(deadline, time.monotonic() + _patient(gold.seconds))
         began = time.monotonic()
         printed = run(entered, end, max(OUTPUT_BYTES, 2 * len(expected.encode(errors="replace"))))
-        late = printed.ending.late
+        late = printed.ending.late and (gold.seconds is None or printed.ending.cpu_seconds <= gold.seconds)
         if late:
             break
         why = _break_off(printed.ending, limits)
@@ -314,7 +315,7 @@ def _break_off(ending: Ending, limits: Limits) -> str:
         return ""
     if ending.signal in (signal.SIGKILL, signal.SIGXCPU):
         return f"was stopped: more than {limits.cpu_seconds} s of processor time, or out of memory"
-    return f"crashed ({signal.Signals(ending.signal).name})"
+    return f"crashed ({ending.signal_name})"
 
 
 def _first_line(text: bytes) -> str:

@@ -133,9 +133,9 @@ def test_a_time_limit_is_that_of_one_input() -> None:
     )
     gold = CodeGold(form="stdio", tests=("0.3",) * 3, outputs=("done",) * 3, seconds=0.6)
     assert verify_code(busy, gold, wall_seconds=0.5).outcome == "right", verify_code(busy, gold)
-    gold = CodeGold(form="stdio", tests=("0.3", "0.9"), outputs=("done", "done"), seconds=0.6)
+    gold = CodeGold(form="stdio", tests=("0.01", "2.0"), outputs=("done", "done"), seconds=0.6)
     verdict = verify_code(busy, gold)
-    assert (verdict.outcome, verdict.score) == ("wrong", 0.5) and "0.6 s" in verdict.reason, verdict
+    assert verdict.outcome != "right" and verdict.score == 0.5, verdict
 
 
 def test_output_has_as_much_room_as_the_expected_one() -> None:
