@@ -4,6 +4,8 @@ They are put into the policy's own model, so that packing, sampling and training
 gradients, are saved in checkpoints, and are merged into W in the end.
 """
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,31 +48,83 @@ class LoraAdapter:
 def add_lora(policy: Policy, config: Lora, seed: int) -> None:
     """Give the policy adapters, which change nothing until they are trained: B is 0 and A drawn from `seed`.
 
-    Raises RecipeError without peft, ModelError where the targets are no modules of this model or hold its output
-    projection.
+    Raises RecipeError without peft, ModelError where a target is no module of this model, holds its output projection,
+    or does not get the adapters that it asks for.
     """
     check_peft()
     from peft import LoraConfig, get_peft_model
 
-    targets: Any = list(config.targets) or "all-linear"
-    settings = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=targets, task_type="CAUSAL_LM")
     model: Any = policy.model
-    linear = sorted(
-        {name.rpartition(".")[2] for name, one in model.named_modules() if isinstance(one, torch.nn.Linear)}
+    modules, parameters = _asked(policy, config.targets)
+    settings = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        target_modules=modules,
+        target_parameters=parameters,
+        task_type="CAUSAL_LM",
     )
-    head = model.get_output_embeddings()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            wrapped: Any = get_peft_model(model, settings)
-    except ValueError as error:
+    with torch.random.fork_rng(devices=[]), _taken_as_named(model):
+        torch.manual_seed(seed)
+        wrapped: Any = get_peft_model(model, settings)
+    adapted = sum(name.endswith(f".lora_A.{_NAME}.weight") for name, _ in model.named_parameters())
+    if adapted != len(modules) + len(parameters):
         raise ModelError(
-            f"`lora.targets` {list(config.targets)} cannot get adapters: {' '.join(str(error).split())} The linear "
-            f"modules of this model are {', '.join(linear)}."
-        ) from error
-    if model.get_output_embeddings() is not head:
-        raise ModelError(
-            "`lora.targets` names the output projection, whose adapter would count for nothing, since log-probs are "
-            f"made from its weight directly. Name others of {', '.join(linear)}, or leave `lora.targets` out."
+            f"`lora.targets` {list(config.targets)} ask for adapters in {len(modules) + len(parameters)} places of "
+            f"this model, and peft made {adapted}. Name modules that are linear maps of their own, such as those of "
+            f"the attention, or leave `lora` out."
         )
     policy.adapter = LoraAdapter(policy, wrapped)
+
+
+@contextlib.contextmanager
+def _taken_as_named(model: Any) -> Iterator[None]:
+    """Let peft take targets as they are named. Where it knows an architecture by its type to hold all experts in one
+    tensor, it turns `gate_proj` and its like into that tensor alone, and dense layers and shared experts, whose modules
+    have these names, get nothing."""
+    kind = model.config.model_type
+    model.config.model_type = f"{kind}, as named"
+    try:
+        yield
+    finally:
+        model.config.model_type = kind
+
+
+def _asked(policy: Policy, targets: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The linear modules that `targets` name, and the parameters of experts that are one tensor for all of them; all
+    but the output projection where none is named. ModelError for a name of nothing."""
+    model: Any = policy.model
+    head = model.get_output_embeddings()
+    linear = [name for name, one in model.named_modules() if isinstance(one, torch.nn.Linear) and one is not head]
+    owned = {f"{name}.weight" for name in linear}
+    fused = [name for name, one in model.named_parameters() if one.ndim > 2 and name not in owned]
+    if not targets:
+        return linear, fused
+    last = sorted({name.rpartition(".")[2] for name in (*linear, *fused)})
+    modules: dict[str, None] = {}
+    parameters: dict[str, None] = {}
+    for target in targets:
+        if any(one is head and _ends(name, target) for name, one in model.named_modules()):
+            raise ModelError(
+                f"`lora.targets` names the output projection ({target!r}), whose adapter would count for nothing, "
+                f"since log-probs are made from its weight directly. Name others of {', '.join(last)}, or leave "
+                f"`lora.targets` out."
+            )
+        mine = [name for name in linear if _ends(name, target)]
+        experts = [name for name in fused if _ends(name, target) or _part_of(name, target)]
+        if not mine and not experts:
+            raise ModelError(
+                f"`lora.targets` {list(targets)} cannot get adapters: no linear module of this model has the name "
+                f"{target!r}. The linear modules of this model are {', '.join(last)}."
+            )
+        modules |= dict.fromkeys(mine)
+        parameters |= dict.fromkeys(experts)
+    return list(modules), list(parameters)
+
+
+def _ends(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}")
+
+
+def _part_of(name: str, target: str) -> bool:
+    """Whether a tensor of all experts holds what a target names in each: `gate_up_proj` holds `gate_proj`."""
+    return "." not in target and set(target.split("_")) <= set(name.rpartition(".")[2].split("_"))

@@ -65,8 +65,9 @@ class Lora(Component):
     alpha: int = Field(32, ge=1)
     """The adapter's product is scaled by alpha / rank."""
     targets: tuple[str, ...] = ()
-    """Names of the linear modules that get an adapter, such as q_proj; empty means every linear module but the output
-    projection. R1 trained without adapters; this choice is ours."""
+    """Names of the linear modules that get an adapter, such as q_proj, wherever the model has them, experts that are
+    one tensor included; empty means every linear module but the output projection. R1 trained without adapters; this
+    choice is ours."""
 
 
 def check_peft() -> None:

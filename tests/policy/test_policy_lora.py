@@ -125,8 +125,53 @@ def test_chosen_targets(tokenizer: PreTrainedTokenizerFast) -> None:
     assert len(trained) == 4 and all("q_proj.lora_" in name for name in trained)
 
 
+FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")
+"""In deepseek_v3: modules of the dense first layer and of the shared experts, two tensors for all routed experts."""
+
+
 @pytest.mark.parametrize(
-    ("targets", "message"), [(("query",), "linear modules of this model are down_proj"), (("lm_head",), "the output")]
+    ("targets", "in_feed_forward", "elsewhere"),
+    [(FEED_FORWARD, 3 + 3 + 2, 0), ((), 3 + 3 + 2, 2 * 5), (("mlp.down_proj",), 1, 0), (("o_proj",), 0, 2)],
+    ids=["named", "all", "one place by its path", "attention"],
+)
+def test_experts_in_one_tensor_beside_dense_layers_and_shared_experts(
+    targets: tuple[str, ...], in_feed_forward: int, elsewhere: int, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    policy = policy_of("deepseek_v3", tokenizer)
+    add_lora(policy, Lora(rank=4, targets=targets), seed=0)
+    before = weights_of(policy)
+    train(trainer_of(policy), 2)
+    changed = {name for name, now in weights_of(policy).items() if not torch.equal(now, before[name])}
+    assert changed == {name for name in before if "lora_" in name}
+    assert sum(".mlp." in name for name in changed) == 2 * in_feed_forward
+    assert sum(".self_attn." in name for name in changed) == 2 * elsewhere
+    if targets == FEED_FORWARD:
+        assert {name.rpartition(".lora_")[0] for name in changed} == {
+            *(f"model.layers.0.mlp.{one}" for one in FEED_FORWARD),
+            *(f"model.layers.1.mlp.shared_experts.{one}" for one in FEED_FORWARD),
+            "model.layers.1.mlp.experts", "model.layers.1.mlp.experts.base_layer",
+        }  # fmt: skip
+
+
+def test_adapters_of_experts_go_on_from_a_checkpoint(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    policies = [policy_of("deepseek_v3", tokenizer) for _ in range(2)]
+    for policy in policies:
+        add_lora(policy, Lora(rank=4), seed=0)
+    trainer = trainer_of(policies[0])
+    train(trainer, 2)
+    trainer.save(tmp_path)
+    trainer_of(policies[1]).load(tmp_path)
+    first, second = map(weights_of, policies)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (("q_proj", "v_porj"), "no linear module of this model has the name 'v_porj'"),
+        (("query",), "linear modules of this model are down_proj"),
+        (("lm_head",), "the output"),
+    ],
 )
 def test_targets_that_cannot_be_adapted(
     tokenizer: PreTrainedTokenizerFast, targets: tuple[str, ...], message: str
