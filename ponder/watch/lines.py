@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ponder.errors import RunFolderError
 
@@ -27,15 +27,19 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         for line in file:
             if not line.endswith(b"\n"):
                 return
-            try:
-                value = json.loads(line)
-            except ValueError as error:
-                raise RunFolderError(
-                    f"{path} is damaged: at byte {offset} stands {line[:40]!r} where one JSON object per line is "
-                    "expected. Mend or remove that line, or start the stage anew with --redo."
-                ) from error
-            yield offset, value
+            yield offset, _value(path, offset, line)
             offset += len(line)
+
+
+def _value(path: Path, offset: int, line: bytes) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(line)
+    except ValueError as error:
+        raise RunFolderError(
+            f"{path} is damaged: at byte {offset} stands {line[:40]!r} where one JSON object per line is "
+            "expected. Mend or remove that line, or start the stage anew with --redo."
+        ) from error
+    return value
 
 
 def repair(path: Path) -> None:
@@ -56,8 +60,26 @@ def repair(path: Path) -> None:
 
 
 def cut_after(path: Path, step: int) -> None:
-    """Drop every line of a later step than `step`."""
-    for offset, value in read_lines(path):
-        if value["step"] > step:
-            os.truncate(path, offset)
-            return
+    """Drop every line of a later step than `step`, and a last line without its newline.
+
+    Steps never fall along a file, so the cut is found by halving: some dozens of lines are read, however many there
+    are.
+    """
+    with path.open("rb+") as file:
+        before, after = 0, file.seek(0, os.SEEK_END)  # lines that start before `before` stay, from `after` on they go
+        while before < after:
+            middle = (before + after) // 2
+            start, line = _line_from(file, middle)
+            if line.endswith(b"\n") and _value(path, start, line)["step"] <= step:
+                before = start + len(line)
+            else:
+                after = middle
+        file.truncate(before)
+
+
+def _line_from(file: BinaryIO, offset: int) -> tuple[int, bytes]:
+    """The first line that starts at `offset` or later, and where; empty at the end of the file."""
+    file.seek(max(0, offset - 1))
+    if offset > 0:
+        file.readline()  # ends at `offset`, or is the rest of a line that starts before
+    return file.tell(), file.readline()

@@ -103,21 +103,30 @@ class RolloutLog:
         self._folder = folder
         self._max_bytes = max_bytes
         (folder / "rollouts").mkdir(parents=True, exist_ok=True)
+        self._number = self._size = 0
         for path in rollout_files(folder)[-1:]:
             repair(path)
+        self._find_end()
 
     def write(self, step: int, rollout: Rollout) -> None:
         """Append one rollout of update `step`; steps never fall."""
         line = _to_line(step, rollout)
-        files = rollout_files(self._folder)
-        size = files[-1].stat().st_size if files else 0
-        number = max(0, len(files) - 1) + (1 if size and size + len(line) > self._max_bytes else 0)
-        with (self._folder / "rollouts" / f"rollouts-{number:06d}.jsonl").open("ab") as file:
+        if self._size and self._size + len(line) > self._max_bytes:
+            self._number, self._size = self._number + 1, 0
+        with (self._folder / "rollouts" / f"rollouts-{self._number:06d}.jsonl").open("ab") as file:
             file.write(line)
+        self._size += len(line)
 
     def truncate_after(self, step: int) -> None:
         """Forget the rollouts of later updates than `step`: they are about to be sampled again."""
-        for path in rollout_files(self._folder):
+        for path in reversed(rollout_files(self._folder)):
             cut_after(path, step)
-            if path.stat().st_size == 0:
-                path.unlink()
+            if path.stat().st_size > 0:
+                break  # what was written before this is of earlier steps still
+            path.unlink()
+        self._find_end()
+
+    def _find_end(self) -> None:
+        files = rollout_files(self._folder)
+        self._number = max(0, len(files) - 1)
+        self._size = files[-1].stat().st_size if files else 0

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ponder.errors import RunFolderError
 from ponder.records import Completion, MathGold, Message, Problem, Rollout, Verdict
 from ponder.watch import MetricsLog, RolloutLog, read_metrics, read_rollouts
+from ponder.watch.lines import cut_after
 
 
 def rollout(seed: int, tokens: int = 3, text: str = "5") -> Rollout:
@@ -146,6 +147,39 @@ def test_resumed_rollouts_equal_uninterrupted_ones(
     for step, size in enumerate(sizes[kept:], start=kept):
         log.write(step, rollout(step, size))
     assert logged(resumed) == logged(straight)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 90)), max_size=30),
+    kept=st.integers(-1, 10),
+    torn=st.sampled_from([b"", b"{", b'{"step":3}']),
+)
+def test_a_cut_keeps_the_lines_up_to_its_step(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int]], kept: int, torn: bytes
+) -> None:
+    lines = [(step, b'{"step":%d,"text":"%s"}\n' % (step, b"x" * size)) for step, size in sorted(steps)]
+    path = tmp_path_factory.mktemp("cut") / "lines.jsonl"
+    path.write_bytes(b"".join(line for _, line in lines) + torn)
+    cut_after(path, kept)
+    assert path.read_bytes() == b"".join(
+        line for line, (step, _) in zip(lines, sorted(steps), strict=True) if step <= kept
+    )
+
+
+def test_resuming_reads_some_lines_of_the_last_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = RolloutLog(tmp_path, max_bytes=100_000)
+    for step in range(600):
+        log.write(step, rollout(step, tokens=30))
+    files = sorted((tmp_path / "rollouts").iterdir())
+    assert len(files) > 3
+    expected = [one.step for one in read_rollouts(tmp_path, lambda step: step <= 560)]
+    parsed: list[bytes] = []
+    monkeypatch.setattr(json, "loads", lambda line, loads=json.loads: parsed.append(line) or loads(line))
+    RolloutLog(tmp_path, max_bytes=100_000).truncate_after(560)
+    assert len(parsed) < 40
+    monkeypatch.undo()
+    assert [one.step for one in read_rollouts(tmp_path)] == expected == list(range(561))
 
 
 def test_lines_are_plain_json(tmp_path: Path) -> None:
