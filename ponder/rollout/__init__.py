@@ -3,9 +3,10 @@
 from ponder.rollout.collect import Collected, Refill, collect
 from ponder.rollout.engine import Engine, OnFinish, OnProgress, Progress, Request, check_fits
 from ponder.rollout.local import LocalEngine
-from ponder.rollout.parity import Parity, check_parity
+from ponder.rollout.parity import PARITY_SAMPLES, Parity, check_parity, spread
 
 __all__ = [
+    "PARITY_SAMPLES",
     "Collected",
     "Engine",
     "LocalEngine",
@@ -18,4 +19,5 @@ __all__ = [
     "check_fits",
     "check_parity",
     "collect",
+    "spread",
 ]

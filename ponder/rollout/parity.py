@@ -10,7 +10,11 @@ import numpy as np
 
 from ponder.errors import ParityError
 
-__all__ = ["Parity", "check_parity"]
+__all__ = ["PARITY_SAMPLES", "Parity", "check_parity", "spread"]
+
+PARITY_SAMPLES = 64
+"""Completions that say as much as a whole rollout: a model that the two sides compute differently is wrong in most
+tokens, or from some length on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +24,15 @@ class Parity:
     mean: float
     worst: float
     tokens: int
+
+
+def spread(lengths: Sequence[int], count: int) -> list[int]:
+    """Which `count` of the completions of these lengths to compare: at equal steps from the shortest to the longest,
+    both included; all of them where there are no more."""
+    by_length = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    if len(by_length) <= count:
+        return list(range(len(lengths)))
+    return sorted(by_length[round(place)] for place in np.linspace(0, len(by_length) - 1, count))
 
 
 def check_parity(

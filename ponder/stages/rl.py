@@ -33,7 +33,17 @@ from ponder.records import Group
 from ponder.report import write_report
 from ponder.reward.canaries import check_canaries
 from ponder.reward.combine import check_names
-from ponder.rollout import Collected, LocalEngine, Refill, Request, check_fits, check_parity, collect
+from ponder.rollout import (
+    PARITY_SAMPLES,
+    Collected,
+    LocalEngine,
+    Refill,
+    Request,
+    check_fits,
+    check_parity,
+    collect,
+    spread,
+)
 from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
@@ -277,7 +287,9 @@ class _Run:
         problems = self.problems.only(there) if self._starts else self.problems
         return Refill(budget=len(places), problem=lambda i: problem_at(problems, seed, places[i]))
 
-    def _check_parity(self, samples: list[Sample]) -> None:
+    def _check_parity(self, rollout: list[Sample]) -> None:
+        chosen = spread([len(sample.response_ids) for sample in rollout], PARITY_SAMPLES)
+        samples = [rollout[i] for i in chosen]
         parity = check_parity(
             [sample.response_ids for sample in samples],
             [sample.behaviour or () for sample in samples],
