@@ -7,11 +7,13 @@ All are frozen values without torch. `to_json`/`from_json` turn any of them into
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter
+
+from ponder.compact import Numbers
 
 __all__ = [
     "AssignmentGold",
@@ -196,10 +198,11 @@ class Problem:
 class Completion:
     """What the model wrote: the sampled ids (stop id included), each with its log-prob under the distribution that
     sampled it. `text` is the ids decoded without special tokens; it is for people and rewards and is never tokenised
-    again for training. `weight_version` counts optimizer steps of the weights that sampled it."""
+    again for training. `weight_version` counts optimizer steps of the weights that sampled it. Ids and log-probs are
+    kept as `compact.Numbers`, whatever sequence they are given as."""
 
-    token_ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
+    token_ids: Sequence[int]
+    logprobs: Sequence[float]
     text: str
     finish_reason: FinishReason
     weight_version: int
@@ -208,6 +211,8 @@ class Completion:
     def __post_init__(self) -> None:
         if len(self.token_ids) != len(self.logprobs):
             raise AssertionError(f"{len(self.token_ids)} token ids but {len(self.logprobs)} log-probs")
+        object.__setattr__(self, "token_ids", Numbers("i", self.token_ids))
+        object.__setattr__(self, "logprobs", Numbers("f", self.logprobs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,8 +164,8 @@ class _Call:
         )
         assert isinstance(text, str)
         return Completion(
-            token_ids=tuple(ids),
-            logprobs=tuple(finished.logprobs.tolist()),
+            token_ids=ids,
+            logprobs=finished.logprobs.tolist(),
             text=text,
             finish_reason=finished.reason,
             weight_version=self._weight_version,

@@ -45,7 +45,7 @@ def save_incident(
     folder = parent / f"update-{facts['version']:08d}-{facts['skipped']:04d}"
     with publishing(folder) as temporary:
         write_json(temporary / "incident.json", facts)
-        rows = [json.dumps(dataclasses.asdict(sample)) for sample in samples]
+        rows = [json.dumps(dataclasses.asdict(sample), default=list) for sample in samples]
         write_text(temporary / "samples.json", "[\n" + ",\n".join(rows) + "\n]\n")
         tensors: dict[str, torch.Tensor] = {}
         for number, (members, entry) in enumerate(terms):

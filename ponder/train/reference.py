@@ -32,7 +32,7 @@ class Reference:
     def annotate(self, samples: Sequence[Sample], trainer: Trainer) -> list[Sample]:
         """The samples with the log-probs this model gives their responses."""
         logprobs = trainer.logprobs(samples, self._policy)
-        return [replace(s, reference=tuple(p.tolist())) for s, p in zip(samples, logprobs, strict=True)]
+        return [replace(s, reference=p.tolist()) for s, p in zip(samples, logprobs, strict=True)]
 
     def save(self, folder: Path) -> None:
         """Write the model into a checkpoint."""

@@ -46,7 +46,7 @@ def _to_line(step: int, rollout: Rollout) -> bytes:
             "finish_reason": completion.finish_reason,
             "seed": completion.seed,
             "prompt_ids": rollout.prompt_ids,
-            "token_ids": completion.token_ids,
+            "token_ids": list(completion.token_ids),
             "logprobs": [round(logprob, _LOGPROB_DIGITS) for logprob in completion.logprobs],
         }
     )
@@ -54,8 +54,8 @@ def _to_line(step: int, rollout: Rollout) -> bytes:
 
 def _from_line(line: dict[str, Any]) -> LoggedRollout:
     completion = Completion(
-        token_ids=tuple(line["token_ids"]),
-        logprobs=tuple(line["logprobs"]),
+        token_ids=line["token_ids"],
+        logprobs=line["logprobs"],
         text=line["text"],
         finish_reason=line["finish_reason"],
         weight_version=line["weight_version"],

@@ -63,7 +63,7 @@ def test_a_merged_model_is_plain_and_computes_the_same(
     merged = trainer_of(loaded).logprobs(SAMPLES)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")  # without ponder or peft
     for sample, ours, expected in zip(SAMPLES, merged, adapted, strict=True):
-        ids = torch.tensor([sample.prompt_ids + sample.response_ids])
+        ids = torch.tensor([(*sample.prompt_ids, *sample.response_ids)])
         start, targets = len(sample.prompt_ids), torch.tensor(sample.response_ids)
         logits = model(ids).logits[0, start - 1 : -1].detach()
         theirs = logits.log_softmax(-1).gather(1, targets[:, None])[:, 0]

@@ -89,7 +89,7 @@ def test_what_is_read_and_what_is_learnt(model: Policy, one: Example, read: str,
     assert response[-1] in model.stop_ids and not model.stop_ids & set(response[:-1])
     assert model.template.split(tokenizer.decode(response[:-1])).well_formed
     sample = found.sample("g", 0.5)
-    assert sample.prompt_ids + sample.response_ids == (*prompt, *response) and sample.weight == 0.5
+    assert (*sample.prompt_ids, *sample.response_ids) == (*prompt, *response) and sample.weight == 0.5
 
 
 def test_the_longest_that_fits_and_one_more() -> None:

@@ -48,7 +48,7 @@ def independent_gradient(policy: Policy, samples: list[Sample]) -> dict[str, tor
     policy.model.set_attn_implementation("eager")
     total = torch.tensor(0.0)
     for sample in samples:
-        ids = torch.tensor([sample.prompt_ids + sample.response_ids])
+        ids = torch.tensor([(*sample.prompt_ids, *sample.response_ids)])
         first, count = len(sample.prompt_ids), len(sample.response_ids)
         logprobs = (policy.model(ids).logits[0, first - 1 : -1] / 0.8).log_softmax(-1)
         terms = TokenTerms(
@@ -100,7 +100,7 @@ def test_logprobs_come_back_in_order(policy: Policy, samples: Samples) -> None:
     parts = [trainer_of(policy, budget).logprobs(batch) for budget in (10_000, 50, 1)]
     policy.model.set_attn_implementation("eager")
     for i, sample in enumerate(batch):
-        ids = torch.tensor([sample.prompt_ids + sample.response_ids])
+        ids = torch.tensor([(*sample.prompt_ids, *sample.response_ids)])
         logits = policy.model(ids).logits[0, len(sample.prompt_ids) - 1 : -1].detach()
         plain = (logits / 0.8).log_softmax(-1).gather(1, torch.tensor(sample.response_ids)[:, None])[:, 0]
         for part in parts:
