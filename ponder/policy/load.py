@@ -149,7 +149,7 @@ def _policy(
     policy = Policy(
         model=model,
         tokenizer=tokenizer,
-        template=template,
+        template=template.dated(tokenizer),
         stop_ids=stop_ids,
         pad_id=int(pad) if pad is not None else min(stop_ids),
         window=window.tokens,

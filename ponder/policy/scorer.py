@@ -102,7 +102,7 @@ class Scorer:
     def prompt_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """The ids of a conversation up to where the reply begins, without the template's prefill, which is part of the
         reply. Raises DataError unless the last message is a user's."""
-        return dataclasses.replace(self.template, prefill="").encode(self.tokenizer, messages)
+        return self.template.encode(self.tokenizer, messages, prefill=False)
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """The ids of a reply without blanks around it, then the end token."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +20,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ponder.errors import DataError, ModelError
 from ponder.files import write_json
 from ponder.records import Message
+from ponder.text.chat import chat_prompt
+from ponder.text.clock import moment
+from ponder.text.control import Control, chat_source, control_of
 from ponder.text.think import Response, ThinkParser
 
 if TYPE_CHECKING:
@@ -53,48 +57,85 @@ class Template:
     """Whether the tokenizer's own chat template, if it has one, takes the place of the words around the turns, and
     whether earlier assistant turns lose their thinking."""
 
+    thinking: bool = True
+    """Whether a response begins with a thought between think tags; without, all of it is the answer."""
+    clock: str | None = None
+    """The time that a chat template which writes the date is told, in ISO 8601; None where it writes none."""
+
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt in the template's own words, prefill included. A system message stands before the user turn that
         follows it. Raises DataError unless the last message is a user's."""
-        text = self.opening
-        system = ""
-        for message in self._history(messages):
-            match message.role:
-                case "system":
-                    system += message.content + "\n\n"
-                case "user":
-                    text += self.before_user + system + message.content + self.after_user
-                    system = ""
-                case "assistant":
-                    text += self.before_assistant + message.content + self.after_assistant
-        return text + self.prefill
+        return self._rendered(self._history(messages)) + self.prefill
 
-    def encode(self, tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> tuple[int, ...]:
-        """The ids of the prompt. A begin token stands first where the tokenizer puts one, an end token never last."""
-        if self.chat and tokenizer.chat_template is not None:
-            turns = [{"role": m.role, "content": m.content} for m in self._history(messages)]
-            text = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-            text = _without_prefill(text, self.prefill) + self.prefill
-            ids = tokenizer.encode(text, add_special_tokens=False)
-        else:
-            ids = tokenizer.encode(self.render(messages), add_special_tokens=False)
-            begin = tokenizer.bos_token_id
-            if begin is not None and tokenizer.encode("", add_special_tokens=True)[:1] == [begin] != ids[:1]:
-                ids = [begin, *ids]
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, prefill: bool = True
+    ) -> tuple[int, ...]:
+        """The ids of the prompt, up to where the model goes on, or without `prefill` to where the reply begins. A begin
+        token stands first where the tokenizer puts one, an end token never last.
+
+        What the messages say is ordinary text, whatever it spells; the template's own words alone are control tokens.
+        Raises DataError or ModelError for what the tokenizer's chat template refuses or does not render as it should.
+        """
+        turns = self._history(messages)
+        control = self._control(tokenizer)
+        guarded = control.guard([turn.content for turn in turns], [self._keeps_tags(turn) for turn in turns])
+        turns = [replace(turn, content=text) for turn, text in zip(turns, guarded.texts, strict=True)]
+        opening = self.prefill if prefill else ""
+        if self._uses_chat_template(tokenizer):
+            stands = moment() if self.clock is None else datetime.fromisoformat(self.clock)
+            text = chat_prompt(tokenizer, turns, prefill=self.prefill, thinking=self.thinking, clock=stands)
+            return tuple(control.encode(text + opening, guarded))
+        ids = control.encode(self._rendered(turns) + opening, guarded)
+        begin = tokenizer.bos_token_id
+        if begin is not None and tokenizer.encode("", add_special_tokens=True)[:1] == [begin] != ids[:1]:
+            ids = [begin, *ids]
         return tuple(ids)
+
+    def encode_responses(
+        self, tokenizer: PreTrainedTokenizerBase, responses: Sequence[tuple[str | None, str]]
+    ) -> list[list[int] | str]:
+        """The ids of what `compose` makes of each thinking and answer, or why it makes nothing of it. As in prompts,
+        the template's tags alone are control tokens."""
+        control = self._control(tokenizer)
+        found: list[list[int] | str] = []
+        ordinary: dict[int, str] = {}
+        for number, (thinking, answer) in enumerate(responses):
+            try:
+                text = self.compose(thinking, answer)
+                guarded = control.guard([thinking or "", answer], [False, False])
+                if guarded.typed:
+                    thinking, answer = (one.strip() for one in guarded.texts)
+                    found.append(control.encode(self._written(thinking, answer).removeprefix(self.prefill), guarded))
+                else:
+                    ordinary[number] = text
+                    found.append("")
+            except DataError as error:
+                found.append(str(error))
+        if ordinary:  # all at once, which is many times faster
+            encoded = tokenizer(list(ordinary.values()), add_special_tokens=False).input_ids
+            for number, ids in zip(ordinary, encoded, strict=True):
+                found[number] = ids
+        return found
+
+    def dated(self, tokenizer: PreTrainedTokenizerBase) -> Template:
+        """This template, with the clock as it stands where the tokenizer's chat template writes the date: whoever uses
+        the model later reads the prompts it was trained on."""
+        asks = self._uses_chat_template(tokenizer) and "strftime_now" in chat_source(tokenizer)
+        return replace(self, clock=moment().isoformat(timespec="seconds")) if asks and self.clock is None else self
 
     def compose(self, thinking: str | None, answer: str) -> str:
         """What an assistant that had this thinking and answer would have written after the prompt, its prefill left
         out and no end token put after it; without thinking the block of thinking is empty. `split` gives both back,
         without the blanks around them. Raises DataError for texts it would not: an empty answer, or tags inside."""
         thinking, answer = (thinking or "").strip(), answer.strip()
-        if self.answer_tags:
-            body = f"<think>{thinking}</think> <answer>{answer}</answer>"
-        else:
-            body = f"<think>\n{thinking}\n</think>\n\n{answer}"
-        text = self.before_assistant + body
+        if thinking and not self.thinking:
+            raise DataError(
+                f"A response cannot be written in template {self.name!r}, which has no place for its thinking "
+                f"{thinking[:80]!r}. Set `template: r1`, or leave the thinking out of the data."
+            )
+        text = self._written(thinking, answer)
         if not text.startswith(self.prefill):
             raise ModelError(
                 f"Template {self.name!r} puts {self.prefill!r} before what the model writes, but a response begins "
@@ -103,7 +144,7 @@ class Template:
             )
         completion = text.removeprefix(self.prefill)
         found = self.split(completion)
-        if not found.well_formed or (found.thinking, found.answer) != (thinking, answer):
+        if not found.well_formed or (found.thinking or "", found.answer) != (thinking, answer):
             reason = found.problem or "its tags end it early"
             raise DataError(
                 f"A response cannot be written in template {self.name!r}: {reason}. Expected an answer, and neither in "
@@ -113,7 +154,7 @@ class Template:
 
     def parser(self) -> ThinkParser:
         """A parser for one completion that has seen the prefill; feed it what the model writes."""
-        parser = ThinkParser(answer_tags=self.answer_tags)
+        parser = ThinkParser(answer_tags=self.answer_tags, think_tags=self.thinking)
         parser.feed(self.prefill)
         return parser
 
@@ -163,7 +204,9 @@ class Template:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values with the version of this form."""
-        return {"version": _VERSION, **asdict(self)}
+        fields = asdict(self)
+        usual = {"thinking": True, "clock": None}  # fields that came later are written where they say something
+        return {"version": _VERSION} | {k: v for k, v in fields.items() if k not in usual or v != usual[k]}
 
     @classmethod
     def from_json(cls, value: object, where: str = "template") -> Template:
@@ -216,18 +259,49 @@ class Template:
             raise DataError(f"A prompt must end with a user's message so that the model can reply, got {got!r}.")
         return [_without_thinking(m) if self.chat and m.role == "assistant" else m for m in messages]
 
+    def _rendered(self, turns: Sequence[Message]) -> str:
+        text = self.opening
+        system = ""
+        for message in turns:
+            match message.role:
+                case "system":
+                    system += message.content + "\n\n"
+                case "user":
+                    text += self.before_user + system + message.content + self.after_user
+                    system = ""
+                case "assistant":
+                    text += self.before_assistant + message.content + self.after_assistant
+        return text
+
+    def _written(self, thinking: str, answer: str) -> str:
+        """A whole response, whatever the prompt gives for free."""
+        if not self.thinking:
+            body = answer
+        elif self.answer_tags:
+            body = f"<think>{thinking}</think> <answer>{answer}</answer>"
+        else:
+            body = f"<think>\n{thinking}\n</think>\n\n{answer}"
+        return self.before_assistant + body
+
+    def _keeps_tags(self, turn: Message) -> bool:
+        """Whether the tags in a turn are the template's: those of a whole response of the assistant, in its form."""
+        if self.chat or turn.role != "assistant":
+            return False
+        parser = ThinkParser(answer_tags=self.answer_tags)
+        parser.feed(turn.content)
+        return parser.close().well_formed
+
+    def _uses_chat_template(self, tokenizer: PreTrainedTokenizerBase) -> bool:
+        return self.chat and bool(tokenizer.chat_template)
+
+    def _control(self, tokenizer: PreTrainedTokenizerBase) -> Control:
+        return control_of(tokenizer, self.end)
+
 
 def _without_thinking(message: Message) -> Message:
     """What stands after the last closing tag; thinking that never ended is dropped whole."""
     spoken = message.content.rpartition("</think>")[2].partition("<think>")[0]
     return Message(role="assistant", content=spoken.strip())
-
-
-def _without_prefill(text: str, prefill: str) -> str:
-    """Some chat templates end with the prefill, or with a part of it, and some do not."""
-    tag = prefill.rstrip()
-    bare = text.rstrip()
-    return bare.removesuffix(tag) if tag and bare.endswith(tag) else text
 
 
 def _ids(value: int | Iterable[int] | None) -> list[int]:
@@ -259,8 +333,10 @@ _R1 = Template(
     answer_tags=False,
     chat=True,
 )
-TEMPLATES: dict[str, Template] = {template.name: template for template in (_ZERO, _R1)}
-"""The templates that ship: the paper's R1-Zero text word for word (table 1), and R1's chat form."""
+_PLAIN = replace(_R1, name="plain", prefill="", thinking=False)
+TEMPLATES: dict[str, Template] = {template.name: template for template in (_ZERO, _R1, _PLAIN)}
+"""The templates that ship: the paper's R1-Zero text word for word (table 1), R1's chat form, and a chat without tags,
+for models that answer without thinking."""
 
 
 def _names() -> str:

@@ -72,11 +72,13 @@ class _Block:
 class ThinkParser:
     """The state machine: `feed` chunks, `flush` to get the last events, `close` for the response.
 
-    `answer_tags`: whether the answer stands in `<answer>` tags; without, these tags are ordinary text.
+    `answer_tags`: whether the answer stands in `<answer>` tags; without, these tags are ordinary text. `think_tags`:
+    whether there must be thinking; without, a text that has no think tag is well formed, and all of it is the answer.
     """
 
-    def __init__(self, *, answer_tags: bool) -> None:
+    def __init__(self, *, answer_tags: bool, think_tags: bool = True) -> None:
         self._answer_tags = answer_tags
+        self._think_tags = think_tags
         tags = _THINK_TAGS + _ANSWER_TAGS if answer_tags else _THINK_TAGS
         self._tag = re.compile("|".join(tags))
         self._beginnings = {tag[:length] for tag in tags for length in range(1, len(tag))}
@@ -115,7 +117,8 @@ class ThinkParser:
         events = self._text(self._waiting)
         if self._place == "before":
             self._place = "after"
-            self._note("the think tags are missing")
+            if self._think_tags:
+                self._note("the think tags are missing")
             events += self._text(self._before)
         return events
 

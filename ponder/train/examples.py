@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
-from jinja2 import TemplateError
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
@@ -106,15 +105,16 @@ def _encoded(
     end = template.end_id(tokenizer, policy.model.generation_config)
     for start in range(0, len(entries), _TOKENISED_AT_ONCE):
         part = entries[start : start + _TOKENISED_AT_ONCE]
-        rendered = [_rendered(entry, policy) for entry in part]
-        texts = ["" if isinstance(one, str) else one[1] for one in rendered]
-        responses = tokenizer(texts, add_special_tokens=False).input_ids
-        for entry, one, response in zip(part, rendered, responses, strict=True):
-            if isinstance(one, str):
-                yield entry, one
+        prompts = [_prompt(entry, policy) for entry in part]
+        responses = template.encode_responses(
+            tokenizer, [(entry.example.thinking, entry.example.answer) for entry in part]
+        )
+        for entry, prompt, response in zip(part, prompts, responses, strict=True):
+            if isinstance(response, str) or isinstance(prompt, str):
+                yield entry, response if isinstance(response, str) else str(prompt)
                 continue
             ids = [*response, end]
-            reason = _unlearnable(one[0], ids, policy, max_tokens)
+            reason = _unlearnable(prompt, ids, policy, max_tokens)
             yield (
                 entry,
                 reason
@@ -122,22 +122,18 @@ def _encoded(
                     id=entry.example.id,
                     source=entry.source,
                     domain=entry.example.domain,
-                    prompt=np.array(one[0], np.int32),
+                    prompt=np.array(prompt, np.int32),
                     response=np.array(ids, np.int32),
                 ),
             )
 
 
-def _rendered(entry: SourcedExample, policy: Policy) -> tuple[tuple[int, ...], str] | str:
-    """Ids of the prompt and text of the response, or why there are none."""
-    example = entry.example
+def _prompt(entry: SourcedExample, policy: Policy) -> tuple[int, ...] | str:
+    """The ids of the prompt, or why there are none."""
     try:
-        text = policy.template.compose(example.thinking, example.answer)
-        return policy.template.encode(policy.tokenizer, example.messages), text
-    except DataError as error:
+        return policy.template.encode(policy.tokenizer, entry.example.messages)
+    except DataError as error:  # the tokenizer's chat template refuses the conversation, too
         return str(error)
-    except TemplateError as error:  # the tokenizer's chat template refuses the conversation
-        return f"the tokenizer's chat template refuses it: {error}"
 
 
 def _unlearnable(prompt: Sequence[int], response: Sequence[int], policy: Policy, max_tokens: int) -> str:

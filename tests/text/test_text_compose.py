@@ -36,9 +36,11 @@ def test_words(template: Template, thinking: str | None, answer: str, completion
 @settings(deadline=None)
 @given(thinking=st.text("ab <>/\n等"), answer=st.text("ab 5<>/\n等").filter(str.strip))
 def test_what_is_composed_is_read_back(thinking: str, answer: str) -> None:
-    for template in TEMPLATES.values():
+    for template in (ZERO, CHAT):
         response = template.split(template.compose(thinking, answer))
         assert (response.thinking, response.answer) == (thinking.strip(), answer.strip())
+    response = TEMPLATES["plain"].split(TEMPLATES["plain"].compose(None, answer))
+    assert (response.thinking, response.answer, response.well_formed) == (None, answer.strip(), True)
 
 
 @pytest.mark.parametrize(
