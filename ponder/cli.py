@@ -44,7 +44,7 @@ Smoke = Annotated[
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model folder, hub id, or micro for the embedded base.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-TemplateName = Annotated[str | None, typer.Option(help="Prompt form: r1-zero or r1; the model's own unless given.")]
+TemplateName = Annotated[str | None, typer.Option(help="Prompt form: r1-zero, r1 or plain; else the model's own.")]
 
 Seed = Annotated[int, typer.Option(help="Sampling seed.")]
 

@@ -48,7 +48,8 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A stage's record. `identity` is everything that decides its result, `fingerprint` the hash of that."""
+    """A stage's record. `identity` is everything that decides its result, `fingerprint` the hash of that. `clock` is
+    the time told to chat templates that write the date, one for all stages and sessions of a run."""
 
     recipe: str
     stage: str
@@ -60,6 +61,7 @@ class Manifest:
     smoke: bool
     versions: Mapping[str, str]
     sessions: tuple[Session, ...]
+    clock: str | None = None
     results: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 

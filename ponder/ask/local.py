@@ -10,6 +10,7 @@ from itertools import groupby
 from ponder.ask.ask import Ask, Reply
 from ponder.ask.log import RequestLog, request_key
 from ponder.ask.meter import Meter
+from ponder.errors import DataError
 from ponder.policy.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
@@ -86,7 +87,11 @@ class LocalAsker:
         replies: dict[str, Reply] = {}
         for messages, together in groupby(chunk, key=lambda ask: ask.messages):
             group = list(together)
-            prompt = template.encode(tokenizer, messages)
+            try:
+                prompt = template.encode(tokenizer, messages)
+            except DataError as error:  # the model's chat template refuses this conversation
+                replies |= {self._key(ask): Reply(failure=str(error)) for ask in group}
+                continue
             if len(prompt) + limit > self._policy.window:
                 failure = (
                     f"the prompt has {len(prompt)} tokens, which leaves no room for max_tokens {limit} in the model's "

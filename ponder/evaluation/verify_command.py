@@ -258,7 +258,7 @@ def _kind_of(values: Mapping[str, Any], name: str) -> str:
 
 
 def _response(text: str, form: Template) -> Response:
-    parser = ThinkParser(answer_tags=form.answer_tags)
+    parser = ThinkParser(answer_tags=form.answer_tags, think_tags=form.thinking)
     parser.feed(text if text.lstrip().startswith("<think>") else form.prefill + text)
     return parser.close()
 

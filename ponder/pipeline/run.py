@@ -23,6 +23,7 @@ from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
 from ponder.sandbox.isolation import accept_isolation
 from ponder.stages import STAGES, Context
+from ponder.text.clock import fixed_clock
 
 __all__ = ["default_out", "run"]
 
@@ -61,11 +62,13 @@ def run(
         redo(out, recipe, redo_stages, say)
         standings = survey(recipe, out, smoke=smoke, ask_hub=True)
         claim(out, recipe, text, overrides, smoke=smoke)
+        clock = _clock(standings)
         for standing in standings:
             if standing.state == "done":
                 say(f"{standing.name}: done before, skipped")
             else:
-                _run_stage(standing, recipe.name, out, smoke=smoke, say=say)
+                with fixed_clock(clock):
+                    _run_stage(standing, recipe.name, out, clock, smoke=smoke, say=say)
                 _report(out, say)
         finish_redo(out)
 
@@ -89,8 +92,16 @@ def _refuse_changed(standings: Sequence[Standing], out: Path, *, redone: Collect
     )
 
 
-def _run_stage(standing: Standing, recipe_name: str, out: Path, *, smoke: bool, say: Callable[[str], None]) -> None:
-    manifest = _begin(standing, recipe_name, smoke, say)
+def _clock(standings: Sequence[Standing]) -> str:
+    """When the run began: what chat templates that write the date are told, however often it is resumed."""
+    began = [one.manifest.clock or one.manifest.sessions[0].started for one in standings if one.manifest is not None]
+    return min(began, default=now())
+
+
+def _run_stage(
+    standing: Standing, recipe_name: str, out: Path, clock: str, *, smoke: bool, say: Callable[[str], None]
+) -> None:
+    manifest = _begin(standing, recipe_name, clock, smoke, say)
     say(f"{standing.name}: {'going on' if standing.state == 'unfinished' else 'started'} in {standing.folder}")
     context = Context(
         config=standing.stage,
@@ -117,7 +128,7 @@ def _run_stage(standing: Standing, recipe_name: str, out: Path, *, smoke: bool, 
     say(f"{standing.name}: done in {time.monotonic() - began:.0f} s")
 
 
-def _begin(standing: Standing, recipe_name: str, smoke: bool, say: Callable[[str], None]) -> Manifest:
+def _begin(standing: Standing, recipe_name: str, clock: str, smoke: bool, say: Callable[[str], None]) -> Manifest:
     """The manifest with a new session, already on disk."""
     old = standing.manifest
     manifest = Manifest(
@@ -130,6 +141,7 @@ def _begin(standing: Standing, recipe_name: str, smoke: bool, say: Callable[[str
         seed=standing.seed,
         smoke=smoke,
         versions=_versions(),
+        clock=clock,
         sessions=(*(_ended(s, standing.folder) for s in (old.sessions if old else ())), _session()),
     )
     if old is None:

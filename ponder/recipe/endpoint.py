@@ -74,7 +74,7 @@ class ByModel(Component):
     """Tag of this alternative."""
     model: str
     """A stage's name, a path, a hub id, `micro` or `micro-student`, the embedded models."""
-    template: Literal["r1-zero", "r1"] | None = None
+    template: Literal["r1-zero", "r1", "plain"] | None = None
     """Prompt form; null takes the one saved with the model."""
     temperature: float = Field(0.6, ge=0)
     """Sampling temperature."""

@@ -27,6 +27,12 @@ def check_canaries(
     """Let every canary answer `sample` problems, taken evenly. LearningError if one earns accuracy or format, where
     these have a weight."""
     check_names(weights)
+    if weights.get("format") and not template.thinking:
+        raise LearningError(
+            f"The reward 'format' has the weight {weights['format']:g}, but template {template.name!r} has no tags, so "
+            f"that whatever is written earns it. Set `rewards: {{accuracy: 1}}`, or `template: r1` for responses with "
+            f"a thought."
+        )
     checked = {name: weights[name] for name in _CHECKED if weights.get(name)}
     count = min(sample, len(problems)) if checked else 0
     for problem in (problems[index * len(problems) // count] for index in range(count)):

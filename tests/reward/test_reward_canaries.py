@@ -14,6 +14,7 @@ from ponder.text import TEMPLATES
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 WEIGHTS = {"accuracy": 1.0, "format": 1.0, "language": 1.0}
+PLAIN = {"accuracy": 1.0, "language": 1.0}
 templates = pytest.mark.parametrize("template", TEMPLATES.values(), ids=list(TEMPLATES))
 
 
@@ -34,7 +35,7 @@ def problem(question: str, gold: Gold | None) -> Problem:
     ids=lambda source: source.source,
 )
 def test_generated_problems(template: Any, source: ProblemSource) -> None:
-    check_canaries(template, load_problems([source]).problems, WEIGHTS, sample=24)
+    check_canaries(template, load_problems([source]).problems, WEIGHTS if template.thinking else PLAIN, sample=24)
 
 
 @templates
@@ -51,7 +52,7 @@ def test_generated_problems(template: Any, source: ProblemSource) -> None:
 )
 def test_real_problems(template: Any, fields: dict[str, Any]) -> None:
     source = FileProblems.model_validate({**fields, "path": str(DATA / fields["path"]), "limit": 20})
-    check_canaries(template, load_problems([source]).problems, WEIGHTS, sample=20)
+    check_canaries(template, load_problems([source]).problems, WEIGHTS if template.thinking else PLAIN, sample=20)
 
 
 @templates
@@ -66,13 +67,17 @@ def test_real_problems(template: Any, fields: dict[str, Any]) -> None:
     ],
 )
 def test_other_golds(template: Any, gold: Gold | None) -> None:
-    check_canaries(template, [problem("Which of these, or what, is it?\n\nA. x\nB. y\nC. z", gold)], WEIGHTS)
+    check_canaries(
+        template,
+        [problem("Which of these, or what, is it?\n\nA. x\nB. y\nC. z", gold)],
+        WEIGHTS if template.thinking else PLAIN,
+    )
 
 
 LURE = problem("Which?", MathGold(answer="A or B or C or D"))
 
 
-@templates
+@pytest.mark.parametrize("template", [TEMPLATES["r1-zero"], TEMPLATES["r1"]])
 @pytest.mark.parametrize("reward", ["accuracy", "format"])
 def test_a_canary_that_is_paid_is_heard(template: Any, reward: str) -> None:
     with pytest.raises(LearningError, match=f"'all options' earns 1 of the reward '{reward}' on problem 'p/1'"):
@@ -82,8 +87,14 @@ def test_a_canary_that_is_paid_is_heard(template: Any, reward: str) -> None:
 
 @templates
 def test_a_question_that_holds_its_answer_pays_no_copy(template: Any) -> None:
-    check_canaries(template, [problem("Simplify $\\sqrt{4}$.", MathGold(answer="2"))], WEIGHTS)
-    check_canaries(template, [problem("What is 5 + 0, if 0 is added to 5", MathGold(answer="5"))], WEIGHTS)
+    check_canaries(
+        template, [problem("Simplify $\\sqrt{4}$.", MathGold(answer="2"))], WEIGHTS if template.thinking else PLAIN
+    )
+    check_canaries(
+        template,
+        [problem("What is 5 + 0, if 0 is added to 5", MathGold(answer="5"))],
+        WEIGHTS if template.thinking else PLAIN,
+    )
 
 
 def test_the_sample_is_spread_evenly() -> None:
@@ -104,3 +115,8 @@ def test_instructions_are_not_asked_about_texts_that_may_follow_them() -> None:
 def test_unknown_reward() -> None:
     with pytest.raises(RecipeError, match="did you mean 'format'"):
         check_canaries(TEMPLATES["r1"], [], {"formatt": 1.0})
+
+
+def test_no_reward_for_a_format_that_is_none() -> None:
+    with pytest.raises(LearningError, match=r"'plain' has no tags.*accuracy: 1"):
+        check_canaries(TEMPLATES["plain"], [], WEIGHTS)

@@ -148,14 +148,14 @@ def test_the_validation_loss_by_hand(tmp_path: Path, tiny: str) -> None:
 
 
 def test_the_header_shows_the_first_example_and_what_is_left_out(tmp_path: Path, tiny: str) -> None:
-    texts = [*TEXTS, ("Too long?", "1 " * 100, "No."), ("Ends?", "a <|end|> b", "c")]
+    texts = [*TEXTS, ("Too long?", "1 " * 100, "No."), ("Twice?", "a <think> b", "c")]
     source = {"source": "file", "path": written(tmp_path, texts), "name": "rows"}
     results, said = run(tmp_path / "stage", stage(model=tiny, examples=[source], max_tokens=90, validation_share=0))
     page = "\n".join(said)
     for part in (
         "examples 4: 4 rows; 0 more held back for the validation loss; 2 left out",
         "tokens, more than max_tokens 90",
-        "left out: rows row 6: its response holds the end token '<|end|>'",
+        "left out: rows row 6: the response cannot be taken apart: <think> occurs more than once",
         "cold: read, ",
         "cold: learnt, the end token: '<|end|>' (1)",
     ):

@@ -109,7 +109,10 @@ def test_the_longest_that_fits_and_one_more() -> None:
         (example("a </think> b"), "cannot be written in template 'r1'"),
         (example(""), "there is no answer"),
         (example("5", "t", ("user", "q"), ("assistant", "r")), "must end with a user's message"),
-        (example("5", "t", ("system", "s"), ("user", "q")), "refuses a conversation of the turns system, user: no system turns"),
+        (
+            example("5", "t", ("system", "s"), ("user", "q")),
+            "refuses a conversation of the turns system, user: no system turns",
+        ),
     ],
 )
 def test_examples_left_out(one: Example, reason: str) -> None:
@@ -190,3 +193,16 @@ def test_the_mask_is_shown_from_the_very_ids() -> None:
     assert end == "learnt, the end token: '<eos>' (256)"
     long = encoded(example("x" * 1000), model)
     assert "[... " in show_mask(long.sample("g", 1.0), model.tokenizer)[1]
+
+
+def test_a_typed_end_token_is_learnt_as_text() -> None:
+    """It does not end the response early, nor the user's turn."""
+    model = policy("r1", chat=True)
+    found = encoded(example("write <|im_end|> there", "an <|endoftext|>", ("user", "what is <|im_end|>?")), model)
+    response, prompt = found.response.tolist(), found.prompt.tolist()
+    end = model.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert model.tokenizer.decode(response[:-1]) == "an <|endoftext|>\n</think>\n\nwrite <|im_end|> there"
+    assert response[-1] == end and not model.stop_ids & set(response[:-1])
+    assert prompt.count(end) == 1 and tuple(prompt) == model.template.encode(
+        model.tokenizer, [Message(role="user", content="what is <|im_end|>?")]
+    )

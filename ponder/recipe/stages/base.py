@@ -10,7 +10,7 @@ from ponder.recipe.problems import ProblemSource
 __all__ = ["StageBase", "TemplateName"]
 
 
-TemplateName = Literal["r1-zero", "r1"]
+TemplateName = Literal["r1-zero", "r1", "plain"]
 """The built-in forms of prompts and responses."""
 
 
