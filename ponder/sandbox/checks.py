@@ -22,12 +22,17 @@ SWALLOWED, TYPE = "__swallowed__", "__type__"
 """Names that instrumented code calls; `judge` binds them."""
 _BROAD = frozenset({"Exception", "BaseException", "AssertionError"})
 _EXPECTING = re.compile(r"assert|raises$|warns$|deprecated_call$|expect")
-_WORLD = re.compile(
-    r"\b(?:std(?:out|in|err)|capsys|capfd|input|open|tempfile|tmp_path|pathlib|shutil|environ|getenv|putenv|monkeypatch"
-    r"|mock|patch|random|warnings|logging|assertLogs|assertWarns|assertNoLogs|inspect|isinstance|issubclass|type|vars"
-    r"|dataclasses|is_dataclass|asdict|datetime|threading|concurrent|multiprocessing|signal|os|sys|time|gc|weakref"
-    r"|pickle|copy|deepcopy|subprocess|hasattr|callable|id|hash|recwarn|caplog|__\w+__)\b"
-)
+_IMPORTS = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import|import[ \t]+(.+))", re.MULTILINE)
+_PURE_MODULES = frozenset({
+    "bisect", "cmath", "collections", "decimal", "fractions", "functools", "heapq", "itertools", "json", "math",
+    "numpy", "operator", "pytest", "re", "solution", "string", "typing", "unittest",
+})  # fmt: skip
+_WORLDLY_NAMES = frozenset({
+    "callable", "capsys", "delattr", "dir", "eval", "exec", "getattr", "globals", "hasattr", "hash", "id", "input",
+    "isinstance", "issubclass", "locals", "memoryview", "mock", "monkeypatch", "open", "patch", "print", "setattr",
+    "tmp_path", "type", "vars", "assertIs", "assertIsNot", "assertIsInstance", "assertNotIsInstance", "assertLogs",
+    "assertNoLogs", "assertWarns", "assertWarnsRegex", "warns",
+})  # fmt: skip
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -256,13 +261,17 @@ def _case(statement: ast.stmt, texts: list[str]) -> ast.stmt:
 
 
 class _TypeCalls(ast.NodeTransformer):
-    """`type(x)` asks for the class that the program's object has, not for that of its stand-in."""
+    """`type(x)` and `x.__class__` ask for the class that the program's object has, not for that of its stand-in."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) == 1 and not node.keywords:
             node.func.id = TYPE
         return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        return _call(TYPE, node.value) if node.attr == "__class__" and isinstance(node.ctx, ast.Load) else node
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         return node if isinstance(node.value, ast.List | ast.Tuple | ast.Dict) else self.generic_visit(node)
@@ -289,6 +298,7 @@ def bound_names(tree: ast.Module) -> set[str]:
 def code_names(code: CodeType) -> Iterator[str]:
     """Every name that the code and the functions in it speak of."""
     yield from code.co_names
+    yield from code.co_varnames
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from code_names(constant)
@@ -296,7 +306,18 @@ def code_names(code: CodeType) -> Iterator[str]:
 
 def is_worldly(tests: Sequence[str]) -> bool:
     """Whether the tests may ask for more than values: output, files, the clock, classes. Too often is harmless."""
-    return any(_WORLD.search(test) is not None for test in tests)
+    for test in tests:
+        for source, names in _IMPORTS.findall(test):
+            modules = [source] if source else [name.partition(" as ")[0].strip() for name in names.split(",")]
+            if any(module.partition(".")[0] not in _PURE_MODULES or ".mock" in module for module in modules):
+                return True
+        try:
+            code = compile(test, "<tests>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return True
+        if any(name in _WORLDLY_NAMES or name.startswith("__") for name in code_names(code) if name != "__name__"):
+            return True
+    return False
 
 
 def why_nothing_is_checked(tests: Sequence[str]) -> str | None:

@@ -111,8 +111,13 @@ class _Ledger:
         self.write("fault", True, f"{type(error).__name__}: {error}")
 
     def doubt_refusal(self, error: BaseException | None) -> None:
-        """A refusal of the sandbox to the tests themselves says nothing about the program."""
-        if isinstance(error, OSError) and error.errno in _REFUSED and self.program and error is not self.program.raised:
+        """A refusal of the sandbox to the tests themselves says nothing about the program, and what is neither a failed
+        check nor raised by the program may come of the values that stand for its objects here."""
+        if error is None or self.program is None or error is self.program.raised:
+            return
+        if not isinstance(error, AssertionError):
+            self.program.strange = self.program.strange or f"the tests raised {type(error).__name__}"
+        if isinstance(error, OSError) and error.errno in _REFUSED:
             self.write("excuse", True, f"the tests want what the sandbox refuses: {error}")
 
     def close(self, program: _Program) -> None:
@@ -283,7 +288,7 @@ def _module(program: _Program, ledger: _Ledger) -> dict[str, Any]:
         checks.COUNTED: counted,
         checks.ENTERED: entered,
         checks.SWALLOWED: swallowed,
-        checks.TYPE: lambda value: value.__class__ if type(value) is Remote else type(value),
+        checks.TYPE: lambda value: value.own_class() if type(value) is Remote else type(value),
     }
     return space
 
@@ -339,6 +344,7 @@ class _Solution(types.ModuleType):
         super().__init__("solution")
         self.__dict__["__all__"] = sorted(name for name in offered if not name.startswith("_"))
         self.__dict__["_program"] = program
+        self.__dict__["_replaced"] = {}
 
     def __getattr__(self, name: str) -> Any:
         program: _Program = self.__dict__["_program"]
@@ -349,8 +355,15 @@ class _Solution(types.ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("__"):
             super().__setattr__(name, value)
-        else:
-            self.__dict__["_program"].change(name, value)
+            return
+        program: _Program = self.__dict__["_program"]
+        if name in program.names:
+            self.__dict__["_replaced"].setdefault(name, program.look(name))
+        program.change(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """What a patch does at its end, since the name is not found in this module's own dict."""
+        self.__dict__["_program"].change(name, self.__dict__["_replaced"].pop(name))
 
 
 class _Result(unittest.TestResult):

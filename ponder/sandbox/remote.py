@@ -142,10 +142,17 @@ class RemoteProgram:
             given = dict(enumerate(arguments)) | named
             for place, after in changed.items() if isinstance(changed, dict) else ():
                 if place in given:
-                    _update(given[place], after)
+                    self._update(given[place], after)
             if isinstance(same, int | str) and isinstance(given.get(same), _MUTABLE):
                 return given[same]
             return value
+
+    def _update(self, argument: Any, after: Any) -> None:
+        if isinstance(argument, list | dict | deque):
+            inside = argument.values() if isinstance(argument, dict) else argument
+            if any(isinstance(item, _MUTABLE) for item in inside):
+                self.strange = self.strange or "an argument that holds others was changed"
+        _update(argument, after)
 
     def register(self, function: Callable[..., Any]) -> int:
         """A number by which the program can have `function` called."""
@@ -268,11 +275,12 @@ class RemoteProgram:
         arguments = arguments if isinstance(arguments, list) else [text]
         try:
             error = kind(*arguments)
-        except TypeError:  # a built-in class that wants other arguments than it keeps
-            error = RuntimeError(f"{kind.__name__}: {text}")
-        if isinstance(fields, dict) and not isinstance(lineage, str):
-            fields = {key: value for key, value in fields.items() if type(key) is str}
-            error.__dict__.update(fields, _said=str(text)[:_MAX_TEXT])
+        except TypeError:  # a class that wants other arguments than it keeps
+            error = kind.__new__(kind, *arguments)
+        if isinstance(fields, dict):
+            error.__dict__.update({key: value for key, value in fields.items() if type(key) is str})
+        if not isinstance(lineage, str):
+            error.__dict__["_said"] = str(text)[:_MAX_TEXT]
         if isinstance(cause, list) and len(cause) == 5:
             error.__cause__ = self._exception(cause)
         return error
@@ -356,6 +364,10 @@ class Remote:
         if self._handle.form == "object" and isinstance(value, Remote) and self._class_name() is None:
             self._refuse(f"attribute {name!r} of a {self._handle.name} object")
         return value
+
+    def own_class(self) -> Any:
+        """Its class, as the program has it."""
+        return self._program.ask("class", self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in Remote.__slots__:

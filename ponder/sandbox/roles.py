@@ -5,6 +5,7 @@ Descriptors 0, 1 and 2 are standard input, output and error; the others are name
 
 import atexit
 import bisect
+import builtins
 import cmath
 import collections
 import copy
@@ -15,6 +16,7 @@ import enum
 import fractions
 import functools
 import heapq
+import io
 import itertools
 import json
 import math
@@ -29,6 +31,7 @@ import time
 import traceback
 import typing
 from collections.abc import Callable
+from typing import Any
 
 from ponder.sandbox.javascript import run_node_program, run_node_script, run_node_tests
 from ponder.sandbox.judge import judge_program, judge_together
@@ -45,11 +48,21 @@ PRELOADED = (
 _SOURCE, _BINARY = 3, 4
 
 
+_real_open = open
+
+
+def _open(file: Any, *arguments: Any, **named: Any) -> Any:
+    """`open` that knows standard input by its path, without the /proc that it leads to."""
+    name = os.fspath(file) if isinstance(file, os.PathLike) else file
+    return _real_open(os.dup(0) if name in ("/dev/stdin", "/proc/self/fd/0") else file, *arguments, **named)
+
+
 def run_main() -> int:
     """Role: run the program (3) as a script."""
     status = 0
     random.seed(0)
     sys.argv = ["program"]
+    builtins.open = io.open = _open
     try:
         run_module("__main__")
     except SystemExit as end:
@@ -63,8 +76,9 @@ def run_main() -> int:
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
     except OSError:
         status = 1
     return status & 0xFF

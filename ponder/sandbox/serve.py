@@ -58,6 +58,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "leave": lambda manager, error: type(manager).__exit__(manager, type(error) if error else None, error, None),
     "aenter": lambda manager: type(manager).__aenter__(manager),
     "aleave": lambda manager: type(manager).__aexit__(manager, None, None, None),
+    "class": type,
     "await": lambda coroutine: _awaited(coroutine),
     "state": lambda thing: _state(thing),
 }
