@@ -8,7 +8,8 @@ two sums with the residual. Each moves the result by about epsilon of its size, 
 
     a logit, or a score      epsilon x largest logit x roundings per layer x layers
     a log-prob               the same / temperature, since logits are divided by it
-    a gradient               twice that of its largest entry over all weights: the way there and the way back
+    one product and softmax  epsilon x its size x the terms of its sums, some tens: `TERMS`
+    a gradient of a model    twice that of a logit, for its largest entry over all weights: there and back
 
 The largest difference seen between two kernels is a third of this. A real fault, a token that sees what it should not
 or misses what it should see, moves log-probs by `FAULT` and more; a case whose tolerance comes near it cannot tell the
@@ -17,10 +18,19 @@ two apart and is refused, and has to be made smaller: shallower, with smaller lo
 
 import torch
 
-__all__ = ["EPSILON", "FAULT", "assert_close_gradients", "assert_close_logits", "assert_close_logprobs", "tolerance"]
+__all__ = [
+    "EPSILON",
+    "FAULT",
+    "assert_close_gradients",
+    "assert_close_logits",
+    "assert_close_logprobs",
+    "assert_close_products",
+    "tolerance",
+]
 
 EPSILON = torch.finfo(torch.float32).eps
 PER_LAYER = 20
+TERMS = 100
 FAULT = 1e-4
 
 
@@ -42,6 +52,11 @@ def assert_close_logprobs(
 def assert_close_logits(got: torch.Tensor, wanted: torch.Tensor, layers: int) -> None:
     """Logits, or the scores of a reward model."""
     torch.testing.assert_close(got, wanted, rtol=0, atol=tolerance(float(wanted.detach().abs().max()), layers))
+
+
+def assert_close_products(got: torch.Tensor, wanted: torch.Tensor) -> None:
+    """What comes of one product of matrices and a softmax, outside of any model; numbers below 1 count as 1."""
+    torch.testing.assert_close(got, wanted, rtol=TERMS * EPSILON, atol=TERMS * EPSILON)
 
 
 def assert_close_gradients(got: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], layers: int) -> None:
