@@ -68,7 +68,7 @@ def _python() -> Iterator[Finding]:
         name="python",
         state="broken" if old else "ok",
         found=f"{platform.python_version()} at {sys.executable}",
-        mend="make setup PYTHON=python3.11" if old else None,
+        mend="rm -r .venv && make setup" if old else None,
     )
     yield Finding(name="ponder", state="ok", found=f"{ponder.__version__} at {Path(ponder.__file__).parent}")
 
@@ -212,12 +212,11 @@ def _programs() -> Iterator[Finding]:
 def _extras() -> Iterator[Finding]:
     there = [extra for extra, module in _EXTRAS.items() if importlib.util.find_spec(module) is not None]
     absent = [extra for extra in _EXTRAS if extra not in there]
-    command = f"; to add one: {sys.executable} -m pip install -e '.[{absent[0]}]'" if absent else ""
-    yield Finding(
-        name="extras",
-        state="ok",
-        found=f"installed: {', '.join(there) or 'none'}; not installed, and not needed: {', '.join(absent)}{command}",
-    )
+    found = f"installed: {', '.join(there) or 'none'}"
+    if absent:
+        command = f"{sys.executable} -m pip install 'ponder[{absent[0]}]'"  # adds it to this ponder, clone or wheel
+        found += f"; not installed, and not needed: {', '.join(absent)}; to add one: {command}"
+    yield Finding(name="extras", state="ok", found=found)
 
 
 _CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (_python, _room, _embedded, _programs, _extras, _hub, _torch)
