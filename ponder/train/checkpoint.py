@@ -114,12 +114,11 @@ class CheckpointStore:
             return None
         try:
             digests = {path: digest for path, digest in _expected(self._good).items() if path.startswith(f"{name}/")}
-            shutil.copytree(self._good / name, temporary / name, copy_function=_link)
-            _check(temporary, digests)
+            _check(self._good, digests)
         except CheckpointError as error:
             warnings.warn(f"{error} {name!r} is written anew.", stacklevel=3)
-            shutil.rmtree(temporary / name, ignore_errors=True)
             return None
+        shutil.copytree(self._good / name, temporary / name, copy_function=_link)
         return digests
 
     def _prune(self, step: int) -> None:
@@ -181,7 +180,13 @@ def _check(folder: Path, expected: Mapping[str, str]) -> None:
         path = folder / name
         if not path.is_file():
             raise CheckpointError(f"Checkpoint {str(folder)!r} is damaged: its file {name!r} is missing.")
-        if _sha256(path) != digest:
+        try:
+            found = _sha256(path)
+        except OSError as error:  # what a failing disk answers
+            raise CheckpointError(
+                f"Checkpoint {str(folder)!r} is damaged: its file {name!r} cannot be read ({error})."
+            ) from error
+        if found != digest:
             raise CheckpointError(
                 f"Checkpoint {str(folder)!r} is damaged: its file {name!r} is not what was written (expected SHA-256 "
                 f"{digest[:12]}...)."
