@@ -40,7 +40,8 @@ KEPT = (
     Kept(what="times of device files"),
     Kept(what="the host's name", open=_NO_NAMESPACES),
     Kept(what="the time since boot, the kernel's version, the user's number", open=frozenset(STRENGTHS)),
-    Kept(what="files under /usr, the path of ponder", open=frozenset(STRENGTHS)),
+    Kept(what="the path of ponder", open=frozenset(STRENGTHS) - {"bubblewrap"}),
+    Kept(what="files under /usr", open=frozenset(STRENGTHS)),
 )
 
 

@@ -38,8 +38,10 @@ def allow_only(paths: tuple[str, ...], hidden: tuple[str, ...], version: int) ->
     attributes = struct.pack("QQQ", rights, _NETWORK_RIGHTS if version >= 4 else 0, _SCOPES if version >= 6 else 0)
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     rules = syscall("landlock_create_ruleset", attributes, ctypes.c_size_t(size), ctypes.c_uint(0))
-    for path in paths:
-        _allow(rules, path, hidden)
+    real = {os.path.realpath(path) for path in paths}
+    for path in sorted(real):
+        if not any(path.startswith(f"{other}/") for other in real):  # what lies below another has its rule
+            _allow(rules, path, hidden)
     return rules
 
 

@@ -55,8 +55,9 @@ _NOSUID, _NODEV = 2, 4
 
 @cache
 def library_paths() -> tuple[str, ...]:
-    """Folders of this interpreter's standard library."""
-    return tuple(sorted({os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}))
+    """Folders of this interpreter's standard library, whatever environment it runs in."""
+    base = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}
+    return tuple(sorted({os.path.realpath(sysconfig.get_path(name, vars=base)) for name in ("stdlib", "platstdlib")}))
 
 
 @cache

@@ -100,6 +100,7 @@ class Report:
 
     def add(self, what: int | str, value: object, note: str) -> None:
         """Take down one line of the verdict."""
+        note = values.short(note)
         match what:
             case int():
                 (self.right if value is True else self.wrong).add(what)
@@ -316,7 +317,7 @@ def _listen(pipe: int, report: Report, secret: str, deadline: float) -> bool:
                 case [str(said), int(what) | str(what), value, str(note)] if secrets.compare_digest(
                     said.encode(errors="replace"), secret.encode()
                 ):
-                    report.add(what, value, values.short(note))
+                    report.add(what, value, note)
     return True
 
 

@@ -1,0 +1,12 @@
+"""Tries to start a process.
+
+must come out: wrong
+"""
+
+import os
+import sys
+# try
+os.fork() or os._exit(0)
+# try
+import subprocess
+subprocess.run(['/bin/true'], check=True)

@@ -1,0 +1,7 @@
+"""Tries to end or hang instead of being judged: inode filling.
+
+must come out: wrong or cannot tell
+"""
+
+import itertools
+for n in itertools.count(): open(f'/tmp/{n}', 'w')
