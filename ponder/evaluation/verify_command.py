@@ -24,6 +24,7 @@ from ponder.records import Gold, Problem, Verdict, from_json
 from ponder.sandbox.isolation import Least
 from ponder.task.fault import RowFault, known_names
 from ponder.task.gold import GOLDS, unpacked
+from ponder.task.row import ABSENT, cell
 from ponder.task.table import Row, read_rows
 from ponder.text.template import Template, template_for
 from ponder.text.think import Response, ThinkParser
@@ -308,11 +309,8 @@ def _table(values: Mapping[str, Any], kind: str, name: str, value: Any) -> FileP
 
 
 def _field(values: Mapping[str, Any], name: str) -> Any:
-    """A field; `a.b` reaches into objects."""
-    if name in values:
-        return values[name]
-    head, dot, rest = name.partition(".")
-    inner = unpacked(values.get(head))
-    if dot and isinstance(inner, Mapping):
-        return _field(inner, rest)
+    """A field, found as sources find their columns."""
+    value = cell(values, name)
+    if value is not ABSENT:
+        return value
     raise RowFault(f"there is no field {name!r}. {known_names(name, map(str, values))}")

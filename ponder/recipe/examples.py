@@ -27,7 +27,8 @@ class ExampleColumns(Component):
     """What is learnt; thinking between `<think>` and `</think>` is taken apart from the answer. Ignored where
     `messages` is given."""
     messages: str | None = None
-    """Column with a conversation, a list of {role, content} that ends with the assistant's response."""
+    """Column with a conversation, a list of {role, content} or {from, value} that ends with the assistant's response.
+    Turns with `weight: 0` or `train: false` are not learnt."""
     thinking: str | None = None
     """Column with the thinking where the response holds the answer alone; with `messages`, the key of the assistant's
     turns that holds it, such as `reasoning_content`."""

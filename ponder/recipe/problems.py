@@ -18,7 +18,7 @@ class ProblemColumns(Component):
     prompt: str = "prompt"
     """Question text; ignored where `messages` is given."""
     messages: str | None = None
-    """Column with a list of {role, content}."""
+    """Column with a list of {role, content} or {from, value}."""
     answer: str = "answer"
     """Gold answer; its form depends on `gold`."""
     id: str | None = None

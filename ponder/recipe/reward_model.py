@@ -24,7 +24,7 @@ class PreferenceColumns(Component):
     prompt: str = "prompt"
     """Question text; ignored where `messages` is given, and for dialogues."""
     messages: str | None = None
-    """Column with a list of {role, content}."""
+    """Column with a list of {role, content} or {from, value}."""
     chosen: str = "chosen"
     """The better answer, or the dialogue that ends with it."""
     rejected: str = "rejected"

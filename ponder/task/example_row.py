@@ -10,13 +10,12 @@ from ponder.task.fault import RowFault, known_names
 from ponder.task.gold import plain_text, unpacked
 from ponder.task.row import ABSENT, cell
 from ponder.task.table import Row
+from ponder.task.turns import THINKING_KEYS, Turn, check_beside, is_conversation, question_of, turns_of
 from ponder.text.think import ThinkParser
 
 __all__ = ["check_example_columns", "examples_of", "split_response"]
 
 Table = FileExamples | HubExamples
-_THINKING_KEYS = ("reasoning_content", "reasoning", "thinking")
-"""Under these, conversations of other programs keep the thinking of a turn."""
 _OPEN = "<think>"
 
 
@@ -73,49 +72,66 @@ Response = tuple[Sequence[Message], str | None, str]
 
 def _from_columns(values: Mapping[str, Any], table: Table) -> Iterator[Response]:
     columns = table.columns
-    prompt = Message(role="user", content=_text(_required(values, columns.prompt), columns.prompt))
-    response = _text(_required(values, columns.response), columns.response)
-    thinking, answer = split_response(response, answer_tags=table.answer_tags)
+    asked, written = _required(values, columns.prompt), _required(values, columns.response)
+    if is_conversation(unpacked(asked)) or is_conversation(unpacked(written)):
+        check_beside(values, _read(table))
+    if is_conversation(unpacked(asked)):
+        prompt = question_of(asked, columns.prompt)
+    else:
+        prompt = [Message(role="user", content=_text(asked, columns.prompt))]
+    thinking, answer = _reply(written, table)
     if columns.thinking is not None:
         if thinking is not None:
             raise RowFault(f"thinking stands both in column {columns.thinking!r} and in {columns.response!r}")
         thinking = _optional(values, columns.thinking)
-    yield [prompt], thinking, answer
+    yield prompt, thinking, answer
+
+
+def _reply(written: Any, table: Table) -> tuple[str | None, str]:
+    """A response that is a text, or a conversation of one turn."""
+    column = table.columns.response
+    if not is_conversation(unpacked(written)):
+        return split_response(_text(written, column), answer_tags=table.answer_tags)
+    turns = turns_of(written, column)
+    if len(turns) != 1 or turns[0].role != "assistant":
+        raise RowFault(f"column {column!r} holds {len(turns)} turns; expected the assistant's response alone")
+    if not turns[0].learnt:
+        raise RowFault(f"column {column!r}: its response is marked as not to be learnt")
+    return _turn_response(turns[0], table, None)
 
 
 def _from_messages(values: Mapping[str, Any], table: Table) -> Iterator[Response]:
     column = str(table.columns.messages)
-    turns = unpacked(_required(values, column))
-    if not isinstance(turns, list) or not turns or not all(_is_turn(turn) for turn in turns):
-        raise RowFault(f"column {column!r} holds {turns!r:.80}; expected a list of {{role, content}}")
-    roles = [str(turn["role"]) for turn in turns]
-    if wrong := sorted(set(roles) - {"system", "user", "assistant"}):
-        raise RowFault(f"column {column!r} has a turn of {wrong[0]!r}; expected system, user or assistant")
-    if roles[-1] != "assistant":
-        raise RowFault(f"column {column!r} ends with a turn of {roles[-1]!r}; expected the assistant's response")
-    learnt = [i for i, role in enumerate(roles) if role == "assistant"]
-    for place in learnt if table.turns == "every" else learnt[-1:]:
-        if place == 0 or roles[place - 1] != "user":
+    check_beside(values, _read(table))
+    turns = turns_of(_required(values, column), column)
+    if turns[-1].role != "assistant":
+        raise RowFault(f"column {column!r} ends with a turn of {turns[-1].role!r}; expected the assistant's response")
+    replies = [place for place, turn in enumerate(turns) if turn.role == "assistant"]
+    wanted = [place for place in (replies if table.turns == "every" else replies[-1:]) if turns[place].learnt]
+    if not wanted:
+        raise RowFault(f"column {column!r}: its response is marked as not to be learnt")
+    for place in wanted:
+        if place == 0 or turns[place - 1].role != "user":
             raise RowFault(f"column {column!r}: turn {place + 1} is a response to no user's turn")
-        messages = [Message(role=turn["role"], content=_text(turn["content"], column)) for turn in turns[:place]]
-        yield messages, *_turn_response(turns[place], table)
+        yield [turn.message for turn in turns[:place]], *_turn_response(turns[place], table, table.columns.thinking)
 
 
-def _turn_response(turn: Mapping[str, Any], table: Table) -> tuple[str | None, str]:
-    key = table.columns.thinking
-    unread = [other for other in _THINKING_KEYS if other != key and turn.get(other)]
+def _turn_response(turn: Turn, table: Table, key: str | None) -> tuple[str | None, str]:
+    unread = [other for other in THINKING_KEYS if other != key and turn.keys.get(other)]
     if unread:
         raise RowFault(f"the response has thinking under {unread[0]!r}, which `columns.thinking` does not name")
-    thinking, answer = split_response(_text(turn["content"], "content"), answer_tags=table.answer_tags)
-    if key is not None and turn.get(key):
-        if thinking is not None:
-            raise RowFault(f"thinking stands both under {key!r} and in the content of the response")
-        thinking = _text(turn[key], key)
-    return thinking, answer
+    thinking, answer = split_response(turn.content, answer_tags=table.answer_tags)
+    elsewhere = [_text(turn.keys[key], key)] if key is not None and turn.keys.get(key) else []
+    found = [one for one in (thinking, turn.thinking, *elsewhere) if one is not None]
+    if len(found) > 1:
+        raise RowFault(
+            "thinking stands in two places of the response: " + " and ".join(repr(one[:30]) for one in found)
+        )
+    return (found[0] if found else None), answer
 
 
-def _is_turn(value: object) -> bool:
-    return isinstance(value, Mapping) and {"role", "content"} <= value.keys()
+def _read(table: Table) -> list[str]:
+    return [name for name in table.columns.model_dump().values() if isinstance(name, str)]
 
 
 def _required(values: Mapping[str, Any], column: str) -> Any:

@@ -8,8 +8,10 @@ from ponder.recipe.reward_model import FilePreferences, HubPreferences
 from ponder.records import LabelledResponse, Language, Message, PreferencePair
 from ponder.task.dialogue import split_dialogue
 from ponder.task.fault import RowFault, known_names
+from ponder.task.gold import unpacked
 from ponder.task.row import ABSENT, cell, conversation
 from ponder.task.table import Row
+from ponder.task.turns import is_conversation, turns_of
 
 __all__ = ["check_columns", "label_of", "pair_of"]
 
@@ -74,16 +76,34 @@ def label_of(number: int, values: Values, table: Table, name: str) -> LabelledRe
 
 def _reply(values: Values, column: str, table: Table) -> tuple[tuple[Message, ...], str]:
     """What was asked, and the reply in `column`."""
-    text = _present(values, column)
-    if not isinstance(text, str):
-        raise RowFault(f"column {column!r} holds {text!r:.80}; expected text")
+    found = _present(values, column)
+    if is_conversation(unpacked(found)):
+        return _last_turn(found, column, values, table)
+    if not isinstance(found, str):
+        raise RowFault(f"column {column!r} holds {found!r:.80}; expected text")
     if table.form == "dialogues":
-        prompt, reply = split_dialogue(text, column)
+        prompt, reply = split_dialogue(found, column)
     else:
-        prompt, reply = tuple(conversation(lambda name: _present(values, name), table.columns)), text.strip()
+        prompt, reply = tuple(conversation(values, table.columns)), found.strip()
     if not reply:
         raise RowFault(f"the reply in column {column!r} is empty")
     return prompt, reply
+
+
+def _last_turn(value: Any, column: str, values: Values, table: Table) -> tuple[tuple[Message, ...], str]:
+    """The reply at the end of a conversation. What was asked stands before it, in the prompt's column, or in both."""
+    *before, last = turns_of(value, column)
+    if last.role != "assistant":
+        raise RowFault(f"column {column!r} ends with a turn of the {last.role}; expected the assistant's reply")
+    asked = tuple(turn.message for turn in before)
+    if table.form == "answers":
+        prompt = tuple(conversation(values, table.columns))
+        if asked and asked != prompt[-len(asked) :]:
+            raise RowFault(f"column {column!r} answers {asked[-1].content[:60]!r}, which is not what the prompt asks")
+        return prompt, last.content
+    if not asked or asked[-1].role != "user":
+        raise RowFault(f"column {column!r} has no user turn that its last one answers")
+    return asked, last.content
 
 
 def _present(values: Values, column: str) -> Any:

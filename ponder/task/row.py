@@ -12,6 +12,7 @@ from ponder.task.fault import Candidate, RowFault, known_names
 from ponder.task.gold import GOLDS, LETTERS, Cells, options_of, plain_text, unpacked, whole
 from ponder.task.program import plain_code, tests_columns
 from ponder.task.table import Row
+from ponder.task.turns import check_beside, is_conversation, question_of
 from ponder.verify import check_gold
 
 __all__ = ["ABSENT", "cell", "check_columns", "conversation", "problems_of"]
@@ -119,7 +120,7 @@ def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, ma
         raise RowFault(reason)
     language = _language(optional(columns.language), table)
     difficulty = optional(columns.difficulty)
-    turns = _countdown(gold, language) if makes_prompts else conversation(cells, table.columns)
+    turns = _countdown(gold, language) if makes_prompts else conversation(values, table.columns)
     starter = optional(columns.starter)
     given = "" if starter is None else f"\n\n{plain_code(cells(str(columns.starter)))}"
     last = turns[-1].content + given + _listed_options(cells, table, turns[-1].content) + table.prompt_suffix
@@ -160,34 +161,18 @@ def _countdown(gold: Gold | None, language: Language) -> list[Message]:
     return [Message(role="user", content=text)]
 
 
-def conversation(cells: Cells, columns: ProblemColumns | PreferenceColumns) -> list[Message]:
+def conversation(values: Mapping[str, Any], columns: ProblemColumns | PreferenceColumns) -> list[Message]:
     """The turns of the messages column, or the prompt as the one turn; a prompt may hold turns, too."""
     column = columns.messages or columns.prompt
-    value = cells(column)
-    listed = unpacked(value)
-    if columns.messages is not None or (isinstance(listed, list) and _are_turns(listed)):
-        return _turns(listed, column)
+    value = cell(values, column)
+    if value is ABSENT:
+        raise RowFault(f"column {column!r} is missing")
+    if columns.messages is not None or is_conversation(unpacked(value)):
+        check_beside(values, [name for name in columns.model_dump().values() if isinstance(name, str)])
+        return question_of(value, column)
     if isinstance(value, list | dict):
         raise RowFault(f"column {column!r} holds {type(value).__name__} {value!r:.80}; expected text")
     return [Message(role="user", content=plain_text(value, column))]
-
-
-def _are_turns(value: Sequence[Any]) -> bool:
-    return bool(value) and all(isinstance(item, Mapping) and {"role", "content"} <= item.keys() for item in value)
-
-
-def _turns(value: Any, column: str) -> list[Message]:
-    """The conversation up to its last user turn; a reply given after it is not part of the question."""
-    if not isinstance(value, list) or not _are_turns(value):
-        raise RowFault(f"column {column!r} holds {value!r:.80}; expected a list of {{role, content}}")
-    while value and value[-1]["role"] == "assistant":
-        value = value[:-1]
-    if not value or value[-1]["role"] != "user":
-        raise RowFault(f"column {column!r} has no user turn to answer")
-    roles = sorted({str(item["role"]) for item in value} - {"system", "user", "assistant"})
-    if roles:
-        raise RowFault(f"column {column!r} has a turn of {roles[0]!r}; expected system, user or assistant")
-    return [Message(role=item["role"], content=plain_text(item["content"], column)) for item in value]
 
 
 def _listed_options(cells: Cells, table: Table, question: str) -> str:

@@ -138,12 +138,13 @@ def test_thinking_beside_the_content_of_a_turn(tmp_path: Path) -> None:
         ([turn("assistant", "r")], "a response to no user's turn"),
         ([turn("user", "q"), turn("assistant", "r"), turn("assistant", "s")], "a response to no user's turn"),
         ([turn("user", "q"), turn("tool", "x"), turn("assistant", "r")], "a turn of 'tool'"),
-        ([{"from": "human", "value": "q"}], "expected a list of {role, content}"),
+        ([{"from": "human", "value": "q"}], "ends with a turn of 'user'"),
+        ([{"speaker": "human", "says": "q"}], "expected a list of {role, content}"),
         ("q", "expected a list"),
         ([], "expected a list"),
         ([turn("user", "q"), turn("assistant", "<think>a")], "</think> is missing"),
-        ([turn("user", "q"), {"role": "assistant", "content": None}], "column 'content' is empty"),
-        ([turn("user", "q"), {"role": "assistant", "content": ["a", "b"]}], "holds a list"),
+        ([turn("user", "q"), {"role": "assistant", "content": None}], "column 'm' is empty"),
+        ([turn("user", "q"), {"role": "assistant", "content": [3]}], "has a part 3"),
     ],
 )
 def test_conversations_that_teach_nothing(tmp_path: Path, talk: Any, reason: str) -> None:

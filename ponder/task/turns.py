@@ -1,0 +1,174 @@
+"""Conversations as tables hold them: {role, content} or {from, value}, as lists or as JSON text, turn by turn.
+
+A key beside a turn's text may change what the turn means. `weight` and `train` say whether it is learnt, the keys in
+`_HARMLESS` say where it came from; any other that holds something is a RowFault, so that the row is left out with its
+reason instead of being read as what it is not.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ponder.records import Message
+from ponder.task.fault import RowFault
+from ponder.task.gold import plain_text, unpacked
+
+__all__ = ["THINKING_KEYS", "Turn", "check_beside", "is_conversation", "question_of", "turns_of"]
+
+Role = Literal["system", "user", "assistant"]
+_NAMES: Mapping[Role, tuple[str, ...]] = {
+    "system": ("system", "developer"),
+    "user": ("user", "human", "prompter"),
+    "assistant": ("assistant", "gpt", "chatgpt", "bing", "bard", "bot", "model"),
+}
+_ROLES = {name: role for role, names in _NAMES.items() for name in names}
+_ROLE_KEYS = ("role", "from")
+_TEXT_KEYS = ("content", "value", "text")
+THINKING_KEYS = ("reasoning_content", "reasoning", "thinking")
+"""Under these, conversations of other programs keep the thinking of a turn."""
+_ABOUT = """
+    id uuid message_id msg_id parent_id turn turn_id turn_identifier index idx position name author timestamp time date
+    created created_at updated_at language lang source origin url model model_name info metadata meta category domain
+    topic score rating rank toxic redacted hashed_ip country state header openai_id openai_moderation
+    detoxify_moderation temperature usage tokens num_tokens token_count length status end_turn finish_reason stop_reason
+    """
+_HARMLESS = frozenset(_ABOUT.split())
+"""Where a turn came from, who wrote it and how good it was."""
+_BESIDE = ("tools", "functions", "tool_calls", "function_call", "images", "image", "videos", "video", "audios", "audio")
+"""Columns beside a conversation without which it is another one."""
+_TEXT_PARTS = ("text", "input_text", "output_text")
+_THOUGHT_PARTS = ("thinking", "reasoning")
+_PART_KEYS = {"annotations", "cache_control", "id", "index", "logprobs", "signature"}
+"""Keys of a part that say nothing of its text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One turn. `thinking` is what its content holds apart, as a part of its own; `keys` is the whole turn as it was.
+    `learnt` is False where the data says not to learn it."""
+
+    role: Role
+    content: str
+    thinking: str | None
+    learnt: bool
+    keys: Mapping[str, Any]
+
+    @property
+    def message(self) -> Message:
+        return Message(role=self.role, content=self.content)
+
+
+def is_conversation(value: object) -> bool:
+    """Whether a value is a list of turns, in either form."""
+    return isinstance(value, list | tuple) and bool(value) and all(_is_turn(unpacked(turn)) for turn in value)
+
+
+def turns_of(value: object, column: str) -> list[Turn]:
+    """The turns in a cell; RowFault for anything that is not a list of turns, or says more than ponder can read."""
+    value = unpacked(value)
+    if not isinstance(value, list | tuple) or not is_conversation(value):
+        raise RowFault(
+            f"column {column!r} holds {value!r:.80}; expected a list of {{role, content}} or {{from, value}}"
+        )
+    return [_turn(unpacked(turn), column, number) for number, turn in enumerate(value, start=1)]
+
+
+def question_of(value: object, column: str) -> list[Message]:
+    """The conversation up to its last user turn; a reply given after it is not part of the question, nor read."""
+    value = unpacked(value)
+    while is_conversation(value) and _role(unpacked(value[-1])) == "assistant":  # type: ignore[index]
+        value = value[:-1]  # type: ignore[index]
+    messages = [turn.message for turn in turns_of(value, column)] if value else []
+    if not messages or messages[-1].role != "user":
+        raise RowFault(f"column {column!r} has no user turn to answer")
+    return messages
+
+
+def check_beside(values: Mapping[str, Any], read: Sequence[str]) -> None:
+    """RowFault where a column that the source does not read makes another conversation of the one it reads."""
+    for name in _BESIDE:
+        if name not in read and not _is_empty(values.get(name)):
+            raise RowFault(
+                f"column {name!r} holds {values[name]!r:.80}, without which the conversation is another; it is not read"
+            )
+
+
+def _is_turn(value: object) -> bool:
+    return isinstance(value, Mapping) and _key(value, _ROLE_KEYS) is not None and _key(value, _TEXT_KEYS) is not None
+
+
+def _key(turn: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    return next((name for name in names if name in turn), None)
+
+
+def _role(turn: Mapping[str, Any]) -> Role | None:
+    return _ROLES.get(str(turn[_key(turn, _ROLE_KEYS) or ""]).strip().lower())
+
+
+def _turn(turn: Mapping[str, Any], column: str, number: int) -> Turn:
+    role_key, text_key, role = _key(turn, _ROLE_KEYS), _key(turn, _TEXT_KEYS), _role(turn)
+    assert role_key is not None and text_key is not None
+    if role is None:
+        raise RowFault(f"column {column!r} has a turn of {turn[role_key]!r:.60}; expected system, user or assistant")
+    known = {role_key, text_key, "weight", "train", *THINKING_KEYS}
+    for key, value in turn.items():
+        if key not in known and str(key).lower() not in _HARMLESS and not _is_empty(value):
+            raise RowFault(
+                f"column {column!r}: turn {number} has {key!r}: {value!r:.60}, which may change what it means. Of such "
+                f"keys `weight` and `train` are known"
+            )
+    learnt = _learnt(turn, role, column, number)
+    content, thinking = _content(turn[text_key], column, number)
+    return Turn(role=role, content=content, thinking=thinking, learnt=learnt, keys=turn)
+
+
+def _learnt(turn: Mapping[str, Any], role: Role, column: str, number: int) -> bool:
+    """What `weight` (0 or 1) and `train` say, true where neither is there."""
+    said = [(key, turn[key]) for key in ("weight", "train") if not _is_empty(turn.get(key))]
+    for key, value in said:
+        has = f"column {column!r}: turn {number}, of the {role}, has {key!r}: {value!r:.40}"
+        if str(value).strip().lower() not in _SAYS:
+            raise RowFault(f"{has}; expected 0 or 1, true or false")
+        if role != "assistant" and _SAYS[str(value).strip().lower()]:
+            raise RowFault(f"{has}; only the assistant's turns can be learnt")
+    return all(_SAYS[str(value).strip().lower()] for _, value in said)
+
+
+_SAYS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
+
+
+def _content(value: Any, column: str, number: int) -> tuple[str, str | None]:
+    """Text and thinking of a turn; a list of parts becomes lines."""
+    if isinstance(value, Mapping):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return plain_text(value, column), None
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for part in value:
+        kind, text = _part({"text": part} if isinstance(part, str) else part)
+        if kind in _THOUGHT_PARTS and text is not None:
+            thoughts.append(text)
+        elif kind in _TEXT_PARTS and text is not None:
+            texts.append(text)
+        else:
+            raise RowFault(f"column {column!r}: turn {number} has a part {part!r:.60}; expected parts of text")
+    return plain_text("\n".join(texts), column), "\n".join(thoughts).strip() or None
+
+
+def _part(part: Any) -> tuple[str, str | None]:
+    """Kind and text of a part, as `{type: text, text: ...}`."""
+    if not isinstance(part, Mapping):
+        return "", None
+    kind = str(part.get("type") or "text")
+    text = next((part[key] for key in (kind, "text") if isinstance(part.get(key), str)), None)
+    others = [key for key, value in part.items() if key not in ("type", kind, "text") and not _is_empty(value)]
+    return ("" if set(others) - _PART_KEYS else kind), text
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether a key is there only because tables have the same keys in all rows."""
+    value = unpacked(value)
+    if isinstance(value, str):
+        return value.strip().lower() in ("", "null", "none")
+    return value is None or (isinstance(value, list | tuple | Mapping) and not value)
