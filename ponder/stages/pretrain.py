@@ -22,7 +22,7 @@ from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems
 from ponder.train import CheckpointStore, Sample, Trainer, learning_rate
 from ponder.verify.pool import VerifierPool
-from ponder.watch import MetricsLog, Phases, Progress
+from ponder.watch import AlarmLog, MetricsLog, Phases, Progress
 
 __all__ = ["run_pretrain"]
 
@@ -42,8 +42,9 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
     policy = _new_policy(context)
     trainer = Trainer(policy, config.optimizer, config.batch, incident_folder=context.folder / "incidents")
     checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
-    log, phases = MetricsLog(context.folder), Phases()
+    log, alarms, phases = MetricsLog(context.folder), AlarmLog(context.folder), Phases()
     step, read = _resume(checkpoints, trainer, log)
+    alarms.truncate_after(step)
     corpus = documents(config.corpus.seed, read, config.corpus.careful)
 
     with Progress(context.name, steps, done=step) as progress:
@@ -63,9 +64,13 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
                 "speed/tokens_per_second": sum(len(s.response_ids) for s in samples) / seconds["step"],
                 **{f"seconds/{name}": spent for name, spent in seconds.items()},
             }
-            log.write(step, metrics)
+            due = step % config.checkpoint_every == 0 or step == steps
+            if due:
+                metrics |= trainer.mismatch(samples)
+            for alarm in alarms.check_mismatch(step, [log.write(step, metrics)]):
+                progress.say(f"{context.name}: ALARM: {alarm.text}")
             progress.step(step, metrics)
-            if step % config.checkpoint_every == 0 or step == steps:  # after its metrics, or a kill would lose them
+            if due:  # after its metrics, or a kill would lose them
                 with phases("save"):
                     checkpoints.save(step, trainer.save, {"documents": read})
 

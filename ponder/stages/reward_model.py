@@ -28,7 +28,7 @@ from ponder.stages.smoke import SMOKE_STEPS, smoke_policy, smoke_preferences
 from ponder.task.preference import LoadedPreferences, load_labels, load_pairs
 from ponder.train import CheckpointStore, learning_rate
 from ponder.train.score_trainer import Judgement, ScoreTrainer
-from ponder.watch import MetricsLog, Phases, Progress
+from ponder.watch import AlarmLog, MetricsLog, Phases, Progress
 
 __all__ = ["run_reward_model"]
 
@@ -80,6 +80,7 @@ class _Run:
         self.trainer = ScoreTrainer(self.scorer, config.optimizer, config.batch, context.folder / "incidents")
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.log, self.phases = MetricsLog(context.folder), Phases()
+        self.alarms = AlarmLog(context.folder)
         self.step = self._resume()
         self._say_header()
 
@@ -100,9 +101,10 @@ class _Run:
         every, done = config.evaluate_every, self.step == self.steps
         if done or (every is not None and self.step % every == 0):
             with self.phases("evaluate"):
-                metrics |= _metrics(self.measure(None if done else progress))
+                metrics |= _metrics(self.measure(None if done else progress)) | self.mismatch()
         metrics |= {f"seconds/{name}": spent for name, spent in self.phases.take().items()}
-        self.log.write(self.step, metrics)
+        for alarm in self.alarms.check_mismatch(self.step, [self.log.write(self.step, metrics)]):
+            progress.say(f"{self.context.name}: ALARM: {alarm.text}")
         progress.step(self.step, metrics)
         if self.step % config.checkpoint_every == 0 or done:  # after its metrics, or a kill would lose them
             with self.phases("save"):
@@ -127,6 +129,20 @@ class _Run:
                 f"length {'unknown' if length is None else format(length, '.2f')}"
             )
         return quality
+
+    def mismatch(self) -> dict[str, float]:
+        """How far the scores of the longest and the shortest held-out row, packed, are from those of each alone."""
+        rows = sorted((item.scored for item in self.held_out), key=lambda one: one.longest)
+        if len(rows) < 2:
+            return {}
+        ends, budget = [rows[0], rows[-1]], self.trainer.tokens_per_micro_batch
+        packed = self.scorer.scores(ends, budget)
+        alone = [self.scorer.scores([one], budget)[0] for one in ends]
+        return {
+            "scorer/mismatch": max(
+                abs(a - b) for x, y in zip(packed, alone, strict=True) for a, b in zip(x, y, strict=True)
+            )
+        }
 
     def _batch(self, step: int) -> Sequence[Judgement]:
         """The rows of update `step`: an epoch is shuffled and dealt out evenly."""
@@ -228,6 +244,7 @@ class _Run:
             step = checkpoint.step
             self._say(f"going on after step {step}")
         self.log.truncate_after(step if checkpoint is not None else -1)
+        self.alarms.truncate_after(step if checkpoint is not None else -1)
         return step
 
     def _say_header(self) -> None:

@@ -129,7 +129,7 @@ class _Run:
         self.reference = Reference(self.policy, 0) if config.objective.kl_coefficient > 0 else None
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.metrics, self.rollouts, self.phases = MetricsLog(context.folder), RolloutLog(context.folder), Phases()
-        self.alarms = AlarmLog(context.folder)
+        self.alarms = AlarmLog(context.folder, config.engine.parity_tolerance)
         self._resume()
         self._say_header()
 

@@ -27,7 +27,7 @@ from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_policy, smoke_sft
 from ponder.task.examples import load_examples
 from ponder.train import CheckpointStore, Trainer, learning_rate
 from ponder.verify.pool import VerifierPool
-from ponder.watch import MetricsLog, Phases, Progress
+from ponder.watch import AlarmLog, MetricsLog, Phases, Progress
 
 __all__ = ["run_sft"]
 
@@ -67,6 +67,7 @@ class _Run:
         )
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.metrics, self.phases = MetricsLog(context.folder), Phases()
+        self.alarms = AlarmLog(context.folder)
         self._resume()
         self._say_header()
 
@@ -87,7 +88,7 @@ class _Run:
             progress.say(f"{self.context.name}: update {self.step + 1} skipped: {report.skipped}")
         self.step += 1
         due = self.step % data.validation_every == 0 or self.step == self.steps
-        validation = self._validation_loss() if due else {}
+        validation = self._validation_loss() | self.trainer.mismatch(samples) if due else {}
         seconds = self.phases.take()
         tokens = sum(len(sample.response_ids) for sample in samples)
         row = {
@@ -103,7 +104,9 @@ class _Run:
             "speed/tokens_per_second": tokens / seconds["step"],
             **{f"seconds/{name}": spent for name, spent in seconds.items()},
         }
-        self.metrics.write(self.step, row)
+        written = self.metrics.write(self.step, row)
+        for alarm in self.alarms.check_mismatch(self.step, [written]):
+            progress.say(f"{self.context.name}: ALARM: {alarm.text}")
         progress.step(self.step, row)
 
     def after_update(self, progress: Progress) -> None:
@@ -185,6 +188,7 @@ class _Run:
             self.context.say(f"{self.context.name}: going on after step {self.step}")
         before = self.step if checkpoint is not None else -1
         self.metrics.truncate_after(before)
+        self.alarms.truncate_after(before)
         if self.held_out is not None:
             self.held_out.truncate_after(before)
 

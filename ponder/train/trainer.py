@@ -125,6 +125,21 @@ class Trainer:
             lambda: self._logprobs(samples, policy or self._policy), lambda: self._alone(samples), _ADVICE
         )
 
+    def mismatch(self, samples: Sequence[Sample]) -> dict[str, float]:
+        """How far log-probs of sequences packed together are from those of each alone: rounding, unless what a sequence
+        is depends on its neighbours. Compared are the shortest, the middle and the longest of the samples, of which the
+        worst counts; nothing where there are fewer than two."""
+        by_length = sorted(samples, key=lambda sample: len(sample.prompt_ids) + len(sample.response_ids))
+        if len(by_length) < 2:
+            return {}
+        chosen = [by_length[i] for i in sorted({0, len(by_length) // 2, len(by_length) - 1})]
+        packed, alone = self.logprobs(chosen), [self.logprobs([one])[0] for one in chosen]
+        differences = [(a - b).abs() for a, b in zip(packed, alone, strict=True)]
+        return {
+            "policy/mismatch": max(float(one.mean()) for one in differences),
+            "policy/mismatch_max": max(float(one.max()) for one in differences),
+        }
+
     def save(self, folder: Path) -> None:
         """Write `model/` (a Hugging Face folder) or `adapter/` (its weights alone), `optimizer.safetensors` and
         `trainer_state.json` into the folder."""

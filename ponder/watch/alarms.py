@@ -9,6 +9,8 @@ whole window of rollouts, so one odd step says nothing.
     length collapse     median rollout/mean_tokens below a quarter of that of the window before
     language drift      median rollout/language_consistency 0.15 or more below that of the first window
     repetition          rollout/repetition at least 30 % throughout the window
+    mismatch            one row with policy/mismatch above the tolerance or policy/mismatch_max above 1 nat where the
+                        weights are those that sampled (or packed and alone), or scorer/mismatch above 0.1
     reward hacking      held-out accuracy 5 points or more, and more than chance allows, below its best, while the
                         reward rose by 0.05 or more since then: the preference reward where there is one, else the sum
 """
@@ -23,6 +25,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ponder.errors import RunFolderError
+from ponder.recipe.rollout import EngineConfig
 from ponder.watch.lines import cut_after, dump_line, read_lines, repair
 from ponder.watch.metrics import Row, recent
 
@@ -41,6 +44,8 @@ _LANGUAGE_FALL = 0.15
 _LOOPING = 0.3
 _ACCURACY_FALL = 0.05
 _REWARD_RISE = 0.05
+_MISMATCH_OF_A_TOKEN = 1.0  # nats; rounding to bf16 stays a tenth of that
+_MISMATCH_OF_A_SCORE = 0.1
 _NEAR = 5  # rollouts on either side whose mean is the reward at an evaluation
 _Z95 = 1.96
 
@@ -63,12 +68,18 @@ HeldOutAccuracy = Mapping[int, Mapping[str, float]]
 """Accuracy on each held-out problem, by step: a share of samples."""
 
 
-def find_alarms(step: int, rows: Sequence[Row], held_out: HeldOutAccuracy, window: int = WINDOW) -> tuple[Alarm, ...]:
-    """What is wrong after `step`, to which `rows` and `held_out` (by step) reach."""
+def find_alarms(
+    step: int,
+    rows: Sequence[Row],
+    held_out: HeldOutAccuracy,
+    window: int = WINDOW,
+    tolerance: float = EngineConfig().parity_tolerance,
+) -> tuple[Alarm, ...]:
+    """What is wrong after `step`, to which `rows` and `held_out` (by step) reach. `tolerance` is that of log-probs."""
     rules = (_entropy, _length, _language, _repetition)
-    found = [alarm for rule in rules if (alarm := rule(step, rows, window)) is not None]
-    hacking = _hacking(step, rows, held_out)
-    return (*found, hacking) if hacking is not None else tuple(found)
+    found = [rule(step, rows, window) for rule in rules]
+    found += [_hacking(step, rows, held_out), _mismatch(step, rows, tolerance)]
+    return tuple(alarm for alarm in found if alarm is not None)
 
 
 def read_alarms(folder: Path) -> tuple[Alarm, ...]:
@@ -89,8 +100,9 @@ def read_alarms(folder: Path) -> tuple[Alarm, ...]:
 class AlarmLog:
     """Keeps `alarms.jsonl` of one stage, each name once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tolerance: float = EngineConfig().parity_tolerance) -> None:
         self._folder = folder
+        self._tolerance = tolerance
         self._path = folder / ALARMS_FILE
         if self._path.exists():
             repair(self._path)
@@ -98,7 +110,15 @@ class AlarmLog:
 
     def check(self, step: int, rows: Sequence[Row], held_out: HeldOutAccuracy) -> tuple[Alarm, ...]:
         """The alarms that are new, which are on disk when this returns."""
-        new = tuple(alarm for alarm in find_alarms(step, rows, held_out) if alarm.name not in self._raised)
+        return self._new(find_alarms(step, rows, held_out, tolerance=self._tolerance))
+
+    def check_mismatch(self, step: int, rows: Sequence[Row]) -> tuple[Alarm, ...]:
+        """The same for a stage that samples nothing: only whether what is trained is computed rightly."""
+        alarm = _mismatch(step, rows, self._tolerance)
+        return self._new(() if alarm is None else (alarm,))
+
+    def _new(self, found: Sequence[Alarm]) -> tuple[Alarm, ...]:
+        new = tuple(alarm for alarm in found if alarm.name not in self._raised)
         for alarm in new:
             value: dict[str, Any] = asdict(alarm)
             with self._path.open("ab") as file:
@@ -191,6 +211,28 @@ def _repetition(step: int, rows: Sequence[Row], window: int) -> Alarm | None:
         "the reward 'repetition' a weight, or go back to an earlier checkpoint."
     )
     return Alarm(step=step, name="repetition", value=fmean(shares), threshold=_LOOPING, text=text)
+
+
+def _mismatch(step: int, rows: Sequence[Row], tolerance: float) -> Alarm | None:
+    """Later updates of a rollout differ because the weights have changed since; the first one must not."""
+    measured = [row for row in rows if row.get("policy/mismatch") is not None or row.get("scorer/mismatch") is not None]
+    for row in [row for row in measured if row.get("rollout/tokens") is not None] or measured:
+        for key, limit in (
+            ("policy/mismatch", tolerance),
+            ("policy/mismatch_max", _MISMATCH_OF_A_TOKEN),
+            ("scorer/mismatch", _MISMATCH_OF_A_SCORE),
+        ):
+            value = row.get(key)
+            if value is None or value <= limit:
+                continue
+            text = (
+                f"mismatch: at step {row['step'] or 0:.0f} {key} is {value:.3g} (expected at most {limit:g}), although "
+                f"both sides have the same weights, so what is trained is not what is sampled and measured. Set "
+                f"`precision: fp32`; if that does not help, the model computes something ponder does not: stop, and "
+                f"use another."
+            )
+            return Alarm(step=step, name="mismatch", value=value, threshold=limit, text=text)
+    return None
 
 
 def _hacking(step: int, rows: Sequence[Row], held_out: HeldOutAccuracy) -> Alarm | None:

@@ -74,7 +74,13 @@ KEYS: dict[str, Key] = dict(
         _key("policy/clipped_high", "share", "Tokens clipped because they became too likely", "below 20 %"),
         _key("policy/kl_bound", "count", "Tokens whose divergence was held at the numerical bound", "0"),
         _key("policy/mismatch_max", "nats", "Greatest log-prob difference of engine and trainer", "far below 1"),
-        _key("policy/mismatch", "nats", "Mean absolute log-prob difference of engine and trainer", "below tolerance"),
+        _key(
+            "policy/mismatch",
+            "nats",
+            "Mean absolute log-prob difference of engine and trainer; in `pretrain` and "
+            "`sft` of sequences packed and alone",
+            "below tolerance",
+        ),
         _key("policy/mismatch_max", "nats", "Greatest such difference of a token", "below 1"),
         _key("loss/policy", "number", "Policy-gradient loss, divergence included", "near 0; its size means nothing"),
         _key("loss/next_token", "nats", "Next-token loss of `pretrain` and `sft`, mean over learnt tokens", "falls"),
@@ -89,6 +95,7 @@ KEYS: dict[str, Key] = dict(
         _key("scorer/calibration_error", "share", "Mean |stated - true| probability, ten bins", "below 10 %"),
         _key("scorer/length_correlation", "number", "Correlation of held-out score and length", "near 0"),
         _key("scorer/mean", "number", "Mean held-out score", "any"),
+        _key("scorer/mismatch", "number", "Greatest difference of scores packed and alone", "below 0.1"),
         _key("scorer/deviation", "number", "Standard deviation of held-out scores", "above 0"),
         _key("optimizer/lr", "number", "Learning rate of this update", "as scheduled"),
         _key("optimizer/grad_norm", "number", "Global gradient norm before clipping", "steady; no spikes"),

@@ -140,6 +140,17 @@ def test_beyond_the_border_one_sequence_would_change_all(name: str, tokenizer: P
     assert float((found - alone(policy, short)).abs().max()) > 1e-4
 
 
+def test_a_trainer_measures_what_neighbours_change(tokenizer: PreTrainedTokenizerFast) -> None:
+    policy = make_quietly(SWITCHING["llama, longrope"][0], tokenizer)
+    rows = [sample(length, i) for i, length in enumerate((30, 99, 12, 60))]
+    right = trainer(policy).mismatch(rows)
+    assert right["policy/mismatch"] <= right["policy/mismatch_max"] < 1e-4
+    policy.window = 256  # as if nothing had been found at load
+    wrong = trainer(policy).mismatch([*rows, sample(140, 5)])
+    assert wrong["policy/mismatch"] > 0.02 and wrong["policy/mismatch_max"] > 1
+    assert trainer(policy).mismatch(rows[:1]) == {}
+
+
 @pytest.mark.parametrize("name", STEADY)
 def test_the_whole_window_where_nothing_switches(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
     with warnings.catch_warnings():

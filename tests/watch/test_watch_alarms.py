@@ -51,6 +51,42 @@ def test_a_lasting_trouble_fires(changes: dict[str, float], name: str, words: st
     assert names(rows[10:]) in ([], [name])  # too few steps to compare with an earlier window
 
 
+SAMPLED = {"rollout__tokens": 1000.0, "policy__mismatch": 0.004, "policy__mismatch_max": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"policy__mismatch": 0.03}, "at step 13 policy/mismatch is 0.03 (expected at most 0.02)"),
+        ({"policy__mismatch_max": 1.4}, "at step 13 policy/mismatch_max is 1.4 (expected at most 1)"),
+        ({"scorer__mismatch": 0.2}, "at step 13 scorer/mismatch is 0.2 (expected at most 0.1)"),
+    ],
+)
+def test_one_mismatch_is_enough(changes: dict[str, float], words: str, tmp_path: Path) -> None:
+    assert names(run(20, **SAMPLED)) == []
+    rows = run(12, **SAMPLED) + run(1, 13, **SAMPLED | changes) + run(5, 14, **SAMPLED)
+    (alarm,) = find_alarms(18, rows, {})
+    assert (alarm.name, alarm.step) == ("mismatch", 18) and words in alarm.text and "precision: fp32" in alarm.text
+    log = AlarmLog(tmp_path)
+    assert log.check_mismatch(18, rows) == (alarm,) == read_alarms(tmp_path) and log.check(19, rows, {}) == ()
+    assert AlarmLog(tmp_path, tolerance=0.5).check_mismatch(19, run(3, **SAMPLED, policy__kl=1.0)) == ()
+
+
+def test_later_updates_of_a_rollout_have_other_weights() -> None:
+    rows = run(4, **SAMPLED)
+    for row in rows[1:]:
+        row |= {"rollout/tokens": None, "policy/mismatch": 0.3, "policy/mismatch_max": 4.0}  # type: ignore[operator]
+    assert names(rows) == []
+    assert names([{**row, "rollout/tokens": 1000.0} for row in rows]) == ["mismatch"]
+
+
+def test_a_stage_that_samples_nothing() -> None:
+    """Pretraining and fine-tuning compare a sequence packed with the same alone, at some of their steps."""
+    rows: list[Row] = [{"step": 1, "loss/next_token": 2.0}, {"step": 2, "loss/next_token": 2.0}]
+    assert names(rows) == []
+    assert names([*rows, {"step": 3, "policy/mismatch": 0.5, "policy/mismatch_max": 2.0}]) == ["mismatch"]
+
+
 @pytest.mark.parametrize(
     ("changes", "fires"),
     [
