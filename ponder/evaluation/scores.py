@@ -42,6 +42,8 @@ __all__ = [
 INVALID_ABOVE = 0.10
 """A score is called invalid when more than this share of completions was truncated or gave no answer."""
 
+_MOST = 0.5
+"""Share of completions without tags above which the template is not the one that the model writes in."""
 _FORMAT = 2
 _CONSENSUS_SIZES = (16, 64)
 _BREAKDOWNS: Mapping[str, Callable[[ProblemResult], str | None]] = {
@@ -195,7 +197,7 @@ def score(results: Sequence[ProblemResult], template: Template, provenance: Mapp
         overall=overall,
         by={kind: parts for kind, of in _BREAKDOWNS.items() if (parts := _parts(facts, results, of, seed))},
         accuracy={result.problem.id: result.accuracy for result in results if result.problem.gold is not None},
-        invalid=_invalid(overall),
+        invalid=_invalid(overall, sum(f.untagged for f in facts), template),
         provenance=provenance,
     )
 
@@ -214,6 +216,7 @@ class _Facts:
     format_ok: int
     truncated: int
     empty: int
+    untagged: int
     cannot_tell: int
     repetition: float
     paragraphs: Sequence[int]
@@ -243,6 +246,10 @@ def _facts(result: ProblemResult, template: Template, seed: int) -> _Facts:
         format_ok=sum(r.well_formed for r in responses),
         truncated=sum(s.finish_reason == "length" for s in samples),
         empty=sum(not (r.answer or "").strip() for r in responses),
+        untagged=sum(
+            template.thinking and r.answer is None and s.finish_reason == "stop" and _has_no_tags(s.text)
+            for r, s in zip(responses, samples, strict=True)
+        ),
         cannot_tell=sum(s.verdict.outcome == "cannot_tell" for s in samples),
         repetition=-sum(repetition(_judged(result, i, response)) for i, response in enumerate(responses)),
         paragraphs=[
@@ -251,6 +258,11 @@ def _facts(result: ProblemResult, template: Template, seed: int) -> _Facts:
         refused=sum(refuses(r.answer or "") for r in responses),
         unsafe=problem.gold.unsafe if isinstance(problem.gold, SafetyGold) else None,
     )
+
+
+def _has_no_tags(text: str) -> bool:
+    """A text that says something, but in none of the tags that templates ask for."""
+    return bool(text.strip()) and "</think>" not in text and "<answer>" not in text
 
 
 def _judged(result: ProblemResult, index: int, response: Response) -> Judged:
@@ -312,14 +324,22 @@ def _parts(
     return {name: _score(groups[name], seed) for name in sorted(groups)}
 
 
-def _invalid(overall: Score) -> str | None:
+def _invalid(overall: Score, untagged: int, template: Template) -> str | None:
     shares = {"were cut off at the length limit": overall.truncated, "gave no answer": overall.empty_answer}
     wrong = [
         f"{100 * share:.0f} % of the completions {what}" for what, share in shares.items() if share > INVALID_ABOVE
     ]
     if not wrong:
         return None
-    return f"invalid as a measure of the model: {' and '.join(wrong)} (limit {100 * INVALID_ABOVE:.0f} %)"
+    share = untagged / (overall.problems * overall.samples)
+    hint = (
+        f"; {100 * share:.0f} % answer without the tags of template {template.name!r}, which counts as no answer: "
+        f"measure a model that does not think with `plain` (`template: plain`, or --template plain)"
+    )
+    return (
+        f"invalid as a measure of the model: {' and '.join(wrong)} (limit {100 * INVALID_ABOVE:.0f} %)"
+        f"{hint if share > _MOST else ''}"
+    )
 
 
 def write_scores(path: Path, scores: Scores) -> None:

@@ -228,3 +228,15 @@ def test_scores_of_an_older_ponder_are_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(value))
     overall = load_scores(tmp_path)[0].overall
     assert (overall.problems, overall.repetition, overall.refused) == (1, None, None)
+
+
+@pytest.mark.parametrize(("untagged", "hinted"), [(0, False), (8, False), (9, True), (16, True)])
+def test_answers_without_tags_are_said(untagged: int, hinted: bool) -> None:
+    """An instruct model under a template that opens a thought: right answers, none of them counted."""
+    verdict = Verdict(outcome="wrong", reason="no answer")
+    plain = Sample(text="2+3 is 5, so the answer is 5.", tokens=9, finish_reason="stop", seed=0, verdict=verdict)
+    tagged = Sample(text="so</think> 5", tokens=9, finish_reason="stop", seed=0, verdict=verdict)
+    results = [result("a", *[plain] * untagged, *[tagged] * (16 - untagged))]
+    told = score(results, TEMPLATES["r1"], {}, seed=0).invalid or ""
+    assert ("template: plain" in told and f"{100 * untagged / 16:.0f} % answer without the tags" in told) == hinted
+    assert score(results, TEMPLATES["plain"], {}, seed=0).invalid is None
