@@ -20,7 +20,7 @@ from ponder.judge import Judge
 from ponder.policy.load import load_policy
 from ponder.policy.policy import Policy
 from ponder.recipe.rollout import EngineConfig, Sampling
-from ponder.rollout.local import LocalEngine
+from ponder.rollout.open import open_engine
 from ponder.task import load_problems
 from ponder.verify.pool import VerifierPool
 
@@ -90,6 +90,7 @@ def evaluate_command(
                 found,
                 model=model,
                 pool=pool,
+                engine=EngineConfig(),
                 samples=samples,
                 temperature=temperature,
                 top_p=top_p,
@@ -112,6 +113,7 @@ def measure(
     *,
     model: str,
     pool: VerifierPool,
+    engine: EngineConfig,
     samples: int | None = None,
     temperature: float = _TEMPERATURE,
     top_p: float = _TOP_P,
@@ -120,13 +122,12 @@ def measure(
     progress: Progress | None = None,
     judge: Judge | None = None,
     judge_name: str | None = None,
-    slots: int = EngineConfig().max_slots,
     per_call: int | None = None,
     go_on: bool = False,
     say: Callable[[str], None] = _to_stderr,
 ) -> Scores:
     """The scores of a policy on a benchmark; rows that cannot be used are left out, counted in the provenance and
-    said. `slots` completions are sampled at one time; `judge`, named `judge_name`, `per_call` and `go_on` are as in
+    said. `engine` says what samples; `judge`, named `judge_name`, `per_call` and `go_on` are as in
     `evaluate`."""
     loaded = load_problems(benchmark.problems)
     if loaded.left_out:
@@ -135,7 +136,7 @@ def measure(
     notes = {"benchmark": benchmark.model_dump(mode="json"), "rows_left_out": len(loaded.left_out), "judge": judge_name}
     return evaluate(
         policy,
-        LocalEngine(policy, slots),
+        open_engine(engine, policy),
         loaded.problems,
         samples=samples or benchmark.samples,
         sampling=sampling,

@@ -3,6 +3,7 @@
 from ponder.rollout.collect import Collected, Refill, collect
 from ponder.rollout.engine import Engine, OnFinish, OnProgress, Progress, Request, check_fits
 from ponder.rollout.local import LocalEngine
+from ponder.rollout.open import open_engine
 from ponder.rollout.parity import PARITY_SAMPLES, Parity, check_parity, spread
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "check_fits",
     "check_parity",
     "collect",
+    "open_engine",
     "spread",
 ]

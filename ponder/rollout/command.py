@@ -10,7 +10,7 @@ from ponder.policy import load_policy
 from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.records import Completion, Message
 from ponder.rollout.engine import Request
-from ponder.rollout.local import LocalEngine
+from ponder.rollout.open import open_engine
 from ponder.seeds import derive_seed
 
 __all__ = ["sample_command"]
@@ -55,5 +55,5 @@ def sample_command(
         note = "" if response.well_formed else f", {response.problem}"
         console.print(Text(f"({len(completion.token_ids)} tokens, {completion.finish_reason}{note})\n", "dim"))
 
-    engine = LocalEngine(policy, EngineConfig().max_slots)
+    engine = open_engine(EngineConfig(), policy)
     engine.generate(requests, Sampling(temperature=temperature), min(max_tokens, room), 0, on_finish=show)

@@ -24,22 +24,19 @@ __all__ = ["Asking"]
 class Asking:
     """The askers of a stage; their logs, by name, are closed with `stack`."""
 
-    def __init__(
-        self, context: Context[Any], stack: ExitStack, precision: Precision, engine: EngineConfig | None = None
-    ) -> None:
+    def __init__(self, context: Context[Any], stack: ExitStack, precision: Precision, engine: EngineConfig) -> None:
         self.logs: dict[str, RequestLog] = {}
         self._context, self._stack, self._precision = context, stack, precision
-        self._slots = (engine or EngineConfig()).max_slots
+        self._engine = engine
         self._policies: dict[tuple[str, str | None], Policy] = {}
 
     def model(self, name: str, reference: str, template: str | None, sampling: Sampling) -> Asker:
         """A model in this process, a tiny random one like it in a smoke run."""
         from ponder.ask.local import LocalAsker
-        from ponder.rollout import LocalEngine
+        from ponder.rollout import open_engine
 
         policy = self._policy(reference, template)
-        engine = LocalEngine(policy, self._slots)
-        return LocalAsker(policy, engine, sampling, model=reference, **self._shared(name))
+        return LocalAsker(policy, open_engine(self._engine, policy), sampling, model=reference, **self._shared(name))
 
     def endpoint(self, name: str, endpoint: Endpoint, sampling: Sampling) -> Asker:
         """A model at an endpoint."""

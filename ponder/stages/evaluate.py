@@ -71,7 +71,8 @@ class _Run:
     def judge(self) -> Judge | None:
         """Opened when first asked for: a model that judges is large."""
         helper = None if self.context.smoke else self.config.judge
-        return Asking(self.context, self._stack, self.config.precision).judge(helper, self.config.votes)
+        asking = Asking(self.context, self._stack, self.config.precision, self.config.engine)
+        return asking.judge(helper, self.config.votes)
 
     def measure(self, model: str) -> None:
         """Score a model on every benchmark; it is loaded only if something is missing."""
@@ -158,7 +159,7 @@ class _Run:
             log=log,
             judge=self.judge if asked else None,
             judge_name=_judge_name(self.config) if asked else None,
-            slots=self.config.engine.max_slots,
+            engine=self.config.engine,
             per_call=PER_CALL,
             go_on=True,
             say=self._say,

@@ -9,7 +9,7 @@ from ponder.policy import Policy
 from ponder.recipe.problems import HeldOut
 from ponder.recipe.rollout import Sampling
 from ponder.records import Message
-from ponder.rollout import LocalEngine
+from ponder.rollout import Engine
 from ponder.seeds import derive_seed
 from ponder.task import load_problems
 from ponder.verify.pool import VerifierPool
@@ -49,7 +49,7 @@ class HeldOutProblems:
     def measure(
         self,
         policy: Policy,
-        engine: LocalEngine,
+        engine: Engine,
         pool: VerifierPool,
         *,
         step: int,

@@ -15,8 +15,9 @@ from ponder.files import publishing
 from ponder.micro.corpus import documents
 from ponder.micro.tokenizer import train_tokenizer
 from ponder.policy import Policy, check_fields, random_policy, save_policy, shrink
+from ponder.recipe.rollout import EngineConfig
 from ponder.recipe.stages import PretrainStage
-from ponder.rollout import LocalEngine
+from ponder.rollout import open_engine
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems
@@ -30,7 +31,6 @@ _TOKENIZER_DOCUMENTS = 5_000
 _SMOKE_STEPS = 2
 _SMOKE_DOCUMENTS = 300
 _SMOKE_PROBLEMS = 4
-_SLOTS = 256
 _MAX_TOKENS = 512
 """Length limit of held-out completions where the recipe names none."""
 
@@ -119,6 +119,6 @@ def _measure(context: Context[PretrainStage], policy: Policy, step: int) -> Mapp
     limit = _SMOKE_PROBLEMS if context.smoke else None
     held_out = HeldOutProblems(context.config.held_out, context.folder, context.seed, _MAX_TOKENS, limit)
     with VerifierPool() as pool:
-        engine = LocalEngine(policy, max_slots=_SLOTS)
+        engine = open_engine(EngineConfig(), policy)
         scores = held_out.measure(policy, engine, pool, step=step, full=True, model=context.name)
     return {"end": scores.overall.to_json()}

@@ -36,12 +36,12 @@ from ponder.reward.combine import check_names
 from ponder.rollout import (
     PARITY_SAMPLES,
     Collected,
-    LocalEngine,
     Refill,
     Request,
     check_fits,
     check_parity,
     collect,
+    open_engine,
     spread,
 )
 from ponder.rollout.preference import RewardModels
@@ -118,7 +118,7 @@ class _Run:
         self.held_out = self._held_out()
         self._check_lengths()
         check_canaries(self.policy.template, self.problems.problems, config.reward_weights(config.steps))
-        self.engine = LocalEngine(self.policy, config.engine.max_slots)
+        self.engine = open_engine(config.engine, self.policy)
         self.trainer = Trainer(
             self.policy,
             config.optimizer,

@@ -16,9 +16,10 @@ from ponder.algorithm import metric_values, next_token_loss
 from ponder.evaluation.contamination import decontaminate_examples
 from ponder.files import publishing
 from ponder.policy import Policy, add_lora, load_policy, save_policy
+from ponder.recipe.rollout import EngineConfig
 from ponder.recipe.stages import SftStage
 from ponder.report import write_report
-from ponder.rollout import LocalEngine
+from ponder.rollout import open_engine
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe
@@ -30,8 +31,6 @@ from ponder.verify.pool import VerifierPool
 from ponder.watch import AlarmLog, MetricsLog, Phases, Progress
 
 __all__ = ["run_sft"]
-
-_SLOTS = 256
 
 
 def run_sft(context: Context[SftStage]) -> Mapping[str, Any]:
@@ -170,7 +169,7 @@ class _Run:
         with self.phases("evaluate"), VerifierPool() as pool:
             scores = self.held_out.measure(
                 self.policy,
-                LocalEngine(self.policy, max_slots=_SLOTS),
+                open_engine(EngineConfig(), self.policy),
                 pool,
                 step=self.step,
                 full=self.step in (0, self.steps),
