@@ -69,10 +69,10 @@ def _attention(
 
 
 def attention_dtype(device: torch.device, products: torch.dtype) -> torch.dtype:
-    """What queries, keys and values are attended in where other products are of dtype `products`: on a CPU float32, in
-    which its kernels are fastest; elsewhere the same, with scores in float32. Training and sampling ask here, since
-    rounding on one side alone makes their log-probs differ."""
-    return torch.float32 if device.type == "cpu" else products
+    """What queries, keys and values are attended in where other products are of dtype `products`: the same on CUDA,
+    whose kernels keep scores in float32; elsewhere float32, in which a CPU's kernels are fastest. Training and sampling
+    ask here, since rounding on one side alone makes their log-probs differ."""
+    return products if device.type == "cuda" else torch.float32
 
 
 def register() -> None:
