@@ -21,6 +21,7 @@ CASE, SEEN, COUNTED, ENTERED = "__case__", "__seen__", "__counted__", "__entered
 SWALLOWED, TYPE = "__swallowed__", "__type__"
 """Names that instrumented code calls; `judge` binds them."""
 _BROAD = frozenset({"Exception", "BaseException", "AssertionError"})
+_NUMPY_ASSERTIONS = frozenset({"assert_allclose", "assert_almost_equal", "assert_array_equal", "assert_equal"})
 _EXPECTING = re.compile(r"assert|raises$|warns$|deprecated_call$|expect")
 _IMPORTS = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import|import[ \t]+(.+))", re.MULTILINE)
 _PURE_MODULES = frozenset({
@@ -108,12 +109,12 @@ def _is_check(statement: ast.stmt) -> bool:
 def _is_assertion(value: ast.expr) -> bool:
     if isinstance(value, ast.Await):
         value = value.value
-    return (
-        isinstance(value, ast.Call)
-        and isinstance(value.func, ast.Attribute)
-        and value.func.attr.lower().startswith("assert")
-        and any(not is_constant(argument) for argument in (value.func.value, *value.args))
-    )
+    match value:
+        case ast.Call(func=ast.Attribute(attr=name, value=owner), args=arguments):
+            return name.lower().startswith("assert") and not all(map(is_constant, (owner, *arguments)))
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            return name in _NUMPY_ASSERTIONS and not all(map(is_constant, arguments))
+    return False
 
 
 def _expects(items: list[ast.withitem]) -> bool:
@@ -189,7 +190,7 @@ def _mark_checks(body: list[ast.stmt]) -> None:
                     statement.body.insert(int(ast.get_docstring(statement) is not None), ast.Expr(_call(ENTERED)))
         for block in _blocks(statement):
             _mark_checks(block)
-        marked += [statement, *after]
+        marked.append(ast.If(test=ast.Constant(True), body=[statement, *after], orelse=[]) if after else statement)
     body[:] = marked
 
 

@@ -193,6 +193,10 @@ def _cases(name: str, function: Any, setup: "_Setup", owner: type | None) -> Ite
             raise NotJudgeableError("they expect a failure (xfail)")
         if mark == "parametrize":
             sets.append(list(_sets(*arguments, **named)))
+    for wanted in inspect.signature(function).parameters:
+        values = setup.parameters(wanted)
+        if values is not None:
+            sets.append([{f"parameter of {wanted}": value} for value in values])
     for place, chosen in enumerate(itertools.product(*sets)):
         given = {key: value for one in chosen for key, value in one.items()}
         yield _Function(f"{name}[{place}]" if sets else name, function, given, setup, owner)
@@ -214,8 +218,16 @@ class _Setup:
         self._fixtures = fixtures
         self._candidate = candidate
 
-    def autouse(self) -> list[str]:
-        return [name for name, function in self._fixtures.items() if vars(function)["_fixture"].get("autouse")]
+    def autouse(self, owner: Any) -> list[str]:
+        """Fixtures that every test has, those of its class included."""
+        methods = {} if owner is None else dict(inspect.getmembers(type(owner), inspect.isfunction))
+        known = {name: method for name, method in methods.items() if "_fixture" in vars(method)} | dict(self._fixtures)
+        return [name for name, function in known.items() if vars(function)["_fixture"].get("autouse")]
+
+    def parameters(self, name: str) -> list[Any] | None:
+        """The parameters of a fixture that has some."""
+        function = self._fixtures.get(name)
+        return None if function is None else vars(function)["_fixture"].get("params")
 
     def value(self, name: str, stack: contextlib.ExitStack, known: dict[str, Any], owner: Any) -> Any:
         """The value of a fixture, made once for each test; what it does after its `yield` is put on the stack."""
@@ -226,10 +238,11 @@ class _Setup:
             method = inspect.getattr_static(type(owner), name, None)
             function = method.__get__(owner) if method is not None and "_fixture" in vars(method) else None
         if function is not None:
-            settings = vars(function.__func__ if isinstance(function, types.MethodType) else function)["_fixture"]
-            if settings.get("params"):
-                raise NotJudgeableError(f"their fixture {name!r} has parameters")
-            made = function(**{n: self.value(n, stack, known, owner) for n in inspect.signature(function).parameters})
+            wanted = [n for n in inspect.signature(function).parameters if n != "request"]
+            given = {n: self.value(n, stack, known, owner) for n in wanted}
+            if "request" in inspect.signature(function).parameters:
+                given["request"] = types.SimpleNamespace(param=known.get(f"parameter of {name}"))
+            made = function(**given)
             known[name] = _begun(made, stack)
         elif name in _FIXTURES:
             known[name] = stack.enter_context(_FIXTURES[name]())
@@ -327,7 +340,7 @@ class _Function(unittest.TestCase):
                 if before is not None:
                     before(*arguments[: len(inspect.signature(before).parameters)])
             known = dict(self._given)
-            for name in self._setup.autouse():
+            for name in self._setup.autouse(thing):
                 self._setup.value(name, stack, known, thing)
             function = self._function if thing is None else self._function.__get__(thing)
             wanted = [
@@ -409,7 +422,12 @@ def _assert_equal(actual: Any, desired: Any, *_: Any, **__: Any) -> None:
 
 _TESTING = _Module(
     "numpy.testing",
-    {"assert_allclose": _assert_all_close, "assert_array_equal": _assert_equal, "assert_equal": _assert_equal},
+    {
+        "assert_allclose": _assert_all_close,
+        "assert_almost_equal": lambda a, b, decimal=7: _assert_all_close(a, b, 0, 1.5 * 10**-decimal),
+        "assert_array_equal": _assert_equal,
+        "assert_equal": _assert_equal,
+    },
 )
 _NUMPY = _Module("numpy", {
     "allclose": _all_close, "isclose": _close, "ndarray": _Array, "float64": type("float64", (), {}),

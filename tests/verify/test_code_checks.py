@@ -45,6 +45,13 @@ FILES = {
                   "def test_f(x, y):\n    assert f(x) == y",
     "fixtures": "import pytest\n@pytest.fixture\ndef x():\n    yield 1\n@pytest.fixture\ndef y(x):\n    return x + 1\n"
                 "def test_f(x, y):\n    assert f(x) == y",
+    "fixtures of a class": "import pytest\nclass TestF:\n    @pytest.fixture(autouse=True)\n    def begin(self):\n"
+        "        self.x = 1\n    def test_f(self):\n        assert f(self.x) == 2",
+    "fixtures with parameters": "import pytest\n@pytest.fixture(params=[1, 2])\ndef x(request):\n"
+        "    return request.param\ndef test_f(x):\n    assert f(x) == x + 1",
+    "numpy.testing": "from numpy.testing import assert_allclose\nassert_allclose(f(1.0), 2.0)\n"
+        "import numpy as np\nnp.testing.assert_allclose([f(1.0)], [2.0])",
+    "raises at the top": "import pytest\nwith pytest.raises(TypeError):\n    f('x')\nassert f(1) == 2",
     "approximately": "import pytest\ndef test_f():\n    assert f(0.2) == pytest.approx(1.2)",
     "numpy": "import numpy as np\ndef assertion(out, exp, atol):\n    exact = out == exp\n"
              "    if not exact and atol != 0:\n        assert np.allclose(out, exp, rtol=1e-07, atol=atol)\n"
