@@ -99,6 +99,7 @@ def _with(node: ast.AST, **fields: object) -> ast.AST:
 
 _RUNNER = """
 import json, os, signal, sys
+import numpy  # once, before the forks
 job = json.load(sys.stdin)
 null = os.open(os.devnull, os.O_WRONLY)
 answers = os.dup(1)

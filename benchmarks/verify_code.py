@@ -180,10 +180,14 @@ def _pair(test: ast.expr, called: str) -> tuple[str, str, str] | None:
     match test:
         case ast.Compare(
             left=ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]), ops=[ast.Eq()], comparators=[result]
-        ) if called in ("", name):
+        ) if called in ("", name) and not _has_names([*arguments, result]):
             given = f"[{', '.join(map(ast.unparse, arguments))}]"
             return name, given, ast.unparse(result)
     return None
+
+
+def _has_names(parts: list[ast.expr]) -> bool:
+    return any(isinstance(node, ast.Name | ast.Starred) for part in parts for node in ast.walk(part))
 
 
 def agreement(paths: list[Path], limit: int, count: int) -> None:

@@ -221,6 +221,8 @@ def _run(job: dict[str, Any], program: _Program, ledger: _Ledger) -> None:
         exec(_whole(job["prefix"]), space)
         for name in own & program.names:
             space.pop(name, None)
+        if isinstance(program, _Together):  # there the program comes last, and what it defines is what the tests see
+            space.update({name: program.look(name) for name in space.keys() & program.names})
     texts: list[str] = []
     for tree in trees:
         checks.instrument(tree, texts)
