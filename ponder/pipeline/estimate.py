@@ -72,10 +72,11 @@ def memory(
     shape: Shape,
     *,
     bf16: bool,
+    bf16_cache: bool = False,
     scorers: Sequence[Shape] = (),
 ) -> dict[str, int]:
     """Bytes on the device by what they are for, not all of them at the same time: see `peak`. `scorers` are the reward
-    models that an RL stage asks."""
+    models that an RL stage asks; `bf16_cache` says whether keys and values of sampling are bf16, too."""
     number = _BF16 if bf16 else _FP32
     trained = shape.parameters
     if isinstance(stage, SftStage) and stage.lora is not None:
@@ -97,7 +98,7 @@ def memory(
     elif isinstance(stage, RlStage):
         longest = longest_completion(stage) + PROMPT_TOKENS
         slots = min(stage.engine.max_slots, stage.problems_per_step * stage.updates_per_rollout * stage.group_size)
-        parts[_ONLY_IN_SAMPLING] = slots * longest * shape.cached * number
+        parts[_ONLY_IN_SAMPLING] = slots * longest * shape.cached * (_BF16 if bf16_cache else _FP32)
         if stage.objective.kl_coefficient > 0:
             parts["reference"] = shape.parameters * _FP32
         passed = max(stage.batch.tokens_per_micro_batch, longest)
@@ -176,12 +177,13 @@ def work(stage: Trained, stages: Stages, shape: Shape, first_step: int, mean_tok
             return reward_model_work(stage, rows)
 
 
-def sampling_memory(shape: Shape, *, slots: int, max_tokens: int, bf16: bool) -> dict[str, int]:
+def sampling_memory(
+    shape: Shape, *, slots: int, max_tokens: int, bf16: bool, bf16_cache: bool = False
+) -> dict[str, int]:
     """Bytes on the device by what they are for where nothing is trained. Judges and rewriters come on top."""
-    number = _BF16 if bf16 else _FP32
     return {
         "weights": shape.parameters * (_FP32 + (_BF16 if bf16 else 0)),
-        _ONLY_IN_SAMPLING: slots * (max_tokens + PROMPT_TOKENS) * shape.cached * number,
+        _ONLY_IN_SAMPLING: slots * (max_tokens + PROMPT_TOKENS) * shape.cached * (_BF16 if bf16_cache else _FP32),
     }
 
 

@@ -41,7 +41,15 @@ class Device:
 
     def bf16(self, precision: Precision) -> bool:
         """Whether a stage of that precision computes in bf16 here."""
-        return precision == "bf16" or (precision == "auto" and not self.name.startswith("CPU"))
+        return precision == "bf16" or (precision == "auto" and not self._is_cpu)
+
+    def bf16_cache(self, precision: Precision) -> bool:
+        """Whether sampling keeps keys and values in bf16: a CPU attends in float32, whatever its other products are."""
+        return self.bf16(precision) and not self._is_cpu
+
+    @property
+    def _is_cpu(self) -> bool:
+        return self.name.startswith("CPU")
 
 
 def _gpu(name: str, memory_bytes: int) -> Device:

@@ -36,6 +36,7 @@ def sampling(recipe: Recipe, standing: Standing, out: Path, here: Device) -> For
         slots=stage.engine.max_slots,
         max_tokens=stage.sampling.max_tokens,
         bf16=here.bf16(stage.precision),
+        bf16_cache=here.bf16_cache(stage.precision),
     )
     total = sum(parts.values())
     lines.append(memory_line(parts, total, here))

@@ -50,7 +50,13 @@ def training(recipe: Recipe, standing: Standing, out: Path, here: Device) -> For
     active = f", {count_text(shape.active)} active per token" if shape.active < 0.5 * shape.parameters else ""
     lines.append(("model", f"{shape.model_type}, {count_text(shape.parameters)} parameters{active} ({_from(shape)})"))
     scoring = [find_shape(recipe, reference) for reference in stage.scorers()]
-    parts = memory(stage, shape, bf16=here.bf16(stage.precision), scorers=[s for s in scoring if isinstance(s, Shape)])
+    parts = memory(
+        stage,
+        shape,
+        bf16=here.bf16(stage.precision),
+        bf16_cache=here.bf16_cache(stage.precision),
+        scorers=[s for s in scoring if isinstance(s, Shape)],
+    )
     total = peak(parts)
     apart = " (the cache is freed before an update)" if isinstance(stage, RlStage) else ""
     lines.append(memory_line(parts, total, here, apart))

@@ -1,5 +1,6 @@
 """Plans: sizes counted exactly, memory and time by hand, and what the page says."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ponder.pipeline.estimate import (
     pretrain_work,
     reward_model_work,
     rl_work,
+    sampling_memory,
     seconds,
 )
 from ponder.pipeline.machine import CLUSTER_DEVICE, Device, this_device
@@ -140,6 +142,17 @@ def test_memory_by_hand() -> None:
     }
     half = memory(stage.model_copy(update={"objective": rl(objective="dr_grpo").objective}), TINY, bf16=True)
     assert "reference" not in half and half["weights"] == 6000 and half["activations"] == 1000 * (50 * 2 + 30 * 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "expected"),
+    [("CPU, 2 cores", "bf16", 4), ("CPU, 2 cores", "auto", 4), ("H100", "auto", 2), ("H100", "fp32", 4)],
+)
+def test_keys_and_values_of_a_cpu_are_float32(name: str, precision: Any, expected: int) -> None:
+    device = dataclasses.replace(DEVICE, name=name)
+    cached = device.bf16_cache(precision)
+    parts = sampling_memory(TINY, slots=3, max_tokens=7, bf16=device.bf16(precision), bf16_cache=cached)
+    assert parts["KV cache"] == 3 * (7 + PROMPT_TOKENS) * 16 * expected
 
 
 def test_the_cache_and_an_update_are_never_there_together() -> None:
