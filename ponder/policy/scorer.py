@@ -106,7 +106,7 @@ class Scorer:
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """The ids of a reply without blanks around it, then the end token."""
-        ids = self.tokenizer.encode(text.strip(), add_special_tokens=False)
+        ids = self.template.encode_reply(self.tokenizer, text.strip())
         if self.file.end is None:
             return tuple(ids)
         end = self.tokenizer.convert_tokens_to_ids(self.file.end)

@@ -71,8 +71,8 @@ def _rendered(
             probed = text if probes == turns else render(probes)
         except TemplateSyntaxError as error:
             raise ModelError(
-                f"The tokenizer's chat template is damaged at line {error.lineno}: {error.message}. Expected a Jinja "
-                f"template: fetch `chat_template` of the model's tokenizer again."
+                f"The tokenizer's chat template is damaged at line {error.lineno}: {str(error.message).rstrip('.')}. "
+                f"Expected a Jinja template: fetch `chat_template` of the model's tokenizer again."
             ) from error
         except _FAULTS as error:
             fault = fault or DataError(_refusal(turns, error))

@@ -118,7 +118,7 @@ class Control:
         """Where the tokenizer reads control tokens in a text, and which."""
         tokenizer = self.tokenizer
         if not tokenizer.is_fast:
-            found = self._pattern.finditer(text) if self.ids else ()
+            found = self._pattern.finditer(text)
             return [(*one.span(), self.ids[one[0]]) for one in found if one[0] in self.ids]
         if not self._may_hold(text):
             return []
@@ -141,18 +141,21 @@ class Control:
 
     def _may_hold(self, text: str) -> bool:
         """Whether a control token can stand in a text: most texts hold none, and need no tokens to say so."""
-        if not self.ids:
-            return False
-        if self._pattern.search(text):
+        if any(head in text for head in self._heads) and self._pattern.search(text):
             return True
         tokenizer: Any = self.tokenizer
         normalizer = tokenizer.backend_tokenizer.normalizer if self.normalized else None
         return normalizer is not None and self._pattern.search(normalizer.normalize_str(text)) is not None
 
     @cached_property
+    def _heads(self) -> frozenset[str]:
+        """The first characters of control tokens: most texts hold none of these, which is known at once."""
+        return frozenset(spelling[:2] for spelling in self.ids)
+
+    @cached_property
     def _pattern(self) -> re.Pattern[str]:
         longest_first = sorted(self.ids, key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+        return re.compile("|".join(map(re.escape, longest_first)) or "(?!)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -32,6 +33,7 @@ __all__ = ["TEMPLATES", "TEMPLATE_FILE", "Template", "template_for"]
 
 TEMPLATE_FILE = "ponder_template.json"
 _VERSION = 1
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,12 @@ class Template:
             for number, ids in zip(ordinary, encoded, strict=True):
                 found[number] = ids
         return found
+
+    def encode_reply(self, tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+        """The ids of a whole reply as somebody wrote it: its tags are tags, any other control token in it is text."""
+        control = self._control(tokenizer)
+        guarded = control.guard([text], [True])
+        return control.encode(guarded.texts[0], guarded)
 
     def dated(self, tokenizer: PreTrainedTokenizerBase) -> Template:
         """This template, with the clock as it stands where the tokenizer's chat template writes the date: whoever uses
@@ -257,6 +265,12 @@ class Template:
         if not messages or messages[-1].role != "user":
             got = messages[-1].role if messages else "no message at all"
             raise DataError(f"A prompt must end with a user's message so that the model can reply, got {got!r}.")
+        for message in messages:
+            if _HALF.search(message.content):
+                raise DataError(
+                    f"The {message.role}'s message holds half of a surrogate pair, which is no text: "
+                    f"{message.content[:80]!r}. Expected Unicode text: give it in UTF-8."
+                )
         return [_without_thinking(m) if self.chat and m.role == "assistant" else m for m in messages]
 
     def _rendered(self, turns: Sequence[Message]) -> str:

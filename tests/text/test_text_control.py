@@ -251,3 +251,12 @@ def test_regular_expressions_of_todays_tokenizers() -> None:
     ]
     place = plain.index(END)
     assert plain[:place] == typed[:place] and plain[place:] == typed[-len(plain[place:]) :]
+
+
+def test_replies_to_be_scored() -> None:
+    """Their tags are the model's; an end token that they spell is text."""
+    tokenizer = TOKENIZERS["byte level"]
+    clean = TEMPLATES["r1"].encode_reply(tokenizer, "<think>a</think> b")
+    assert clean == tokenizer.encode("<think>a</think> b", add_special_tokens=False)
+    typed = TEMPLATES["r1"].encode_reply(tokenizer, "<think>a</think> b <|end|>")
+    assert typed[: len(clean)] == clean and tokenizer.convert_tokens_to_ids(END) not in typed

@@ -80,6 +80,12 @@ def test_a_prompt_ends_with_the_user(template: Template, messages: list[Message]
         template.render(messages)
 
 
+@pytest.mark.parametrize("template", TEMPLATES.values())
+def test_half_a_character_is_no_text(template: Template) -> None:
+    with pytest.raises(DataError, match="half of a surrogate pair"):
+        template.encode(byte_tokenizer(("<eos>",), eos_token="<eos>"), [user("2\ud83d3")])
+
+
 def test_encode_plain() -> None:
     tokenizer = byte_tokenizer(("<eos>",), eos_token="<eos>")
     for template in TEMPLATES.values():
