@@ -28,6 +28,7 @@ _PURE_MODULES = frozenset({
     "bisect", "cmath", "collections", "decimal", "fractions", "functools", "heapq", "itertools", "json", "math",
     "numpy", "operator", "pytest", "re", "solution", "string", "typing", "unittest",
 })  # fmt: skip
+_OF_EVERY_FILE = frozenset({"__name__", "__module__", "__qualname__"})
 _WORLDLY_NAMES = frozenset({
     "callable", "capsys", "delattr", "dir", "eval", "exec", "getattr", "globals", "hasattr", "hash", "id", "input",
     "isinstance", "issubclass", "locals", "memoryview", "mock", "monkeypatch", "open", "patch", "print", "setattr",
@@ -316,7 +317,7 @@ def is_worldly(tests: Sequence[str]) -> bool:
             code = compile(test, "<tests>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return True
-        if any(name in _WORLDLY_NAMES or name.startswith("__") for name in code_names(code) if name != "__name__"):
+        if any(name in _WORLDLY_NAMES or name.startswith("__") for name in {*code_names(code)} - _OF_EVERY_FILE):
             return True
     return False
 

@@ -105,10 +105,15 @@ class _Ledger:
 
     def fault(self, error: BaseException) -> None:
         """Something raised outside of every case: the file would have broken off there."""
-        if isinstance(error, SystemExit) and error.code in (None, 0):
+        if self.is_end(error):
             return
         self.doubt_refusal(error)
         self.write("fault", True, f"{type(error).__name__}: {error}")
+
+    def is_end(self, error: BaseException | None) -> bool:
+        """Whether the tests, not the program, ended the run as one that went well."""
+        ended = isinstance(error, SystemExit) and error.code in (None, 0)
+        return ended and (self.program is None or error is not self.program.raised)
 
     def doubt_refusal(self, error: BaseException | None) -> None:
         """A refusal of the sandbox to the tests themselves says nothing about the program, and what is neither a failed
@@ -143,7 +148,7 @@ class _Case:
             return False
         if isinstance(error, SkippedError | unittest.SkipTest):
             return False
-        if isinstance(error, SystemExit) and error.code in (None, 0):
+        if self._ledger.is_end(error):
             error = None
         self._ledger.doubt_refusal(error)
         note = "" if error is None else f"{self._text} -> {type(error).__name__}: {error}".rstrip(": ")

@@ -34,6 +34,8 @@ Plain = TypeVar("Plain")
 
 _ITERATORS = (types.GeneratorType, map, filter, zip, enumerate, reversed)
 _MUTABLE = (list, dict, set, bytearray, deque)
+_LENDING = sys.stdlib_module_names - {"unittest"}
+"""Packages whose exceptions are the same on both sides; those of the test runner would speak to it."""
 _MAX_NAME = 100
 _MAX_TEXT = 1000
 
@@ -135,6 +137,11 @@ class RemoteProgram:
                 return self._kind(content)
             if kind == b"E":
                 self.raised = self._error(content)
+                if verb == "call" and isinstance(
+                    self.raised, StopIteration
+                ):  # it would quietly end a loop of the tests
+                    self.strange = self.strange or "a call raised StopIteration"
+                    self.raised = RuntimeError("a call raised StopIteration")
                 raise self.raised
             if kind != b"V":
                 raise ProgramGoneError("malformed answer")
@@ -239,7 +246,7 @@ class RemoteProgram:
         for each of its own classes, bases first; a class of the standard library is its name."""
         if isinstance(lineage, str):
             module, _, name = lineage.partition(":")
-            loaded = sys.modules.get(module) if module.partition(".")[0] in sys.stdlib_module_names else None
+            loaded = sys.modules.get(module) if module.partition(".")[0] in _LENDING else None
             base = Exception if loaded is None else loaded.__dict__.get(name)
             if isinstance(base, type) and issubclass(base, Exception | SystemExit):
                 return base

@@ -141,6 +141,36 @@ def test_an_exception_may_be_what_is_checked(name: str) -> None:
         assert verify_code(wrong, gold).outcome == "wrong", verify_code(wrong, gold)
 
 
+ENDS = {
+    "ends well": "import sys\ndef f(x):\n    if x > 1: sys.exit(0)\n    return x + 1",
+    "ends": "def f(x):\n    if x > 1: raise SystemExit\n    return x + 1",
+    "skips": "import unittest\ndef f(x):\n    if x > 1: raise unittest.SkipTest('x')\n    return x + 1",
+    "should stop": "import unittest.case\ndef f(x):\n    if x > 1: raise unittest.case._ShouldStop\n    return x + 1",
+    "interrupts": "def f(x):\n    if x > 1: raise KeyboardInterrupt\n    return x + 1",
+    "fails an assert": "def f(x):\n    assert x < 2\n    return x + 1",
+    "ends a generator": "def f(x):\n    if x > 1: raise StopIteration\n    return x + 1",
+    "leaves": "import os\ndef f(x):\n    if x > 1: os._exit(0)\n    return x + 1",
+}
+LOOPS = {
+    "a loop": "for i in range(4):\n    assert f(i) == i + 1",
+    "a test": "def test_f():\n    for i in range(4):\n        assert f(i) == i + 1",
+    "unittest": "import unittest\nclass T(unittest.TestCase):\n    def test_f(self):\n        for i in range(4):\n"
+                "            self.assertEqual(f(i), i + 1)",
+    "main": "def main():\n    for i in range(4):\n        assert f(i) == i + 1\nif __name__ == '__main__':\n    main()",
+    "check": "def check(candidate):\n    for i in range(4):\n        assert candidate(i) == i + 1",
+    "all": "assert all(f(i) == i + 1 for i in range(4))",
+    "zip": "for x, y in zip(map(f, range(4)), [1, 2, 3, 4]):\n    assert x == y",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ENDS)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_program_that_ends_the_tests_early_passes_none(loop: str, ending: str) -> None:
+    gold = CodeGold(tests=(LOOPS[loop],), entry_point="f")
+    allowed = ("wrong", "cannot_tell") if ending == "ends a generator" else ("wrong",)
+    assert verify_code(ENDS[ending], gold).outcome in allowed, verify_code(ENDS[ending], gold)
+
+
 STOLEN = {
     "abs": ("assert abs(f(3) - 4) < 1e-6", "def abs(x): return 0\n"),
     "sorted": ("assert sorted(f(3)) == [1, 2]", "def sorted(x): return [1, 2]\n"),
