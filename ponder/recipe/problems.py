@@ -42,8 +42,8 @@ class ProblemColumns(Component):
     """Column with the tests of a `code` problem (a list, or one string); several are taken together (LiveCodeBench has
     public and private ones)."""
     entry_point: str | None = None
-    """Column with the name of the function a `code` problem completes: its question is then put before the program, and
-    `check(name)` is called after the tests (HumanEval)."""
+    """Column with the name of the function a `code` problem is about: `check(name)` is called after the tests, and a
+    question that begins to define it is put before the program (HumanEval)."""
     starter: str | None = None
     """Column with the beginning of the program that a `code` problem gives: it is put after the question, and says
     whether the function is a method of `Solution` (LiveCodeBench)."""

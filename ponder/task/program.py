@@ -71,8 +71,21 @@ def code_gold(cells: Any, table: FileProblems | HubProblems) -> CodeGold:
     code = "\n".join(parts)
     if re.search(r"^(?:async )?def check\(", code, re.MULTILINE):
         code += f"\ncheck({entry_point})\n"
-    prefix = str(cells(columns.prompt))
+    prefix = _beginning(str(cells(columns.prompt)), entry_point)
     return CodeGold(tests=(code,), prefix=prefix, entry_point=entry_point, **shared)
+
+
+def _beginning(question: str, entry_point: str) -> str:
+    """The question, where it is the beginning of a program (HumanEval) and not words about one."""
+    if re.search(rf"^(?:async )?(?:def|class) {entry_point}\b", question, re.MULTILINE) is None:
+        return ""
+    for whole in (question, f"{question.rstrip()}\n    pass\n"):
+        try:
+            compile(whole, "<question>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError):
+            continue
+        return question
+    return ""
 
 
 def _seconds(cells: Any, table: FileProblems | HubProblems) -> float | None:

@@ -128,6 +128,16 @@ def test_extended_human_eval_and_mbpp(tmp_path: Path) -> None:
             assert verify(f"def f(x):\n    {wrong}", problem.gold).outcome == "wrong"
 
 
+def test_a_question_in_words_is_not_put_before_the_program(tmp_path: Path) -> None:
+    check = "def check(candidate):\n    assert candidate(1) == 2\n"
+    for question in ("Add one.", "hello", "def f(x): adds one, please", "```python\ndef f(x):\n```"):
+        row = {"prompt": question, "tests": check, "name": "f"}
+        gold = load(tmp_path, row, columns={"entry_point": "name"}).problems[0].gold
+        assert isinstance(gold, CodeGold) and gold.prefix == ""
+        assert verify("def f(x): return x + 1", gold).outcome == "right"
+        assert verify("def f(x): return x", gold).outcome == "wrong"
+
+
 BAD = [
     ({"tests": "def f(:"}, {}, "does not compile"),
     ({"tests": "x = f(1)"}, {}, "check nothing"),
