@@ -21,7 +21,8 @@ _SAME = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Medians over the steps of an earlier run; `steps_done` counts only if it is this very run."""
+    """Medians over the steps of an earlier run, and what measuring and saving cost beside them; `steps_done` counts
+    only if it is this very run."""
 
     seconds_per_step: float
     mean_tokens: float | None
@@ -40,9 +41,10 @@ def find_measured(standing: Standing, out: Path) -> Measured | None:
         if not steps:
             continue
         lengths = [value for row in rows if (value := row.get("rollout/mean_tokens")) is not None]
+        apart = sum(row.get(f"seconds/{name}") or 0.0 for row in rows for name in ("evaluate", "save"))
         own = folder == standing.folder
         return Measured(
-            seconds_per_step=median(steps),
+            seconds_per_step=median(steps) + apart / len(rows),
             mean_tokens=median(lengths) if lengths else None,
             steps_done=int(rows[-1]["step"] or 0) if own else 0,
             origin=f"{len(steps)} steps measured in {folder}",

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
+from psutil import Process
 
 from ponder.errors import ModelError
 
-__all__ = ["TokenBudget", "give_back_memory", "is_out_of_memory", "retried"]
+__all__ = ["TokenBudget", "give_back_memory", "is_out_of_memory", "memory_used", "retried"]
 
 Result = TypeVar("Result")
 
@@ -89,6 +90,15 @@ class TokenBudget:
             )
 
         return retried(attempt, lessen)
+
+
+def memory_used(device: torch.device) -> dict[str, float]:
+    """Memory as metrics: that of this process now, and on an accelerator the peak since the last call."""
+    used = {"memory/process_bytes": float(Process().memory_info().rss)}
+    if device.type == "cuda":
+        used["memory/device_bytes"] = float(torch.cuda.max_memory_allocated(device))
+        torch.cuda.reset_peak_memory_stats(device)
+    return used
 
 
 def give_back_memory() -> None:

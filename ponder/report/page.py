@@ -22,7 +22,7 @@ from ponder.report.published import published
 from ponder.report.run import StageRecord, read_run
 from ponder.text.reflection import REFLECTION_WORDS
 from ponder.watch.diagnose import Finding, diagnose
-from ponder.watch.keys import KEYS
+from ponder.watch.keys import find_key
 from ponder.watch.metrics import Row
 from ponder.watch.progress import seconds_text
 
@@ -271,7 +271,7 @@ def _all_metrics(rows: Sequence[Row]) -> list[dict[str, str]]:
     for key in sorted({key for row in rows for key in row} - {"step"}):
         values = [value for row in rows if (value := row.get(key)) is not None]
         if values:
-            known = KEYS.get(key) or KEYS.get(key.split("/")[0] + "/<name>") or KEYS.get(key.split("/")[0] + "/<phase>")
+            known = find_key(key)
             numbers = (values[0], values[-1], min(values), max(values))
             first, last, low, high = (number_text(value) for value in numbers)
             meaning, unit = (known.meaning, known.unit) if known is not None else ("", "")

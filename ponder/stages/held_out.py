@@ -14,7 +14,7 @@ from ponder.seeds import derive_seed
 from ponder.task import load_problems
 from ponder.verify.pool import VerifierPool
 
-__all__ = ["HeldOutProblems", "describe"]
+__all__ = ["HeldOutProblems", "describe", "score_metrics"]
 
 
 class HeldOutProblems:
@@ -93,3 +93,9 @@ def describe(scores: Scores, stage: str, step: int) -> str:
         f"form kept {overall.format_ok:.1%}, truncated {overall.truncated:.1%}"
         + (f"; {scores.invalid}" if scores.invalid else "")
     )
+
+
+def score_metrics(scores: Scores) -> dict[str, float]:
+    """The scores as metrics `evaluation/<name>`, intervals and what could not be measured left out."""
+    values = scores.overall.to_json().items()
+    return {f"evaluation/{name}": float(value) for name, value in values if isinstance(value, int | float)}

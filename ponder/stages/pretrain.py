@@ -15,6 +15,7 @@ from ponder.files import publishing
 from ponder.micro.corpus import documents
 from ponder.micro.tokenizer import train_tokenizer
 from ponder.policy import Policy, check_fields, random_policy, save_policy, shrink
+from ponder.policy.memory import memory_used
 from ponder.recipe.rollout import EngineConfig
 from ponder.recipe.stages import PretrainStage
 from ponder.rollout import open_engine
@@ -48,6 +49,8 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
     corpus = documents(config.corpus.seed, read, config.corpus.careful)
 
     with Progress(context.name, steps, done=step) as progress:
+        phases.take()  # loading is no part of the first step
+        progress.begin()
         while step < steps:
             with phases("update"):
                 samples = _samples(policy, corpus, read, config.tokens_per_step)
@@ -61,6 +64,7 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
                 "optimizer/lr": report.lr,
                 "optimizer/grad_norm": report.grad_norm,
                 "optimizer/skipped": float(trainer.skipped),
+                **memory_used(policy.device),
                 "speed/tokens_per_second": sum(len(s.response_ids) for s in samples) / seconds["step"],
                 **{f"seconds/{name}": spent for name, spent in seconds.items()},
             }

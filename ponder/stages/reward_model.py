@@ -17,6 +17,7 @@ from ponder.errors import DataError
 from ponder.evaluation.scorer import HELD_OUT_FILE, ScorerQuality, quality_of_labels, quality_of_pairs
 from ponder.files import publishing, write_json
 from ponder.policy import load_policy
+from ponder.policy.memory import memory_used
 from ponder.policy.scorer import Scored, Scorer
 from ponder.policy.scorer_load import new_scorer, save_scorer
 from ponder.recipe.reward_model import PreferenceSource, StagePreferences
@@ -46,6 +47,8 @@ def run_reward_model(context: Context[RewardModelStage]) -> Mapping[str, Any]:
     with Progress(context.name, run.steps, done=run.step) as progress:
         if run.step == 0:
             run.log.write(0, _metrics(run.measure(progress)))
+        run.phases.take()  # loading and measuring are no part of the first step
+        progress.begin()
         while run.step < run.steps:
             run.update(progress)
         quality = run.measure(progress)
@@ -97,6 +100,7 @@ class _Run:
             "optimizer/lr": report.lr,
             "optimizer/grad_norm": report.grad_norm,
             "optimizer/skipped": float(self.trainer.skipped),
+            **memory_used(self.scorer.device),
         }
         every, done = config.evaluate_every, self.step == self.steps
         if done or (every is not None and self.step % every == 0):

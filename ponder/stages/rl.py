@@ -19,13 +19,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from psutil import Process
-
 from ponder.algorithm import metric_values, policy_loss
 from ponder.evaluation.contamination import decontaminate_problems
 from ponder.files import publishing
 from ponder.policy import load_policy, save_policy
-from ponder.policy.memory import give_back_memory
+from ponder.policy.memory import give_back_memory, memory_used
 from ponder.policy.scorer_load import load_scorer
 from ponder.recipe.stages import RlStage
 from ponder.recipe.stages.rl import SCOPES
@@ -47,7 +45,7 @@ from ponder.rollout import (
 from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
-from ponder.stages.held_out import HeldOutProblems, describe
+from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
 from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_config, smoke_groups, smoke_policy, smoke_routes
 from ponder.task import entering_problem_at, load_problems, problem_at
 from ponder.train import CheckpointStore, Reference, Sample, Trainer, credit, learning_rate, weigh
@@ -76,7 +74,8 @@ def run_rl(context: Context[RlStage]) -> Mapping[str, Any]:
         run = _Run(context, pool)
         with Progress(context.name, run.steps, done=run.step) as progress:
             if run.step == 0:
-                run.measure(progress)
+                run.start(progress)
+            run.begin(progress)
             while run.step < run.steps:
                 collected = run.sample(progress)
                 give_back_memory()  # the cache of sampling is gone
@@ -96,6 +95,7 @@ class _Run:
         self.context, self.pool = context, pool
         self.step, self.best, self._saved_reference = 0, -1.0, -1
         self._shown: dict[str, float] = {}
+        self._ended: dict[str, float] | None = None  # the last update's row, until what is measured after it is known
         self._compared = False  # whether engine and trainer were found to agree
         check_names(config.reward_weights(0))
         self.steps = config.steps
@@ -132,6 +132,18 @@ class _Run:
         self.alarms = AlarmLog(context.folder, config.engine.parity_tolerance)
         self._resume()
         self._say_header()
+
+    def start(self, progress: Progress) -> None:
+        """What the model is before any update."""
+        if self.held_out is not None:
+            measured = self.measure(progress)
+            self.best = measured.get("evaluation/pass@1", self.best)
+            self.rows.append(self.metrics.write(0, measured))
+
+    def begin(self, progress: Progress) -> None:
+        """The first step of this session begins: what loading and measuring took is none of it."""
+        self.phases.take()
+        progress.begin()
 
     def sample(self, progress: Progress) -> Collected:
         """The groups of the next rollout, judged, on disk, and with what they show."""
@@ -202,22 +214,31 @@ class _Run:
         row |= {
             "optimizer/skipped": float(self.trainer.skipped),
             "policy/reference_step": float(self.reference.step) if self.reference else 0.0,
-            "memory/process_bytes": float(Process().memory_info().rss),
+            **memory_used(self.policy.device),
             **{f"seconds/{name}": spent for name, spent in seconds.items()},
         }
         if "rollout/tokens" in row:
             row["speed/tokens_per_second"] = row["rollout/tokens"] / seconds["step"]
-        self.rows.append(self.metrics.write(self.step, row))
-        progress.step(self.step, row)
+        self._ended = row
+
+    def _end_step(self, progress: Progress, measured: dict[str, float] | None = None) -> None:
+        """Write the row of the last update, if it is not written yet, with what was measured after it."""
+        if self._ended is not None:
+            row, self._ended = self._ended | (measured or {}), None
+            self.rows.append(self.metrics.write(self.step, row))
+            progress.step(self.step, row)
 
     def after_rollout(self, progress: Progress) -> None:
         """Measure, keep a checkpoint and say what is wrong, where that is due."""
         config, updates = self.config, self.config.updates_per_rollout
         before = self.step - min(updates, self.step)
         done = self.step >= self.steps
-        best = False
+        measured: dict[str, float] = {}
         if self.held_out is not None and (done or _crossed(self.held_out.every, before, self.step)):
-            best = self.measure(progress)
+            measured = self.measure(progress)
+        self._end_step(progress, measured)
+        accuracy = measured.get("evaluation/pass@1", self.best)
+        best, self.best = accuracy > self.best, max(self.best, accuracy)
         self.alarm(progress)
         if best or done or _crossed(config.checkpoint_every, before, self.step):
             with self.phases("save"):
@@ -233,10 +254,9 @@ class _Run:
         for alarm in self.alarms.check(self.step, self.rows, held_out):
             progress.say(f"{self.context.name}: ALARM: {alarm.text}")
 
-    def measure(self, progress: Progress) -> bool:
-        """Score the held-out problems unless that was done before; returns whether this is the best so far."""
-        if self.held_out is None:
-            return False
+    def measure(self, progress: Progress) -> dict[str, float]:
+        """Score the held-out problems unless that was done before: what they show, and the seconds it took."""
+        assert self.held_out is not None
         with self.phases("evaluate"):
             scores = self.held_out.measure(
                 self.policy,
@@ -249,10 +269,7 @@ class _Run:
             )
         progress.say(describe(scores, self.context.name, self.step))
         write_report(self.context.folder.parent.parent)
-        accuracy = scores.overall.pass_at_1
-        best = accuracy > self.best
-        self.best = max(self.best, accuracy)
-        return best and self.step > 0
+        return score_metrics(scores) | {"seconds/evaluate": self.phases.take()["evaluate"]}
 
     def results(self) -> Mapping[str, Any]:
         """The scores at the start and at the end, for the manifest."""
@@ -325,7 +342,7 @@ class _Run:
                 self.reference.load(checkpoint.folder, checkpoint.state["reference_step"])
                 self._saved_reference = self.reference.step
             self.context.say(f"{self.context.name}: going on after step {self.step}")
-        self.metrics.truncate_after(self.step)
+        self.metrics.truncate_after(self.step if checkpoint is not None else -1)
         self.rollouts.truncate_after(self.step)
         self.alarms.truncate_after(self.step)
         self.rows = list(read_metrics(self.context.folder))

@@ -10,19 +10,18 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from psutil import Process
-
 from ponder.algorithm import metric_values, next_token_loss
 from ponder.evaluation.contamination import decontaminate_examples
 from ponder.files import publishing
 from ponder.policy import Policy, add_lora, load_policy, save_policy
+from ponder.policy.memory import memory_used
 from ponder.recipe.rollout import EngineConfig
 from ponder.recipe.stages import SftStage
 from ponder.report import write_report
 from ponder.rollout import open_engine
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
-from ponder.stages.held_out import HeldOutProblems, describe
+from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
 from ponder.stages.sft_data import SftData, split_data
 from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_policy, smoke_sft
 from ponder.task.examples import load_examples
@@ -39,9 +38,10 @@ def run_sft(context: Context[SftStage]) -> Mapping[str, Any]:
     with Progress(context.name, run.steps, done=run.step) as progress:
         if run.step == 0:
             run.start(progress)
+        run.begin(progress)
         while run.step < run.steps:
-            run.update(progress)
-            run.after_update(progress)
+            row = run.update(progress)
+            run.after_update(row, progress)
     return run.export()
 
 
@@ -72,12 +72,15 @@ class _Run:
 
     def start(self, progress: Progress) -> None:
         """What the model is before any update."""
-        self.metrics.write(0, self._validation_loss())
-        self._measure(progress)
-        self.phases.take()
+        self.metrics.write(0, self._validation_loss() | self._measure(progress))
 
-    def update(self, progress: Progress) -> None:
-        """One update and its row of metrics."""
+    def begin(self, progress: Progress) -> None:
+        """The first step of this session begins: what loading and measuring took is none of it."""
+        self.phases.take()
+        progress.begin()
+
+    def update(self, progress: Progress) -> dict[str, float]:
+        """One update; its row of metrics."""
         config, data = self.config, self.data
         samples = data.batch(self.step)
         with self.phases("update"):
@@ -90,7 +93,7 @@ class _Run:
         validation = self._validation_loss() | self.trainer.mismatch(samples) if due else {}
         seconds = self.phases.take()
         tokens = sum(len(sample.response_ids) for sample in samples)
-        row = {
+        return {
             **metric_values(measured),
             **validation,
             "data/examples": float(data.drawn(self.step)),
@@ -99,21 +102,23 @@ class _Run:
             "optimizer/lr": report.lr,
             "optimizer/grad_norm": report.grad_norm,
             "optimizer/skipped": float(self.trainer.skipped),
-            "memory/process_bytes": float(Process().memory_info().rss),
+            **memory_used(self.policy.device),
             "speed/tokens_per_second": tokens / seconds["step"],
             **{f"seconds/{name}": spent for name, spent in seconds.items()},
         }
+
+    def after_update(self, row: Mapping[str, float], progress: Progress) -> None:
+        """Measure where that is due, write the row, and keep a checkpoint where that is due."""
+        every = self.held_out.every if self.held_out is not None else None
+        done = self.step == self.steps
+        if done or (every is not None and self.step % every == 0):
+            row = {**row, **self._measure(progress)}
+            before = row.get("seconds/evaluate", 0.0)  # of the validation loss
+            row["seconds/evaluate"] = before + self.phases.take().get("evaluate", 0.0)
         written = self.metrics.write(self.step, row)
         for alarm in self.alarms.check_mismatch(self.step, [written]):
             progress.say(f"{self.context.name}: ALARM: {alarm.text}")
         progress.step(self.step, row)
-
-    def after_update(self, progress: Progress) -> None:
-        """Measure and keep a checkpoint where that is due."""
-        every = self.held_out.every if self.held_out is not None else None
-        done = self.step == self.steps
-        if done or (every is not None and self.step % every == 0):
-            self._measure(progress)
         if done or self.step % self.config.checkpoint_every == 0:  # after its metrics, or a kill would lose them
             with self.phases("save"):
                 self.checkpoints.save(self.step, self.trainer.save, {})
@@ -162,10 +167,10 @@ class _Run:
         held_out.warn_of_trained(self.data.prompts, context.name, context.say)
         return held_out
 
-    def _measure(self, progress: Progress) -> None:
-        """Score the held-out problems, unless that was done before, and show the report so far."""
+    def _measure(self, progress: Progress) -> dict[str, float]:
+        """Score the held-out problems, unless that was done before, and show the report so far; what they show."""
         if self.held_out is None:
-            return
+            return {}
         with self.phases("evaluate"), VerifierPool() as pool:
             scores = self.held_out.measure(
                 self.policy,
@@ -178,6 +183,7 @@ class _Run:
             )
         progress.say(describe(scores, self.context.name, self.step))
         write_report(self.context.folder.parent.parent)
+        return score_metrics(scores)
 
     def _resume(self) -> None:
         checkpoint = self.checkpoints.newest()

@@ -3,10 +3,12 @@
 docs/metrics.md is `markdown()`; a test holds the two together.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["KEYS", "Key", "Unit", "markdown"]
+__all__ = ["KEYS", "Key", "Unit", "find_key", "markdown"]
 
 Unit = Literal["share", "tokens", "per 1k tokens", "tokens/s", "seconds", "nats", "reward", "count", "bytes", "number"]
 """`share` is a number from 0 to 1 and is shown as a percentage."""
@@ -22,11 +24,17 @@ class Key:
     healthy: str
 
 
-def _key(name: str, unit: Unit, meaning: str, healthy: str) -> tuple[str, Key]:
-    return name, Key(name=name, meaning=meaning, unit=unit, healthy=healthy)
+def _key(name: str, unit: Unit, meaning: str, healthy: str) -> Key:
+    return Key(name=name, meaning=meaning, unit=unit, healthy=healthy)
 
 
-KEYS: dict[str, Key] = dict(
+def _by_name(keys: Sequence[Key]) -> dict[str, Key]:
+    named = {key.name: key for key in keys}
+    assert len(named) == len(keys), "a metric is documented twice"
+    return named
+
+
+KEYS: dict[str, Key] = _by_name(
     (
         _key(
             "rollout/accuracy",
@@ -52,6 +60,7 @@ KEYS: dict[str, Key] = dict(
         _key("groups/all_right", "share", "Groups judged right throughout: too easy by now", "rises late"),
         _key("groups/all_wrong", "share", "Groups judged wrong throughout: too hard as yet", "falls"),
         _key("groups/count", "count", "Groups sampled for this step, refills included", "problems per step or more"),
+        _key("groups/refilled", "count", "Of these, groups sampled in place of others that carry no gradient", "falls"),
         _key("reward/mean", "reward", "Mean of the weighted sum of rewards", "rises"),
         _key("reward/std", "reward", "Standard deviation of the reward over all completions", "above 0"),
         _key("reward/<name>", "reward", "Mean of one named reward where it applies, unweighted", "rises"),
@@ -68,12 +77,6 @@ KEYS: dict[str, Key] = dict(
         _key("policy/clipped", "share", "Tokens whose ratio was clipped", "below 20 %"),
         _key("policy/clipped_low", "share", "Tokens clipped at the lower bound", "below 10 %"),
         _key("policy/clipped_high", "share", "Tokens clipped at the upper bound", "below 10 %"),
-        _key("policy/ratio_max", "number", "Greatest importance ratio", "below 1 + clip_high, mostly"),
-        _key("policy/ratio_bound", "count", "Ratios held at the numerical bound", "0"),
-        _key("policy/clipped_low", "share", "Tokens clipped because they became too unlikely", "below 20 %"),
-        _key("policy/clipped_high", "share", "Tokens clipped because they became too likely", "below 20 %"),
-        _key("policy/kl_bound", "count", "Tokens whose divergence was held at the numerical bound", "0"),
-        _key("policy/mismatch_max", "nats", "Greatest log-prob difference of engine and trainer", "far below 1"),
         _key(
             "policy/mismatch",
             "nats",
@@ -102,16 +105,27 @@ KEYS: dict[str, Key] = dict(
         _key("optimizer/skipped", "count", "Updates skipped so far for a bad gradient", "0"),
         _key("evaluation/<name>", "number", "Held-out scores at this step, as in `evaluation/*.json`", "pass@1 rises"),
         _key("speed/tokens_per_second", "tokens/s", "Tokens sampled (or trained on) per second of the step", "steady"),
-        _key("speed/padding", "share", "Computed positions that held no token", "below 10 %"),
-        _key(
-            "seconds/<phase>", "seconds", "Time in generate, verify, score, reference, update, save, evaluate", "steady"
-        ),
-        _key("seconds/step", "seconds", "Whole step", "sum of its phases"),
+        _key("seconds/<phase>", "seconds", "Time in generate, verify, score, reference, update", "steady"),
+        _key("seconds/step", "seconds", "Whole step, without evaluating and saving", "sum of its phases"),
+        _key("seconds/evaluate", "seconds", "Time in measuring the model of this step", "steady"),
+        _key("seconds/save", "seconds", "Time in the checkpoint written since the row before", "steady"),
         _key("memory/process_bytes", "bytes", "Resident memory of the process", "no growth"),
-        _key("memory/device_bytes", "bytes", "Peak memory of the accelerator in this step", "no growth"),
+        _key("memory/device_bytes", "bytes", "Peak memory of the accelerator since the row before", "no growth"),
     )
 )
 """All metrics by key."""
+_PLACE = re.compile(r"<\w+>")
+
+
+def find_key(name: str) -> Key | None:
+    """The metric `name`, itself or as one of a family; None where it is not documented."""
+    family = [key for key in KEYS.values() if _family(key).fullmatch(name)]
+    return KEYS.get(name) or max(family, key=lambda key: len(key.name), default=None)
+
+
+def _family(key: Key) -> re.Pattern[str]:
+    """The names that a key stands for, itself where it is no family."""
+    return re.compile(".+".join(map(re.escape, _PLACE.split(key.name))))
 
 
 _HEAD = """\

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ponder.watch.keys import find_key
 from ponder.watch.lines import cut_after, dump_line, read_lines, repair
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class MetricsLog:
         """Append the row of `step`, which must be later than the last one, and return it. Non-finite values are written
         as null."""
         assert step > self._last_step, f"metrics of step {step} after those of step {self._last_step}"
+        unknown = [key for key in values if find_key(key) is None]
+        assert not unknown, f"metrics that watch/keys.py does not explain: {unknown}"
         row: Row = {"step": step} | {key: _finite(value) for key, value in values.items()}
         with self._path.open("ab") as file:
             file.write(dump_line(row))

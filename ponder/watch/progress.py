@@ -47,18 +47,27 @@ class Progress:
 
     Give a `console` of your own to choose where it is shown. On a terminal the table is redrawn in place; elsewhere
     lines are at least `line_seconds` apart, so that thousands of fast steps do not flood a log; the first and the last
-    step always have theirs.
+    step always have theirs, and what goes on within a step has one every `tick_seconds`.
     """
 
     def __init__(
-        self, title: str, steps: int, *, done: int = 0, console: Console | None = None, line_seconds: float = 2.0
+        self,
+        title: str,
+        steps: int,
+        *,
+        done: int = 0,
+        console: Console | None = None,
+        line_seconds: float = 2.0,
+        tick_seconds: float = 60.0,
     ) -> None:
         self._title = title
         self._steps = steps
         self._done = done
         self._console = console or Console(highlight=False)
-        self._line_seconds = line_seconds
+        self._line_seconds, self._tick_seconds = line_seconds, tick_seconds
         self._last_line = float("-inf")
+        self._work: tuple[str, int, float] = ("", 0, 0.0)  # what goes on, what of it was done when it began, and when
+        self._last_tick = time.perf_counter()
         self._ends = deque([time.perf_counter()], maxlen=_PACE_STEPS + 1)
         self._shown: dict[str, float] = {}
         self._doing = ""
@@ -79,26 +88,52 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line that stays, above the table where there is one."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._print(text)
+
+    def begin(self) -> None:
+        """The first step begins now: what was done before it says nothing about the pace."""
+        self._ends = deque([time.perf_counter()], maxlen=_PACE_STEPS + 1)
 
     def tick(self, doing: str, done: int | None = None, total: int | None = None) -> None:
-        """What goes on within the step. Example: tick("generate", 120, 256). Shown on a terminal only."""
+        """What goes on within the step. Example: tick("generate", 120, 256)."""
+        now = time.perf_counter()
+        if doing != self._work[0] or (done or 0) < self._work[1]:
+            self._work = doing, done or 0, now
         self._doing = doing if done is None else f"{doing} {done:,}" + ("" if total is None else f" of {total:,}")
-        self._refresh()
+        if self._live is not None:
+            self._refresh()
+        elif now - self._last_tick >= self._tick_seconds:
+            self._last_tick = now
+            self._print(f"{self._title}: {self._doing}{self._rate(done, total, now)}")
 
-    def step(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Step `step` of `steps` is finished and showed these metrics; keys not given keep their last value."""
+    def step(self, step: int, metrics: Mapping[str, float | None]) -> None:
+        """Step `step` of `steps` is finished and showed these metrics; keys not given keep their last value, but for
+        seconds, which are those of this step."""
         self._done = step
         self._ends.append(time.perf_counter())
-        self._shown |= metrics
+        kept = {key: value for key, value in self._shown.items() if not key.startswith("seconds/")}
+        self._shown = kept | {key: value for key, value in metrics.items() if value is not None}
         self._doing = ""
+        self._work = "", 0, 0.0
         if self._live is not None:
             self._refresh()
             return
-        now = time.perf_counter()
+        now = self._last_tick = time.perf_counter()
         if now - self._last_line >= self._line_seconds or step >= self._steps:
             self._last_line = now
-            self._console.print(self._line(), markup=False, soft_wrap=True)
+            self._print(self._line())
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
+
+    def _rate(self, done: int | None, total: int | None, now: float) -> str:
+        """How fast what goes on within a step does, and how long it will take."""
+        _, before, began = self._work
+        if done is None or done <= before or now <= began:
+            return ""
+        rate = (done - before) / (now - began)
+        left = "" if total is None else f", {seconds_text((total - done) / rate)} left"
+        return f", {rate:.3g} a second{left}"
 
     def _refresh(self) -> None:
         if self._live is not None:

@@ -1,13 +1,14 @@
 """Loops, the summary of a step's groups, the stopwatch, the table of keys."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from ponder.records import Completion, FinishReason, Group, MathGold, Message, Outcome, Problem, Rollout, Verdict
 from ponder.text import TEMPLATES
-from ponder.watch import KEYS, Phases, summarize_groups
-from ponder.watch.keys import markdown
+from ponder.watch import KEYS, MetricsLog, Phases, summarize_groups
+from ponder.watch.keys import find_key, markdown
 from ponder.watch.loops import ends_in_loop
 
 
@@ -117,3 +118,25 @@ def test_phases_add_up_and_start_again() -> None:
         pass
     with phases("save"):  # a failed phase is closed
         pass
+
+
+def test_measuring_and_saving_are_no_part_of_a_step() -> None:
+    phases = Phases()
+    with phases("evaluate"):
+        time.sleep(0.05)
+    with phases("save"):
+        time.sleep(0.05)
+    seconds = phases.take()
+    assert seconds["evaluate"] >= 0.05 and seconds["save"] >= 0.05 and 0 <= seconds["step"] < 0.04
+
+
+def test_members_of_families_are_found() -> None:
+    names = {"reward/mine": "reward/<name>", "reward_model/helpful": "reward_model/<route>"}
+    names |= {"reward_model/helpful_score": "reward_model/<route>_score", "rollout/accuracy": "rollout/accuracy"}
+    assert {name: key and key.name for name in names if (key := find_key(name)) or True} == names
+    assert find_key("policy/unheard_of") is None and find_key("reward/") is None
+
+
+def test_a_metric_without_an_explanation_is_not_written(tmp_path: Path) -> None:
+    with MetricsLog(tmp_path) as log, pytest.raises(AssertionError, match="unheard_of"):
+        log.write(1, {"policy/unheard_of": 1.0})

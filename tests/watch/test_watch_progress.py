@@ -1,6 +1,8 @@
 """What a person sees while a stage runs, on a terminal and in a log."""
 
 import io
+import re
+import time
 
 import pytest
 from rich.console import Console
@@ -47,6 +49,46 @@ def test_lines_are_spaced_but_the_last_step_always_has_one() -> None:
         ["base step 1/1000", "loss 1"],
         ["base step 1000/1000", "loss 0.001"],
     ]
+
+
+def test_seconds_are_those_of_the_step_shown() -> None:
+    out = io.StringIO()
+    with Progress("zero", 2, console=Console(file=out), line_seconds=0) as progress:
+        progress.step(1, METRICS | {"seconds/evaluate": 80.0, "evaluation/pass@1": 0.5})
+        progress.step(2, METRICS)
+    first, second = out.getvalue().splitlines()
+    assert "evaluate 80.0" in first and "held-out 50 %" in first
+    assert "evaluate" not in second and "held-out 50 %" in second
+
+
+def test_what_was_done_before_the_first_step_is_no_part_of_the_time_left() -> None:
+    out = io.StringIO()
+    with Progress("zero", 11, console=Console(file=out), line_seconds=0) as progress:
+        time.sleep(0.5)  # loading and a first measurement
+        progress.begin()
+        progress.step(1, {})
+    left = out.getvalue().split("  ")[-1]
+    assert float(left.removesuffix(" s left\n")) < 5  # ten steps, each a tenth of the wait at most
+
+
+def test_long_work_within_a_step_is_told_with_rate_and_time_left() -> None:
+    out = io.StringIO()
+    with Progress("zero", 9, console=Console(file=out), tick_seconds=0) as progress:
+        progress.tick("evaluate", 0, 96)
+        time.sleep(0.01)
+        progress.tick("evaluate", 24, 96)
+        progress.tick("save")
+    begun, later, other = out.getvalue().splitlines()
+    assert begun == "zero: evaluate 0 of 96" and other == "zero: save"
+    assert re.fullmatch(r"zero: evaluate 24 of 96, [\d.e+]+ a second, 0\.\d s left", later)
+
+
+def test_work_within_a_step_has_a_line_a_minute() -> None:
+    out = io.StringIO()
+    with Progress("zero", 9, console=Console(file=out)) as progress:
+        for done in range(96):
+            progress.tick("evaluate", done, 96)
+    assert out.getvalue() == ""
 
 
 def test_terminal() -> None:
