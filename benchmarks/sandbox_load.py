@@ -30,7 +30,7 @@ _SETTLE_SECONDS = 10.0
 _PROBLEMS = (
     # right, what to put in the place of what, tests
     ("def f(x):\n    return sorted(x)", "sorted(x)", "list(x)", ("assert f([3, 1, 2]) == [1, 2, 3]",)),
-    ("def f(x):\n    return sum(n * n for n in x)", "n * n", "n + n", ("assert f([1, 2, 3]) == 14", "assert f([]) == 0")),
+    ("def f(x):\n    return sum(n * n for n in x)", "n * n", "n + n", ("assert f([1, 2, 3]) == 14",)),
     ("def f(x):\n    return x[::-1]", "::-1", "::1", ("assert f('abc') == 'cba'", "assert f('') == ''")),
     (
         "def f(n):\n    a, b = 0, 1\n    for _ in range(n):\n        a, b = b, a + b\n    return a",

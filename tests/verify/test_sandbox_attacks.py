@@ -82,6 +82,38 @@ def test_what_is_no_program_earns_nothing(level: str, name: str) -> None:
     assert verdict.outcome == "wrong" and verdict.score == 0, verdict
 
 
+LARGE = {
+    "exception": "class Long(Exception): pass\nLong.__name__ = 'L' * 10**5\ndef attack(): raise Long('x' * 900_000)",
+    "text": "def attack(): return 'x' * 900_000",
+    "lists": "def attack(): return [[] for _ in range(20_000)]",
+    "members that collide": "def attack(): return [(2**61 - 1) * n for n in range(10_000)]",
+    "printed": "print('x' * 10**6)\ndef attack(): return 1",
+    "escapes": "def attack(): raise ValueError('\\ud800\\x1b[2J' * 10**5)",
+}
+MEMBERS = CodeGold(tests=("assert set(attack()) == {1}", "assert attack() == [1]"))
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_values_leave_neither_long_reasons_nor_memory(level: str, name: str) -> None:
+    verdicts = [code.verify_code(LARGE[name], MEMBERS, wall_seconds=5) for _ in range(3)]
+    before = psutil.Process().memory_info().rss
+    verdicts += [code.verify_code(LARGE[name], MEMBERS, wall_seconds=5) for _ in range(8)]
+    assert psutil.Process().memory_info().rss - before < 8 << 20
+    for verdict in verdicts:
+        assert verdict.outcome == "wrong" and verdict.score == 0, verdict
+        assert len(verdict.reason) <= 300
+        assert verdict.reason.encode() and "\x1b" not in verdict.reason
+
+
+@pytest.mark.parametrize("number", [40, 63])
+def test_a_signal_without_a_name_is_a_verdict(level: str, number: int) -> None:
+    program = f"import os\ndef attack(): os.kill(os.getpid(), {number})"
+    verdict = code.verify_code(program, SUCCESS, wall_seconds=5)
+    assert verdict.outcome == "wrong", verdict
+    if level == "limits":  # in namespaces the program is process 1, which ignores it
+        assert f"signal {number}" in verdict.reason
+
+
 def test_nothing_survives(level: str) -> None:
     sandbox = code._Home.sandbox
     assert sandbox is not None
