@@ -105,13 +105,9 @@ class Control:
         spans: list[tuple[int, int, int | None]] = [
             span for span in self._read(text) if not (keep_tags and text[span[0] : span[1]] in TAGS)
         ]
-        taken = [range(start, end) for start, end, _ in spans]
         if not keep_tags:
-            spans += [
-                (found.start(), found.end(), None)
-                for found in _TAG.finditer(text)
-                if not any(found.start() < one.stop and one.start < found.end() for one in taken)
-            ]
+            blanked = _replaced(text, [(start, end, " " * (end - start)) for start, end, _ in spans])
+            spans += [(*found.span(), None) for found in _TAG.finditer(blanked)]
         return sorted(spans, key=lambda span: span[0])
 
     def _read(self, text: str) -> list[tuple[int, int, int]]:
