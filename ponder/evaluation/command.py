@@ -80,7 +80,7 @@ def evaluate_command(
                 f"The benchmark {found.name!r} needs a judge that reads answers, which `ponder eval` has not: write a "
                 "recipe with a stage of kind `evaluate` and its `judge`."
             )
-        policy = load_policy(model, template)
+        policy = load_policy(model, template, trained=False)
         name = f"{model} on {found.name}"
         folder = out or _new_folder(Path("evaluations") / f"{file_name(model)}--{found.name}")
         _keep_earlier(folder)

@@ -29,6 +29,7 @@ from ponder.policy.pretrained import (
 )
 from ponder.policy.resolve import resolve_model
 from ponder.policy.shrink import build_config
+from ponder.policy.storage import keep_for_products
 from ponder.policy.window import find_window
 from ponder.recipe.training import Precision
 from ponder.text.template import Template, template_for
@@ -47,10 +48,12 @@ def load_policy(
     template: str | Template | None = None,
     precision: Precision = "auto",
     device: str | torch.device | None = None,
+    trained: bool = True,
 ) -> Policy:
     """The policy of a folder, hub id or `micro`. `template` overrides the one saved with the model.
 
-    `device` None takes CUDA where there is one. Raises ModelError for anything that cannot be trained: no such model,
+    `device` None takes CUDA where there is one. `trained` false is for models that only write: they are frozen, and
+    their matrices kept as products take them. Raises ModelError for anything that cannot be trained: no such model,
     no template, no end token, a vocabulary smaller than the tokenizer's, attention that ponder does not compute.
     """
     folder = resolve_model(name_or_path)
@@ -63,7 +66,10 @@ def load_policy(
             f"The model in {str(folder)!r} cannot be loaded: {first_line(error)}. Expected a causal language model and "
             f"its tokenizer in the Hugging Face format: fetch the folder again, or name another."
         ) from error
-    return _policy(model, tokenizer, form, precision, device, str(name_or_path))
+    policy = _policy(model, tokenizer, form, precision, device, str(name_or_path))
+    if not trained:
+        keep_for_products(policy.model, policy.autocast_dtype)
+    return policy
 
 
 def random_policy(

@@ -1,8 +1,8 @@
 """The model being trained with everything that must travel with it: tokenizer, template, ends, device, arithmetic.
 
 Token ids, positions and a layout go in; the last layer's hidden states come out. Log-probs are made of those by
-`logprobs.token_logprobs`, so full logits never exist. Weights are float32 always; `autocast_dtype` is the dtype of the
-matrix products or None.
+`logprobs.token_logprobs`, so full logits never exist. Weights are float32 where they are trained;
+`autocast_dtype` is the dtype of the matrix products or None.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from ponder.policy.attention import Layout
 from ponder.policy.logprobs import Head
+from ponder.policy.storage import keep_for_products
 from ponder.text.template import Template
 
 __all__ = ["Adapter", "Policy"]
@@ -87,7 +88,8 @@ class Policy:
 
     def frozen_copy(self) -> "Policy":
         """A copy with weights of its own that take no gradient: the reference model."""
-        model = copy.deepcopy(self.model).requires_grad_(False)
+        model = copy.deepcopy(self.model)
+        keep_for_products(model, self.autocast_dtype)
         return dataclasses.replace(self, model=model)
 
     @torch.no_grad()

@@ -20,6 +20,7 @@ from ponder.policy.pretrained import UNLOADABLE, check_same, first_line, load_to
 from ponder.policy.resolve import resolve_model
 from ponder.policy.scorer import Scored, Scorer
 from ponder.policy.scorer_file import Scope, ScorerFile, ScorerLoss, read_scorer_file, weights_digest
+from ponder.policy.storage import keep_for_products
 from ponder.policy.window import find_window
 from ponder.recipe.training import Precision
 from ponder.text.template import Template
@@ -127,6 +128,7 @@ def load_scorer(
         autocast_dtype=autocast_dtype(precision, where),
     )
     _probe(scorer, str(name_or_path))
+    keep_for_products(model, scorer.autocast_dtype)
     return scorer
 
 

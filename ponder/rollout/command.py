@@ -30,7 +30,7 @@ def sample_command(
 
     The length limit shrinks to what the model's window leaves; DataError for a prompt that leaves nothing.
     """
-    policy = load_policy(model, template)
+    policy = load_policy(model, template, trained=False)
     encoded = [policy.template.encode(policy.tokenizer, [Message(role="user", content=text)]) for text in prompts]
     room = policy.window - max(len(ids) for ids in encoded)
     if room < 1:

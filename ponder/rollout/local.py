@@ -18,6 +18,7 @@ import torch
 from ponder.errors import ModelError
 from ponder.policy.memory import retried
 from ponder.policy.policy import Policy
+from ponder.policy.storage import cast_once
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
 from ponder.rollout.engine import OnFinish, OnProgress, Progress, Request, check_fits
@@ -87,7 +88,7 @@ class LocalEngine:
         threads, was_training = torch.get_num_threads(), policy.model.training
         policy.model.train(False)
         try:
-            with torch.no_grad(), policy.autocast(), Forks() as forks:
+            with torch.no_grad(), cast_once(policy.model), policy.autocast(), Forks() as forks:
                 if len(shares) > 1:
                     torch.set_num_threads(1)  # a forked process has none of its parent's worker threads
                 lanes = []

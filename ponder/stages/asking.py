@@ -79,6 +79,6 @@ class Asking:
             self._policies[reference, template] = (
                 smoke_policy(source, template, derive_seed(context.seed, "weights") % 2**31)
                 if context.smoke
-                else load_policy(source, template, self._precision)
+                else load_policy(source, template, self._precision, trained=False)
             )
         return self._policies[reference, template]

@@ -170,7 +170,7 @@ class _Run:
         template = None if model in self.context.inputs else self.config.template
         if self.context.smoke and model not in self.context.inputs:
             return smoke_policy(source, template, self.context.seed)
-        return load_policy(source, template, self.config.precision)
+        return load_policy(source, template, self.config.precision, trained=False)
 
     def _answers(self, model: str, benchmark: Benchmark) -> Answers:
         path = self.path(model, benchmark).with_suffix(".jsonl")
