@@ -101,7 +101,7 @@ def enter_view(proc: int) -> None:
     os.makedirs(f"{_STAGE}/dev")
     for path in DEVICES:
         _bind(path, _STAGE + path)
-    os.mkdir(f"{_STAGE}/tmp")
+    os.makedirs(f"{_STAGE}/tmp", exist_ok=True)  # the library may lie below it
     pivot_root(_STAGE)
     protect_mount("/", MOUNT_RDONLY, recursive=False)
     if os.geteuid() == 0:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -46,11 +47,11 @@ PROGRAMS = [
 ]
 
 
-def as_plain_user(path: str, root: str = str(ROOT)) -> tuple[str, list[str], list[str]]:
+def as_plain_user(path: str, root: str = str(ROOT), python: str = SYSTEM_PYTHON) -> tuple[str, list[str], list[str]]:
     """Level, what was missing, and what the programs printed, for a user without any privilege."""
     try:
         done = subprocess.run(
-            [SYSTEM_PYTHON, "-c", TRIAL.format(root=root, programs=PROGRAMS)],
+            [python, "-c", TRIAL.format(root=root, programs=PROGRAMS)],
             env={"PATH": path},
             cwd="/",
             capture_output=True,
@@ -162,6 +163,27 @@ def test_bubblewrap_works_for_a_ponder_below_the_folder_that_it_covers() -> None
         pytest.skip(f"bubblewrap does not work here: {missing}")
     assert level == "bubblewrap", missing
     expected(outputs)
+
+
+@pytest.mark.parametrize("path", ["/nonexistent", "/usr/bin"])
+def test_a_python_below_tmp_keeps_its_library(path: str) -> None:
+    library, version = Path(sysconfig.get_path("stdlib")), f"python{sys.version_info.major}.{sys.version_info.minor}"
+    dropped = ("*-packages", "test", "idlelib", "tkinter", "ensurepip", "lib2to3", "config-*", "__pycache__")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        prefix, here = Path(folder), Path(folder, "ponder-is-here")
+        prefix.chmod(0o755)
+        shutil.copytree(library, prefix / "lib" / version, ignore=shutil.ignore_patterns(*dropped))
+        for shared in Path(sys.base_prefix, "lib").glob("libpython*.so*"):
+            shutil.copy(shared, prefix / "lib")
+        (prefix / "bin").mkdir()
+        shutil.copy(Path(sys.base_prefix, "bin", version), prefix / "bin")
+        shutil.copytree(ROOT / "ponder/sandbox", here / "ponder/sandbox")
+        shutil.copy(ROOT / "ponder/__init__.py", here / "ponder")
+        level, missing, outputs = as_plain_user(path, str(here), str(prefix / "bin" / version))
+    if level == "limits":
+        pytest.skip(f"no user namespaces here: {missing}")
+    assert outputs[3] == f"['{prefix.name}']\n", "nothing else is in the private /tmp"
+    expected(["1 1000 []\n", *outputs[1:3], "[]\n", *outputs[4:]])
 
 
 def test_what_is_passed_over_is_said() -> None:
