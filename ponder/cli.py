@@ -117,6 +117,25 @@ def evaluate(
     benchmark: Annotated[
         str | None, typer.Option("--benchmark", "-b", help="Name of a shipped benchmark, or a benchmark file.")
     ] = None,
+    problems: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Problems of your own in place of a benchmark: JSONL, JSON, CSV or Parquet."),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="What the answers of --problems are, such as math, choice or code; math if not.")
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="Field of --problems with the question; prompt if not given.")
+    ] = None,
+    gold: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="Field of --problems with the answer; answer if not given.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Take this many problems, spread evenly over the benchmark.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest completion; the benchmark's own if not given.")
+    ] = None,
     samples: Annotated[
         int | None,
         typer.Option("--samples", "-k", min=1, help="Completions per problem; the benchmark's own if not given."),
@@ -132,12 +151,17 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a model on a benchmark with several samples per problem; every completion is stored."""
+    from ponder.evaluation.benchmark import ProblemFields
     from ponder.evaluation.command import evaluate_command
 
     with _stopping("finished calls of the engine are kept; with --out the same command goes on from them"):
         evaluate_command(
             model,
             benchmark,
+            problems=problems,
+            fields=ProblemFields(kind=kind, prompt=prompt, gold=gold),
+            limit=limit,
+            max_tokens=max_tokens,
             samples=samples,
             out=out,
             replay_file=replay,

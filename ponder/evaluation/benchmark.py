@@ -8,10 +8,12 @@ reads a copy with the hub's columns instead.
 
 import json
 import os
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationError
 
@@ -19,10 +21,10 @@ from ponder.errors import RecipeError
 from ponder.files import expand_path
 from ponder.recipe.base import Component
 from ponder.recipe.explain import did_you_mean
-from ponder.recipe.problems import FileProblems, HubProblems, ProblemSource
+from ponder.recipe.problems import FileProblems, GoldKind, HubProblems, ProblemSource
 from ponder.recipe.source import parse_value
 
-__all__ = ["Benchmark", "find_benchmark", "shipped"]
+__all__ = ["AS_USUAL", "Benchmark", "ProblemFields", "file_benchmark", "find_benchmark", "shipped"]
 
 _TABLES = (".jsonl", ".json", ".csv", ".parquet", ".gz")
 
@@ -73,11 +75,53 @@ def find_benchmark(name_or_file: str, environment: Mapping[str, str] = os.enviro
     if path.suffix in (".yaml", ".yml"):
         return _parse(path.read_text(encoding="utf-8"), str(path))
     if path.suffix in _TABLES:
-        return Benchmark(name=path.name.split(".")[0], problems=(FileProblems(path=str(path)),))
+        return file_benchmark(str(path), AS_USUAL)
     raise RecipeError(
         f"The benchmark file {name_or_file!r} ends in {path.suffix!r}; expected a .yaml benchmark, or problems with "
         f"the columns prompt and answer in one of {', '.join(_TABLES)}."
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemFields:
+    """How the rows of a file of problems are read where no benchmark says so: what the answers are, and the fields
+    with question and answer; None leaves the usual."""
+
+    kind: str | None = None
+    prompt: str | None = None
+    gold: str | None = None
+
+
+AS_USUAL = ProblemFields()
+"""Mathematical answers, in the fields `prompt` and `answer`."""
+
+
+def file_benchmark(path: str, fields: ProblemFields) -> Benchmark:
+    """A file of problems as a benchmark; RecipeError for a file of another form and for an unknown kind."""
+    file = expand_path(path)
+    if not file.is_file():
+        raise RecipeError(f"There is no file of problems {path!r}: give the path of one of {', '.join(_TABLES)}.")
+    if file.suffix not in _TABLES:
+        raise RecipeError(
+            f"The file of problems {path!r} ends in {file.suffix!r}; expected one of {', '.join(_TABLES)}. A benchmark "
+            "in YAML is given with --benchmark."
+        )
+    kinds = get_args(GoldKind)
+    if fields.kind is not None and fields.kind not in kinds:
+        raise RecipeError(f"There is no kind of answer {fields.kind!r}; expected one of {', '.join(kinds)}.")
+    named = {"prompt": fields.prompt, "answer": fields.gold}
+    source = {
+        "source": "file",
+        "path": str(file),
+        "columns": {name: column for name, column in named.items() if column is not None},
+        **({} if fields.kind is None else {"gold": fields.kind}),
+    }
+    return Benchmark(name=_name_of(file), problems=(FileProblems.model_validate(source),))
+
+
+def _name_of(file: Path) -> str:
+    """A file's name as that of a benchmark."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", file.name.split(".")[0]).strip("-.") or "problems"
 
 
 def _parse(text: str, where: str) -> Benchmark:

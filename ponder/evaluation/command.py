@@ -10,10 +10,11 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ponder.errors import RecipeError
-from ponder.evaluation.benchmark import Benchmark, find_benchmark
+from ponder.evaluation.benchmark import AS_USUAL, Benchmark, ProblemFields, file_benchmark, find_benchmark
 from ponder.evaluation.evaluate import Progress, evaluate, replay
 from ponder.evaluation.scores import Score, Scores, write_scores
 from ponder.judge import Judge
@@ -23,6 +24,8 @@ from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.rollout.open import open_engine
 from ponder.task import load_problems
 from ponder.verify.pool import VerifierPool
+from ponder.watch.terminal import print_table
+from ponder.watch.ticker import Ticker
 
 __all__ = ["PER_CALL", "evaluate_command", "file_name", "measure"]
 
@@ -41,6 +44,10 @@ def evaluate_command(
     model: str | None,
     benchmark: str | None,
     *,
+    problems: Path | None = None,
+    fields: ProblemFields = AS_USUAL,
+    limit: int | None = None,
+    max_tokens: int | None = None,
     samples: int | None = None,
     out: Path | None = None,
     replay_file: Path | None = None,
@@ -53,10 +60,21 @@ def evaluate_command(
     """Evaluate and print. Writes `scores.json` and `completions.jsonl` into `out`, by default a new folder under
     `evaluations/`.
 
+    `problems`, a file whose `fields` are named, stands in place of a benchmark. `limit` takes so many problems, and
+    `max_tokens` is the longest completion in place of the benchmark's own.
     With `replay_file` the stored completions are judged again instead, and model and benchmark are not needed.
     Everything but the result goes to stderr, so that `as_json` leaves one JSON object on stdout.
     """
+    if problems is None and fields != AS_USUAL:
+        raise RecipeError(
+            "--kind, --prompt and --gold say how the rows of --problems FILE are read; a benchmark says so itself."
+        )
     if replay_file is not None:
+        if not (model is None and benchmark is None and problems is None and limit is None and max_tokens is None):
+            raise RecipeError(
+                "--replay judges the stored completions again, all of them and as they are: leave out the model, "
+                "--benchmark, --problems, --limit and --max-tokens."
+            )
         name, folder = f"replay of {replay_file}", out or replay_file.parent / f"{replay_file.stem}-replayed"
         with VerifierPool() as pool:
             scores = replay(replay_file, pool, folder / _COMPLETIONS)
@@ -67,14 +85,19 @@ def evaluate_command(
                 file=sys.stderr,
             )
     else:
-        if model is None or benchmark is None:
-            raise RecipeError("ponder eval needs a model and --benchmark NAME or FILE, or --replay FILE alone.")
+        if model is None or (benchmark is None) == (problems is None):
+            raise RecipeError(
+                "ponder eval needs a model and one of --benchmark NAME or FILE and --problems FILE, or --replay FILE "
+                "alone."
+            )
         if not (temperature >= 0 and 0 < top_p <= 1):
             raise RecipeError(
                 f"Sampling needs a temperature of at least 0 and a top-p above 0 and up to 1, got {temperature} and "
                 f"{top_p}. R1 was evaluated with {_TEMPERATURE} and {_TOP_P}."
             )
-        found = find_benchmark(benchmark)
+        found = find_benchmark(benchmark) if benchmark is not None else file_benchmark(str(problems), fields)
+        if max_tokens is not None:
+            found = found.model_copy(update={"max_tokens": max_tokens})
         if found.judge == "correctness" or found.without_gold:
             raise RecipeError(
                 f"The benchmark {found.name!r} needs a judge that reads answers, which `ponder eval` has not: write a "
@@ -91,12 +114,13 @@ def evaluate_command(
                 model=model,
                 pool=pool,
                 engine=EngineConfig(),
+                limit=limit,
                 samples=samples,
                 temperature=temperature,
                 top_p=top_p,
                 seed=seed,
                 log=folder / _COMPLETIONS,
-                progress=_show_progress,
+                progress=_show_progress if sys.stderr.isatty() else Ticker(name, _to_stderr),
                 per_call=PER_CALL,
                 go_on=True,
             )
@@ -114,6 +138,7 @@ def measure(
     model: str,
     pool: VerifierPool,
     engine: EngineConfig,
+    limit: int | None = None,
     samples: int | None = None,
     temperature: float = _TEMPERATURE,
     top_p: float = _TOP_P,
@@ -127,17 +152,21 @@ def measure(
     say: Callable[[str], None] = _to_stderr,
 ) -> Scores:
     """The scores of a policy on a benchmark; rows that cannot be used are left out, counted in the provenance and
-    said. `engine` says what samples; `judge`, named `judge_name`, `per_call` and `go_on` are as in
-    `evaluate`."""
+    said. `engine` says what samples; `limit` takes so many problems, spread evenly over all; `judge`, named
+    `judge_name`, `per_call` and `go_on` are as in `evaluate`."""
     loaded = load_problems(benchmark.problems)
     if loaded.left_out:
         say(loaded.summary())
+    problems = loaded.problems
+    if limit is not None and limit < len(problems):
+        say(f"{limit:,} of the {len(problems):,} problems of {benchmark.name}, spread evenly")
+        problems = tuple(problems[i * len(problems) // limit] for i in range(limit))
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=benchmark.max_tokens)
     notes = {"benchmark": benchmark.model_dump(mode="json"), "rows_left_out": len(loaded.left_out), "judge": judge_name}
     return evaluate(
         policy,
         open_engine(engine, policy),
-        loaded.problems,
+        problems,
         samples=samples or benchmark.samples,
         sampling=sampling,
         pool=pool,
@@ -188,14 +217,13 @@ def _flat(scores: Scores, folder: Path) -> dict[str, Any]:
 
 
 def _show_progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{done:,} of {total:,} completions", end="\n" if done == total else "", file=sys.stderr, flush=True)
+    print(f"\r{done:,} of {total:,} completions", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
 def _print_table(name: str, scores: Scores, folder: Path) -> None:
-    table = Table(title=name, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=escape(name), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("", "problems", "pass@1", "95 %", "cons@16", "tokens", "format", "truncated", "empty"):
-        table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
+        table.add_column(column, justify="left" if column == "" else "right")
     rows: list[tuple[str, Score]] = [("all", scores.overall)]
     for what, parts in scores.by.items():
         if len(parts) > 1:
@@ -203,7 +231,7 @@ def _print_table(name: str, scores: Scores, folder: Path) -> None:
     for label, one in rows:
         cons = one.cons_at.get(16)
         table.add_row(
-            label,
+            escape(label),
             f"{one.problems:,}",
             f"{one.pass_at_1:.3f}",
             f"{one.interval[0]:.3f}-{one.interval[1]:.3f}",
@@ -214,9 +242,9 @@ def _print_table(name: str, scores: Scores, folder: Path) -> None:
             f"{one.empty_answer:.3f}",
         )
     console = Console(highlight=False)
-    console.print(table)
+    print_table(table, console)
     best = max(scores.overall.pass_at)
     console.print(f"{scores.overall.samples} samples per problem, pass@{best} {scores.overall.pass_at[best]:.3f}")
     if scores.invalid is not None:
-        console.print(scores.invalid, style="bold red")
-    console.print(f"completions and scores in {folder}", markup=False)
+        console.print(scores.invalid, style="bold red", markup=False, soft_wrap=True)
+    console.print(f"completions and scores in {folder}", markup=False, soft_wrap=True)

@@ -24,6 +24,7 @@ from ponder.watch.alarms import read_alarms
 from ponder.watch.diagnose import diagnose
 from ponder.watch.progress import seconds_text
 from ponder.watch.rollouts import read_last_step
+from ponder.watch.terminal import print_table
 
 __all__ = ["show_run"]
 
@@ -38,11 +39,11 @@ def show_run(run: Path, as_json: bool = False) -> None:
         print(json.dumps(_as_json(record), ensure_ascii=False, indent=2))
         return
     console = Console(highlight=False)
-    console.print(_stages(record))
+    print_table(_stages(record), console)
     for stage in record.stages:
         _print_stage(stage, console)
     if found := [one for one in read_phenomena(record) if one.measured]:
-        console.print(_phenomena(found))
+        print_table(_phenomena(found), console)
 
 
 def _as_json(run: Run) -> dict[str, Any]:
@@ -113,24 +114,25 @@ def _stages(run: Run) -> Table:
 
 def _print_stage(stage: StageRecord, console: Console) -> None:
     if stage.error is not None:
-        console.print(f"{stage.name}: {stage.error}", style="red", markup=False)
+        console.print(f"{stage.name}: {stage.error}", style="red", markup=False, soft_wrap=True)
     for finding in diagnose(stage.rows, ended=_ended(stage)):
         console.print(f"{stage.name}: {finding.text}", style="yellow", markup=False, soft_wrap=True)
     for alarm in read_alarms(stage.folder):
         line = f"{stage.name}: alarm at step {alarm.step}: {alarm.text}"
         console.print(line, style="red", markup=False, soft_wrap=True)
     if stage.start is not None or stage.end is not None:
-        console.print(_scores(stage))
+        print_table(_scores(stage), console)
     if stage.kind == "reward_model" and (stage.folder / HELD_OUT_FILE).is_file():
-        console.print(_calibration(stage.name, read_json(stage.folder / HELD_OUT_FILE)))
+        print_table(_calibration(stage.name, read_json(stage.folder / HELD_OUT_FILE)), console)
     if stage.benchmarks:
-        console.print(_benchmarks(stage))
+        print_table(_benchmarks(stage), console)
     for pair in read_paired(stage.folder):
         low, high = (100 * bound for bound in pair.interval)
         console.print(
             f"{pair.benchmark}: {pair.second} less {pair.first} {100 * pair.difference:+.1f} points "
             f"({low:+.1f} to {high:+.1f}){'' if pair.significant else ', may be chance'}",
             markup=False,
+            soft_wrap=True,
         )
     for step, rollout in _samples(stage.folder):
         _print_sample(stage.name, step, rollout, console)
@@ -139,8 +141,8 @@ def _print_stage(stage: StageRecord, console: Console) -> None:
 def _phenomena(found: Sequence[Phenomenon]) -> Table:
     table = Table(title="phenomena of R1", title_justify="left")
     table.add_column("")
-    table.add_column("measured, 95 % interval", justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    table.add_column("measured, 95 % interval", justify="right")
+    table.add_column("verdict")
     for one in found:
         table.add_row(f"[bold]{one.number}. {escape(one.name)}[/]", "", f"[bold]{one.verdict}[/]")
         for claim in one.claims:
@@ -221,9 +223,9 @@ def _print_sample(stage: str, step: int, rollout: Rollout, console: Console) -> 
     completion, verdict = rollout.completion, rollout.verdict
     rewards = ", ".join(f"{name} {value:g}" for name, value in rollout.rewards.items() if value is not None)
     console.rule(f"{stage}, step {step}: {rollout.problem.id}", align="left", style="dim")
-    console.print(rollout.problem.prompt, style="bold", markup=False)
+    console.print(rollout.problem.prompt, style="bold", markup=False, soft_wrap=True)
     lines = completion.text.splitlines()
-    console.print("\n".join(lines[:_LINES]), markup=False)
+    console.print("\n".join(lines[:_LINES]), markup=False, soft_wrap=True)
     if len(lines) > _LINES:
         console.print(f"... {len(lines) - _LINES} more lines", style="dim")
     ending = "cut off at" if completion.finish_reason == "length" else "in"
@@ -232,4 +234,5 @@ def _print_sample(stage: str, step: int, rollout: Rollout, console: Console) -> 
         f"reward {rollout.reward:g} ({rewards})",
         style="green" if verdict.outcome == "right" else "red",
         markup=False,
+        soft_wrap=True,
     )

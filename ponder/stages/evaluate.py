@@ -33,6 +33,7 @@ from ponder.stages.context import Context
 from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_policy
 from ponder.text.template import Template
 from ponder.verify.pool import VerifierPool
+from ponder.watch.ticker import Ticker
 
 __all__ = ["run_evaluate"]
 
@@ -162,6 +163,7 @@ class _Run:
             engine=self.config.engine,
             per_call=PER_CALL,
             go_on=True,
+            progress=Ticker(f"{self.context.name}: {model} on {benchmark.name}", self.context.say),
             say=self._say,
         )
 

@@ -28,8 +28,8 @@ OPTIONS = {
     "run": ["recipe", "overrides", "--out", "--redo", "--smoke"],
     "show": ["run", "--json"],
     "eval": [
-        "model", "--benchmark", "-b", "--samples", "-k", "--temperature", "--top-p", "--template", "--seed", "--out",
-        "--replay", "--json",
+        "model", "--benchmark", "-b", "--problems", "--kind", "--prompt", "--gold", "--limit", "--max-tokens",
+        "--samples", "-k", "--temperature", "--top-p", "--template", "--seed", "--out", "--replay", "--json",
     ],
     "sample": ["model", "prompts", "--samples", "-k", "--temperature", "--max-tokens", "--template", "--seed"],
     "verify": [

@@ -1,0 +1,48 @@
+"""Tables at every width: what stands in a column of numbers is there in one piece, and words are whole."""
+
+import io
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from ponder.watch.terminal import print_table
+
+NUMBERS = ("0.123", "0.000-0.012", "41.2 % (30.1 to 50.2)", "1,234,567")
+WORDS = "a name of several words, one of them incomprehensible"
+
+
+def shown(width: int, *, terminal: bool) -> str:
+    table = Table(title="a title")
+    table.add_column("")
+    for i in range(len(NUMBERS)):
+        table.add_column(f"column {i}", justify="right")
+    table.add_row(WORDS, *NUMBERS)
+    table.add_row("[bold]short[/]", *(f"[red]{number}[/]" for number in reversed(NUMBERS)))
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=terminal, color_system=None)
+    print_table(table, console)
+    assert console.width == width
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [1, 20, 40, 79, 80, 81, 100, 200])
+def test_numbers_and_words_are_whole_on_a_terminal(width: int) -> None:
+    text = shown(width, terminal=True)
+    for number in NUMBERS:
+        assert text.count(number) == 2, text
+    for word in WORDS.split():
+        assert word in text
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+
+
+def test_words_go_to_the_next_line_on_a_terminal_that_has_room_for_the_numbers() -> None:
+    lines = shown(100, terminal=True).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert WORDS not in "\n".join(lines)
+
+
+@pytest.mark.parametrize("width", [1, 80, 300])
+def test_a_row_is_a_line_in_a_file(width: int) -> None:
+    (line,) = [line for line in shown(width, terminal=False).splitlines() if WORDS in line]
+    assert all(number in line for number in NUMBERS)
