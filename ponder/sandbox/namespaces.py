@@ -57,7 +57,8 @@ _NOSUID, _NODEV = 2, 4
 def library_paths() -> tuple[str, ...]:
     """Folders of this interpreter's standard library, whatever environment it runs in."""
     base = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}
-    return tuple(sorted({os.path.realpath(sysconfig.get_path(name, vars=base)) for name in ("stdlib", "platstdlib")}))
+    found = {os.path.realpath(sysconfig.get_path(name, vars=base)) for name in ("stdlib", "platstdlib")}
+    return tuple(sorted(filter(os.path.isdir, found)))
 
 
 @cache

@@ -24,6 +24,7 @@ from ponder.records import CodeGold, Verdict
 from ponder.sandbox.checks import why_nothing_is_checked
 from ponder.sandbox.isolation import find_isolation
 from ponder.sandbox.javascript import NODE
+from ponder.sandbox.kernel import PR_SET_DUMPABLE, prctl
 from ponder.sandbox.limits import Limits
 from ponder.sandbox.runs import (
     OUTPUT_BYTES,
@@ -140,7 +141,10 @@ atexit.register(close_sandbox)
 
 def _sandbox() -> Sandbox:
     if _Home.sandbox is None:
-        _Home.sandbox = Sandbox(find_isolation().command)
+        isolation = find_isolation()
+        if isolation.strength == "limits without Landlock":
+            prctl(PR_SET_DUMPABLE, 0)  # programs see /proc, and this process holds what is expected of them
+        _Home.sandbox = Sandbox(isolation.command)
     return _Home.sandbox
 
 

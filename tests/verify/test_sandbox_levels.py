@@ -186,6 +186,26 @@ def test_a_python_below_tmp_keeps_its_library(path: str) -> None:
     expected(["1 1000 []\n", *outputs[1:3], "[]\n", *outputs[4:]])
 
 
+UNREADABLE = """
+from ponder.records import CodeGold
+from ponder.sandbox import isolation
+from ponder.sandbox.kernel import prctl
+from ponder.sandbox.sandbox import zygote_command
+from ponder.verify.code import verify_code
+isolation._candidates = lambda: [("limits", lambda: zygote_command("bare-0"))]
+isolation.landlock_version = lambda: 0
+gold = CodeGold(tests=("assert f() == 1",))
+print(prctl(3), verify_code("def f(): return 1", gold).outcome)
+isolation.accept_isolation("limits")
+print(verify_code("def f(): return 1", gold).outcome, prctl(3))
+"""
+
+
+def test_without_a_pool_the_same_is_refused_and_nobody_looks_into_the_judge() -> None:
+    done = subprocess.run([sys.executable, "-c", UNREADABLE], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "1 cannot_tell\nright 0\n", done.stderr
+
+
 def test_what_is_passed_over_is_said() -> None:
     found = Isolation(level="namespaces", command=(), missing=("bubblewrap: it broke",))
     assert "Passed over: bubblewrap: it broke." in found.describe()
