@@ -146,7 +146,8 @@ def _phenomena(found: Sequence[Phenomenon]) -> Table:
     for one in found:
         table.add_row(f"[bold]{one.number}. {escape(one.name)}[/]", "", f"[bold]{one.verdict}[/]")
         for claim in one.claims:
-            table.add_row(escape(claim.text), claim_text(claim), claim.verdict or "reported")
+            if claim.value is not None:  # else the stages it speaks of are not there, or not so far
+                table.add_row(escape(claim.text), claim_text(claim), claim.verdict or "reported")
         table.add_section()
     return table
 

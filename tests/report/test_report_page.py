@@ -119,6 +119,14 @@ def test_show_for_people(run_folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert "accuracy 1, format 1" in shown
 
 
+def test_what_was_not_measured_has_no_row(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show_run(run_folder)
+    shown = capsys.readouterr().out
+    assert "phenomena of R1" in shown
+    assert "not measured" not in shown
+    assert '<td class="n">-</td>' not in write_report(run_folder).read_text()
+
+
 def test_a_run_that_is_still_going_on(tmp_path: Path) -> None:
     folder = build_run(tmp_path, steps=24, every=12, problems=4)
     zero = folder / "stages" / "zero"
