@@ -144,7 +144,7 @@ def instrument(tree: ast.Module, texts: list[str]) -> None:
     """Make every check report itself and every statement at the top that checks something a case; `texts` gets the
     cases' first lines, and a case's number is its place there."""
     checking = _checking(tree)
-    _mark_checks(tree.body)
+    _mark_checks(tree.body, checking, top=True)
     _mark_cases(tree.body, texts, checking)
     _TypeCalls().visit(tree)
     ast.fix_missing_locations(tree)
@@ -172,7 +172,7 @@ def _unsuppressed(statement: ast.stmt) -> ast.stmt:
     return statement
 
 
-def _mark_checks(body: list[ast.stmt]) -> None:
+def _mark_checks(body: list[ast.stmt], checking: set[str], *, top: bool) -> None:
     marked: list[ast.stmt] = []
     for statement in map(_unsuppressed, body):
         after: list[ast.stmt] = []
@@ -187,10 +187,12 @@ def _mark_checks(body: list[ast.stmt]) -> None:
             case ast.Try():
                 _mark_handlers(statement)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                if any(map(_is_check, statements(statement.body))):
-                    statement.body.insert(int(ast.get_docstring(statement) is not None), ast.Expr(_call(ENTERED)))
+                if (top and statement.name in checking) or any(map(_is_check, statements(statement.body))):
+                    entered = ast.Expr(_call(ENTERED, ast.Constant(statement.name if top else "")))
+                    statement.body.insert(int(ast.get_docstring(statement) is not None), entered)
+        inside = isinstance(statement, _FUNCTIONS | ast.ClassDef)
         for block in _blocks(statement):
-            _mark_checks(block)
+            _mark_checks(block, checking, top=top and not inside)
         marked.append(ast.If(test=ast.Constant(True), body=[statement, *after], orelse=[]) if after else statement)
     body[:] = marked
 

@@ -38,6 +38,9 @@ _NOTE_CHARS = 300
 _REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.ENOSYS, errno.EROFS)
 """What the sandbox says to tests that want more than it gives."""
 
+_NO_FOLDER = "No usable temporary directory"
+"""What `tempfile` makes of that where no file can be written."""
+
 
 class _Program(Protocol):
     """What the tests know of the program."""
@@ -80,7 +83,9 @@ class _Ledger:
         self.total = 0
         self.checks = 0
         self.entered = 0
-        """Functions with checks that were begun."""
+        """How often a function with checks was begun."""
+        self.begun: set[str] = set()
+        """Those of them that stand at the top of the test file."""
         self.swallowed: list[str] = []
         """Failures that test code caught and did not pass on, in the case that runs."""
 
@@ -122,10 +127,12 @@ class _Ledger:
             return
         if not isinstance(error, AssertionError):
             self.program.strange = self.program.strange or f"the tests raised {type(error).__name__}"
-        if isinstance(error, OSError) and error.errno in _REFUSED:
+        if isinstance(error, OSError) and (error.errno in _REFUSED or _NO_FOLDER in str(error)):
             self.write("excuse", True, f"the tests want what the sandbox refuses: {error}")
 
     def close(self, program: _Program) -> None:
+        if self.swallowed:
+            self.write("fault", True, self.swallowed[0])
         if program.strange:
             self.write("doubt", True, program.strange)
         if program.unsure:
@@ -238,20 +245,20 @@ def _run(job: dict[str, Any], program: _Program, ledger: _Ledger) -> None:
             _bind(codes, space, own, program, bound)
     ledger.expect(len(texts))
     random.seed(0)
-    called = {name for test in job["tests"] for name in _called_at_the_top(test)}
     for code in codes:
         with _guard(ledger, program):
             exec(code, space)
-    if "check" in bound and "check" not in called and callable(space.get("check")):
+    check = space.get("check") if "check" in bound and "check" not in ledger.begun else None
+    if isinstance(check, types.FunctionType) and check.__name__ == "check":
         entry = job["entry"] or next(iter(sorted(own)), None)
         if entry is None:
             raise NotJudgeableError("a check function needs the name of the function to check (entry_point)")
         with _guard(ledger, program):
-            result = space["check"](space[entry] if entry in space else _entry(program, entry))
+            result = check(space[entry] if entry in space else _entry(program, entry))
             if isinstance(result, types.CoroutineType):
                 _finish(result)
     candidate = None if job["entry"] is None or job["entry"] not in program.names else program.look(job["entry"])
-    _run_collected(space, ledger, called, candidate, len(texts))
+    _run_collected(space, ledger, ledger.begun, candidate, len(texts))
     ledger.close(program)
 
 
@@ -281,8 +288,9 @@ def _module(program: _Program, ledger: _Ledger) -> dict[str, Any]:
         else:
             counted()
 
-    def entered() -> None:
+    def entered(name: str) -> None:
         ledger.entered += 1
+        ledger.begun.add(name)
 
     module = types.ModuleType("__main__")
     module.__dict__["__file__"] = "/tmp/tests.py"
@@ -324,14 +332,6 @@ def _whole(prefix: str) -> types.CodeType:
         return compile(prefix, "<prefix>", "exec", dont_inherit=True)
     except SyntaxError:
         return compile(f"{prefix.rstrip()}\n    pass\n", "<prefix>", "exec", dont_inherit=True)
-
-
-def _called_at_the_top(test: str) -> Iterator[str]:
-    """Functions that the test code calls itself when it runs."""
-    for statement in checks.statements(ast.parse(test).body):
-        for node in ast.walk(statement) if isinstance(statement, ast.Expr | ast.Assert) else ():
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                yield node.func.id
 
 
 def _bind(
@@ -430,11 +430,11 @@ class _Result(unittest.TestResult):
         self._record(test, False)
 
 
-def _run_collected(space: dict[str, Any], ledger: _Ledger, called: set[str], candidate: Any, first: int) -> None:
+def _run_collected(space: dict[str, Any], ledger: _Ledger, done: set[str], candidate: Any, first: int) -> None:
     """Test classes and test functions, as unittest and pytest would run them."""
     module = sys.modules["__main__"]
     suite = unittest.defaultTestLoader.loadTestsFromModule(module)
-    suite.addTests(collect(space, called, candidate))
+    suite.addTests(collect(space, set(done), candidate))
     numbers = {test: first + place for place, test in enumerate(_flat(suite))}
     if not numbers:
         return

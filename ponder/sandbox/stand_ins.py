@@ -157,9 +157,9 @@ def _fixture(*arguments: Any, **named: Any) -> Any:
 # Collecting what pytest would collect
 
 
-def collect(space: Mapping[str, Any], called: set[str], candidate: Any) -> list[unittest.TestCase]:
-    """The test functions and plain test classes of a test file, one case for each set of parameters; functions that the
-    file called itself are done. `candidate` is what a parameter of that name stands for."""
+def collect(space: Mapping[str, Any], done: set[str], candidate: Any) -> list[unittest.TestCase]:
+    """The test functions and plain test classes of a test file, one case for each set of parameters; functions in
+    `done` ran already. `candidate` is what a parameter of that name stands for."""
     fixtures = {
         vars(value)["_fixture"].get("name") or name: value
         for name, value in space.items()
@@ -168,7 +168,7 @@ def collect(space: Mapping[str, Any], called: set[str], candidate: Any) -> list[
     setup = _Setup(space, fixtures, candidate)
     cases: list[unittest.TestCase] = []
     for name, value in space.items():
-        if isinstance(value, types.FunctionType) and name.startswith("test") and name not in called:
+        if isinstance(value, types.FunctionType) and name.startswith("test") and name not in done:
             if "_fixture" not in vars(value):
                 cases += _cases(name, value, setup, None)
         elif name.startswith("Test") and _is_plain_test_class(value):

@@ -37,6 +37,9 @@ FILES = {
     "asyncio.run": "import asyncio\nasync def main():\n    assert f(1) == 2\nasyncio.run(main())",
     "a test class": "class TestF:\n    def setup_method(self):\n        self.x = 1\n"
                     "    def test_one(self):\n        assert f(self.x) == 2",
+    "a check called by a function": "def check(candidate):\n    assert candidate(1) == 2\n"
+        "def run():\n    check(f)\nrun()",
+    "a check that is a lambda": "check = lambda function: function(1) == 2\nassert check(f)",
     "unittest": "import unittest\nclass T(unittest.TestCase):\n    def test_one(self):\n"
                 "        self.assertEqual(f(1), 2)\nif __name__ == '__main__':\n    unittest.main()",
     "unittest with coroutines": "import unittest\nclass T(unittest.IsolatedAsyncioTestCase):\n"
