@@ -96,8 +96,9 @@ class _Approx:
             return type(actual) is type(expected) and bool(actual == expected)
         if isinstance(expected, float) and math.isnan(expected):
             return self._nan_ok and actual != actual
-        size = abs(actual - expected)
-        return actual == expected or size <= max(self._relative * abs(expected), self._absolute)
+        if actual == expected or math.isinf(abs(expected)):
+            return actual == expected
+        return abs(actual - expected) <= max(self._relative * abs(expected), self._absolute)
 
 
 def _skip(reason: str = "", **_: Any) -> None:
@@ -387,11 +388,15 @@ def _shape(value: Any) -> Any:
     return [_shape(item) for item in value] if isinstance(value, list | tuple) else None
 
 
+def _check_number(value: Any) -> None:
+    if not isinstance(value, int | float | complex):
+        raise TypeError(f"ufunc 'isfinite' not supported for {type(value).__name__}")
+
+
 def _close(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """`numpy.isclose` of two plain numbers; anything else is a TypeError, as it is there."""
-    for value in (a, b):
-        if not isinstance(value, int | float | complex):
-            raise TypeError(f"ufunc 'isfinite' not supported for {type(value).__name__}")
+    _check_number(a)
+    _check_number(b)
     if a != a or b != b:
         return equal_nan and a != a and b != b
     if a == b:
@@ -400,14 +405,33 @@ def _close(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: 
     return math.isfinite(size) and size <= atol + rtol * abs(b)
 
 
-def _all_close(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
-    if not isinstance(a, list | tuple) or not isinstance(b, list | tuple):
-        pairs = itertools.product(_flat(a), _flat(b))  # a single number is compared with each
-    elif _shape(a) != _shape(b):
+def _depth(value: Any) -> int:
+    if not isinstance(value, list | tuple):
+        return 0
+    return 1 + (_depth(value[0]) if value else 0)
+
+
+def _pairs(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
+    """The numbers that numpy would compare: a smaller shape is stretched over a larger one."""
+    if _depth(a) != _depth(b):
+        larger, swapped = (a, False) if _depth(a) > _depth(b) else (b, True)
+        for item in larger:
+            yield from _pairs(a, item) if swapped else _pairs(item, b)
+        return
+    if _depth(a) == 0:
+        yield a, b
+        return
+    if len(a) != len(b) and 1 not in (len(a), len(b)):
         raise ValueError("operands could not be broadcast together")
-    else:
-        pairs = zip(_flat(a), _flat(b), strict=True)  # type: ignore[assignment]
-    return all(_close(x, y, rtol, atol, equal_nan) for x, y in list(pairs))
+    length = len(b) if len(a) == 1 else len(a)
+    for place in range(length):
+        yield from _pairs(a[0 if len(a) == 1 else place], b[0 if len(b) == 1 else place])
+
+
+def _all_close(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    for value in (*_flat(a), *_flat(b)):
+        _check_number(value)
+    return all(_close(x, y, rtol, atol, equal_nan) for x, y in list(_pairs(a, b)))
 
 
 def _assert_all_close(actual: Any, desired: Any, rtol: float = 1e-7, atol: float = 0, **_: Any) -> None:
