@@ -77,7 +77,7 @@ CPP = CodeGold(
     form="appended",
     program_language="cpp",
     entry_point="doubled",
-    prefix="#include<assert.h>\n#include<bits/stdc++.h>\n// Twice each number.\n"
+    prefix="#include<assert.h>\n#include<vector>\n#include<cstdlib>\n// Twice each number.\n"
     "std::vector<long> doubled(std::vector<long> v) {\n",
     tests=(
         "}\nint main() {\n    auto candidate = doubled;\n"
