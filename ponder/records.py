@@ -324,9 +324,15 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def to_json(record: object) -> dict[str, Any]:
     """The record as plain JSON values."""
-    value = _adapter(type(record)).dump_python(record, mode="json")
+    value = _adapter(type(record)).dump_python(record, mode="json", fallback=_plain)
     assert isinstance(value, dict)
     return value
+
+
+def _plain(value: object) -> list[float]:
+    """What pydantic does not know by itself."""
+    assert isinstance(value, Numbers), f"no record holds a {type(value).__name__}"
+    return list(value)
 
 
 def from_json(kind: type[Record], value: Mapping[str, Any]) -> Record:

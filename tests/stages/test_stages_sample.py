@@ -169,7 +169,7 @@ def test_the_plan(tmp_path: Path) -> None:
         (("stages.data.rewrite={by: {kind: rule}, solution: true}",), "rule cannot write solutions"),
         (("stages.data.sampling.length_schedule=[{from_step: 1, max_tokens: 9}]",), "length_schedule"),
         (("stages.data.judge={kind: model, model: nothere}",), "refers to 'nothere'"),
-        (("stages.data.keep.rewards={acuracy: 1}",), "did you mean 'accuracy'"),
+        (("stages.data.keep.best_of=1", "stages.data.keep.rewards={acuracy: 1}"), "did you mean 'accuracy'"),
         (("stages.data.sampling.max_tokens=100000",), "window"),
     ],
 )

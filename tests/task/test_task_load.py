@@ -271,6 +271,9 @@ def test_assignment(tmp_path: Path) -> None:
         one(tmp_path, {"prompt": "q", "answer": "Ann is a knight"}, gold="assignment")
 
 
+FILE = "from solution import f\n\n\ndef test_f():\n    assert f() == 1\n"
+
+
 @pytest.mark.parametrize(
     ("tests", "form", "texts", "outputs"),
     [
@@ -279,7 +282,7 @@ def test_assignment(tmp_path: Path) -> None:
         ('["assert f() == 1"]', "asserts", ("assert f() == 1",), ()),
         ([{"input": "1", "output": "2"}], "stdio", ("1",), ("2",)),
         ('{"inputs": ["1"], "outputs": ["2"]}', "stdio", ("1",), ("2",)),
-        ("import unittest\nfrom solution import f\n", "unittest", ("import unittest\nfrom solution import f\n",), ()),
+        (FILE, "unittest", (FILE,), ()),
     ],
 )
 def test_code(tmp_path: Path, tests: Any, form: str, texts: tuple[str, ...], outputs: tuple[str, ...]) -> None:
@@ -290,7 +293,7 @@ def test_code(tmp_path: Path, tests: Any, form: str, texts: tuple[str, ...], out
 
 def test_code_refuses_bad_rows(tmp_path: Path) -> None:
     calls = {"inputs": ["1"], "outputs": ["1"], "fn_name": "f"}
-    cases = ["assert 1", None, [], "", [1], {"a": 1}, [""], calls, {"inputs": ["1"], "outputs": []}]
+    cases = ["assert f() == 1", None, [], "", [1], {"a": 1}, [""], calls, {"inputs": ["1"], "outputs": []}]
     rows = [{"prompt": f"q{i}", "tests": tests} for i, tests in enumerate(cases)]
     assert [entry.row for entry in load(tmp_path, rows, gold="code").left_out] == [2, 3, 4, 5, 6, 7, 8, 9]
 
