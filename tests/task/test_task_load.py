@@ -292,10 +292,10 @@ def test_code(tmp_path: Path, tests: Any, form: str, texts: tuple[str, ...], out
 
 
 def test_code_refuses_bad_rows(tmp_path: Path) -> None:
-    calls = {"inputs": ["1"], "outputs": ["1"], "fn_name": "f"}
-    cases = ["assert f() == 1", None, [], "", [1], {"a": 1}, [""], calls, {"inputs": ["1"], "outputs": []}]
+
+    cases = ["assert f() == 1", None, [], "", [1], {"a": 1}, [""], {"inputs": ["1"], "outputs": []}]
     rows = [{"prompt": f"q{i}", "tests": tests} for i, tests in enumerate(cases)]
-    assert [entry.row for entry in load(tmp_path, rows, gold="code").left_out] == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert [entry.row for entry in load(tmp_path, rows, gold="code").left_out] == [2, 3, 4, 5, 6, 7, 8]
 
 
 def test_csv_with_everything_as_text(tmp_path: Path) -> None:
