@@ -36,7 +36,7 @@ KEPT = (
     Kept(what="the network"),
     Kept(what="starting programs and processes"),
     Kept(what="more than 40 threads, 512 MiB, the processor time"),
-    Kept(what="file locks that others see"),
+    Kept(what="file locks and futexes that others see"),
     Kept(what="times of device files"),
     Kept(what="the host's name", open=_NO_NAMESPACES),
     Kept(what="the time since boot, the kernel's version, the user's number", open=frozenset(STRENGTHS)),

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 __all__ = ["Limits", "apply_limits"]
 
+_SIGNALS = 64
+"""Signals that wait: the kernel counts those of all processes of the user."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -40,5 +43,6 @@ def apply_limits(limits: Limits, *, count_tasks: bool) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_SIGPENDING, _SIGNALS),
     ):
         resource.setrlimit(kind, (value, value))

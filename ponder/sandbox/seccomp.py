@@ -62,6 +62,8 @@ _OWN_COMMANDS = (0, 1, 2, 3, 1030, 1032)
 of the user (F_SETOWN, F_SETSIG, leases, notices), and locks are seen by everyone who can open the file."""
 _F_SETFL, _O_ASYNC = 4, 0x2000
 _LOCKS = (6, 7, 37, 38)  # F_SETLK F_SETLKW F_OFD_SETLK F_OFD_SETLKW
+_FUTEX_PRIVATE, _FUTEX_WAITS = 128, (0, 9, 256, 265)
+"""Processes that map the same file could wake each other; to wait is enough for joining a thread."""
 _NAMING = (15, 16)  # PR_SET_NAME, PR_GET_NAME
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _CHANGES_FILES = frozenset({
@@ -164,6 +166,9 @@ def _body(name: str, processes: bool, programs: bool, own_pid: int | None) -> li
             return _one_of(1, _OWN_CONTROLS)
         case "fcntl":
             return _fcntl()
+        case "futex":
+            private = [_argument(1), _jump(_ANY_BIT, _FUTEX_PRIVATE, 0, 1), *_yes()]
+            return [*private, *_one_of(1, _FUTEX_WAITS)]
         case "flock":
             return _done()
         case "prctl":

@@ -80,3 +80,11 @@ def test_the_kernel_asks_about_threads_only() -> None:
     clone = _CALLS["clone"][COLUMN] or 0
     assert verdict(asking_filter(), clone) == ASK
     assert verdict(asking_filter(), clone + 1) == ALLOW
+
+
+def test_futexes_wake_only_in_the_own_process() -> None:
+    program = build_filter(False, False, None)
+    futex = _CALLS["futex"][COLUMN] or 0
+    private, waits = [128 + command for command in range(14)], [0, 9, 256, 265]
+    allowed = {op for op in range(512) if verdict(program, futex, (0, op, 0, 0, 0, 0)) == ALLOW}
+    assert allowed == {op for op in range(512) if op & 128} | set(waits) and set(private) <= allowed
