@@ -84,7 +84,7 @@ def test_processes_are_counted_where_there_are_namespaces(sandbox: Sandbox, requ
 
 def test_output_stops_at_the_file_limit(sandbox: Sandbox) -> None:
     printed = run_script(
-        sandbox, "while True: print('x' * 99999)", "", Limits(file_bytes=1 << 20), time.monotonic() + 5
+        sandbox, "while True: print('x' * 99999)", "", Limits(file_bytes=1 << 20), time.monotonic() + 5, 1 << 19
     )
     assert printed.ending.exit != 0
     assert 0 < len(printed.output) <= 1 << 20
