@@ -82,7 +82,7 @@ _SAME_COMPILED = [(re.compile(pattern), spelling) for pattern, spelling in _SAME
 _MATH_MARKS = re.compile(
     r"\\[()\[\]]|(?<!\\)\$|`|(?<!\S)\*\*(?=\S)|(?<=\S)\*\*(?!\S)|\*\*(?![\w(\s\\-])|(?<![\w)\s}])\*\*"
 )
-_TEMPERATURE = re.compile(r"°\s*(?:\\text\s*\{\s*)?([CF])(?![a-zA-Z])\}?")
+_TEMPERATURE = re.compile(r"(?:\\text\s*\{\s*)?°\s*(?:\\text\s*\{\s*)?([CF])(?![a-zA-Z])(?:\s*\})?")
 _MONEY = re.compile(r"\\\$")
 _OVER = re.compile(r"\{([^{}]*)\\(over|choose)(?![a-zA-Z])([^{}]*)\}")
 _LETTER_TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)")

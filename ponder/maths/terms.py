@@ -80,7 +80,7 @@ class Terms:
         value = self.power()
         for sign in reversed(signs):
             if sign == "-":
-                value = Number(-value.value, value.places) if isinstance(value, Number) else Apply("neg", (value,))
+                value = _negative(value)
             elif sign != "+":
                 value = Apply(sign, (Number(Fraction(0)), value))
         return value
@@ -392,3 +392,14 @@ class Terms:
             name += self.next().text
         self.next()
         return name
+
+
+def _negative(value: Tree) -> Tree:
+    """The sign stands with the number, inside a degree or a percent sign."""
+    match value:
+        case Number(number, places):
+            return Number(-number, places)
+        case Apply("deg" | "%" as name, (Number(number, places),)):
+            return Apply(name, (Number(-number, places),))
+        case _:
+            return Apply("neg", (value,))

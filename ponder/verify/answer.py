@@ -3,39 +3,58 @@
 Text in, `Found` out: the answer as written and the name of the rule that found it, or no answer and why. The rules in
 their order: "answer tag" (<answer>...</answer>), "boxed", "hash mark" (#### n), "answer phrase" ("Answer: X", "the
 answer is X", "答案是 X"); where none applies, "whole text" for one line and "last line" for more. Within a rule the
-last answer counts. Only what stands after the thinking is looked at.
+last answer counts; a "final answer" that is stated after the last box counts before the box. Only what stands after the
+thinking is looked at, up to the mark that ends a turn. Every step takes time linear in the text.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ponder.maths.notation import with_backslashes
 
-__all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer"]
+__all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer", "find_answers"]
 
 MAX_TEXT_CHARS = 50_000
 """Only the end of a longer text is searched: an answer stands at the end."""
 MAX_ANSWER_CHARS = 4_000
-"""A longer answer is not read at all."""
+"""A longer answer is not read at all; of a longer last line only the end."""
 
-_MAX_BOXES = 30
+_MAX_BOXES = 60
 """Boxes looked at, from the end."""
 _MAX_PHRASES = 20
 """Phrases looked at, from the end, for one that something follows."""
-_MAX_JOIN_CHARS = 40
+_NEAR_CHARS = 1_500
+"""A phrase in a sentence further from the end is one of the steps."""
+_MAX_JOIN_CHARS = 60
 """Text between two boxes of one list."""
+_END_OF_TURN = re.compile(r"<\|(?:im_start|im_end|endoftext|end_of_text|eot_id|end)\|>|<｜end▁of▁sentence｜>")
+_CALCULATOR = re.compile(r"<<[^<>\n]*>>")
+"""Notes that GSM8K's solutions carry: "40/2 = <<40/2=20>>20"."""
+_DISPLAY = re.compile(r"\\\[(?:[^\\]|\\(?!\]))*\\\]|\$\$[^$]*\$\$")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BOX = re.compile(r"(?:\\(?:boxed|fbox|framebox)|(?<![\\A-Za-z])boxed)\s*(?=\{)")
 _BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$]+)")
-_HASH = re.compile(r"####[ \t]*([^\n]*)")
+_HASH = re.compile(r"####(?!#)[ \t]*([^\n]*)")
+_HEADING = re.compile(r"[\s*_]*(?:\d{1,2}[.)][ \t]+\D|(?!\d)[^\W\d_]{3,}|[\u3400-\u9fff]{2,}).*|.*[:：][\s*_]*")
 _PHRASE = re.compile(
-    r"(?:\banswer[ \t*_]{0,8}(?:(?:is|are)[ \t]{0,4}:?|[:=：])"
-    r"|答案(?:应该|应)?[ \t*_]{0,8}(?:是|为|[:：=])[:：]?)[ \t*_]{0,8}(?:\n\s{0,8})?(?:(?:\\\[|\$\$)[ \t]*\n\s{0,8})?",
+    r"(?:\banswer(?:s(?=[ \t]+are\b))?[ \t*_]{0,8}(?:(?:is|are|would be|will be|must be)[ \t]{0,4}:?|[:=：])"
+    r"|\bfinal answer[ \t*_]{0,8}(?:[-–—>][ \t]|\n\s{0,8})"
+    r"|答案(?:应该|应)?[ \t*_]{0,8}(?:是|为|[:：=])[:：]?)[ \t*_]{0,8}(?:\n\s{0,8})?",
+    re.IGNORECASE,
+)
+_FINAL = re.compile(r"\bfinal\b|最终", re.IGNORECASE)
+_REMARK = re.compile(
+    r"[\s*]*(?:also |indeed |therefore |thus |now )?(?:correct|right|reasonable|verified|confirmed|consistent|valid|clear"
+    r"|unique|plausible|as follows|given|found|the same|below|above|in the box|boxed)\b[^\d$\\]*",
     re.IGNORECASE,
 )
 _LETTER_A = re.compile(r"^A[:：][ \t]*([^\n]*)$")
 _JOIN = re.compile(
-    r"[\s$.;,，、;]*(?:(?:[A-Za-z]{1,15}[\s,]+){0,3}(?=and\b|or\b))?(?:\\text\{\s*(?:and|or)\s*\}|\\(?:quad|qquad|,|;)|and|or|和|或|及|与)?[\s$,，、]*"
+    r"(?:[\s$.;,，、;]|\\(?:quad|qquad)(?![a-z])|\\[,;()])*"
+    r"(?:(?:[A-Za-z]{1,15}[\s,]+){0,3}(?=and\b|or\b))?"
+    r"(?:\\text\s*\{[^{}]{0,30}\b(?:and|or)\s*\}|\band\b|\bor\b|和|或|及|与)?"
+    r"(?:[\s$,，、]|\\(?:quad|qquad)(?![a-z])|\\[,;()])*(?:[A-Za-z](?:_\{?\w\}?)?\s*=\s*)?"
 )
 
 
@@ -45,46 +64,97 @@ class Found:
 
     text: str | None
     rule: str
+    before: str = ""
+    """What stands before the answer, where it may stand in a sentence."""
 
 
 def find_answer(text: str) -> Found:
     """The answer in `text`, which is what stands after the thinking (an unsplit completion is split here)."""
+    return next(find_answers(text))
+
+
+def find_answers(text: str) -> Iterator[Found]:
+    """The answer, then what the later rules find, for kinds of answers that the first cannot be."""
     text = with_backslashes(text[-MAX_TEXT_CHARS:])
     if "</think>" in text:
         text = text.rpartition("</think>")[2]
     elif "<think>" in text:
-        return Found(text=None, rule="no answer: the thinking never ends")
+        yield Found(text=None, rule="no answer: the thinking never ends")
+        return
+    text = _on_one_line(_CALCULATOR.sub("", _END_OF_TURN.split(text, maxsplit=1)[0]))
     before, closing, _ = text.rpartition("</answer>")
     if closing and "<answer>" in before:
-        inside = before.rpartition("<answer>")[2]
-        return _checked(_explicit(inside) or Found(text=inside, rule="answer tag"))
+        outside, _, inside = before.rpartition("<answer>")
+        explicit = [_checked(found) for found in _explicit(inside)]
+        yield from explicit or [_checked(Found(text=inside, rule="answer tag", before=outside))]
+        return
     if closing:
         text = before
     if "<answer>" in text:
         text = text.rpartition("<answer>")[2]
-    found_or_none = _explicit(text)
-    if found_or_none is not None:
-        return _checked(found_or_none)
-    lines = [line for line in text.strip().splitlines() if line.strip()]
+    yield from map(_checked, _explicit(text))
+    lines = [line for line in text.splitlines() if _SAYS.search(line)]
     if not lines:
-        return Found(text=None, rule="no answer: nothing stands after the thinking")
-    return _checked(Found(text=lines[-1], rule="whole text" if len(lines) == 1 else "last line"))
+        yield Found(text=None, rule="no answer: nothing stands after the thinking")
+        return
+    rule = "whole text" if len(lines) == 1 else "last line"
+    yield _checked(Found(text=lines[-1].strip()[-MAX_ANSWER_CHARS:], rule=rule, before="\n".join(lines[:-1])))
 
 
-def _explicit(text: str) -> Found | None:
-    boxes = _boxes(text)
-    if boxes is not None:
-        return Found(text=boxes, rule="boxed")
-    hashes = _HASH.findall(text)
-    if hashes:
-        return Found(text=hashes[-1], rule="hash mark")
+_SAYS = re.compile(r"[^\W_]|[∅∞π?]|\\\{")
+"""A line without a letter or a digit is a rule, a fence or the end of a formula."""
+
+
+def _on_one_line(text: str) -> str:
+    """Displayed formulas without line breaks."""
+    return _DISPLAY.sub(lambda m: " ".join(m[0].split()), text)
+
+
+def _explicit(text: str) -> Iterator[Found]:
+    """What the rules find that the writer points at, in their order."""
+    box = _boxes(text)
+    phrases = list(_phrases(text))
+    if box is not None:
+        _, end = box
+        after = [
+            found for start, found in phrases if start >= end and _FINAL.search(text, max(0, start - 30), start + 8)
+        ]
+        if after and after[0].text and re.search(r"[\d\\$]", after[0].text):
+            yield after[0]
+        yield Found(text=box[0], rule="boxed", before="")
+    for match in reversed(list(_HASH.finditer(text))):
+        more = text[match.end() :].strip()
+        if match[1].strip(" *_") and not (more and _HEADING.fullmatch(match[1])):
+            yield Found(text=match[1], rule="hash mark")
+            break
+    yield from (found for _, found in phrases)
+
+
+def _phrases(text: str) -> Iterator[tuple[int, Found]]:
+    """The answers behind phrases, the last first, with where the phrase begins."""
     for match in reversed(list(_PHRASE.finditer(text))[-_MAX_PHRASES:]):
-        rest = text[match.end() : match.end() + MAX_ANSWER_CHARS].partition("\n")[0]
-        if rest.strip(" *_.$：:}"):
-            return Found(text=rest.lstrip("} "), rule="answer phrase")
+        rest, _, more = text[match.end() : match.end() + MAX_ANSWER_CHARS].partition("\n")
+        rest = rest.strip()
+        if _is_passed_over(text, match, rest, more):
+            continue
+        if rest.strip(" *_.$：:}") and not _REMARK.fullmatch(rest):
+            display = re.fullmatch(r"(?:\\\[|\$\$)(.*?)(?:\\\]|\$\$)[.\s]*", rest)
+            rest = display[1] if display else rest
+            yield match.start(), Found(text=rest.lstrip("} "), rule="answer phrase", before=text[: match.end()])
     lines = text.strip().splitlines()
     letter = _LETTER_A.match(lines[-1].strip()) if lines else None
-    return Found(text=letter.group(1), rule="answer phrase") if letter else None
+    if letter:
+        yield 0, Found(text=letter.group(1), rule="answer phrase")
+
+
+def _is_passed_over(text: str, match: re.Match[str], rest: str, more: str) -> bool:
+    """Whether a phrase is the heading of a solution, or a sentence in the middle of one."""
+    heading = match[0].endswith("\n") and len(rest.split()) > 4 and re.search(r"\d", more) is not None
+    starts_line = not re.search(
+        r"\w", text[text.rfind("\n", 0, match.start()) + 1 : match.start()].replace("final", "")
+    )
+    far = len(text) - match.end() > _NEAR_CHARS and not starts_line and not _FINAL.search(match[0])
+    return heading or far
 
 
 def _checked(found: Found) -> Found:
@@ -94,11 +164,11 @@ def _checked(found: Found) -> Found:
         return Found(text=None, rule=f"no answer: the {found.rule} is empty")
     if len(text) > MAX_ANSWER_CHARS:
         return Found(text=None, rule=f"no answer: the {found.rule} holds more than {MAX_ANSWER_CHARS} characters")
-    return Found(text=text, rule=found.rule)
+    return Found(text=text, rule=found.rule, before=found.before)
 
 
-def _boxes(text: str) -> str | None:
-    """The content of the last box, joined by commas with the boxes right before it in the same list."""
+def _boxes(text: str) -> tuple[str, int] | None:
+    """The content of the last box, joined by commas with the boxes right before it in the same list; where it ends."""
     spans: list[tuple[int, int, str]] = []
     for match in list(_BOX.finditer(text))[-_MAX_BOXES:]:
         if spans and match.start() < spans[-1][1]:
@@ -107,17 +177,18 @@ def _boxes(text: str) -> str | None:
         if end is not None:
             spans.append((match.start(), end, text[match.end() + 1 : end - 1]))
     if not spans:
-        bare = _BARE_BOX.findall(text)
-        return bare[-1] if bare else None
-    start, _, last = spans[-1]
+        bare = list(_BARE_BOX.finditer(text))
+        return (bare[-1][1], bare[-1].end()) if bare else None
+    start, last_end, last = spans[-1]
     answers = [last]
     for previous_start, previous_end, content in reversed(spans[:-1]):
         between = text[previous_end:start]
         if len(between) > _MAX_JOIN_CHARS or not _JOIN.fullmatch(between):
             break
-        answers.append(content)
+        if content not in answers:
+            answers.append(content)
         start = previous_start
-    return ", ".join(reversed(answers))
+    return ", ".join(reversed(answers)), last_end
 
 
 def _closing(text: str, opening: int) -> int | None:

@@ -21,35 +21,20 @@ from ponder.records import ChoiceGold, MathGold, Verdict
 from ponder.verify.answer import Found, find_answer
 from ponder.verify.choice import same_choice
 from ponder.verify.placeholder import is_placeholder
+from ponder.verify.prose import stated
 
 __all__ = ["check_math", "same_math", "verify_math"]
 
 _PLAIN = re.compile(r"\s*\$?\s*([-+]?)(\d{1,3}(?:,\d{3})+|\d{1,60})(\.\d{1,60})?\s*\$?\.?\s*")
-_NUMBER = re.compile(
-    r"(?<![A-Za-z0-9.^_{])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+(?![\d.]))?(?:\s*%)?(?![\d])"
-)
-_AMOUNT = re.compile(r"(?<![\w$])\$(\d[\d,]*(?:\.\d+)?)(?![\d$]|[^$\n]{0,40}\$(?!\d))")
-_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
+_PROSE = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|frac|sin|cos|tan|log|ln|pi)\b)[A-Za-z]{2,}|[\u3400-\u9fff]")
+_GROUP = re.compile(r"\\[A-Za-z]+\s*\{[^{}]*\}")
+_WRAPPED = re.compile(r"\s*[\"'“‘`]+(.+?)[\"'”’`]+\.?\s*")
 _SENTENCE_END = re.compile(
     r"[.。!！?？](?:\s|$)|[;；]|(?:,|\s\()?\s*\b(?:because|since|as|so|which|where|when)\s|[，,（(]\s*(?:因为|所以|其中)"
 )
 _IS = re.compile(r"\b(?:is|are|be|equals|was)\s*:?\s+|(?:是|为|等于)\s*[:：]?")
 _LETTER_GOLD = re.compile(r"\s*\\?(?:\\text(?:bf)?\s*\{)?\s*\(([A-J])\)\s*\}?\s*")
-_DOUBTS = re.compile(
-    r"\b(?:if|unless|not|or|except|either|neither|nor|between|maybe|perhaps|possibly|at least|at most"
-    r"|might|minus|negative)\b"
-    "|如果|或|不是|至少|至多|超过|不到|不足|负|倍"
-    r"|\bthan\s+\$?\d|(?<!from )(?<!from \$)\b\d[\d.,]*\s*(?:to|[-~–—至到比又])\s*\$?\d"
-)
-_NUMBER_WORD = re.compile(
-    r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
-    r"(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?"
-    r"|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen)\b"
-    "|[二两三四五六七八九十百千万亿][零一二两三四五六七八九十百千万亿]*"
-)
-_VALUE_FIRST = re.compile(r"\s*[-+$(]*\d")
-_SENTENCE_WORDS = 5
 
 
 def verify_math(answer_text: str, gold: MathGold) -> Verdict:
@@ -60,20 +45,19 @@ def verify_math(answer_text: str, gold: MathGold) -> Verdict:
     unusable = check_math(gold)
     if unusable is not None:
         return Verdict(outcome="cannot_tell", reason=f"{found.rule}: {unusable}", answer=found.text)
-    problem = ""
-    for text in _candidates(found):
+    problem, different = "", None
+    for text in _candidates(found, lenient=False):
+        text = text.strip()
         try:
             same = _equal(gold.answer, text)
-        except (Unreadable, Undefined) as stopped:
+        except (Unreadable, Undefined, TooLarge) as stopped:
             problem = problem or str(stopped)
             continue
-        except TooLarge as stopped:
-            problem = problem or str(stopped)
-            break
-        text = text.strip()
         if same:
             return Verdict(outcome="right", reason=f"{found.rule}: equals the gold", answer=text, score=1.0)
-        return Verdict(outcome="wrong", reason=f"{found.rule}: {_difference(text)}", answer=text)
+        different = different or text
+    if different is not None:
+        return Verdict(outcome="wrong", reason=f"{found.rule}: {_difference(different)}", answer=different)
     if _is_text(found.text) and not re.search(r"\d", found.text):
         return Verdict(outcome="wrong", reason=f"{found.rule}: no answer, words where a value was asked for")
     return Verdict(outcome="cannot_tell", reason=f"{found.rule}: {found.text[:60]!r} is not understood, {problem}")
@@ -157,12 +141,6 @@ def _is_text(text: str) -> bool:
     return False
 
 
-def _is_sentence(text: str) -> bool:
-    """Whether a text is words around a value; "25 km/lap" or "3 of 4" are values that were not understood."""
-    words = re.findall(r"[A-Za-z]{2,}|[\u3400-\u9fff]", text)
-    return len(words) >= (_SENTENCE_WORDS if _VALUE_FIRST.match(text) else 1)
-
-
 def _same_text(gold: str, answer: str) -> bool:
     wanted = text_key(gold)
     if text_key(answer) == wanted:
@@ -185,35 +163,18 @@ def _decimal_comma(gold: str, answer: str) -> bool:
     )
 
 
-def _candidates(found: Found) -> Iterator[str]:
-    """The answer as found, then, where it stands in a sentence, the parts of the sentence that may be meant."""
+def _candidates(found: Found, lenient: bool) -> Iterator[str]:
+    """The answer as found, then, where it stands in prose, what the prose states."""
     text = found.text
     assert text is not None
     yield text
-    if found.rule in ("boxed", "hash mark"):
-        return
-    sentence = _SENTENCE_END.split(text, maxsplit=1)[0] if found.rule == "answer phrase" else text.rstrip(" .。")
-    if sentence != text:
+    sentence = _SENTENCE_END.split(text, maxsplit=1)[0]
+    if sentence != text and found.rule == "answer phrase":
         yield sentence
-    bold = _BOLD.findall(text)
-    if bold and found.rule != "answer phrase":
-        yield bold[-1]
-    text = text.replace("\\$", "$")
-    amounts = _AMOUNT.findall(text)
-    if len(amounts) == 1 and "=" not in text:
-        yield amounts[0]
-    formulas = [next(filter(None, groups)) for groups in _FORMULA.findall(text)]
-    if formulas and (found.rule != "answer phrase" or len(set(formulas)) == 1):
-        yield formulas[-1]
-    if found.rule != "answer phrase" and "=" in sentence and not re.search(r"[\\$]", sentence):
-        yield sentence.rpartition("=")[2]
-    numbers = _NUMBER.findall(text.replace("\\", " "))
-    if not _is_sentence(text) or _DOUBTS.search(text) or re.search(r"[\\^√_]", text):
+    wrapped = _WRAPPED.fullmatch(text)
+    if wrapped:
+        yield wrapped[1]
+    if _PROSE.search(_GROUP.sub("", text)) is None:
         return
-    if not numbers:
-        words = _NUMBER_WORD.findall(text)
-        if len(words) == 1:
-            yield words[0]
-        return
-    if found.rule != "answer phrase" or len({_plain(n) for n in numbers}) == 1:
-        yield numbers[-1]
+    leading = found.rule == "answer phrase" and not found.before.rstrip(" *_$\n").endswith((":", "：", "="))
+    yield from stated(text, found.before, leading=leading, lenient=lenient)

@@ -11,7 +11,7 @@ from ponder.records import CodeGold
 
 __all__ = ["Program", "expected_names", "find_entry", "find_program"]
 
-_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([^\s`]*)[^\n]*$", re.MULTILINE)
 _LANGUAGES = {
     "python": frozenset({"", "python", "python3", "py", "py3"}),
@@ -35,9 +35,9 @@ def find_program(text: str, gold: CodeGold) -> Program:
     rule = ""
     if "</think>" in text:
         text = text.rpartition("</think>")[2]
-    tags = _TAG.findall(text)
-    if tags:
-        text, rule = tags[-1], "answer tag, "
+    tagged = _tagged(text)
+    if tagged is not None:
+        text, rule = tagged, "answer tag, "
     known = [(language, body) for language, body in _blocks(text) if language in _LANGUAGES[gold.program_language]]
     if known:
         # A block that names no language is as likely sample output.
@@ -51,6 +51,18 @@ def find_program(text: str, gold: CodeGold) -> Program:
     if not source.strip():
         return Program(source=None, rule="no program: nothing stands where it should")
     return Program(source=source, rule=rule)
+
+
+def _tagged(text: str) -> str | None:
+    """What stands in the last answer tag that is closed."""
+    inside: str | None = None
+    start: int | None = None
+    for tag in _TAG.finditer(text):
+        if not tag[1]:
+            start = tag.end() if start is None else start
+        elif start is not None:
+            inside, start = text[start : tag.start()], None
+    return inside
 
 
 def _defines(source: str, names: frozenset[str]) -> bool:
