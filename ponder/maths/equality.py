@@ -32,11 +32,12 @@ from ponder.maths.tree import (
     Union,
     contains,
 )
-from ponder.maths.values import Undefined, exact, numeric
+from ponder.maths.values import Undefined, approximate, exact
 
 __all__ = ["ROUNDED_DIGITS", "equal"]
 
 ROUNDED_DIGITS = 5
+_PRINTED_DIGITS = 16
 _MAX_COMPARISONS = 400
 _POINT = ("(", ")")
 
@@ -88,7 +89,7 @@ def _same_relations(gold: Tree, answer: Tree) -> bool:
     named_answer = assigned(answer)
     if named_answer is not None and isinstance(gold, Many):
         pairs = _coordinates(*named_answer)
-        return pairs is not None and _same_items(gold.items, Many(pairs))
+        return _same_items(gold.items, named_answer[1] if pairs is None else Many(pairs))
     if named_gold is not None and named_answer is not None:
         if equal(named_gold[1], named_answer[1]):
             return same_name(named_gold[0], named_answer[0])
@@ -99,6 +100,9 @@ def _same_relations(gold: Tree, answer: Tree) -> bool:
     if isinstance(answer, Relation) and not isinstance(gold, Relation):
         value = quantity(answer)
         return value is not None and equal(gold, value)
+    if isinstance(gold, Relation) and not isinstance(answer, Relation) and isinstance(gold.sides[0], Ratio):
+        value = quantity(gold)  # "A : B = 3 : 4"
+        return value is not None and equal(value, answer)
     if not isinstance(gold, Relation) or not isinstance(answer, Relation):
         return False
     return same_equations(gold, answer)
@@ -211,7 +215,7 @@ def _same_matrices(gold: Tree, answer: Tree) -> bool:
 
 def _rows(tree: Tree) -> tuple[tuple[Tree, ...], ...] | None:
     match tree:
-        case Matrix(rows, False):
+        case Matrix(rows):
             return rows
         case Bracket("[", "]", items) if all(isinstance(i, Bracket) and i.opening == "[" for i in items):
             rows = tuple(i.items for i in items if isinstance(i, Bracket))
@@ -246,6 +250,8 @@ def _same_quantity(gold: Tree, answer: Tree) -> bool:
         factor = Number(answer.unit.factor / gold.unit.factor)
         return _same_term(gold.value, answer.value if factor.value == 1 else Apply("*", (answer.value, factor)))
     if isinstance(gold, Measure):
+        if gold.larger is not None and _same_term(Apply("/", (gold.value, Number(gold.larger))), answer):
+            return True
         gold = gold.value
     if isinstance(answer, Measure):
         if answer.larger is not None and _same_term(gold, Apply("/", (answer.value, Number(answer.larger)))):
@@ -283,10 +289,9 @@ def _rounds_to(gold: Tree, answer: Tree) -> bool:
     try:
         value = exact(answer, {})
         if value is None:
-            approximate = numeric(answer, {}, 60, contains(answer, "i"))[0]
-            if approximate.imag:
-                return False
-            value = Fraction(str(approximate.real))
+            value = approximate(answer, 60)
     except Undefined:
         return False
-    return abs(value - gold.value) <= Fraction(1, 2 * 10**gold.places)
+    # What a program printed has up to 17 digits, and the last may be off by some.
+    printed = 10 if digits >= _PRINTED_DIGITS else 1
+    return value is not None and abs(value - gold.value) <= Fraction(printed, 2 * 10**gold.places)

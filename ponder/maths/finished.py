@@ -6,9 +6,11 @@ a name is one: a fraction (also not in lowest terms), a mixed number ("1 + 1/2")
 """
 
 from ponder.maths.relations import assigned, settled
-from ponder.maths.tree import Apply, Measure, Number, Tree, children
+from ponder.maths.tree import Apply, Measure, Number, Symbol, Tree, children, contains
 
 __all__ = ["is_finished"]
+
+_OF_NUMBERS = frozenset({"gcd", "lcm", "max", "min", "mod"})
 
 
 def is_finished(tree: Tree) -> bool:
@@ -20,7 +22,11 @@ def is_finished(tree: Tree) -> bool:
     match tree:
         case Measure(larger=larger) if larger is not None:  # "1 hour 30 minutes" is read as a sum
             return True
-        case Apply():
+        case Apply(name, args):
+            if name in _OF_NUMBERS and all(_is_arithmetic(a) for a in args):
+                return False
+            if contains(tree, "i") and any(a.name == "^" and a.args[0] == Symbol("i") for a in _powers(tree)):
+                return False
             return not _is_arithmetic(tree) or _is_form(tree)
         case _:
             return all(is_finished(part) for part in children(tree))
@@ -58,3 +64,8 @@ def _is_number(tree: Tree) -> bool:
             return _is_number(value)
         case _:
             return isinstance(tree, Number)
+
+
+def _powers(tree: Tree) -> list[Apply]:
+    own = [tree] if isinstance(tree, Apply) and tree.name == "^" else []
+    return [*own, *(power for part in children(tree) for power in _powers(part))]

@@ -191,6 +191,8 @@ def _word(text: str) -> Token:
 def _letters(text: str, glued: bool) -> list[Token]:
     if text in _NAMES:
         return [Token("name", _NAMES[text], glued)]
+    if text == "mod":
+        return [Token("sign", "mod")]
     if text in ("U", "cup", "union") and not glued:
         return [Token("sign", "∪")]
     if len(text) == 1:

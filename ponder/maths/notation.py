@@ -25,6 +25,7 @@ _CHARACTERS = str.maketrans(
         "β": r"\beta ", "γ": r"\gamma ", "φ": r"\phi ", "ω": r"\omega ", "λ": r"\lambda ", "μ": r"\mu ", "∪": r"\cup ",
         "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R} ", "ℤ": r"\mathbb{Z} ", "…": r"\ldots ",
         "⋯": r"\ldots ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "°": r"^\circ ", "º": r"^\circ ",
+        "→": r"\rightarrow ", "⟶": r"\rightarrow ", "⇒": r"\rightarrow ", "➜": r"\rightarrow ",
         "∠": r"\angle ", "⟨": r"\langle ", "⟩": r"\rangle ", "、": ",", "。": ".", "【": "[",
         "】": "]", "∣": "|", "ℯ": "e",
     }
@@ -61,6 +62,9 @@ _TEXT = re.compile(r"\\(?:textbf|textit|textrm|textsf|texttt|textnormal|mathrm|m
 _LAYOUT = re.compile(
     r"\\(?:begin|end)\s*\{(?:aligned|align|equation|gathered|split|multline|math|displaymath|center)\*?\}"
 )
+_NEXT_SIDE = re.compile(r"\\\\\s*(?:\[[^\[\]]*\]\s*)?&?\s*=")
+"""A row that goes on with the equation of the row before."""
+_ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*(?:\\text\s*\{\s*)?(?:th|st|nd|rd)\s*\}?(?:\s*\})?(?![a-zA-Z])")
 _SAME = {
     r"\\(?:dfrac|tfrac|cfrac|nicefrac|sfrac)(?![a-zA-Z])": r"\\frac", r"\\(?:dbinom|tbinom)(?![a-zA-Z])": r"\\binom",
     r"\\(?:leq|leqslant|leqq|lt\s*=)(?![a-zA-Z])": r"\\le ", r"\\(?:geq|geqslant|geqq)(?![a-zA-Z])": r"\\ge ",
@@ -68,6 +72,7 @@ _SAME = {
     r"!=|\\neq(?![a-zA-Z])|\\not\s*=": r"\\ne ", r"\\(?:approx|simeq|thickapprox)(?![a-zA-Z])": r"\\approx ",
     r"\\(?:cdot|times|ast|bullet)(?![a-zA-Z])|\*\*(?=\s*[*])": "*", r"\\div(?![a-zA-Z])": "/",
     r"\\(?:varnothing|O(?![a-zA-Z]))": r"\\emptyset ", r"\\(?:dots|cdots|dotsc|dotsb)(?![a-zA-Z])": r"\\ldots ",
+    r"\\pmod\s*\{([^{}]*)\}|\\pmod\s*(\d)|\(\s*mod\s+(\d+)\s*\)": r" \\bmod \1\2\3 ",
     r"\\(?:lvert|rvert|vert)(?![a-zA-Z])": "|", 
     r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degree(?![a-zA-Z])": "°",
     r"\\(?:Reals|R)(?![a-zA-Z])|\\mathbb\s*\{?\s*R\s*\}?": r"\\reals ", r"\\colon(?![a-zA-Z])": ":",
@@ -116,7 +121,10 @@ def clean(text: str) -> str:
     text = _SPACES.sub(" ", text)
     text = _FONTS.sub("", text)
     text = _TEXT.sub(r"\\text", text)
-    text = _LAYOUT.sub(" ", text)
+    if _LAYOUT.search(text):
+        text = _NEXT_SIDE.sub("=", _LAYOUT.sub(" ", text))
+        text = text if "\\begin" in text else text.replace("&", " ")
+    text = _ORDINAL.sub("", text)
     text = _OVER.sub(lambda m: rf"\{'frac' if m[2] == 'over' else 'binom'}{{{m[1]}}}{{{m[3]}}}", text)
     for pattern, spelling in _SAME_COMPILED:
         text = pattern.sub(spelling, text)

@@ -55,6 +55,10 @@ _LABEL = re.compile(
 )
 _TO_RATIO = re.compile(r"(\d{1,9}) to (\d{1,9})")
 _NOTE = re.compile(r"\s*\(\s*(?:\\text\s*\{[^{}\d]*\}|[A-Za-z]{3,}(?: [A-Za-z]+)*|[\u3400-\u9fff]+)\s*\)$")
+_LETTERS = re.compile(r"\\text\s*\{\s*([A-Z](?:\s*(?:,|and)\s*[A-Z])+)\s*\}")
+_QUANTIFIED = re.compile(
+    r"(.*?[^\s,(])[\s,(]*(?:\\text\s*\{)?\s*(?:for (?:some|all|any|every|each)|where)\b(?:.*[a-zA-Z].*)"
+)
 _LETTER = re.compile(r"\\text\s*\{\s*\(?([A-Za-z])\)?\s*\}")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:\\text\s*\{)?\s*([ap]\.?\s?m\.?)?\s*\}?", re.IGNORECASE)
 _DIGITS = "[零〇一二两三四五六七八九十百千万亿]+"
@@ -78,7 +82,7 @@ def read(text: str) -> Tree:
     special = _special(cleaned)
     if special is not None:
         return special
-    cleaned = _NOTE.sub("", cleaned)
+    cleaned = _for_some(_NOTE.sub("", cleaned))
     label = _LABEL.match(cleaned)
     if label is None:
         return _Reader(cleaned).run()
@@ -99,12 +103,21 @@ def read_measure(text: str) -> Measure | None:
     return Measure(_Reader(match[1]).run(), unit)
 
 
+def _for_some(cleaned: str) -> str:
+    """A formula without what it says of its names: "a x for some a > 0"."""
+    match = _QUANTIFIED.match(cleaned)
+    return match[1] if match and re.search(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])", match[1]) else cleaned
+
+
 def _special(cleaned: str) -> Tree | None:
     key = text_key(cleaned)
     if key in EMPTY_SET:
         return Bracket("\\{", "\\}", ())
     if key in REALS:
         return _REAL_LINE
+    letters = _LETTERS.fullmatch(cleaned)
+    if letters is not None:
+        return Many(tuple(Symbol(name) for name in re.findall(r"[A-Z]", letters[1].replace("and", ""))))
     letter = _LETTER.fullmatch(cleaned)
     if letter is not None:
         return Symbol(letter[1])
@@ -126,6 +139,7 @@ def _special(cleaned: str) -> Tree | None:
     return None
 
 
+_CLOSINGS = {"(": (")", "]"), "[": ("]", ")"), "⟨": ("⟩",)}
 _REAL_LINE = Bracket("(", ")", (Apply("neg", (Symbol("inf"),)), Symbol("inf")))
 
 
@@ -161,12 +175,23 @@ class _Reader:
     def clause(self) -> Tree:
         self.skip_fillers()
         signs: list[str] = []
-        sides = [self.side()]
+        sides = [self.limit() or self.side()]
         while self.terms.peek().kind == "relation" or self.at_word("in"):
             signs.append(self.terms.next().text)
             self.skip_fillers()
             sides.append(self.side())
         return Relation(tuple(signs), tuple(sides)) if signs else sides[0]
+
+    def limit(self) -> Tree | None:
+        """ "\\lim ... =" as a name: what stands behind the sign is its value."""
+        if self.terms.peek().text not in ("lim", "int") or self.terms.peek().kind != "command":
+            return None
+        parts: list[str] = []
+        while self.terms.peek().text != "=" or self.terms.peek().kind != "relation":
+            if self.terms.peek().kind == "end":
+                raise Unreadable(f"the command \\{parts[0]} is not understood")
+            parts.append(self.terms.next().text)
+        return Symbol(" ".join(parts))
 
     def skip_fillers(self) -> None:
         while self.terms.peek().kind == "word" and self.terms.peek().text.casefold() in FILLERS:
@@ -230,6 +255,8 @@ class _Reader:
             raise Unreadable(f"the word {self.terms.tokens[start].text!r} after a name is not understood")
         if found is None:
             return value
+        if found.dimension == "count":
+            return Measure(Apply("*", (value, Number(found.factor))), Unit("count", Fraction(1)), found.factor)
         measures = [Measure(value, found)]
         while self.terms.peek().kind == "number":  # "5 feet 3 inches"
             more = self.terms.sum()
@@ -245,6 +272,8 @@ class _Reader:
     def scaled(self, value: Tree) -> Tree:
         """A value times the multiplier after it: 5 million."""
         while self.terms.peek().kind == "word" and self.terms.peek().text.casefold().rstrip("s") in MULTIPLIERS:
+            if self.terms.peek().text.casefold().startswith("dozen"):
+                break  # a unit: "2 dozen" is 24, or 2 of what was asked for in dozens
             factor = MULTIPLIERS[self.terms.next().text.casefold().rstrip("s")]
             match value:
                 case Number(written):
@@ -260,7 +289,7 @@ class _Reader:
         words: list[str] = []
         while True:
             token, after = self.terms.peek(), self.terms.peek(1)
-            inches = token.text.casefold() == "in" and (after.kind == "end" or after.text in ("^", "."))
+            inches = token.text.casefold() == "in" and (after.kind == "end" or after.text in ("^", ".", "/"))
             if (token.kind == "word" and (inches or token.text.casefold() != "in")) or (
                 words
                 and (
@@ -303,7 +332,9 @@ class _Reader:
             return Bracket("\\{", "\\}", value.items) if isinstance(value, Many) else value
         if opening == "\\{":
             return self.set()
-        closings = {"(": (")", "]"), "[": ("]", ")"), "⟨": ("⟩",)}[opening]
+        if opening not in _CLOSINGS:
+            raise Unreadable(f"{opening or 'the end'!r} stands where a bracket should")
+        closings = _CLOSINGS[opening]
         if terms.at(*closings):
             raise Unreadable("a bracket is empty")
         outer_bars, terms.bars = terms.bars, 0
@@ -383,7 +414,7 @@ def _with_sign(tree: Tree, *, upper: bool) -> Tree:
             return Measure(part(value), unit)
         case Many(items, word):
             return Many(tuple(part(i) for i in items), word)
-        case Matrix(rows, determinant):
-            return Matrix(tuple(tuple(part(i) for i in row) for row in rows), determinant)
+        case Matrix(rows):
+            return Matrix(tuple(tuple(part(i) for i in row) for row in rows))
         case _:
             return tree

@@ -10,7 +10,9 @@ from ponder.maths.tree import (
     Apply,
     Bracket,
     Many,
+    Measure,
     Number,
+    Ratio,
     Relation,
     Symbol,
     TooLarge,
@@ -45,7 +47,13 @@ def _plainly_same(a: Tree, b: Tree) -> bool:
     term = (Number, Symbol, Apply)
     if a == b:
         return True
+    if isinstance(a, Measure) and isinstance(b, Measure) and a.unit.dimension == b.unit.dimension:
+        return is_constant(a) and is_constant(b) and same_value(_in_base(a), _in_base(b))
     return isinstance(a, term) and isinstance(b, term) and is_constant(a) and is_constant(b) and same_value(a, b)
+
+
+def _in_base(measure: Measure) -> Tree:
+    return Apply("*", (measure.value, Number(measure.unit.factor)))
 
 
 def shared_name(items: tuple[Tree, ...]) -> tuple[Tree, ...]:
@@ -67,6 +75,11 @@ def shared_name(items: tuple[Tree, ...]) -> tuple[Tree, ...]:
 
 def _settled_relation(tree: Relation) -> Tree:
     signs, sides = list(tree.signs), list(tree.sides)
+    if "->" in signs and all(_closed(side) for side in sides):  # 40 -> 80 -> 160
+        start = len(signs) - signs[::-1].index("->")
+        signs, sides = signs[start:], sides[start:]
+        if not signs:
+            return sides[0]
     if "~" in signs:
         # "x = 2 sqrt 3 ~ 3.46" says 2 sqrt 3; "x ~ 3.46" says 3.46.
         cut = signs.index("~")
@@ -121,7 +134,8 @@ def _symbols_only(tree: Tree, exponent: bool = False) -> bool:
     if isinstance(tree, Apply):
         args = tree.args
         return _symbols_only(args[0]) and all(_symbols_only(a, tree.name == "^") for a in args[1:])
-    return all(_symbols_only(c) for c in children(tree)) if isinstance(tree, Bracket) else isinstance(tree, Symbol)
+    inside = isinstance(tree, Bracket | Ratio)
+    return all(_symbols_only(c) for c in children(tree)) if inside else isinstance(tree, Symbol)
 
 
 def same_name(a: str, b: str) -> bool:

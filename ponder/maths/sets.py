@@ -10,7 +10,7 @@ from typing import Any
 
 from ponder.maths.samevalue import is_constant, same_value
 from ponder.maths.tree import Apply, Bracket, Many, Number, Relation, Symbol, Tree, Union, contains
-from ponder.maths.values import Undefined, numeric
+from ponder.maths.values import Undefined, approximate
 
 __all__ = ["RealSet", "is_surely_set", "real_set", "same_set"]
 
@@ -133,6 +133,11 @@ def _several(items: tuple[Tree, ...], word: str) -> RealSet | None:
 def _inequality(signs: tuple[str, ...], sides: tuple[Tree, ...]) -> RealSet | None:
     if any(s not in _FLIP for s in signs):
         return None
+    match sides:
+        case (Apply("abs", (inner,)), end) if _is_end(end):
+            return _distance(inner, signs[0], end)
+        case (end, Apply("abs", (inner,))) if _is_end(end):
+            return _distance(inner, _FLIP[signs[0]], end)
     variables = [s.name for s in sides if isinstance(s, Symbol) and not is_constant(s)]
     if len(variables) != 1 or not all(_is_end(s) or isinstance(s, Symbol) for s in sides):
         return None
@@ -148,6 +153,27 @@ def _inequality(signs: tuple[str, ...], sides: tuple[Tree, ...]) -> RealSet | No
             return None
         pieces = _intersection(pieces, _half(sign, end))
     return RealSet(pieces, variables[0])
+
+
+def _distance(inner: Tree, sign: str, end: Tree) -> RealSet | None:
+    """The solutions of |x - c| < r and the like."""
+    match inner:
+        case Symbol(name):
+            centre: Tree = Number(Fraction(0))
+        case Apply("-", (Symbol(name), c)) if _is_end(c):
+            centre = c
+        case Apply("+", (Symbol(name), c)) if _is_end(c):
+            centre = Apply("neg", (c,))
+        case _:
+            return None
+    if is_constant(Symbol(name)) or _is_infinite(end) or _at(end) < 0:
+        return None
+    low, high = Apply("-", (centre, end)), Apply("+", (centre, end))
+    if sign in ("<", "<="):
+        return RealSet(_intersection(_half(_FLIP[sign], low), _half(sign, high)), name)
+    if sign in (">", ">="):
+        return RealSet(_merged([*_half(_FLIP[sign], low), *_half(sign, high)]), name)
+    return None
 
 
 def _half(sign: str, end: Tree) -> tuple[Piece, ...]:
@@ -220,4 +246,7 @@ def _at(tree: Tree) -> Any:
         raise Undefined("arithmetic with infinity")
     if isinstance(tree, Number):
         return Fraction(tree.value)
-    return Fraction(str(numeric(tree, {}, 50, False)[0]))
+    value = approximate(tree, 50)
+    if value is None:
+        raise Undefined("an end that is no real number")
+    return value

@@ -19,6 +19,7 @@ from ponder.maths.tree import Apply, Based, Bracket, Matrix, Number, Symbol, Too
 __all__ = ["MAX_DEPTH", "Terms"]
 
 MAX_DEPTH = 40
+_MAX_DETERMINANT = 4
 
 _ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "ceiling": "ceil", "lg": "log10", "abs": "abs"}
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
@@ -66,7 +67,7 @@ class Terms:
     def product(self) -> Tree:
         value = self.unary()
         while True:
-            if self.at("*", "/"):
+            if self.at("*", "/", "mod"):
                 value = Apply(self.next().text, (value, self.unary()))
             elif self._starts_primary():
                 value = Apply("*", (value, self.power()))
@@ -134,14 +135,16 @@ class Terms:
         token = self.peek()
         if token.kind == "number":
             # "2 3" is no product, and "x2" is as likely a slip for x_2 or x^2.
-            return self.peek(-1).kind != "number" and self.tokens[self.position - 1].kind not in ("number", "name")
+            before = self.tokens[self.position - 1]
+            powers = self.tokens[self.position - 2].text == "^" and self.peek(1).text == "^"  # 2^2 3^4
+            return powers or before.kind not in ("number", "name")
         if token.kind in ("name", "function"):
             return True
         if token.kind == "command":
             return token.text in ("frac", "binom", "sqrt", "radical", "overline", "sum", "prod")
         if token.kind != "sign":
             return False
-        return token.text in ("(", "{", "⌊", "⌈") or (token.text == "|" and self.bars == 0)
+        return token.text in ("(", "[", "{", "⌊", "⌈") or (token.text == "|" and self.bars == 0)
 
     def _number(self) -> Tree:
         token = self.next()
@@ -216,8 +219,8 @@ class Terms:
             root = self._degree()
         value: Tree
         if name in _MANY_ARGUMENTS:
-            value = self._bracketed()
-            if not isinstance(value, Bracket) or value.opening not in ("(", "{"):
+            value = self._bracketed() if self.at("(", "{", "\\{") else Symbol(name)
+            if not isinstance(value, Bracket) or value.opening not in ("(", "{", "\\{"):
                 raise Unreadable(f"{name} needs several arguments in brackets")
             return Apply(name, value.items)
         argument = self._function_argument()
@@ -381,7 +384,7 @@ class Terms:
             break
         if self._environment() != kind or len({len(r) for r in rows}) != 1:
             raise Unreadable("the rows of a matrix differ in length")
-        return Matrix(tuple(rows), kind == "vmatrix")
+        return _determinant(tuple(rows)) if kind == "vmatrix" else Matrix(tuple(rows))
 
     def _environment(self) -> str:
         self.expect("{")
@@ -401,5 +404,22 @@ def _negative(value: Tree) -> Tree:
             return Number(-number, places)
         case Apply("deg" | "%" as name, (Number(number, places),)):
             return Apply(name, (Number(-number, places),))
+        case Based(digits, base):
+            return Based(f"-{digits}", base)
         case _:
             return Apply("neg", (value,))
+
+
+def _determinant(rows: tuple[tuple[Tree, ...], ...]) -> Tree:
+    """What stands between bars, worked out along its first row."""
+    if len(rows) != len(rows[0]) or len(rows) > _MAX_DETERMINANT:
+        raise Unreadable(f"a determinant has {len(rows)} rows and {len(rows[0])} columns")
+    if len(rows) == 1:
+        return rows[0][0]
+    value: Tree | None = None
+    for column, factor in enumerate(rows[0]):
+        minor = tuple(row[:column] + row[column + 1 :] for row in rows[1:])
+        part = Apply("*", (factor, _determinant(minor)))
+        value = part if value is None else Apply("-" if column % 2 else "+", (value, part))
+    assert value is not None
+    return value

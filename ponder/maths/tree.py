@@ -103,10 +103,9 @@ class Union:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Rows of equal length; `determinant` where it stands between bars."""
+    """Rows of equal length."""
 
     rows: tuple[tuple[Tree, ...], ...]
-    determinant: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ length  381/1250   ft foot feet 英尺
 length  1143/1250  yd yard yards 码
 length  201168/125 mi mile miles 英里
 mass    1          g gram grams 克
-mass    1000       kg kilogram kilograms kilo kilos 千克 公斤
+mass    1000       kg kgs kilogram kilograms kilo kilos 千克 公斤
 mass    500        斤
 mass    1/1000     mg milligram milligrams 毫克
 mass    1000000    ton tons tonne tonnes 吨
@@ -44,7 +44,20 @@ month   1          month months 月 个月
 month   12         year years yr yrs 年
 volume  1          liter liters litre litres 升
 volume  1/1000     ml milliliter milliliters 毫升
+volume  1/100      cl centiliter centiliters
+volume  473176473/125000000 gallon gallons gal
 length/time 1397/3125 mph
+length/time 5/18    kph kmh
+energy  1          j joule joules
+energy  1000       kj kilojoule kilojoules
+energy  3600       wh
+energy  3600000    kwh
+power   1          w watt watts
+power   1000       kw kilowatt kilowatts
+frequency 1        hz hertz
+turns/time 1       rpm
+words/time 1       wpm
+count   12         dozen dozens 打
 dollar  1          dollar dollars usd 美元 美金
 dollar  1/100      cent cents ¢ 美分
 euro    1          € euro euros eur 欧元

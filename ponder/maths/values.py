@@ -14,9 +14,9 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from ponder.maths.tree import Apply, Measure, Number, Symbol, TooLarge, Tree, Unreadable, children
+from ponder.maths.tree import Apply, Measure, Number, Symbol, TooLarge, Tree, Unreadable, children, contains
 
-__all__ = ["Undefined", "check_work", "exact", "numeric", "precision_needed"]
+__all__ = ["Undefined", "approximate", "check_work", "exact", "numeric", "precision_needed"]
 
 _MAX_BITS = 60_000
 """Size of an exact value: 2^60000, or 5000!."""
@@ -101,6 +101,12 @@ def _whole(operation: Any) -> Any:
     return run
 
 
+def _remainder(a: Fraction, b: Fraction) -> Fraction:
+    if a.denominator != 1 or b.denominator != 1 or b <= 0:
+        raise Undefined("a remainder of what is no whole number")
+    return a % b
+
+
 _EXACT: Mapping[str, Any] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -116,6 +122,7 @@ _EXACT: Mapping[str, Any] = {
     "ceil": lambda a: Fraction(math.ceil(a)),
     "gcd": _whole(math.gcd),
     "lcm": _whole(math.lcm),
+    "mod": _remainder,
     "max": max,
     "min": min,
 }
@@ -251,7 +258,7 @@ class _Numeric:
                 return mp.floor(a) if name == "floor" else mp.ceil(a)
             case (("max" | "min"), _):
                 return max(values) if name == "max" else min(values)
-            case (("!" | "binom" | "gcd" | "lcm"), _):
+            case (("!" | "binom" | "gcd" | "lcm" | "mod"), _):
                 whole = [self.whole(v) for v in values]
                 return self.fraction(_EXACT[name](*whole))
             case _, [a] if name in _FUNCTIONS:
@@ -347,6 +354,16 @@ def numeric(tree: Tree, at: Mapping[str, Fraction], digits: int, complex_values:
     with context.workdps(digits):
         run = _Numeric(context, at, complex_values)
         return run.value(tree), run.scale
+
+
+def approximate(tree: Tree, digits: int) -> Fraction | None:
+    """A constant to `digits` decimal digits; None where it is no real number."""
+    value = numeric(tree, {}, digits, contains(tree, "i"))[0]
+    if value.imag:
+        return None
+    sign, mantissa, exponent, _ = value.real._mpf_
+    size = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+    return -size if sign else size
 
 
 def check_work(tree: Tree) -> None:

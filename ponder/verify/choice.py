@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 from ponder.records import ChoiceGold, Verdict
-from ponder.verify.answer import find_answer
+from ponder.verify.answer import Found, find_answers
 
 __all__ = ["check_choice", "same_choice", "verify_choice"]
 
@@ -33,22 +33,48 @@ _DOUBTS = re.compile(
     r"\b(?:not|neither|nor|never|no|except|if|unless|wrong|incorrect|false|maybe|perhaps|without|cannot)\b|n't\b"
     "|不|错|非|除|没|如果|可能"
 )
+_OPTION = re.compile(r"[\s(\[{*_$-]*[A-Ja-j]\s*[)\].:、]")
+_NEXT_SENTENCE = re.compile(r"(?<=[A-Za-z)*\d][.!])\s+(?=[A-Z(\"“])|\n")
+_INSTEAD = re.compile(
+    r",?\s+(?:and |but )?(?:not|rather than|instead of)\s+(?:option\s+)?[(*]*[A-J]\b[)*]*", re.IGNORECASE
+)
+_FOREIGN = re.compile(r"(?<![A-Za-z'])[K-Z](?![A-Za-z'])")
 _REASON = re.compile(r"\s*[,(]?\s*\b(?:because|since|as|which)\s|[，,(]?\s*因为")
 _VERB = re.compile(r"\s*(?:is|was|are|isn't|can|cannot|seems|不|是)")
 
 
 def verify_choice(answer_text: str, gold: ChoiceGold) -> Verdict:
     """Right when the one letter picked is the gold's."""
-    found = find_answer(answer_text)
+    answers = list(find_answers(answer_text))
+    found = answers[0]
     if found.text is None:
         return Verdict(outcome="wrong", reason=found.rule)
-    letter, how = _letter(found.text, gold)
+    letter, how = _said(found, gold)
+    for other in answers[1:]:
+        # A box may hold the value of the option instead; what is said of the letter then stands elsewhere.
+        if letter is not None or found.rule != "boxed" or _WORD.search(found.text) or other.rule == "last line":
+            break
+        if other.text is not None:
+            found, (letter, how) = other, _said(other, gold)
     if letter is None:
         return Verdict(outcome="wrong", reason=f"{found.rule}: {how}")
     expected = _gold_letter(gold)
     if letter == expected:
         return Verdict(outcome="right", reason=f"{found.rule}: {how}", answer=letter, score=1.0)
     return Verdict(outcome="wrong", reason=f"{found.rule}: {how}, expected {expected}", answer=letter)
+
+
+def _said(found: Found, gold: ChoiceGold) -> tuple[str | None, str]:
+    """The letter of an answer, or None and why there is none."""
+    assert found.text is not None
+    lines = found.before.splitlines()
+    if found.rule == "last line" and _OPTION.match(found.text) and lines and _OPTION.match(lines[-1]):
+        return None, "no answer: the last line of a list of options"
+    text = found.text
+    if found.rule in ("answer phrase", "last line", "whole text"):
+        first = _NEXT_SENTENCE.split(text, maxsplit=1)
+        text = first[0] if len(first) > 1 and _letter(first[0], gold)[0] is not None else text
+    return _letter(text, gold)
 
 
 def check_choice(gold: ChoiceGold) -> str | None:
@@ -92,6 +118,11 @@ def _letter(text: str, gold: ChoiceGold) -> tuple[str | None, str]:
         if rest == marked.group(1) or letters == {marked.group(1)}:
             return marked.group(1), f"the letter {marked.group(1)} with its text"
     text = _REASON.split(text, maxsplit=1)[0]
+    before, *rest = _INSTEAD.split(text, maxsplit=1)
+    if rest and _WORD.search(before) and not _WORD.search(rest[0]) and not _DOUBTS.search(before):
+        text = before  # "C, not B"
+    if _FOREIGN.search(text):
+        return None, "no answer: letters that are no options"
     if _DOUBTS.search(text):
         return None, "no answer: it says what is not, or may be"
     letters = set(_WORD.findall(text))

@@ -18,10 +18,11 @@ from ponder.maths.samevalue import is_constant
 from ponder.maths.tree import Apply, Measure, TooLarge, Unreadable, contains, free_symbols
 from ponder.maths.values import Undefined, exact, numeric
 from ponder.records import ChoiceGold, MathGold, Verdict
-from ponder.verify.answer import Found, find_answer
+from ponder.verify.answer import MAX_ANSWER_CHARS, Found, find_answer
 from ponder.verify.choice import same_choice
 from ponder.verify.placeholder import is_placeholder
 from ponder.verify.prose import stated
+from ponder.verify.prose import first_sentence, stated
 
 __all__ = ["check_math", "same_math", "verify_math"]
 
@@ -168,13 +169,14 @@ def _candidates(found: Found, lenient: bool) -> Iterator[str]:
     text = found.text
     assert text is not None
     yield text
-    sentence = _SENTENCE_END.split(text, maxsplit=1)[0]
-    if sentence != text and found.rule == "answer phrase":
-        yield sentence
     wrapped = _WRAPPED.fullmatch(text)
     if wrapped:
         yield wrapped[1]
-    if _PROSE.search(_GROUP.sub("", text)) is None:
+    if _PROSE.search(_GROUP.sub("", text)) is None and text.count("=") < 2:
         return
-    leading = found.rule == "answer phrase" and not found.before.rstrip(" *_$\n").endswith((":", "：", "="))
-    yield from stated(text, found.before, leading=leading, lenient=lenient)
+    if found.rule == "last line":
+        yield from stated(f"{found.before}\n{text}"[-MAX_ANSWER_CHARS:], lenient=lenient)
+    elif found.rule == "answer phrase" and not found.before.rstrip(" *_$\n").endswith((":", "：", "=")):
+        yield from stated(first_sentence(text), found.before, leading=True, lenient=lenient)
+    else:
+        yield from stated(text, found.before, lenient=lenient)

@@ -19,7 +19,7 @@ from ponder.maths.units import read_unit
 from ponder.maths.values import Undefined
 from ponder.maths.words import MULTIPLIERS
 
-__all__ = ["Mention", "mentions", "sentences", "stated"]
+__all__ = ["Mention", "first_sentence", "mentions", "sentences", "stated"]
 
 _MAX_SENTENCES = 12
 """Sentences before the last one that are looked at for what was worked out."""
@@ -28,6 +28,7 @@ _MAX_REMARKS = 6
 _MAX_SENTENCE_CHARS = 1_500
 
 _MARKER = re.compile(r"(?m)^[ \t]*(?:[-*+•·]|\d{1,2}[.)]|#{1,6})[ \t]+")
+_BULLET = re.compile(r"^[ \t]*(?:[-*+•·]|#{1,6})[ \t]+")
 _DISPLAY = re.compile(r"\\\[(?:[^\\]|\\(?!\]))*\\\]|\$\$[^$]*\$\$")
 _SENTENCE = re.compile(
     r"(?<!Mr\.)(?<!Ms\.)(?<!Dr\.)(?<!St\.)(?<!Mrs\.)(?<!vs\.)(?<=[.!?])(?:\*\*)?[ \t]+(?=[A-Z*\"“(\\$\[])|(?<=[。！？；])|\n+"
@@ -137,8 +138,15 @@ class Mention:
 def sentences(text: str) -> list[str]:
     """The sentences and lines of a text, a displayed formula being a part of one line."""
     text = _DISPLAY.sub(lambda m: " ".join(m[0].split()), text)
-    text = _MARKER.sub("", text)
+    text = (_MARKER if "\n" in text else _BULLET).sub("", text)
     return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of an answer, or all of it where the rest takes it back."""
+    parts = sentences(text)
+    rest = " ".join(parts[1:])
+    return text if not rest or parts[0].endswith("?") or _RETRACTED.search(rest) else parts[0]
 
 
 def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool = False) -> Iterator[str]:
@@ -278,7 +286,7 @@ def _mentions(sentence: str) -> list[Mention]:
         if _DENIED.search(sentence[: mention.start]):
             continue
         between = sentence[merged[-1].end : mention.start] if merged else None
-        if between is not None and not (mention.computed and mention.whole):
+        if between is not None and not mention.computed:
             if _BETWEEN_LIST.fullmatch(between) and not merged[-1].computed:
                 text = f"{merged[-1].whole or merged[-1].text}, {mention.whole or mention.text}"
                 merged[-1] = _merge(merged[-1], mention, text)
