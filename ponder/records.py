@@ -59,9 +59,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MathGold:
-    """A mathematical answer: number, expression, relation, set, ... Example: MathGold(answer="\\\\frac{1}{2}")."""
+    """A mathematical answer: number, expression, relation, set, ... Example: MathGold(answer="\\\\frac{1}{2}").
+
+    `strictness`: a "strict" gold refuses where an answer is in doubt, as rewards must; a "lenient" one also accepts
+    calculations ("9 + 1" for 10), values that agree to six places and the last of several values of a sentence.
+    """
 
     answer: str
+    strictness: Literal["strict", "lenient"] = "strict"
     kind: Literal["math"] = "math"
 
 

@@ -34,11 +34,13 @@ from ponder.maths.tree import (
 )
 from ponder.maths.values import Undefined, approximate, exact
 
-__all__ = ["ROUNDED_DIGITS", "equal"]
+__all__ = ["ROUNDED_DIGITS", "equal", "nearly_equal"]
 
 ROUNDED_DIGITS = 5
 _PRINTED_DIGITS = 16
 _MAX_COMPARISONS = 400
+_LEAST_PLACES = 4
+"""Decimals shorter than this are not taken for a rounded value."""
 _POINT = ("(", ")")
 
 
@@ -82,6 +84,35 @@ def equal(gold: Tree, answer: Tree) -> bool:
             return False
         case _:
             return _same_quantity(gold, answer)
+
+
+def nearly_equal(gold: Tree, answer: Tree) -> bool:
+    """Whether an evaluation may count an answer that equals the gold to six places, or as the last step of a chain that
+    does not hold."""
+    if isinstance(answer, Relation) and set(answer.signs) <= {"=", "~"} and len(answer.signs) > 1:
+        answer = answer.sides[-1]
+        named = assigned(settled(gold))
+        gold = named[1] if named is not None else gold
+    if equal(gold, answer):
+        return True
+    match gold, answer:
+        case Bracket(opening, closing, items), Bracket(other_opening, other_closing, others):
+            same = (opening, closing) == (other_opening, other_closing) and len(items) == len(others)
+            return same and all(nearly_equal(g, a) for g, a in zip(items, others, strict=True))
+        case (Number() | Apply(), Number() | Apply()) if is_constant(gold) and is_constant(answer):
+            if not (_is_decimal(gold) or _is_decimal(answer)):
+                return False
+            try:
+                values = approximate(gold, 30), approximate(answer, 30)
+            except Undefined:
+                return False
+            return None not in values and round(float(values[0] or 0), 6) == round(float(values[1] or 0), 6)
+        case _:
+            return False
+
+
+def _is_decimal(tree: Tree) -> bool:
+    return isinstance(tree, Number) and tree.places is not None and tree.places >= _LEAST_PLACES
 
 
 def _same_relations(gold: Tree, answer: Tree) -> bool:
@@ -151,6 +182,9 @@ def _same_items(golds: tuple[Tree, ...], answer: Tree) -> bool:
     golds, answers = _distinct(golds), _distinct(answers)
     if len(golds) != len(answers):
         return False
+    values = [_named_value(gold) for gold in golds]
+    if all(values) and not any(isinstance(a, Relation) for a in answers):  # "a = 4, b = 5" by its values, in order
+        return all(v is not None and equal(v, a) for v, a in zip(values, answers, strict=True))
     if any(g == Symbol("...") for g in golds):
         return all(equal(g, a) for g, a in zip(golds, answers, strict=True))
     comparisons = 0
@@ -166,6 +200,13 @@ def _same_items(golds: tuple[Tree, ...], answer: Tree) -> bool:
         else:
             return False
     return True
+
+
+def _named_value(tree: Tree) -> Tree | None:
+    """What a name, or a figure such as AB, is said to be."""
+    tree = settled(tree)
+    named = assigned(tree)
+    return named[1] if named is not None else quantity(tree) if isinstance(tree, Relation) else None
 
 
 def _distinct(items: tuple[Tree, ...]) -> tuple[Tree, ...]:

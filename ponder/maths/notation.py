@@ -50,9 +50,7 @@ _LOOKS = re.compile(
     r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|hfill|centering"
     r"|boldmath|bf|rm|it|sf)(?![a-zA-Z])"
 )
-_SPACES = re.compile(
-    r"(?<!\\)\\(?:[;:> ]|,|quad(?![a-zA-Z])|qquad(?![a-zA-Z])|enspace|thinspace|hspace\*?\{[^{}]*\})|~"
-)
+_SPACES = re.compile(r"(?<!\\)\\(?:[;:> ]|,|q?quad(?![a-zA-Z](?!_))|enspace|thinspace|hspace\*?\{[^{}]*\})|~")
 _THIN_SEPARATOR = re.compile(r"(?<=\d)(?:\\,|\\ |[\u00a0\u2009\u202f]|\{,\}|\\!|,\\!)\s*(?=\d{3}(?!\d))")
 _FONTS = re.compile(
     r"\\(?:boxed|fbox|mathbf|mathit|mathsf|mathtt|mathcal|mathnormal|boldsymbol|bm|operatorname\*?|mathop|mathord|mathrel|displaylines"

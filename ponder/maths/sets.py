@@ -133,6 +133,12 @@ def _several(items: tuple[Tree, ...], word: str) -> RealSet | None:
 def _inequality(signs: tuple[str, ...], sides: tuple[Tree, ...]) -> RealSet | None:
     if any(s not in _FLIP for s in signs):
         return None
+    if len(sides) == 3 and isinstance(sides[1], Apply) and sides[1].name == "abs":
+        parts = [_inequality(signs[i : i + 1], sides[i : i + 2]) for i in (0, 1)]
+        first, second = parts
+        if first is None or second is None:
+            return None
+        return RealSet(_intersection(first.pieces, second.pieces), first.variable)
     match sides:
         case (Apply("abs", (inner,)), end) if _is_end(end):
             return _distance(inner, signs[0], end)

@@ -77,6 +77,10 @@ class _Table(_Source):
     gold: GoldKind | None = "math"
     """What the answers are, and so which verifier judges; null for prompts without an answer to check, which only a
     reward model can score."""
+    strictness: Literal["strict", "lenient"] = "strict"
+    """How mathematical answers are judged. "strict" refuses where an answer is in doubt: what training pays for must be
+    right. "lenient" counts for evaluation also calculations, values that agree to six places, limits ("at least 9") and
+    the last of several values of a sentence. `docs/verifiers.md` has both measured."""
     route: Literal["reasoning", "helpful", "safety"] = "reasoning"
     """Which rewards the problems get: rules, or the reward model for helpfulness or for safety. Generated problems know
     their own."""

@@ -41,7 +41,7 @@ def _math(cells: Cells, table: Table) -> Gold:
         if found.text is None:
             raise RowFault(f"column {table.columns.answer!r}: {found.rule}")
         answer = found.text
-    return MathGold(answer=answer)
+    return MathGold(answer=answer, strictness=table.strictness)
 
 
 def _choice(cells: Cells, table: Table) -> Gold:

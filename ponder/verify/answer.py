@@ -45,8 +45,8 @@ _PHRASE = re.compile(
 )
 _FINAL = re.compile(r"\bfinal\b|最终", re.IGNORECASE)
 _REMARK = re.compile(
-    r"[\s*]*(?:also |indeed |therefore |thus |now )?(?:correct|right|reasonable|verified|confirmed|consistent|valid|clear"
-    r"|unique|plausible|as follows|given|found|the same|below|above|in the box|boxed)\b[^\d$\\]*",
+    r"[\s*]*(?:also |indeed |therefore |thus |now )?(?:correct|right|reasonable|verified|confirmed|consistent|valid"
+    r"|clear|unique|plausible|as follows|given|found|the same|below|above|in the box|boxed)\b[^\d$\\]*",
     re.IGNORECASE,
 )
 _LETTER_A = re.compile(r"^A[:：][ \t]*([^\n]*)$")

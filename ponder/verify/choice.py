@@ -118,9 +118,10 @@ def _letter(text: str, gold: ChoiceGold) -> tuple[str | None, str]:
         if rest == marked.group(1) or letters == {marked.group(1)}:
             return marked.group(1), f"the letter {marked.group(1)} with its text"
     text = _REASON.split(text, maxsplit=1)[0]
-    before, *rest = _INSTEAD.split(text, maxsplit=1)
-    if rest and _WORD.search(before) and not _WORD.search(rest[0]) and not _DOUBTS.search(before):
-        text = before  # "C, not B"
+    contrast = _INSTEAD.search(text)
+    if contrast:  # "C, not B"
+        said, rest = text[: contrast.start()], text[contrast.end() :]
+        text = said if _WORD.search(said) and not _WORD.search(rest) and not _DOUBTS.search(said) else text
     if _FOREIGN.search(text):
         return None, "no answer: letters that are no options"
     if _DOUBTS.search(text):

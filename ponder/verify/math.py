@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 
-from ponder.maths.equality import equal
+from ponder.maths.equality import equal, nearly_equal
 from ponder.maths.finished import is_finished
 from ponder.maths.notation import clean, text_key
 from ponder.maths.reader import MAX_READ_CHARS, read, read_measure
@@ -23,6 +23,7 @@ from ponder.verify.choice import same_choice
 from ponder.verify.placeholder import is_placeholder
 from ponder.verify.prose import stated
 from ponder.verify.prose import first_sentence, stated
+from ponder.verify.prose import first_sentence, sentences, stated
 
 __all__ = ["check_math", "same_math", "verify_math"]
 
@@ -44,13 +45,14 @@ def verify_math(answer_text: str, gold: MathGold) -> Verdict:
     if found.text is None:
         return Verdict(outcome="wrong", reason=found.rule)
     unusable = check_math(gold)
+    wanted, lenient = _gold_text(gold), gold.strictness == "lenient"
     if unusable is not None:
         return Verdict(outcome="cannot_tell", reason=f"{found.rule}: {unusable}", answer=found.text)
     problem, different = "", None
-    for text in _candidates(found, lenient=False):
+    for text in _candidates(found, lenient):
         text = text.strip()
         try:
-            same = _equal(gold.answer, text)
+            same = _equal(wanted, text, lenient)
         except (Unreadable, Undefined, TooLarge) as stopped:
             problem = problem or str(stopped)
             continue
@@ -67,19 +69,29 @@ def verify_math(answer_text: str, gold: MathGold) -> Verdict:
 @lru_cache(maxsize=8192)
 def check_math(gold: MathGold) -> str | None:
     """Why this gold is unusable, or None."""
-    if not gold.answer.strip():
+    text = _gold_text(gold)
+    if not text.strip():
         return "the math gold is empty"
     if is_placeholder(gold.answer):
         return f"the math gold {gold.answer.strip()[:80]!r} is a placeholder: it stands for no answer"
     if _is_text(gold.answer):
+    if _is_text(text):
         return None
     try:
-        tree = read(gold.answer)
+        tree = read(text)
         if isinstance(tree, Apply) and is_constant(tree) and not contains(tree, "inf") and exact(tree, {}) is None:
             numeric(tree, {}, 30, True)
         return None
     except (Unreadable, TooLarge, Undefined) as stopped:
         return f"the math gold {gold.answer[:80]!r} is not understood: {stopped}"
+
+
+def _gold_text(gold: MathGold) -> str:
+    """The answer of a gold; of a whole solution what it boxes."""
+    if "boxed" not in gold.answer:
+        return gold.answer
+    found = find_answer(gold.answer)
+    return found.text if found.rule == "boxed" and found.text is not None else gold.answer
 
 
 def same_math(a: str, b: str, gold: MathGold) -> bool:
@@ -90,7 +102,7 @@ def same_math(a: str, b: str, gold: MathGold) -> bool:
         return False
 
 
-def _equal(gold: str, answer: str) -> bool:
+def _equal(gold: str, answer: str, lenient: bool = False) -> bool:
     plain_gold, plain_answer = _plain(gold), _plain(answer)
     if plain_gold is not None and plain_answer is not None and "." not in gold:
         return plain_gold == plain_answer
@@ -100,15 +112,17 @@ def _equal(gold: str, answer: str) -> bool:
     if letter:
         return same_choice(answer, letter[1], ChoiceGold(answer=letter[1]))
     if _is_text(gold):
-        return _same_text(gold, answer)
+        return _same_text(gold, answer, lenient)
     if len(answer) > MAX_READ_CHARS:
         raise TooLarge(f"it has more than {MAX_READ_CHARS} characters")
     if clean(gold) == clean(answer):
         return True
     tree, read_answer = read(gold), read(answer)
-    if not is_finished(read_answer) and is_finished(tree):
+    if not lenient and not is_finished(read_answer) and is_finished(tree):
         return False
     if equal(tree, read_answer) or _decimal_comma(gold, answer):
+        return True
+    if lenient and (_decimal_comma(answer, gold) or nearly_equal(tree, read_answer)):
         return True
     # "5 m" is read as a product, unless the other side makes clear that m is a unit.
     if isinstance(read_answer, Measure) or not free_symbols(tree):
@@ -142,12 +156,18 @@ def _is_text(text: str) -> bool:
     return False
 
 
-def _same_text(gold: str, answer: str) -> bool:
+def _same_text(gold: str, answer: str, lenient: bool) -> bool:
+    """Whether an answer in words is the gold's, or a sentence that ends with it after "is" or sets it in bold."""
     wanted = text_key(gold)
     if text_key(answer) == wanted:
         return True
-    pieces = _IS.split(answer)
-    return len(pieces) > 1 and text_key(pieces[-1]) == wanted
+    sentence = sentences(answer)[-1] if sentences(answer) else answer
+    pieces = [*_IS.split(answer)[1:][-1:], *_IS.split(_SENTENCE_END.split(sentence, maxsplit=1)[0])[1:][-1:]]
+    bold = _BOLD.findall(sentence)
+    if any(text_key(piece) == wanted for piece in (*pieces, *(bold if len(bold) == 1 else ()))):
+        return True
+    subject = re.match(rf"(?:(?:so|thus|therefore|hence),?\s+)?{re.escape(wanted)}\s+[a-z]", text_key(sentence))
+    return lenient and subject is not None and not re.search(r"\b(?:not|n't)\b", sentence)
 
 
 def _plain(text: str) -> Fraction | None:
@@ -159,9 +179,8 @@ def _plain(text: str) -> Fraction | None:
 
 def _decimal_comma(gold: str, answer: str) -> bool:
     """Whether the answer is the gold's decimal with a comma for its point: 3,14 for 3.14."""
-    return bool(re.fullmatch(r"-?\d+\.(?!\d{3}$)\d+", gold.strip())) and answer.strip(" $") == gold.strip().replace(
-        ".", ","
-    )
+    point, comma = gold.strip(" $"), answer.strip(" $")
+    return re.fullmatch(r"-?\d+\.(?!\d{3}$)\d+|-?0\.\d+", point) is not None and comma == point.replace(".", ",")
 
 
 def _candidates(found: Found, lenient: bool) -> Iterator[str]:

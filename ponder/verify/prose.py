@@ -31,11 +31,13 @@ _MARKER = re.compile(r"(?m)^[ \t]*(?:[-*+•·]|\d{1,2}[.)]|#{1,6})[ \t]+")
 _BULLET = re.compile(r"^[ \t]*(?:[-*+•·]|#{1,6})[ \t]+")
 _DISPLAY = re.compile(r"\\\[(?:[^\\]|\\(?!\]))*\\\]|\$\$[^$]*\$\$")
 _SENTENCE = re.compile(
-    r"(?<!Mr\.)(?<!Ms\.)(?<!Dr\.)(?<!St\.)(?<!Mrs\.)(?<!vs\.)(?<=[.!?])(?:\*\*)?[ \t]+(?=[A-Z*\"“(\\$\[])|(?<=[。！？；])|\n+"
+    r"(?<!Mr\.)(?<!Ms\.)(?<!Dr\.)(?<!St\.)(?<!Mrs\.)(?<!vs\.)(?<=[.!?])(?:\*\*)?[ \t]+(?=[A-Z*\"“(\\$\[])"
+    r"|(?<=[。！？；])|\n+|[ \t]+(?=(?:So|Thus|Therefore|Hence)\b,? )"
 )
 _RETRACTED = re.compile(
-    r"\b(?:wrong|incorrect|mistake|error|wait|actually|impossible|insufficient|unable|cannot|can't|can not|not enough|not"
-    r" (?:right|correct|possible|valid|sure|certain|the answer)|let me (?!know)|let's (?:re|check|try)|should(?:n't| not)? be)\b"
+    r"\b(?:wrong|incorrect|mistake|error|wait|actually|impossible|insufficient|unable|cannot|can't|can not|not enough"
+    r"|not (?:right|correct|possible|valid|sure|certain|the answer)|let me (?!know)|let's (?:re|check|try)"
+    r"|should(?:n't| not)? be)\b"
     r"|不对|错|等等|无法|重新",
     re.IGNORECASE,
 )
@@ -44,6 +46,7 @@ _NUMBER = r"\d{1,3}(?:,\d{3})+(?![\d,]*\d)(?:\.\d+)?|\d{1,3}(?:[ \u00a0\u2009\u2
 _FUNCTIONS = "sqrt|cbrt|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|lcm|gcd|max|min|pi|theta"
 _PIECE = re.compile(
     rf"""(?P<math>\$\$[^$]*\$\$|\\\((?:[^\\]|\\(?!\)))*\\\)|\\\[(?:[^\\]|\\(?!\]))*\\\]
+        |(?<![\\$])\$[ ](?=\\[a-z])[^$\n]*\$(?!\d)
         |(?<![\\$])\$(?![\s$])(?:[^$\\\n]|\\.)*?(?<![\s\\])\$(?![\d$]))
     |(?P<money>(?:\\\$|\\\(\\\$\\\)|US\$|[$€£¥])[ ]?(?=[\d.]))
     |(?P<number>{_NUMBER})
@@ -65,16 +68,18 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _BOUNDED = re.compile(
-    r"(?:\b(?:at least|at most|less than|more than|fewer than|greater than|up to|no more than|no less than|over|under|above"
-    r"|below|almost|nearly|if|unless|maybe|perhaps|possibly|might be|could be|between)\s+|至少|至多|超过|不到|不足)$",
+    r"(?:\b(?:at least|at most|less than|more than|fewer than|greater than|up to|no more than|no less than|over|under"
+    r"|above|below|almost|nearly|if|unless|maybe|perhaps|possibly|might be|could be|between)\s+"
+    r"|至少|至多|超过|不到|不足)$",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(r"\s*(?:,\s*)?(?:if|when|unless|provided|where)\b|\s*(?:如果|当)", re.IGNORECASE)
 _COMPARED = re.compile(r"\s+(?:more|less|fewer|older|younger|higher|lower)\s+than\b", re.IGNORECASE)
 _CUE = re.compile(
-    r"(?:\b(?:is|are|was|were|be|equals?|equal to|totals?|totaling|total of|sum of|leav(?:es|ing)|giv(?:es|ing)|mak(?:es|ing)"
-    r"|yields?|get|results? in|resulting in|comes to|amounts to|left with|from \S{1,12} to)"
-    r"(?:\s+(?:only|just|exactly|about|approximately|a|an|the|her|him|them|us|it|with|total|final|of|cost|sum|\w{1,12} of)){0,4}"
+    r"(?:\b(?:is|are|was|were|be|equals?|equal to|totals?|totaling|total of|sum of|leav(?:es|ing)|giv(?:es|ing)"
+    r"|mak(?:es|ing)|yields?|get|results? in|resulting in|comes to|amounts to|left with|from \S{1,12} to)"
+    r"(?:\s+(?:only|just|exactly|about|approximately|a|an|the|her|him|them|us|it|with|total|final|of|cost|sum"
+    r"|\w{1,12} of)){0,4}"
     r"|[:：]|是|为|剩下?|共|等于)[\s*]*$",
     re.IGNORECASE,
 )
@@ -93,11 +98,13 @@ _FROM = re.compile(r"\bfrom\s+$", re.IGNORECASE)
 _NEGATIVE = re.compile(r"\b(?:negative|minus)\s+$|负\s*$", re.IGNORECASE)
 _BETWEEN_LIST = re.compile(r"\s*(?:[,，、;；]|,?\s*\b(?:and|or)\b|或者?|和|及|与)\s*", re.IGNORECASE)
 _BETWEEN_TERM = re.compile(
-    r"\s*(?:times|plus|minus|divided by|over|to|out of|of|by|for every|in every|squared|cubed|and a|and|到|至|比|又|乘|加|减)\s*",
+    r"\s*(?:times|plus|minus|divided by|over|to|out of|of|by|for every|in every|in|squared|cubed|and a|and"
+    r"|到|至|比|又|乘|加|减)\s*",
     re.IGNORECASE,
 )
 _AFTER_TERM = re.compile(
-    r"\s*(?:and (?:a|one|two|three) (?:half|halves|third|thirds|quarters?|fourths?|fifths?)|or (?:more|less|fewer|so)|times\b(?=\s*[\d(])"
+    r"\s*(?:and (?:a|one|two|three) (?:half|halves|third|thirds|quarters?|fourths?|fifths?)"
+    r"|or (?:more|less|fewer|so)|times\b(?=\s*[\d(])"
     r"|倍|多|余|以上|以下|左右)",
     re.IGNORECASE,
 )
@@ -170,7 +177,7 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
             continue
         earlier = [*sentences(before[-4_000:]), *parts[: where - 1]]
         if not valued:
-            yield from _from_words(words, earlier) if words else _only(found)
+            yield from _from_words(sentence, words, earlier) if words else _only(found)
             return
         chosen = _chosen(sentence, valued, asides, earlier, leading and where == 1, lenient)
         if chosen is not None:
@@ -473,10 +480,12 @@ def _number_words(sentence: str) -> list[str]:
     return _NUMBER_WORD.findall(sentence) + _CHINESE_NUMBER.findall(sentence)
 
 
-def _from_words(words: list[str], earlier: list[str]) -> Iterator[str]:
-    """A number in words. "One" is one only where it repeats what was worked out."""
+def _from_words(sentence: str, words: list[str], earlier: list[str]) -> Iterator[str]:
+    """A number in words, said once. "One" is one only where it repeats what was worked out."""
     counted = [w for w in words if w.casefold() != "one"] or ["one"]
-    if len(set(counted)) == 1 and (counted[0] != "one" or "1" in _last_results(earlier)):
+    if len(counted) != 1 or re.search(r"\b(?:no|not)\b|n't\b|没|不", sentence):
+        return
+    if counted[0].casefold() != "one" or "1" in _last_results(earlier):
         yield counted[0]
 
 
