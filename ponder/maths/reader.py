@@ -41,8 +41,6 @@ from ponder.maths.words import EMPTY_SET, FILLERS, MULTIPLIERS, REALS, SENSE_CHA
 __all__ = ["MAX_READ_CHARS", "read", "read_measure"]
 
 MAX_READ_CHARS = 1_500
-_MAX_SIGNS = 3
-"""Plus-minus signs in one term: each doubles the number of answers."""
 _MAX_TAIL = 6
 """Words after a number that may say what is counted."""
 
@@ -90,6 +88,9 @@ def read(text: str) -> Tree:
     name = Symbol(re.sub(r"\s|\\text", "", next(g for g in label.groups() if g)).strip("{}"))
     if isinstance(value, Relation) and value.signs[0] in ("=", "~"):
         return Relation(("=", *value.signs), (name, *value.sides))
+    if isinstance(value, Many) and any(isinstance(item, Relation) for item in value.items[1:]):
+        first = Relation(("=",), (name, value.items[0]))  # "AB = 4, CD = 5"
+        return Many((first, *value.items[1:]), value.word)
     return Relation(("=",), (name, value))
 
 

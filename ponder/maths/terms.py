@@ -78,6 +78,8 @@ class Terms:
         signs: list[str] = []
         while self.at("-", "+", "±", "∓"):
             signs.append(self.next().text)
+        if len(signs) > MAX_DEPTH:
+            raise TooLarge(f"more than {MAX_DEPTH} signs stand before a value")
         value = self.power()
         for sign in reversed(signs):
             if sign == "-":

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ponder.maths.notation import with_backslashes
 
-__all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer", "find_answers"]
+__all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer", "find_answers", "on_one_line"]
 
 MAX_TEXT_CHARS = 50_000
 """Only the end of a longer text is searched: an answer stands at the end."""
@@ -31,7 +31,7 @@ _MAX_JOIN_CHARS = 60
 _END_OF_TURN = re.compile(r"<\|(?:im_start|im_end|endoftext|end_of_text|eot_id|end)\|>|<｜end▁of▁sentence｜>")
 _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 """Notes that GSM8K's solutions carry: "40/2 = <<40/2=20>>20"."""
-_DISPLAY = re.compile(r"\\\[(?:[^\\]|\\(?!\]))*\\\]|\$\$[^$]*\$\$")
+_DISPLAY = re.compile(r"(?<!\\)\\[\[\]]|\$\$")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BOX = re.compile(r"(?:\\(?:boxed|fbox|framebox)|(?<![\\A-Za-z])boxed)\s*(?=\{)")
 _BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$]+)")
@@ -81,7 +81,7 @@ def find_answers(text: str) -> Iterator[Found]:
     elif "<think>" in text:
         yield Found(text=None, rule="no answer: the thinking never ends")
         return
-    text = _on_one_line(_CALCULATOR.sub("", _END_OF_TURN.split(text, maxsplit=1)[0]))
+    text = on_one_line(_CALCULATOR.sub("", _END_OF_TURN.split(text, maxsplit=1)[0]))
     before, closing, _ = text.rpartition("</answer>")
     if closing and "<answer>" in before:
         outside, _, inside = before.rpartition("<answer>")
@@ -105,9 +105,17 @@ _SAYS = re.compile(r"[^\W_]|[∅∞π?]|\\\{")
 """A line without a letter or a digit is a rule, a fence or the end of a formula."""
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
     """Displayed formulas without line breaks."""
-    return _DISPLAY.sub(lambda m: " ".join(m[0].split()), text)
+    pieces: list[str] = []
+    start, opening = 0, None
+    for mark in _DISPLAY.finditer(text):
+        if opening is not None and mark[0] == ("$$" if opening[0] == "$$" else "\\]"):
+            pieces += [text[start : opening.start()], " ".join(text[opening.start() : mark.end()].split())]
+            start, opening = mark.end(), None
+        elif mark[0] != "\\]":
+            opening = mark
+    return "".join(pieces) + text[start:]
 
 
 def _explicit(text: str) -> Iterator[Found]:

@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"\s*\$?\s*([-+]?)(\d{1,3}(?:,\d{3})+|\d{1,60})(\.\d{1,60})?
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _PROSE = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|frac|sin|cos|tan|log|ln|pi)\b)[A-Za-z]{2,}|[\u3400-\u9fff]")
 _GROUP = re.compile(r"\\[A-Za-z]+\s*\{[^{}]*\}")
-_WRAPPED = re.compile(r"\s*[\"'“‘`]+(.+?)[\"'”’`]+\.?\s*")
+_WRAPPED = re.compile(r"\s*[\"'“‘`]([^\"'“”‘’`]+)[\"'”’`]\.?\s*")
 _SENTENCE_END = re.compile(
     r"[.。!！?？](?:\s|$)|[;；]|(?:,|\s\()?\s*\b(?:because|since|as|so|which|where|when)\s|[，,（(]\s*(?:因为|所以|其中)"
 )

@@ -18,6 +18,7 @@ from ponder.maths.tree import Relation, TooLarge, Unreadable, free_symbols
 from ponder.maths.units import read_unit
 from ponder.maths.values import Undefined
 from ponder.maths.words import MULTIPLIERS
+from ponder.verify.answer import on_one_line
 
 __all__ = ["Mention", "first_sentence", "mentions", "sentences", "stated"]
 
@@ -29,7 +30,6 @@ _MAX_SENTENCE_CHARS = 1_500
 
 _MARKER = re.compile(r"(?m)^[ \t]*(?:[-*+•·]|\d{1,2}[.)]|#{1,6})[ \t]+")
 _BULLET = re.compile(r"^[ \t]*(?:[-*+•·]|#{1,6})[ \t]+")
-_DISPLAY = re.compile(r"\\\[(?:[^\\]|\\(?!\]))*\\\]|\$\$[^$]*\$\$")
 _SENTENCE = re.compile(
     r"(?<!Mr\.)(?<!Ms\.)(?<!Dr\.)(?<!St\.)(?<!Mrs\.)(?<!vs\.)(?<=[.!?])(?:\*\*)?[ \t]+(?=[A-Z*\"“(\\$\[])"
     r"|(?<=[。！？；])|\n+|[ \t]+(?=(?:So|Thus|Therefore|Hence)\b,? )"
@@ -144,7 +144,7 @@ class Mention:
 
 def sentences(text: str) -> list[str]:
     """The sentences and lines of a text, a displayed formula being a part of one line."""
-    text = _DISPLAY.sub(lambda m: " ".join(m[0].split()), text)
+    text = on_one_line(text)
     text = (_MARKER if "\n" in text else _BULLET).sub("", text)
     return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
 
@@ -298,7 +298,8 @@ def _mentions(sentence: str) -> list[Mention]:
                 text = f"{merged[-1].whole or merged[-1].text}, {mention.whole or mention.text}"
                 merged[-1] = _merge(merged[-1], mention, text)
                 continue
-            if _BETWEEN_TERM.fullmatch(between) and not _FROM.search(sentence[: merged[-1].start]):
+            share = between.strip() not in ("in", "over") or (merged[-1].text + mention.text).isdigit()
+            if share and _BETWEEN_TERM.fullmatch(between) and not _FROM.search(sentence[: merged[-1].start]):
                 merged[-1] = _merge(merged[-1], mention, merged[-1].text + between + mention.text)
                 continue
         merged.append(mention)

@@ -85,7 +85,7 @@ def test_expression_right(text: str) -> None:
         ("((79-60+17", "not an expression"),
         ("-60+79+17", "not an expression"),
         ("", "no answer"),
-        ("(" * 5_000 + "1" + ")" * 5_000, "no answer"),
+        ("(" * 5_000 + "1" + ")" * 5_000, "longer than"),
         ("9" * 2_000, "not an expression"),
     ],
 )
