@@ -1,8 +1,9 @@
 """Mathematical answers: text and a MathGold in, Verdict out.
 
-The answer is found (`answer`), read (`reader`) and compared (`equality`); whole numbers, decimals and equal spellings
-take a short way. An answer that cannot be read equals nothing: the verdict is "cannot tell" and says where the reading
-stopped. Plain text golds ("Evelyn", "east") are compared as words.
+The answer is found (`answer`), in a sentence told from what else stands there (`prose`), read (`maths.reader`) and
+compared (`maths.equality`); whole numbers, decimals and equal spellings take a short way. An answer that cannot be read
+equals nothing: the verdict is "cannot tell" and says where the reading stopped. Plain text golds ("Evelyn", "east") are
+compared as words. `MathGold.strictness` says what becomes of an answer in doubt.
 """
 
 import re
@@ -21,8 +22,6 @@ from ponder.records import ChoiceGold, MathGold, Verdict
 from ponder.verify.answer import MAX_ANSWER_CHARS, Found, find_answer
 from ponder.verify.choice import same_choice
 from ponder.verify.placeholder import is_placeholder
-from ponder.verify.prose import stated
-from ponder.verify.prose import first_sentence, stated
 from ponder.verify.prose import first_sentence, sentences, stated
 
 __all__ = ["check_math", "same_math", "verify_math"]
@@ -45,9 +44,9 @@ def verify_math(answer_text: str, gold: MathGold) -> Verdict:
     if found.text is None:
         return Verdict(outcome="wrong", reason=found.rule)
     unusable = check_math(gold)
-    wanted, lenient = _gold_text(gold), gold.strictness == "lenient"
     if unusable is not None:
         return Verdict(outcome="cannot_tell", reason=f"{found.rule}: {unusable}", answer=found.text)
+    wanted, lenient = _gold_text(gold), gold.strictness == "lenient"
     problem, different = "", None
     for text in _candidates(found, lenient):
         text = text.strip()
@@ -72,9 +71,8 @@ def check_math(gold: MathGold) -> str | None:
     text = _gold_text(gold)
     if not text.strip():
         return "the math gold is empty"
-    if is_placeholder(gold.answer):
+    if is_placeholder(text):
         return f"the math gold {gold.answer.strip()[:80]!r} is a placeholder: it stands for no answer"
-    if _is_text(gold.answer):
     if _is_text(text):
         return None
     try:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -22,8 +21,6 @@ for _line in (CASES / "prose.jsonl").read_text(encoding="utf-8").splitlines():
     _row = json.loads(_line)
     PROSE[_row["group"]].append(_row)
 _PROGRAM = CodeGold(tests=("assert f(1)",))
-_TOO_LONG = 3.0
-"""Seconds of processor time; each takes a tenth of one, what grows with the square takes ten."""
 CHOICES = [json.loads(line) for line in (CASES / "choices.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
@@ -155,16 +152,14 @@ BODIES = [
 ]
 
 
+@pytest.mark.timeout(5)
 @pytest.mark.parametrize("body", BODIES)
 def test_finding_an_answer_takes_time_linear_in_the_text(body: str) -> None:
-    """Twelve thousand times anything: a step that looks back over the whole text would take seconds."""
+    """Twelve thousand times anything: a step that looks back over the whole text would take longer than it may."""
     text = body * 12_000
-    start = time.process_time()
-    find_answer(text)
-    find_answer(f"{text}\nSo it is 42")
-    verify(f"{text}\nSo it is 42", MathGold(answer="41"))
-    find_program(text, _PROGRAM)
-    assert time.process_time() - start < _TOO_LONG
+    assert find_answer(text).rule
+    assert not paid(f"{text}\nSo it is 42", "41")
+    assert find_program(text, _PROGRAM).rule
 
 
 def test_the_tags_around_a_program_are_those_of_the_last_closed_pair() -> None:
