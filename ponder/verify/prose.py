@@ -32,13 +32,19 @@ _MARKER = re.compile(r"(?m)^[ \t]*(?:[-*+•·]|\d{1,2}[.)]|#{1,6})[ \t]+")
 _BULLET = re.compile(r"^[ \t]*(?:[-*+•·]|#{1,6})[ \t]+")
 _SENTENCE = re.compile(
     r"(?<!Mr\.)(?<!Ms\.)(?<!Dr\.)(?<!St\.)(?<!Mrs\.)(?<!vs\.)(?<=[.!?])(?:\*\*)?[ \t]+(?=[A-Z*\"“(\\$\[])"
-    r"|(?<=[。！？；])|\n+|[ \t]+(?=(?:So|Thus|Therefore|Hence)\b,? )"
+    r"|(?<=[?])[ \t]+|(?<=[。！？；])|\n+|[ \t]+(?=(?:So|Thus|Therefore|Hence)\b,? )"
 )
 _RETRACTED = re.compile(
     r"\b(?:wrong|incorrect|mistake|error|wait|actually|impossible|insufficient|unable|cannot|can't|can not|not enough"
     r"|not (?:right|correct|possible|valid|sure|certain|the answer)|let me (?!know)|let's (?:re|check|try)"
     r"|should(?:n't| not)? be)\b"
     r"|不对|错|等等|无法|重新",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(
+    r"^(?:\W*(?:user|question|problem|q)\s*[:.])?\W*(?:what|how|which|who|whose|when|where|why|find|compute|simplify|evaluate"
+    r"|calculate|determine|solve|prove|express|write|list|factor|expand|round|convert|suppose|let)\b|[?？][\s*\"]*$"
+    r"|^\W*(?:求|计算|化简|多少|设)",
     re.IGNORECASE,
 )
 _CODE = re.compile(r";(?=\S)|[#@~`<](?=[A-Za-z])|\s#\s")
@@ -179,6 +185,8 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
         if not valued:
             yield from _from_words(sentence, words, earlier) if words else _only(found)
             return
+        if _ASKS.search(sentence) and not valued[-1].computed:
+            return  # a question holds values, and states none
         chosen = _chosen(sentence, valued, asides, earlier, leading and where == 1, lenient)
         if chosen is not None:
             yield from _said(chosen, sentence)
