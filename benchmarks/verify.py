@@ -1,11 +1,13 @@
 """Mathematical answers judged by ponder, by Math-Verify and by the logic of open-r1's accuracy reward, in one run.
 
-    python benchmarks/verify.py [--data ../shared/data] [--peers-on-hostile]
+    python benchmarks/verify.py [--data ../shared/data] [--most 200] [--peers-on-hostile]
 
-Prints, for each: pairs per second and errors on short GSM8K and MATH-500 answers; errors on ponder's table of cases;
-and ponder's times on the hostile completions. The peers run in a process of their own that is killed when a case takes
-too long, since their time limits cannot interrupt one long operation. Peers get every answer in the form that their
-documentation asks for: the gold in $...$, the answer in a box, unless the case is about finding the answer in a text.
+Prints, for each: wrong accepts, refusals and pairs per second on suites with labels (final answers and whole solutions
+of GSM8K, gold solutions, DeepSeek-R1's traces, MATH-500, OlymMATH, countdown outputs), strict and lenient; errors on
+ponder's table of cases; and ponder's times on the hostile completions. There the peers run in a process of their own
+that is killed when a case takes too long, since their time limits cannot interrupt one long operation. Peers get every
+answer in the form that their documentation asks for: the gold in $...$, the answer in a box, unless it has to be found
+in a text.
 """
 
 import argparse
@@ -20,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from ponder.maths import reader
-from ponder.records import MathGold
+from ponder.records import ExpressionGold, MathGold
 from ponder.verify import check_gold, math, verify
 
 CASES = Path(__file__).parents[1] / "tests" / "verify" / "cases"
 SECONDS_PER_CASE = 15
 TEXT_GROUPS = ("extraction", "delimiters and dress", "open-r1#566", "Math-Verify#76")
+_NOTES = re.compile(r"<<[^<>\n]*>>")
 Pair = tuple[str, str, bool]
 """Gold, answer, whether they are equal."""
 
@@ -58,8 +61,13 @@ def open_r1_judges(gold: str, answer: str) -> bool:
     return bool(compare(gold_parsed, parse(answer, extraction_config=[config], extraction_mode="first_match")))
 
 
+def lenient_judges(gold: str, answer: str) -> bool:
+    return verify(answer, MathGold(answer=gold, strictness="lenient")).outcome == "right"
+
+
 JUDGES: dict[str, Callable[[str, str], bool]] = {
     "ponder": ponder_judges,
+    "ponder, lenient": lenient_judges,
     "Math-Verify": math_verify_judges,
     "open-r1": open_r1_judges,
 }
@@ -88,20 +96,85 @@ def math500_pairs(data: Path) -> Iterator[Pair]:
                 yield gold, other, False
 
 
+def whole_solution_pairs(data: Path) -> Iterator[Pair]:
+    """The same four models' whole solutions, without the calculator's notes."""
+    for line in (data / "gsm8k/example_model_solutions.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        gold = row["ground_truth"].rpartition("A:")[2].strip()
+        for model in ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"):
+            yield gold, _NOTES.sub("", row[model]["solution"]), row[model]["is_correct"]
+
+
+def gold_solution_pairs(data: Path) -> Iterator[Pair]:
+    """GSM8K's own solutions, with the line that gives the answer and, as prose alone, without it."""
+    for line in (data / "gsm8k/test.jsonl").read_text(encoding="utf-8").splitlines():
+        solution, _, gold = _NOTES.sub("", json.loads(line)["answer"]).rpartition("####")
+        yield gold.strip(), f"{solution}#### {gold.strip()}", True
+        yield gold.strip(), solution.strip(), True
+
+
+def r1_pairs(data: Path) -> Iterator[Pair]:
+    """DeepSeek-R1's traces. Their golds are all that is known: a trace that differs counts as refused by everyone."""
+    for name in ("gsm8k", "math"):
+        for line in (data / f"r1_traces/mip_{name}_deepseekR1.jsonl").read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            yield str(row["gold"]), row["response"], True
+
+
+def olymmath_pairs(data: Path) -> Iterator[Pair]:
+    """Each gold with itself, and with two others that are spelt differently."""
+    draw = random.Random(5)
+    for name in ("EN", "ZH"):
+        lines = (data / f"olymmath/OlymMATH-{name}-EASY.jsonl").read_text(encoding="utf-8").splitlines()
+        golds = [json.loads(line)["answer"] for line in lines]
+        for gold in golds:
+            yield gold, gold, True
+            for other in draw.sample(golds, 2):
+                if _bare(other) != _bare(gold):
+                    yield gold, other, False
+
+
+def countdown(data: Path) -> tuple[int, int, int]:
+    """Outputs of seven models with verdicts: how many, wrong accepts, refusals. Math-Verify has no such verifier."""
+    lines = (data / "countdown/test_with_solver_answers.jsonl").read_text(encoding="utf-8").splitlines()
+    golds = {
+        row["id"]: ExpressionGold(numbers=tuple(row["numbers"]), target=row["target"]) for row in map(json.loads, lines)
+    }
+    judged: list[tuple[bool, bool]] = []
+    for file in sorted((data / "countdown/labelled").glob("*.jsonl")):
+        for row in map(json.loads, file.read_text(encoding="utf-8").splitlines()):
+            judged.append((verify(row["raw_generation"], golds[row["id"]]).outcome == "right", row["correct"]))
+    return (
+        len(judged),
+        sum(right and not label for right, label in judged),
+        sum(label > right for right, label in judged),
+    )
+
+
 def _bare(gold: str) -> str:
     """A gold without what may be left out: degrees, dollars, a name before it, the braces of a fraction of digits."""
     text = re.sub(r"\\frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))", r"\1\2/\3\4", gold)
     return re.sub(r"\\\$|\^\\circ|^x=|\s", "", text)
 
 
-def measure(name: str, pairs: Sequence[Pair]) -> tuple[float, int]:
-    """Pairs per second of processor time, and errors; nothing is remembered from before."""
+def measure(name: str, pairs: Sequence[Pair]) -> tuple[float, int, int]:
+    """Pairs per second of processor time, wrong accepts and refusals; nothing is remembered from before."""
     judge = JUDGES[name]
     reader.read.cache_clear()
     math.check_math.cache_clear()
     start = time.process_time()
-    errors = sum(judge(gold, f"$\\boxed{{{answer}}}$") != equal for gold, answer, equal in pairs)
-    return len(pairs) / (time.process_time() - start), errors
+    judged = [(judge(gold, answer), equal) for gold, answer, equal in pairs]
+    rate = len(pairs) / (time.process_time() - start)
+    return (
+        rate,
+        sum(right and not equal for right, equal in judged),
+        sum(equal and not right for right, equal in judged),
+    )
+
+
+def _boxed(pairs: Iterator[Pair]) -> list[Pair]:
+    """Answers by themselves, in the form that every judge reads."""
+    return [(gold, f"$\\boxed{{{answer}}}$", equal) for gold, answer, equal in pairs]
 
 
 def _serve(name: str, jobs: Any) -> None:
@@ -154,7 +227,7 @@ def table(name: str) -> Counter[str]:
     for line in (CASES / "math.jsonl").read_text(encoding="utf-8").splitlines():
         case = json.loads(line)
         answer = case["answer"]
-        if name != "ponder" and case["group"] not in TEXT_GROUPS and "boxed" not in answer:
+        if not name.startswith("ponder") and case["group"] not in TEXT_GROUPS and "boxed" not in answer:
             answer = f"$\\boxed{{{answer}}}$"
         got = judge.judge(case["gold"], answer)
         expected = "right" if case["expected"] == "right" else "not right"
@@ -183,16 +256,30 @@ def hostile(name: str) -> tuple[list[float], Counter[str]]:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    arguments.add_argument("--most", type=int, default=None, help="pairs of each suite, for a quick look")
     arguments.add_argument("--peers-on-hostile", action="store_true", help="takes up to hours: peers hang")
     options = arguments.parse_args()
     assert check_gold(MathGold(answer="1")) is None
-    for title, pairs in (("GSM8K", list(gsm8k_pairs(options.data))), ("MATH-500", list(math500_pairs(options.data)))):
-        ours, our_errors = measure("ponder", pairs)
-        theirs, their_errors = measure("Math-Verify", pairs)
-        print(
-            f"{title}: {len(pairs)} pairs; ponder {ours:,.0f}/s, {our_errors} errors; Math-Verify {theirs:,.0f}/s, "
-            f"{their_errors} errors; {ours / theirs:.1f} times as fast"
-        )
+    suites = {
+        "GSM8K, final answers": _boxed(gsm8k_pairs(options.data)),
+        "GSM8K, whole solutions": list(whole_solution_pairs(options.data)),
+        "GSM8K, gold solutions": list(gold_solution_pairs(options.data)),
+        "DeepSeek-R1 traces": list(r1_pairs(options.data)),
+        "MATH-500": _boxed(math500_pairs(options.data)),
+        "OlymMATH": _boxed(olymmath_pairs(options.data)),
+    }
+    for title, pairs in suites.items():
+        pairs = pairs[: options.most]
+        rates = {}
+        for name in ("ponder", "ponder, lenient", "Math-Verify"):
+            rates[name], accepts, refusals = measure(name, pairs)
+            print(
+                f"{title}: {len(pairs)} pairs; {name}: {accepts} wrong accepts, {refusals} refusals, "
+                f"{rates[name]:,.0f} pairs/s"
+            )
+        print(f"{title}: ponder is {rates['ponder'] / rates['Math-Verify']:.1f} times as fast as Math-Verify")
+    count, accepts, refusals = countdown(options.data)
+    print(f"countdown: {count} outputs; ponder: {accepts} wrong accepts, {refusals} refusals")
     for name in JUDGES:
         print(f"table, {name}: {dict(table(name))}")
     for name in JUDGES if options.peers_on_hostile else ("ponder",):

@@ -121,12 +121,9 @@ def on_one_line(text: str) -> str:
 def _explicit(text: str) -> Iterator[Found]:
     """What the rules find that the writer points at, in their order."""
     box = _boxes(text)
-    phrases = list(_phrases(text))
     if box is not None:
-        _, end = box
-        after = [
-            found for start, found in phrases if start >= end and _FINAL.search(text, max(0, start - 30), start + 8)
-        ]
+        later = _phrases(text, box[1]) if _FINAL.search(text, box[1]) else ()
+        after = [found for start, found in later if _FINAL.search(text, max(0, start - 30), start + 8)]
         if after and after[0].text and re.search(r"[\d\\$]", after[0].text):
             yield after[0]
         yield Found(text=box[0], rule="boxed", before="")
@@ -135,12 +132,12 @@ def _explicit(text: str) -> Iterator[Found]:
         if match[1].strip(" *_") and not (more and _HEADING.fullmatch(match[1])):
             yield Found(text=match[1], rule="hash mark")
             break
-    yield from (found for _, found in phrases)
+    yield from (found for _, found in _phrases(text))
 
 
-def _phrases(text: str) -> Iterator[tuple[int, Found]]:
-    """The answers behind phrases, the last first, with where the phrase begins."""
-    for match in reversed(list(_PHRASE.finditer(text))[-_MAX_PHRASES:]):
+def _phrases(text: str, start: int = 0) -> Iterator[tuple[int, Found]]:
+    """The answers behind phrases from `start` on, the last first, with where the phrase begins."""
+    for match in reversed(list(_PHRASE.finditer(text, start))[-_MAX_PHRASES:]):
         rest, _, more = text[match.end() : match.end() + MAX_ANSWER_CHARS].partition("\n")
         rest = rest.strip()
         if _is_passed_over(text, match, rest, more):

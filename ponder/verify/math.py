@@ -28,6 +28,9 @@ __all__ = ["check_math", "same_math", "verify_math"]
 
 _PLAIN = re.compile(r"\s*\$?\s*([-+]?)(\d{1,3}(?:,\d{3})+|\d{1,60})(\.\d{1,60})?\s*\$?\.?\s*")
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
+_SHORT = 60
+_PROSE_WORDS = 9
+"""A longer text with more words than this is a sentence: what it states is read, not the whole."""
 _PROSE = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|frac|sin|cos|tan|log|ln|pi)\b)[A-Za-z]{2,}|[\u3400-\u9fff]")
 _GROUP = re.compile(r"\\[A-Za-z]+\s*\{[^{}]*\}")
 _WRAPPED = re.compile(r"\s*[\"'“‘`]([^\"'“”‘’`]+)[\"'”’`]\.?\s*")
@@ -113,6 +116,8 @@ def _equal(gold: str, answer: str, lenient: bool = False) -> bool:
         return _same_text(gold, answer, lenient)
     if len(answer) > MAX_READ_CHARS:
         raise TooLarge(f"it has more than {MAX_READ_CHARS} characters")
+    if len(answer) > _SHORT and len(_PROSE.findall(_GROUP.sub("", answer))) > _PROSE_WORDS:
+        raise Unreadable("it is prose")
     if clean(gold) == clean(answer):
         return True
     tree, read_answer = read(gold), read(answer)
@@ -186,6 +191,8 @@ def _candidates(found: Found, lenient: bool) -> Iterator[str]:
     text = found.text
     assert text is not None
     yield text
+    if _plain(text) is not None:
+        return
     wrapped = _WRAPPED.fullmatch(text)
     if wrapped:
         yield wrapped[1]
