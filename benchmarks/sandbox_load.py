@@ -4,14 +4,13 @@
 
 A third each: the attacks of tests/sandbox/attacks (again and again, each time as another text), right solutions of
 small problems, and the same solutions with one fault. The line says how many verdicts are wrong (a right program not
-found right, or another found right), how many could not be told, and what was left behind: processes, files in /tmp,
-and memory of this process. The exit status is 1 where a verdict is wrong or something is left.
+found right, or another found right), how many could not be told, and what was left behind: processes, files, and
+memory of this process. The exit status is 1 where a verdict is wrong or something is left.
 """
 
 import argparse
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -115,7 +114,10 @@ def _children() -> set[int]:
 
 
 def _files() -> set[str]:
-    return {str(path) for path in Path(tempfile.gettempdir()).glob("*ponder*")}
+    """What the attacks would leave, by the name that they give it."""
+    return {
+        str(path) for folder in ("/", "/usr", "/etc", "/tmp", "/var/tmp") for path in Path(folder).glob("*was-here*")
+    }
 
 
 def main() -> None:
