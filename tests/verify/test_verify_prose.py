@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from ponder.records import ChoiceGold, CodeGold, MathGold
 from ponder.verify import check_gold, verify
 from ponder.verify.answer import find_answer
+from ponder.verify.mentions import mentions
 from ponder.verify.program import find_program
-from ponder.verify.prose import mentions, sentences, stated
+from ponder.verify.prose import sentences, stated
 
 CASES = Path(__file__).parent / "cases"
 PROSE = defaultdict(list)

@@ -1,0 +1,300 @@
+"""The mentions of a sentence: whole terms with what belongs to them. A sentence in, mentions out.
+
+A mention is a term with its sign, currency, unit and the terms it is joined to, so that a piece of a larger term is
+never seen; of an equation it is the last side. A list ("3, 5 and 7", "4 or 5") is one mention.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ponder.maths.units import read_unit
+from ponder.maths.words import MULTIPLIERS
+
+__all__ = ["Mention", "mention_key", "mentions", "numbers_in"]
+
+_MAX_SENTENCE_CHARS = 1_500
+_NUMBER = r"\d{1,3}(?:,\d{3})+(?![\d,]*\d)(?:\.\d+)?|\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+(?!\d)|\d+(?:\.\d+)?|\.\d+"
+_FUNCTIONS = "sqrt|cbrt|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|lcm|gcd|max|min|pi|theta"
+_PIECE = re.compile(
+    rf"""(?P<math>\$\$[^$]*\$\$|\\\((?:[^\\]|\\(?!\)))*\\\)|\\\[(?:[^\\]|\\(?!\]))*\\\]
+        |(?<![\\$])\$[ ](?=\\[a-z])[^$\n]*\$(?!\d)
+        |(?<![\\$])\$(?![\s$])(?:[^$\\\n]|\\.)*?(?<![\s\\])\$(?![\d$]))
+    |(?P<money>(?:\\\$|\\\(\\\$\\\)|US\$|[$€£¥])[ ]?(?=[\d.]))
+    |(?P<number>{_NUMBER})
+    |(?P<function>(?<![A-Za-z])(?:{_FUNCTIONS})(?![A-Za-z]))
+    |(?P<word>[A-Za-zÀ-ÖØ-öø-ÿ]+(?:['’][A-Za-z]+)?\.?(?:[A-Za-z]\.)?|[\u3400-\u9fff])
+    |(?P<command>\\[A-Za-z]+(?:\s*\{{[^{{}}]*\}})*)
+    |(?P<bold>(?<!\d)\*\*|\*\*(?!\d))
+    |(?P<equals>=|≈|≃|\\approx|→|=>|⇒)
+    |(?P<operator>[-−–—+×✕*·⋅÷/^_%°√∛π∞<>≤≥≠!|±′½⅓⅔¼¾⅕⅛²³⁴]|(?<=\d):(?=\d)|[()\[\]{{}}])
+    |(?P<comma>[,，;；、])
+    |(?P<space>\s+)
+    |(?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_TEXT_GROUP = re.compile(r"\\(?:text|mathrm|textbf|mbox|operatorname)\s*\{[^{}]*\}")
+_DENIED = re.compile(
+    r"(?:\b(?:not|never|isn't|wasn't|aren't|instead of|rather than|unlike|than|nor|neither)\s+(?:just\s+|only\s+)?"
+    r"|不是)\s*$",
+    re.IGNORECASE,
+)
+_BOUNDED = re.compile(
+    r"(?:\b(?:at least|at most|less than|more than|fewer than|greater than|up to|no more than|no less than|over|under"
+    r"|above|below|almost|nearly|if|unless|maybe|perhaps|possibly|might be|could be|between)\s+"
+    r"|至少|至多|超过|不到|不足)$",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(r"\s*(?:,\s*)?(?:if|when|unless|provided|where)\b|\s*(?:如果|当)", re.IGNORECASE)
+_COMPARED = re.compile(r"\s+(?:more|less|fewer|older|younger|higher|lower)\s+than\b", re.IGNORECASE)
+_FROM = re.compile(r"\bfrom\s+$", re.IGNORECASE)
+_NEGATIVE = re.compile(r"\b(?:negative|minus)\s+$|负\s*$", re.IGNORECASE)
+_BETWEEN_LIST = re.compile(r"\s*(?:[,，、;；]|,?\s*\b(?:and|or)\b|或者?|和|及|与)\s*", re.IGNORECASE)
+_BETWEEN_TERM = re.compile(
+    r"\s*(?:times|plus|minus|divided by|over|to|out of|of|by|for every|in every|in|squared|cubed|and a|and"
+    r"|到|至|比|又|乘|加|减)\s*",
+    re.IGNORECASE,
+)
+_AFTER_TERM = re.compile(
+    r"\s*(?:and (?:a|one|two|three) (?:half|halves|third|thirds|quarters?|fourths?|fifths?)"
+    r"|or (?:more|less|fewer|so)|times\b(?=\s*[\d(])"
+    r"|倍|多|余|以上|以下|左右)",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(r"\s*(?:[ap]\.?\s?m\b\.?)", re.IGNORECASE)
+_PERCENT = re.compile(r"\s*(?:percent|per cent|pct)\b\.?", re.IGNORECASE)
+_TIMES = re.compile(r"(?<=[\d)] )[xX](?= [\d$(.\\])|(?<=\d)[xX](?=\d)")
+_ASIDE = re.compile(r"(?<=[\s*])\((?=[^()]*(?:[A-Za-z]{2,}|=))[^()]*\)")
+_EQUALS = re.compile(r"(?<![<>!])=(?!>)|≈|≃|\\approx(?![a-z])|→|=>|⇒|\\rightarrow|\\to(?![a-z])")
+_BINARY_START = re.compile(r"(?:[+×✕*·÷/=≈]|[-−–—](?=\s)|\\(?:times|div|cdot)|\\\(\s*(?:=|\\times))")
+_BINARY_END = re.compile(r"(?:[+×✕*·÷/=≈]|(?<=\s)[-−–—]|\\(?:times|div|cdot))\s*$")
+_PLAIN = re.compile(r"(?:US)?([-−]?)\s*[$€£¥]?\s*(\d[\d,\s\u202f]*(?:\.\d+)?|\.\d+)\s*%?\s*[A-Za-z ²³\u3400-\u9fff]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mention:
+    """Example: of "so 16 - 7 = 9 eggs remain" Mention(text="9 eggs", whole="", start=3, end=13, computed=True)."""
+
+    text: str
+    """The value with its unit; of an equation the last side."""
+    whole: str = ""
+    """The equation as it stands, where no words are in it."""
+    start: int
+    end: int
+    computed: bool = False
+    bounded: bool = False
+    """Said of a limit ("at least 9"), under a condition or as one end of a range."""
+
+
+def mentions(sentence: str) -> tuple[list[Mention], list[Mention]]:
+    """The mentions of a sentence in their order, and those that stand in brackets beside it."""
+    sentence = _TIMES.sub("×", sentence[-_MAX_SENTENCE_CHARS:])
+    asides: list[Mention] = []
+
+    def cut(match: re.Match[str]) -> str:
+        asides.extend(_mentions(match[0][1:-1]))
+        return " " * len(match[0])
+
+    main = _ASIDE.sub(cut, sentence)
+    return _mentions(main), asides
+
+
+def _mentions(sentence: str) -> list[Mention]:
+    merged: list[Mention] = []
+    for mention in _joined(sentence, list(_chunks(sentence))):
+        if _DENIED.search(sentence[: mention.start]):
+            continue
+        between = sentence[merged[-1].end : mention.start] if merged else None
+        if between is not None and not mention.computed:
+            if _BETWEEN_LIST.fullmatch(between) and not merged[-1].computed:
+                text = f"{merged[-1].whole or merged[-1].text}, {mention.whole or mention.text}"
+                merged[-1] = _merge(merged[-1], mention, text)
+                continue
+            share = between.strip() not in ("in", "over") or (merged[-1].text + mention.text).isdigit()
+            if share and _BETWEEN_TERM.fullmatch(between) and not _FROM.search(sentence[: merged[-1].start]):
+                merged[-1] = _merge(merged[-1], mention, merged[-1].text + between + mention.text)
+                continue
+        merged.append(mention)
+    return merged
+
+
+def _merge(first: Mention, second: Mention, text: str) -> Mention:
+    return Mention(
+        text=text, start=first.start, end=second.end, bounded=first.bounded or second.bounded, computed=second.computed
+    )
+
+
+def _chunks(sentence: str) -> Iterator[tuple[int, int]]:
+    """Runs of numbers, signs, formulas and names of one letter."""
+    start = end = None
+    previous_end, previous_kind = -1, ""
+    depth = 0
+    for match in _PIECE.finditer(sentence):
+        kind = match.lastgroup
+        assert kind is not None
+        inside = kind in ("math", "money", "number", "function", "command", "equals", "operator")
+        if kind == "word":
+            glued = previous_kind == "number" and previous_end == match.start()
+            inside = glued or (_is_name(match[0]) and _is_in_formula(sentence, match))
+        elif kind == "comma":
+            inside = depth > 0
+        elif kind == "operator":
+            depth = max(0, depth + (match[0] in "([{") - (match[0] in ")]}"))
+        if inside:
+            start = match.start() if start is None else start
+            end = match.end()
+        elif kind != "space" and start is not None and end is not None:
+            yield start, end
+            start, depth = None, 0
+        if kind != "space":
+            previous_end, previous_kind = match.end(), kind
+    if start is not None and end is not None:
+        yield start, end
+
+
+def _is_name(word: str) -> bool:
+    return len(word.rstrip(".")) == 1 and word[0].isascii()
+
+
+def _is_in_formula(sentence: str, match: re.Match[str]) -> bool:
+    """Whether a letter by itself stands beside a sign of a formula."""
+    before, after = sentence[: match.start()].rstrip()[-1:], sentence[match.end() :].lstrip()[:1]
+    return (
+        after in tuple("=^_+/<>≤≥≈") or before in tuple("=^_+/<>≤≥≈√") or sentence[match.end() : match.end() + 1] == "("
+    )
+
+
+def _joined(sentence: str, chunks: list[tuple[int, int]]) -> Iterator[Mention]:
+    """Chunks as mentions; those of one calculation with words in it ("16 eggs - 7 eggs = 9 eggs") are one."""
+    groups: list[list[tuple[int, int]]] = []
+    for chunk in chunks:
+        text = sentence[chunk[0] : chunk[1]]
+        if groups and len(sentence[groups[-1][-1][1] : chunk[0]].split()) <= 5:
+            before = sentence[groups[-1][-1][0] : groups[-1][-1][1]]
+            share = before.endswith("%") and sentence[groups[-1][-1][1] : chunk[0]].strip() == "of"
+            if share or _BINARY_START.match(text) or _BINARY_END.search(before):
+                groups[-1].append(chunk)
+                continue
+        groups.append([chunk])
+    for group in groups:
+        mention = _mention(sentence, group)
+        if mention is not None:
+            yield mention
+
+
+def _mention(sentence: str, group: list[tuple[int, int]]) -> Mention | None:
+    start, end = group[0][0], group[-1][1]
+    text = sentence[start:end]
+    inner = _unwrapped(text)
+    equals = [m.end() for m in _EQUALS.finditer(text)]
+    whole = inner.strip() if equals and len(group) == 1 else ""
+    computed = bool(equals) and (re.search(r"\d", text[: equals[-1]]) is not None or text.lstrip()[0] in "=≈→")
+    if equals:
+        end_of_last = equals[-1]
+        value, value_start = text[end_of_last:], start + end_of_last
+        value = _closed(value)
+    else:
+        value, value_start = text, start
+    value = _trimmed(value)
+    if not value:
+        return None
+    if _NEGATIVE.search(sentence[:value_start]):
+        value = "-" + value
+    value, end = _with_unit(sentence, value, end)
+    return Mention(
+        text=value,
+        whole=whole,
+        start=start,
+        end=end,
+        computed=computed,
+        bounded=not computed and _is_bounded(sentence, start, end),
+    )
+
+
+def _is_bounded(sentence: str, start: int, end: int) -> bool:
+    if _BOUNDED.search(sentence[:start]) or _CONDITION.match(sentence, end):
+        return True
+    return not sentence[:start].strip() and _COMPARED.match(sentence, end) is not None
+
+
+def _unwrapped(text: str) -> str:
+    text = text.strip()
+    for opening, closing in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
+        inner = text[len(opening) : -len(closing)]
+        if text.startswith(opening) and text.endswith(closing) and opening not in inner:
+            return inner
+    return text
+
+
+def _closed(text: str) -> str:
+    """The end of a formula whose opening mark was cut off with its left side."""
+    for mark in ("$$", "$", "\\)", "\\]"):
+        if text.rstrip().endswith(mark):
+            opening = {"\\)": "\\(", "\\]": "\\["}.get(mark, mark)
+            if opening not in text.rstrip().removesuffix(mark):
+                return text.rstrip().removesuffix(mark)
+    return text
+
+
+def _trimmed(text: str) -> str:
+    """A term without signs and brackets at its ends that belong to the sentence."""
+    text = text.strip().strip("*_").strip()
+    while text:
+        before = text
+        text = text.rstrip(" -−–—+×*·/^_|<>≤≥(") if not text.endswith(("\\)", "\\]")) else text
+        text = text.lstrip(" ×*·/^_|<>≤≥)]}+%!")
+        for opening, closing in ("()", "[]"):
+            if text.count(opening) > text.count(closing) and text.startswith(opening):
+                text = text[1:]
+            if (
+                text.count(closing) > text.count(opening)
+                and text.endswith(closing)
+                and not text.endswith("\\" + closing)
+            ):
+                text = text[:-1]
+        if re.match(r"[-−–—]\s", text):
+            text = text[1:]
+        text = text.strip()
+        if text == before:
+            break
+    return text
+
+
+def _with_unit(sentence: str, value: str, end: int) -> tuple[str, int]:
+    """The value with what belongs to it among the words behind it."""
+    for pattern in (_PERCENT, _CLOCK, _AFTER_TERM):
+        match = pattern.match(sentence, end)
+        if match:
+            return (value + "%" if pattern is _PERCENT else value + match[0]), match.end()
+    words = list(re.finditer(r"\s*(?:/\s*)?([A-Za-z°]+[²³]?|[\u3400-\u9fff]+)", sentence[end : end + 60]))
+    run, stop = "", end
+    best = value, end
+    for word in words[:4]:
+        if end + word.start() != stop:
+            break
+        run, stop = run + word[0], end + word.end()
+        if run.strip().casefold().rstrip("s") in MULTIPLIERS or _is_unit(run.strip(), sentence[stop:]):
+            best = value + run, stop
+    return best
+
+
+def _is_unit(word: str, rest: str) -> bool:
+    """Whether a word is a unit here: a letter only where it stands by itself, "in" only at the end."""
+    if read_unit(word) is None or rest[:1] in tuple("&'’") or (word == "in" and rest.strip(" .!")):
+        return False
+    return len(word) > 1 or word in ("m", "g", "s", "h", "L", "l") or not word.isascii()
+
+
+def numbers_in(text: str) -> set[str]:
+    return {mention_key(n) for n in re.findall(_NUMBER, text)}
+
+
+def mention_key(text: str) -> str:
+    """What two mentions have in common that state the same number."""
+    text = _TEXT_GROUP.sub("", _unwrapped(text)).replace("\\$", "$").replace("\\%", "%").strip(" .*")
+    match = _PLAIN.fullmatch(text)
+    if match is None:
+        return re.sub(r"\s+", "", text)
+    number = re.sub(r"[,\s]", "", match[2])
+    return f"{match[1].replace('−', '-')}{Fraction(number)}"
