@@ -118,7 +118,7 @@ def test_a_failure_that_the_tests_pass_over_is_none_the_less_one(name: str) -> N
     assert name in ("returns before", "skips on what came", "a loop over what came") or verdict.outcome == "wrong"
 
 
-@pytest.mark.parametrize("name", set(EVASIONS) - {"a loop over what came"})
+@pytest.mark.parametrize("name", sorted(EVASIONS.keys() - {"a loop over what came"}))
 def test_and_a_right_program_passes_them(name: str) -> None:
     gold = CodeGold(tests=(EVASIONS[name],), entry_point="f")
     assert verify_code(RIGHT, gold).outcome == "right", verify_code(RIGHT, gold)
