@@ -22,7 +22,7 @@ _PIECE = re.compile(
         |(?<![\\$])\$[ ](?=\\[a-z])[^$\n]*\$(?!\d)
         |(?<![\\$])\$(?![\s$])(?:[^$\\\n]|\\.)*?(?<![\s\\])\$(?![\d$]))
     |(?P<money>(?:\\\$|\\\(\\\$\\\)|US\$|[$€£¥])[ ]?(?=[\d.]))
-    |(?P<number>{_NUMBER})
+    |(?P<number>(?<![A-Za-z])(?:{_NUMBER})(?:[eE][+-]?\d+)?)
     |(?P<function>(?<![A-Za-z])(?:{_FUNCTIONS})(?![A-Za-z]))
     |(?P<word>[A-Za-zÀ-ÖØ-öø-ÿ]+(?:['’][A-Za-z]+)?\.?(?:[A-Za-z]\.)?|[\u3400-\u9fff])
     |(?P<command>\\[A-Za-z]+(?:\s*\{{[^{{}}]*\}})*)
@@ -36,17 +36,22 @@ _PIECE = re.compile(
 )
 _TEXT_GROUP = re.compile(r"\\(?:text|mathrm|textbf|mbox|operatorname)\s*\{[^{}]*\}")
 _DENIED = re.compile(
-    r"(?:\b(?:not|never|isn't|wasn't|aren't|instead of|rather than|unlike|than|nor|neither)\s+(?:just\s+|only\s+)?"
+    r"(?:\b(?:(?:can't|cannot|can not|couldn't|won't) be|not"
+    r"|never|isn't|wasn't|aren't|instead of|rather than|unlike|than|nor|neither)\s+(?:just\s+|only\s+)?"
     r"|不是)\s*$",
     re.IGNORECASE,
 )
 _BOUNDED = re.compile(
-    r"(?:\b(?:at least|at most|less than|more than|fewer than|greater than|up to|no more than|no less than|over|under"
+    r"(?:\b(?:(?:half|thirds?|quarters?|fifths?|tenths?)(?: of)?|twice|thrice|double|triple"
+    r"|at least|at most|less than|more than|fewer than|greater than|up to|no more than|no less than|over|under"
     r"|above|below|almost|nearly|if|unless|maybe|perhaps|possibly|might be|could be|between)\s+"
     r"|至少|至多|超过|不到|不足)$",
     re.IGNORECASE,
 )
-_CONDITION = re.compile(r"\s*(?:,\s*)?(?:if|when|unless|provided|where)\b|\s*(?:如果|当)", re.IGNORECASE)
+_CONDITION = re.compile(
+    r"\s+(?:is|are|was)\s+(?:wrong|incorrect|false|not)\b|\s*(?:,\s*)?(?:if|when|unless|provided|where)\b|\s*(?:如果|当)",
+    re.IGNORECASE,
+)
 _COMPARED = re.compile(r"\s+(?:more|less|fewer|older|younger|higher|lower)\s+than\b", re.IGNORECASE)
 _FROM = re.compile(r"\bfrom\s+$", re.IGNORECASE)
 _NEGATIVE = re.compile(r"\b(?:negative|minus)\s+$|负\s*$", re.IGNORECASE)
@@ -58,7 +63,7 @@ _BETWEEN_TERM = re.compile(
 )
 _AFTER_TERM = re.compile(
     r"\s*(?:and (?:a|one|two|three) (?:half|halves|third|thirds|quarters?|fourths?|fifths?)"
-    r"|or (?:more|less|fewer|so)|times\b(?=\s*[\d(])"
+    r"|squared\b|cubed\b|factorial\b|or (?:more|less|fewer|so)|times\b(?=\s*[\d(])"
     r"|倍|多|余|以上|以下|左右)",
     re.IGNORECASE,
 )

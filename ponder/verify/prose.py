@@ -64,6 +64,7 @@ _NUMBER_WORD = re.compile(
     r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
     r"(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?"
     r"|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen)\b"
+    r"(?![ -](?:halves|thirds?|quarters?|fourths?|fifths?|sixths?|eighths?|tenths?)\b)"
     r"(?: (?:hundred|thousand|million|dozen))?",
     re.IGNORECASE,
 )
