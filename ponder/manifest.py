@@ -14,7 +14,18 @@ from pydantic import TypeAdapter, ValidationError
 from ponder.errors import RunFolderError
 from ponder.files import read_json, write_json
 
-__all__ = ["DONE", "FORMAT", "MANIFEST", "Manifest", "Session", "Status", "is_done", "now", "read_manifest"]
+__all__ = [
+    "DONE",
+    "FORMAT",
+    "MANIFEST",
+    "Manifest",
+    "Session",
+    "Status",
+    "is_done",
+    "now",
+    "read_manifest",
+    "updates_made",
+]
 
 FORMAT = 1
 """Version of the layout of run folders and manifests that this code writes."""
@@ -49,7 +60,8 @@ class Session:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """A stage's record. `identity` is everything that decides its result, `fingerprint` the hash of that. `clock` is
-    the time told to chat templates that write the date, one for all stages and sessions of a run."""
+    the time told to chat templates that write the date, one for all stages and sessions of a run. `continued` are the
+    steps after which more were asked for than before."""
 
     recipe: str
     stage: str
@@ -62,6 +74,7 @@ class Manifest:
     versions: Mapping[str, str]
     sessions: tuple[Session, ...]
     clock: str | None = None
+    continued: tuple[int, ...] = ()
     results: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -104,6 +117,12 @@ def read_manifest(folder: Path) -> Manifest | None:
 def is_done(folder: Path) -> bool:
     """Whether the stage of this folder is finished."""
     return (folder / DONE).exists()
+
+
+def updates_made(folder: Path) -> int:
+    """The step of a stage folder's latest checkpoint, which is the last step of a finished stage; 0 without one."""
+    found = (path.name.removeprefix("step-") for path in (folder / "checkpoints").glob("step-*"))
+    return max((int(number) for number in found), default=0)
 
 
 def now() -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,9 @@ __all__ = [
     "WITHOUT_EFFECT",
     "data_files",
     "differences",
+    "fell",
     "fingerprint",
+    "grew",
     "identities",
     "pinned",
     "stage_seed",
@@ -96,6 +98,25 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ..
         for key in sorted(before.keys() | after.keys())
         if before.get(key, _ABSENT) != after.get(key, _ABSENT)
     )
+
+
+def grew(keys: Collection[str], old: Mapping[str, Any], new: Mapping[str, Any], made: int | None) -> bool:
+    """Whether an identity only asks for more than the one before: nothing differs but some of `keys`, which rose.
+    `made` are the updates of the finished stage, for a number of steps where none was given; None: not finished."""
+
+    def rose(before: Any, after: Any) -> bool:
+        before = made if before is None else before
+        return before is not None and after is not None and after > before
+
+    rest = [{**one, "config": {k: v for k, v in one["config"].items() if k not in keys}} for one in (old, new)]
+    pairs = [(old["config"].get(key), new["config"].get(key)) for key in keys]
+    return rest[0] == rest[1] and all(before == after or rose(before, after) for before, after in pairs)
+
+
+def fell(keys: Collection[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those of `keys` that the new identity has less of."""
+    pairs = {key: (old["config"].get(key), new["config"].get(key)) for key in keys}
+    return tuple(key for key, (before, after) in pairs.items() if before and after and after < before)
 
 
 def stage_seed(recipe: Recipe, name: str) -> int:

@@ -33,6 +33,7 @@ _FORECASTS: Mapping[str, Callable[[Recipe, Standing, Path, Device], Forecast]] =
 _STATES = {
     "new": "to run",
     "unfinished": "to be continued",
+    "grown": "to be trained longer",
     "done": "done, will be skipped",
     "different": "in this folder with other settings: refused",
 }

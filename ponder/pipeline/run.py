@@ -14,7 +14,7 @@ import ponder
 from ponder.errors import RunFolderError
 from ponder.files import full_disk_explained, publishing, sweep, write_text
 from ponder.manifest import DONE, Manifest, Session, Status, now
-from ponder.pipeline.fingerprint import pinned
+from ponder.pipeline.fingerprint import fell, pinned
 from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_redo
 from ponder.pipeline.lock import locked
 from ponder.pipeline.preflight import check_inputs, check_models
@@ -86,10 +86,28 @@ def _refuse_changed(standings: Sequence[Standing], out: Path, *, redone: Collect
     own = [s for s in changed if not all(d.startswith("inputs.") for d in s.differences)] or changed
     what = "; ".join(f"{s.name} ({', '.join(s.differences)})" for s in own)
     raise RunFolderError(
-        f"the run folder {str(out)!r} holds stages made with other settings: {what}. Give the old settings back, run "
-        f"in another folder (--out), or run these anew with {' '.join(f'--redo {s.name}' for s in own)}, which keeps "
-        f"the old folders aside and also reruns what builds on them"
+        f"the run folder {str(out)!r} holds stages made with other settings: {what}. "
+        f"{_why(standings)}Give the old settings back, run in another folder (--out), or run these anew with "
+        f"{' '.join(f'--redo {s.name}' for s in own)}, which keeps the old folders aside and also reruns what "
+        f"builds on them"
     )
+
+
+def _why(standings: Sequence[Standing]) -> str:
+    """Sentences about lengths that rose or fell."""
+    said = [
+        f"{s.name} is to be trained longer ({', '.join(s.differences)}), so what builds on it is not what it would be. "
+        for s in standings
+        if s.state == "grown"
+    ]
+    for s in standings:
+        if s.state == "different" and s.manifest is not None:
+            for key in fell(s.stage.lengths(), s.manifest.identity, s.identity):
+                said.append(
+                    f"{s.name} has made {s.made} updates, which less `{key}` cannot take back: a stage goes on after "
+                    "its end only where its length alone is raised. "
+                )
+    return "".join(said)
 
 
 def _clock(standings: Sequence[Standing]) -> str:
@@ -102,7 +120,8 @@ def _run_stage(
     standing: Standing, recipe_name: str, out: Path, clock: str, *, smoke: bool, say: Callable[[str], None]
 ) -> None:
     manifest = _begin(standing, recipe_name, clock, smoke, say)
-    say(f"{standing.name}: {'going on' if standing.state == 'unfinished' else 'started'} in {standing.folder}")
+    begun = {"unfinished": "going on", "grown": f"going on ({', '.join(standing.differences)})"}
+    say(f"{standing.name}: {begun.get(standing.state, 'started')} in {standing.folder}")
     context = Context(
         config=standing.stage,
         name=standing.name,
@@ -112,6 +131,7 @@ def _run_stage(
         smoke=smoke,
         say=say,
         commits=pinned(standing.identity),
+        continued=manifest.continued,
     )
     began = time.monotonic()
     with full_disk_explained(standing.folder):
@@ -131,6 +151,9 @@ def _run_stage(
 def _begin(standing: Standing, recipe_name: str, clock: str, smoke: bool, say: Callable[[str], None]) -> Manifest:
     """The manifest with a new session, already on disk."""
     old = standing.manifest
+    continued = () if old is None else old.continued
+    if standing.state == "grown" and standing.made > 0:
+        continued = tuple(dict.fromkeys((*continued, standing.made)))
     manifest = Manifest(
         recipe=recipe_name,
         stage=standing.name,
@@ -142,6 +165,7 @@ def _begin(standing: Standing, recipe_name: str, clock: str, smoke: bool, say: C
         smoke=smoke,
         versions=_versions(),
         clock=clock,
+        continued=continued,
         sessions=(*(_ended(s, standing.folder) for s in (old.sessions if old else ())), _session()),
     )
     if old is None:
@@ -151,6 +175,7 @@ def _begin(standing: Standing, recipe_name: str, clock: str, smoke: bool, say: C
             manifest.write(folder)
     else:
         sweep(standing.folder)
+        (standing.folder / DONE).unlink(missing_ok=True)  # before the manifest asks for more than was done
         manifest.write(standing.folder)
     return manifest
 

@@ -7,20 +7,22 @@ from typing import Any, Literal
 
 from ponder.errors import ModelError
 from ponder.hub import hub_commit, parse_hub_id
-from ponder.manifest import MANIFEST, Manifest, is_done, read_manifest
-from ponder.pipeline.fingerprint import differences, fingerprint, identities, pinned, stage_seed
+from ponder.manifest import MANIFEST, Manifest, is_done, read_manifest, updates_made
+from ponder.pipeline.fingerprint import differences, fingerprint, grew, identities, pinned, stage_seed
 from ponder.recipe.graph import edges, model_references, order
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import Stage
 
 __all__ = ["Standing", "State", "survey"]
 
-State = Literal["new", "unfinished", "done", "different"]
+State = Literal["new", "unfinished", "done", "grown", "different"]
+"""`grown`: begun or done, and now to be trained longer, with nothing else changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One stage in one run folder. `differences` say why its folder belongs to other settings, if it does."""
+    """One stage in one run folder. `differences` say how its settings are others than those of its folder, if they are;
+    `made` are the updates that its last checkpoint has."""
 
     name: str
     stage: Stage
@@ -31,6 +33,7 @@ class Standing:
     fingerprint: str
     state: State
     differences: tuple[str, ...]
+    made: int
     manifest: Manifest | None
 
 
@@ -65,13 +68,15 @@ def _commits(recipe: Recipe, out: Path, *, ask_hub: bool) -> dict[str, str]:
 
 def _standing(recipe: Recipe, name: str, needs: tuple[str, ...], folder: Path, identity: Mapping[str, Any]) -> Standing:
     manifest = read_manifest(folder)
-    own = fingerprint(identity)
+    own, made = fingerprint(identity), updates_made(folder)
     state: State = "new"
     changed: tuple[str, ...] = ()
     if manifest is not None and manifest.fingerprint != own and {path.name for path in folder.iterdir()} == {MANIFEST}:
         manifest = None  # it failed before it made anything, so nothing is lost by beginning anew
     elif manifest is not None and manifest.fingerprint != own:
-        state, changed = "different", differences(manifest.identity, identity)
+        finished = made if manifest.status == "done" else None
+        longer = grew(recipe.stages[name].lengths(), manifest.identity, identity, finished)
+        state, changed = "grown" if longer else "different", differences(manifest.identity, identity)
     elif manifest is not None:
         state = "done" if is_done(folder) else "unfinished"
     return Standing(
@@ -84,5 +89,6 @@ def _standing(recipe: Recipe, name: str, needs: tuple[str, ...], folder: Path, i
         fingerprint=own,
         state=state,
         differences=changed,
+        made=made,
         manifest=manifest,
     )

@@ -19,8 +19,8 @@ class Context(Generic[StageConfig]):
 
     `folder` exists and is this stage's alone; what an earlier, interrupted session left in it is still there. `inputs`
     maps the names of other stages to their finished folders. `smoke` asks for two steps on a tiny random model of the
-    same architecture. `commits` are those of the hub's models by their names in the recipe. `say` prints one line for
-    the user.
+    same architecture. `commits` are those of the hub's models by their names in the recipe. `continued` are the
+    steps after which more were asked for than before. `say` prints one line for the user.
     """
 
     config: StageConfig
@@ -31,6 +31,7 @@ class Context(Generic[StageConfig]):
     smoke: bool
     say: Callable[[str], None]
     commits: Mapping[str, str] = field(default_factory=dict)
+    continued: tuple[int, ...] = ()
 
     def model_source(self, reference: str) -> str:
         """What to load for a model reference: the model folder of an input stage, a path, a hub id as of the run's own

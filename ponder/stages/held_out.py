@@ -43,8 +43,20 @@ class HeldOutProblems:
     def truncate_after(self, step: int) -> None:
         """Forget measurements of later steps: they are about to be made again."""
         for later in [done for done in self.scores() if done > step]:
-            for path in (scores_path(self._folder, later), completions_path(self._folder, later)):
-                path.unlink(missing_ok=True)
+            self._forget(later)
+
+    def _forget(self, step: int) -> None:
+        for path in (scores_path(self._folder, step), completions_path(self._folder, step)):
+            path.unlink(missing_ok=True)
+
+    def reopen(self, step: int, *, due: bool) -> bool:
+        """Forget what was measured at `step` as at an end, where a run that goes on measures something else: fewer
+        samples, or nothing if it is not `due` there. Returns whether a measurement still stands."""
+        before, config = self.scores().get(step), self._config
+        stands = due and before is not None and before.overall.samples == min(config.samples, config.samples_during)
+        if not stands:
+            self._forget(step)
+        return stands
 
     def measure(
         self,

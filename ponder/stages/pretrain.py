@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from ponder.algorithm import metric_values, next_token_loss
+from ponder.evaluation import completions_path, scores_path
 from ponder.files import publishing
 from ponder.micro.corpus import documents
 from ponder.micro.tokenizer import train_tokenizer
@@ -22,6 +23,7 @@ from ponder.rollout import open_engine
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems
+from ponder.stages.longer import is_continued, say_longer, without
 from ponder.train import CheckpointStore, Sample, Trainer, learning_rate
 from ponder.verify.pool import VerifierPool
 from ponder.watch import AlarmLog, MetricsLog, Phases, Progress
@@ -46,6 +48,8 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
     log, alarms, phases = MetricsLog(context.folder), AlarmLog(context.folder), Phases()
     step, read = _resume(checkpoints, trainer, log)
     alarms.truncate_after(step)
+    if is_continued(context, step, steps):
+        _reopen(context, step, steps, log, alarms)
     corpus = documents(config.corpus.seed, read, config.corpus.careful)
 
     with Progress(context.name, steps, done=step) as progress:
@@ -102,6 +106,17 @@ def _resume(checkpoints: CheckpointStore, trainer: Trainer, log: MetricsLog) -> 
     trainer.load(checkpoint.folder)
     log.truncate_after(checkpoint.step)
     return checkpoint.step, int(checkpoint.state["documents"])
+
+
+def _reopen(context: Context[PretrainStage], step: int, steps: int, log: MetricsLog, alarms: AlarmLog) -> None:
+    """Make the step at which a shorter run stood one of many."""
+    config = context.config
+    if step % config.checkpoint_every:
+        log.write(step, without(log.reopen(), "policy/mismatch"))
+        alarms.truncate_after(step - 1)
+    for path in (scores_path(context.folder, step), completions_path(context.folder, step)):
+        path.unlink(missing_ok=True)
+    say_longer(context, config.optimizer, step, steps)
 
 
 def _samples(policy: Policy, corpus: Iterator[str], read: int, tokens: int) -> list[Sample]:

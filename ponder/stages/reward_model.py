@@ -25,6 +25,7 @@ from ponder.recipe.stages import RewardModelStage
 from ponder.records import LabelledResponse, PreferencePair
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
+from ponder.stages.longer import is_continued, say_longer, without
 from ponder.stages.smoke import SMOKE_STEPS, smoke_policy, smoke_preferences
 from ponder.task.preference import LoadedPreferences, load_labels, load_pairs
 from ponder.train import CheckpointStore, learning_rate
@@ -36,6 +37,16 @@ __all__ = ["run_reward_model"]
 _LEAST_DEVIATION = 1e-6
 """Of held-out scores; what is divided by it is a scorer that tells nothing apart."""
 _SMOKE_ROWS = 8
+_MEASURED = (
+    "scorer/accuracy",
+    "scorer/auc",
+    "scorer/calibration_error",
+    "scorer/length_correlation",
+    "scorer/mean",
+    "scorer/deviation",
+    "scorer/mismatch",
+)
+"""Metrics of the held-out rows."""
 _LEFT_OUT_SHOWN = 10
 
 Row = PreferencePair | LabelledResponse
@@ -47,6 +58,8 @@ def run_reward_model(context: Context[RewardModelStage]) -> Mapping[str, Any]:
     with Progress(context.name, run.steps, done=run.step) as progress:
         if run.step == 0:
             run.log.write(0, _metrics(run.measure(progress)))
+        if is_continued(context, run.step, run.steps):
+            run.reopen()
         run.phases.take()  # loading and measuring are no part of the first step
         progress.begin()
         while run.step < run.steps:
@@ -86,6 +99,14 @@ class _Run:
         self.alarms = AlarmLog(context.folder)
         self.step = self._resume()
         self._say_header()
+
+    def reopen(self) -> None:
+        """Make the step at which a shorter run stood one of many."""
+        every = self.config.evaluate_every
+        if every is None or self.step % every:
+            self.log.write(self.step, without(self.log.reopen(), *_MEASURED, "seconds/evaluate"))
+            self.alarms.truncate_after(self.step - 1)
+        say_longer(self.context, self.config.optimizer, self.step, self.steps)
 
     def update(self, progress: Progress) -> None:
         """One update and its row of metrics, and what is due after it."""

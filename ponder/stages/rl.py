@@ -46,6 +46,7 @@ from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
+from ponder.stages.longer import is_continued, say_longer, without
 from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_config, smoke_groups, smoke_policy, smoke_routes
 from ponder.task import entering_problem_at, load_problems, problem_at
 from ponder.train import CheckpointStore, Reference, Sample, Trainer, credit, learning_rate, weigh
@@ -75,6 +76,8 @@ def run_rl(context: Context[RlStage]) -> Mapping[str, Any]:
         with Progress(context.name, run.steps, done=run.step) as progress:
             if run.step == 0:
                 run.start(progress)
+            if is_continued(context, run.step, run.steps):
+                run.reopen(progress)
             run.begin(progress)
             while run.step < run.steps:
                 collected = run.sample(progress)
@@ -139,6 +142,26 @@ class _Run:
             measured = self.measure(progress)
             self.best = measured.get("evaluation/pass@1", self.best)
             self.rows.append(self.metrics.write(0, measured))
+
+    def reopen(self, progress: Progress) -> None:
+        """End the step at which a shorter run stood once more, now as one of many."""
+        step, updates, others = self.step, self.config.updates_per_rollout, []
+        if step % updates:
+            others.append(f"the rollout before step {step} was smaller, since steps ended within it")
+        due = self.held_out is not None and _crossed(self.held_out.every, step - min(updates, step), step)
+        stands = self.held_out is not None and self.held_out.reopen(step, due=due)
+        scores = self.held_out.scores() if self.held_out is not None else {}
+        best_step, self.best = 0, -1.0
+        for at in sorted(at for at in scores if at < step):
+            if scores[at].overall.pass_at_1 > self.best:
+                best_step, self.best = at, scores[at].overall.pass_at_1
+        if not self.checkpoints.take_back_best(step, best_step):
+            others.append(f"the best checkpoint until then, of step {best_step}, is gone")
+        self._ended = without(self.metrics.reopen(), "evaluation/", *([] if stands else ["seconds/evaluate"]))
+        self.rows.pop()
+        self.alarms.truncate_after(step - 1)
+        say_longer(self.context, self.config.optimizer, step, self.steps, *others)
+        self.after_rollout(progress)
 
     def begin(self, progress: Progress) -> None:
         """The first step of this session begins: what loading and measuring took is none of it."""
@@ -255,8 +278,9 @@ class _Run:
             progress.say(f"{self.context.name}: ALARM: {alarm.text}")
 
     def measure(self, progress: Progress) -> dict[str, float]:
-        """Score the held-out problems unless that was done before: what they show, and the seconds it took."""
+        """Score the held-out problems: what they show, and the seconds it took unless that was done before."""
         assert self.held_out is not None
+        before = self.step in self.held_out.scores()
         with self.phases("evaluate"):
             scores = self.held_out.measure(
                 self.policy,
@@ -269,7 +293,8 @@ class _Run:
             )
         progress.say(describe(scores, self.context.name, self.step))
         write_report(self.context.folder.parent.parent)
-        return score_metrics(scores) | {"seconds/evaluate": self.phases.take()["evaluate"]}
+        spent = self.phases.take()["evaluate"]
+        return score_metrics(scores) | ({} if before else {"seconds/evaluate": spent})
 
     def results(self) -> Mapping[str, Any]:
         """The scores at the start and at the end, for the manifest."""

@@ -22,6 +22,7 @@ from ponder.rollout import open_engine
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
+from ponder.stages.longer import is_continued, say_longer, without
 from ponder.stages.sft_data import SftData, split_data
 from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_policy, smoke_sft
 from ponder.task.examples import load_examples
@@ -38,6 +39,8 @@ def run_sft(context: Context[SftStage]) -> Mapping[str, Any]:
     with Progress(context.name, run.steps, done=run.step) as progress:
         if run.step == 0:
             run.start(progress)
+        if is_continued(context, run.step, run.steps):
+            run.reopen(progress)
         run.begin(progress)
         while run.step < run.steps:
             row = run.update(progress)
@@ -74,6 +77,25 @@ class _Run:
         """What the model is before any update."""
         self.metrics.write(0, self._validation_loss() | self._measure(progress))
 
+    def reopen(self, progress: Progress) -> None:
+        """End the step at which a shorter run stood once more, now as one of many."""
+        step, row, others = self.step, self.metrics.reopen(), []
+        if row["data/examples"] != self.data.drawn(step):
+            others.append(f"the update of step {step} was smaller, since the epochs ended within it")
+        validated = step % self.data.validation_every == 0
+        stands = self.held_out.reopen(step, due=self._due()) if self.held_out is not None else validated
+        row = row if stands else without(row, "seconds/evaluate")
+        row = row if validated else without(row, "loss/validation", "policy/mismatch")
+        self.alarms.truncate_after(step - 1)
+        say_longer(self.context, self.config.optimizer, step, self.steps, *others)
+        self.phases.take()
+        self.after_update(without(row, "evaluation/"), progress)
+
+    def _due(self) -> bool:
+        """Whether the held-out problems are measured after this step wherever the end is."""
+        every = self.held_out.every if self.held_out is not None else None
+        return every is not None and self.step % every == 0
+
     def begin(self, progress: Progress) -> None:
         """The first step of this session begins: what loading and measuring took is none of it."""
         self.phases.take()
@@ -109,9 +131,8 @@ class _Run:
 
     def after_update(self, row: Mapping[str, float], progress: Progress) -> None:
         """Measure where that is due, write the row, and keep a checkpoint where that is due."""
-        every = self.held_out.every if self.held_out is not None else None
         done = self.step == self.steps
-        if done or (every is not None and self.step % every == 0):
+        if done or self._due():
             row = {**row, **self._measure(progress)}
             before = row.get("seconds/evaluate", 0.0)  # of the validation loss
             row["seconds/evaluate"] = before + self.phases.take().get("evaluate", 0.0)

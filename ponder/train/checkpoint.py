@@ -104,6 +104,18 @@ class CheckpointStore:
         pointer = self._root / _BEST
         return self._root / pointer.read_text().strip() if pointer.exists() else None
 
+    def take_back_best(self, step: int, before: int) -> bool:
+        """Where the best checkpoint is that of `step`, make it that of the step `before` again, none if `before` is 0.
+        False if that cannot be, since the older checkpoint is gone."""
+        best, older = self.best(), _step_folder(self._root, before)
+        if best != _step_folder(self._root, step):
+            return True
+        if older.is_dir():
+            write_text(self._root / _BEST, older.name + "\n")
+        else:
+            (self._root / _BEST).unlink()
+        return before == 0 or older.is_dir()
+
     def _steps(self) -> list[Path]:
         return sorted(self._root.glob("step-*"))
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ponder.files import write_bytes
 from ponder.watch.keys import find_key
 from ponder.watch.lines import cut_after, dump_line, read_lines, repair
 
@@ -52,6 +53,7 @@ class MetricsLog:
             repair(self._path)
         rows = read_metrics(folder)
         self._last_step = _step(rows[-1]) if rows else -1
+        self._reopened = False
 
     def write(self, step: int, values: Mapping[str, float]) -> Row:
         """Append the row of `step`, which must be later than the last one, and return it. Non-finite values are written
@@ -60,22 +62,29 @@ class MetricsLog:
         unknown = [key for key in values if find_key(key) is None]
         assert not unknown, f"metrics that watch/keys.py does not explain: {unknown}"
         row: Row = {"step": step} | {key: _finite(value) for key, value in values.items()}
-        with self._path.open("ab") as file:
-            file.write(dump_line(row))
+        if self._reopened:
+            self._replace_last(dump_line(row))
+        else:
+            with self._path.open("ab") as file:
+                file.write(dump_line(row))
+            self._write_event(row)
         self._last_step = step
-        self._write_event(row)
         return row
+
+    def reopen(self) -> dict[str, float]:
+        """The values of the last row, which the next `write` replaces; until then it stands as it is."""
+        *before, last = read_metrics(self._path.parent)
+        self._last_step = _step(before[-1]) if before else -1
+        self._reopened = True
+        return {key: math.nan if value is None else value for key, value in last.items() if key != "step"}
 
     def truncate_after(self, step: int) -> None:
         """Forget later steps than `step`: they are about to be run again."""
-        self.close()
         if self._path.exists():
             cut_after(self._path, step)
-        shutil.rmtree(self._events_folder, ignore_errors=True)
-        rows = read_metrics(self._path.parent)
+        self._reopened = False
+        rows = self._write_events_anew()
         self._last_step = _step(rows[-1]) if rows else -1
-        for row in rows:
-            self._write_event(row)
 
     def close(self) -> None:
         """Flush and close the event file; a later `write` opens another."""
@@ -88,6 +97,20 @@ class MetricsLog:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _replace_last(self, line: bytes) -> None:
+        *_, (start, _) = read_lines(self._path)
+        write_bytes(self._path, self._path.read_bytes()[:start] + line)
+        self._reopened = False
+        self._write_events_anew()
+
+    def _write_events_anew(self) -> list[Row]:
+        self.close()
+        shutil.rmtree(self._events_folder, ignore_errors=True)
+        rows = read_metrics(self._path.parent)
+        for row in rows:
+            self._write_event(row)
+        return rows
 
     def _write_event(self, row: Row) -> None:
         from tensorboard.compat.proto.event_pb2 import Event

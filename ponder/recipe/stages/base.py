@@ -56,6 +56,10 @@ class StageBase(Component):
         """The benchmarks that are read, by name or file."""
         return ()
 
+    def lengths(self) -> tuple[str, ...]:
+        """The keys that say how long is trained: where only these rise, a run goes on after its end."""
+        return ()
+
     def reads(self) -> str:
         """What the stage starts from, for people."""
         return ", ".join((*self.writers(), *self.scorers()))

@@ -55,5 +55,8 @@ class PretrainStage(StageBase):
     def problem_sources(self) -> tuple[ProblemSource, ...]:
         return self.held_out.problems if self.held_out is not None else ()
 
+    def lengths(self) -> tuple[str, ...]:
+        return ("tokens",)
+
     def reads(self) -> str:
         return "the embedded world's corpus"

@@ -66,5 +66,8 @@ class RewardModelStage(StageBase):
         sources = (*self.data, *self.held_out)
         return {source.stage: output for source in sources if isinstance(source, StagePreferences)}
 
+    def lengths(self) -> tuple[str, ...]:
+        return ("epochs",)
+
     def reads(self) -> str:
         return f"{self.model} on {', '.join(preference_name(source) for source in self.data)}"

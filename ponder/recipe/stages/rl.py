@@ -100,6 +100,9 @@ class RlStage(StageBase):
     def benchmark_names(self) -> tuple[str, ...]:
         return self.decontaminate
 
+    def lengths(self) -> tuple[str, ...]:
+        return ("steps",)
+
     def reads(self) -> str:
         return ", ".join((self.model, *(f"{one} ({route})" for route, one in self.reward_models.items())))
 

@@ -77,6 +77,9 @@ class SftStage(StageBase):
     def benchmark_names(self) -> tuple[str, ...]:
         return self.decontaminate
 
+    def lengths(self) -> tuple[str, ...]:
+        return ("epochs", "steps")
+
     def reads(self) -> str:
         return f"{self.model} on {', '.join(source_name(source) for source in self.examples)}"
 
