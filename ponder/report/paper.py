@@ -70,7 +70,9 @@ def read_phenomena(run: Run) -> tuple[Phenomenon, ...]:
 
 
 def _phenomena(roles: Mapping[str, tuple[str, ...]], evidence: Evidence) -> tuple[Phenomenon, ...]:
-    return phenomena(evidence) if set(roles) - {"base", "evaluate"} else ()
+    """A run in which one part of R1 is played has those it has measured: the others were never its aim."""
+    parts = set(roles) - {"base", "evaluate"}
+    return tuple(one for one in phenomena(evidence) if one.measured or len(parts) > 1) if parts else ()
 
 
 def _aha(run: Run, zero: StageRecord, reflections: Reflections) -> Aha:

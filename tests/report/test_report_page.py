@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -124,7 +125,18 @@ def test_what_was_not_measured_has_no_row(run_folder: Path, capsys: pytest.Captu
     shown = capsys.readouterr().out
     assert "phenomena of R1" in shown
     assert "not measured" not in shown
-    assert '<td class="n">-</td>' not in write_report(run_folder).read_text()
+    page = write_report(run_folder).read_text()
+    assert '<td class="n">-</td>' not in page
+    assert 'id="phenomena"' in page and "not measured" not in page.lower()
+    show_run(run_folder, as_json=True)
+    assert "not measured" not in {one["verdict"] for one in json.loads(capsys.readouterr().out)["phenomena"]}
+
+
+def test_a_run_of_one_stage_that_measured_nothing_speaks_of_no_phenomena(tmp_path: Path) -> None:
+    run_folder = build_run(tmp_path)
+    shutil.rmtree(run_folder / "stages")
+    page = write_report(run_folder).read_text()
+    assert 'id="phenomena"' not in page and "not measured" not in page.lower()
 
 
 def test_a_run_that_is_still_going_on(tmp_path: Path) -> None:
