@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from ponder.ask.ask import Reply
-from ponder.watch.progress import seconds_text
+from ponder.watch.pace import seconds_text
 
 __all__ = ["Meter"]
 

@@ -7,7 +7,7 @@ from ponder.report.cost import Cost, stage_cost
 from ponder.report.published import published
 from ponder.report.readers import COMPOSITION, Part, read_composition
 from ponder.report.run import Run, StageRecord
-from ponder.watch.progress import seconds_text
+from ponder.watch.pace import seconds_text
 
 __all__ = ["composition_section", "cost_section"]
 

@@ -24,7 +24,7 @@ from ponder.text.reflection import REFLECTION_WORDS
 from ponder.watch.diagnose import Finding, diagnose
 from ponder.watch.keys import find_key
 from ponder.watch.metrics import Row
-from ponder.watch.progress import seconds_text
+from ponder.watch.pace import seconds_text
 
 __all__ = ["write_report"]
 

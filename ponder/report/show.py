@@ -22,7 +22,7 @@ from ponder.report.phenomena import Phenomenon
 from ponder.report.run import Run, StageRecord, read_run
 from ponder.watch.alarms import read_alarms
 from ponder.watch.diagnose import diagnose
-from ponder.watch.progress import seconds_text
+from ponder.watch.pace import seconds_text
 from ponder.watch.rollouts import read_last_step
 from ponder.watch.terminal import print_table
 

@@ -8,13 +8,15 @@ import time
 from collections import deque
 from collections.abc import Mapping
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Progress", "seconds_text"]
+from ponder.watch.pace import Pace, seconds_text
+
+__all__ = ["Progress"]
 
 _SHOWN = (
     ("accuracy", "rollout/accuracy", "share"),
@@ -31,15 +33,8 @@ _SHOWN = (
     ("tokens/s", "speed/tokens_per_second", "count"),
 )
 _PACE_STEPS = 20  # the pace of these last steps tells the time left
+_BAR = 20
 _PHASES = ("generate", "verify", "score", "reference", "update", "save", "evaluate")
-
-
-def seconds_text(seconds: float) -> str:
-    """Example: 7.4 s, 4m 07s, 2h 05m."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    return f"{whole // 60}m {whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h {whole % 3600 // 60:02d}m"
 
 
 class Progress:
@@ -66,7 +61,7 @@ class Progress:
         self._console = console or Console(highlight=False)
         self._line_seconds, self._tick_seconds = line_seconds, tick_seconds
         self._last_line = float("-inf")
-        self._work: tuple[str, int, float] = ("", 0, 0.0)  # what goes on, what of it was done when it began, and when
+        self._work, self._work_done, self._work_pace = "", 0, Pace(0, 0.0)  # what goes on within a step
         self._last_tick = time.perf_counter()
         self._ends = deque([time.perf_counter()], maxlen=_PACE_STEPS + 1)
         self._shown: dict[str, float] = {}
@@ -97,14 +92,15 @@ class Progress:
     def tick(self, doing: str, done: int | None = None, total: int | None = None) -> None:
         """What goes on within the step. Example: tick("generate", 120, 256)."""
         now = time.perf_counter()
-        if doing != self._work[0] or (done or 0) < self._work[1]:
-            self._work = doing, done or 0, now
+        if doing != self._work or (done or 0) < self._work_done:
+            self._work, self._work_pace = doing, Pace(done or 0, now)
+        self._work_done = done or 0
         self._doing = doing if done is None else f"{doing} {done:,}" + ("" if total is None else f" of {total:,}")
         if self._live is not None:
             self._refresh()
         elif now - self._last_tick >= self._tick_seconds:
             self._last_tick = now
-            self._print(f"{self._title}: {self._doing}{self._rate(done, total, now)}")
+            self._print(f"{self._title}: {self._doing}{self._work_pace.text(done or 0, total)}")
 
     def step(self, step: int, metrics: Mapping[str, float | None]) -> None:
         """Step `step` of `steps` is finished and showed these metrics; keys not given keep their last value, but for
@@ -114,7 +110,7 @@ class Progress:
         kept = {key: value for key, value in self._shown.items() if not key.startswith("seconds/")}
         self._shown = kept | {key: value for key, value in metrics.items() if value is not None}
         self._doing = ""
-        self._work = "", 0, 0.0
+        self._work, self._work_done = "", 0
         if self._live is not None:
             self._refresh()
             return
@@ -124,16 +120,8 @@ class Progress:
             self._print(self._line())
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, soft_wrap=True)
-
-    def _rate(self, done: int | None, total: int | None, now: float) -> str:
-        """How fast what goes on within a step does, and how long it will take."""
-        _, before, began = self._work
-        if done is None or done <= before or now <= began:
-            return ""
-        rate = (done - before) / (now - began)
-        left = "" if total is None else f", {seconds_text((total - done) / rate)} left"
-        return f", {rate:.3g} a second{left}"
+        wraps_itself = self._live is None  # rich must know how many lines there are above what it redraws
+        self._console.print(line, markup=False, soft_wrap=wraps_itself)
 
     def _refresh(self) -> None:
         if self._live is not None:
@@ -164,22 +152,24 @@ class Progress:
         return "  ".join([f"{self._title} step {self._done}/{self._steps}", *facts, self._left()]).rstrip()
 
     def _render(self) -> RenderableType:
-        head = Table.grid(padding=(0, 2))
-        head.add_row(
-            Text(self._title, style="bold"),
-            ProgressBar(total=self._steps, completed=self._done, width=30),
-            Text(f"{self._done}/{self._steps}"),
-            Text(self._left(), style="dim"),
-            Text(self._doing, style="dim"),
+        """Each fact is whole, and as many stand beside each other as fit."""
+        head: tuple[RenderableType, ...] = (
+            _whole(self._title, style="bold"),
+            ProgressBar(total=self._steps, completed=self._done, width=_BAR),
+            _whole(f"{self._done}/{self._steps}"),
+            *(_whole(text, style="dim") for text in (self._left(), self._doing) if text),
         )
-        facts = Table.grid(padding=(0, 3))
-        cells = self._facts()
-        if not cells:
-            return head
-        facts.add_row(*(Text(label, style="dim") for label, _ in cells))
-        facts.add_row(*(Text(value) for _, value in cells))
+        facts = [Group(_whole(label, style="dim"), _whole(value)) for label, value in self._facts()]
         phases = self._phases()
-        return Group(head, facts, *([Text(f"seconds: {phases}", style="dim")] if phases else []))
+        return Group(
+            Columns(head, padding=(0, 2)),
+            *([Columns(facts, padding=(0, 3))] if facts else []),
+            *([_whole(f"seconds: {phases}", style="dim")] if phases else []),
+        )
+
+
+def _whole(text: str, style: str = "") -> Text:
+    return Text(text, style=style, overflow="fold")  # what is wider than the terminal goes on in the next line
 
 
 def _number(value: float, form: str) -> str:

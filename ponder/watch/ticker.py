@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from ponder.watch.progress import seconds_text
+from ponder.watch.pace import Pace
 
 __all__ = ["Ticker"]
 
@@ -15,16 +15,14 @@ class Ticker:
     def __init__(self, title: str, say: Callable[[str], None], *, seconds: float = 60.0) -> None:
         self._title, self._say, self._seconds = title, say, seconds
         self._began = self._said = time.perf_counter()
-        self._before: int | None = None
+        self._pace: Pace | None = None
 
     def __call__(self, done: int, total: int) -> None:
         """`done` of `total` are finished."""
-        if self._before is None:
-            self._before = done - 1  # the rest was there already: it says nothing about the rate
+        if self._pace is None:
+            self._pace = Pace(done - 1, self._began)  # the rest was there already: it says nothing about the rate
         now = time.perf_counter()
         if now - self._said < self._seconds or done >= total:
             return
         self._said = now
-        rate = (done - self._before) / max(now - self._began, 1e-9)
-        left = seconds_text((total - done) / rate)
-        self._say(f"{self._title}: {done:,} of {total:,} completions, {rate:.3g} a second, {left} left")
+        self._say(f"{self._title}: {done:,} of {total:,} completions{self._pace.text(done, total)}")

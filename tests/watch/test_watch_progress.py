@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from ponder.watch import Progress
-from ponder.watch.progress import seconds_text
+from ponder.watch.pace import seconds_text
 
 METRICS = {
     "rollout/accuracy": 0.41,
@@ -101,6 +101,31 @@ def test_terminal() -> None:
     shown = out.getvalue()
     for words in ("zero", "12/60", "accuracy", "41 %", "4,812", "generate 3.9", "a line that stays"):
         assert words in shown
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_no_number_is_cut_whatever_the_width(width: int) -> None:
+    """Each value stands whole in one line, under its label, and no line is longer than the terminal."""
+    out = io.StringIO()
+    console = Console(file=out, width=width, height=60, force_terminal=True, color_system=None)
+    metrics = METRICS | {"rollout/mean_tokens": 32_768.4, "evaluation/pass@1": 0.123, "policy/kl": 1.234567e-05}
+    with Progress("the-stage-of-a-very-long-name", 10_000, console=console) as progress:
+        progress.step(9_999, metrics)
+        progress.tick("evaluate", 1_024_001, 2_048_000)
+        progress.say(
+            "a line that stays and is longer than eighty columns, as those of measurements are, until 0.123456"
+        )
+        until = time.monotonic() + 20
+        while "1,024,001" not in out.getvalue() and time.monotonic() < until:
+            time.sleep(0.02)  # it is redrawn four times a second
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).splitlines()]
+    shown = "\n".join(lines)
+    assert "\u2026" not in shown and max(map(len, lines)) <= width
+    values = "41 %", "12 %", "32,768", "2 %", "69 %", "0.812", "1.23e-05", "4,812", "9999/10000"
+    for value in values:
+        assert re.search(rf"(?<![\d.,]){re.escape(value)}(?![\d.,])", shown), (value, shown)
+    assert "1,024,001" in shown and "2,048,000" in shown and "0.123456" in shown
+    assert "useful groups" in shown and "generate 3.9" in shown.replace("\n", " ")
 
 
 @pytest.mark.parametrize(
