@@ -1,13 +1,18 @@
 """The rules on one response. Each says nothing, or a reason that is counted and a detail to read."""
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ponder.curate.candidate import Candidate, Rejected
 from ponder.curate.readable import unreadable
 from ponder.recipe.sample import Keep
 from ponder.text.language import language_share
+from ponder.text.think import Response
 
-__all__ = ["MENDED", "RULES", "why_not"]
+__all__ = ["MENDED", "RULES", "as_written", "why_not"]
+
+_TAG = re.compile(r"</?(?:think|answer)>")
 
 Rule = Callable[[Candidate, Keep], tuple[str, str] | None]
 
@@ -16,10 +21,12 @@ def _whole(candidate: Candidate, keep: Keep) -> tuple[str, str] | None:
     reply, response = candidate.reply, candidate.response
     if reply.failure:
         return "failed", reply.failure
-    if reply.finish_reason == "length":
+    if reply.finish_reason == "length" and not keep.unfinished:
         return "cut", "cut at the length limit"
     if not response.answer:
         return "no_answer", response.problem
+    if keep.unfinished:
+        return None
     return None if response.well_formed else ("not_well_formed", response.problem)
 
 
@@ -72,6 +79,12 @@ RULES: Mapping[str, Rule] = {
 
 MENDED = frozenset({"readable", "one_language"})
 """Rules that rewriting can satisfy, so they are asked after it only."""
+
+
+def as_written(response: Response, text: str) -> Response:
+    """The response with what was written, tags left out, in place of the thought and the answer that are missing."""
+    written = _TAG.sub("", text).strip()
+    return replace(response, thinking=response.thinking or written, answer=response.answer or written)
 
 
 def why_not(candidate: Candidate, keep: Keep, leave_out: frozenset[str] = frozenset()) -> Rejected | None:

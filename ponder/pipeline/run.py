@@ -19,6 +19,8 @@ from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_red
 from ponder.pipeline.lock import locked
 from ponder.pipeline.preflight import check_inputs, check_models
 from ponder.pipeline.replies import keep_replies
+from ponder.pipeline.smoke import smoke_recipe
+from ponder.pipeline.smoke_inputs import make_smoke_inputs
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
 from ponder.sandbox.isolation import accept_isolation
@@ -52,6 +54,10 @@ def run(
     its manifest says so.
     """
     accept_isolation(recipe.isolation)
+    given, outside = recipe, out / "smoke"
+    if smoke:
+        recipe = smoke_recipe(given, outside)
+        say("a smoke run: two steps a stage of tiny random models, rewards drawn by chance, data not decontaminated")
     check_owner(out, recipe, smoke=smoke)
     if not smoke:
         check_inputs(recipe)
@@ -62,6 +68,8 @@ def run(
         redo(out, recipe, redo_stages, say)
         standings = survey(recipe, out, smoke=smoke, ask_hub=True)
         claim(out, recipe, text, overrides, smoke=smoke)
+        if smoke:
+            make_smoke_inputs(given, recipe, outside)
         clock = _clock(standings)
         for standing in standings:
             if standing.state == "done":
@@ -128,7 +136,6 @@ def _run_stage(
         folder=standing.folder,
         seed=standing.seed,
         inputs={name: out / "stages" / name for name in standing.needs},
-        smoke=smoke,
         say=say,
         commits=pinned(standing.identity),
         continued=manifest.continued,

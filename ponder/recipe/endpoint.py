@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from ponder.recipe.base import Component
 
-__all__ = ["ByEndpoint", "ByModel", "ByRule", "Endpoint", "Helper"]
+__all__ = ["ByChance", "ByEndpoint", "ByModel", "ByRule", "Endpoint", "Helper", "Referee"]
 
 _ADDRESS = re.compile(r"https?://[^/\s]+[^\s]*$")
 
@@ -101,3 +101,14 @@ class ByEndpoint(Component):
 
 Helper = Annotated[ByRule | ByModel | ByEndpoint, Field(discriminator="kind")]
 """Who judges or rewrites, told apart by `kind`."""
+
+
+class ByChance(Component):
+    """A coin: what is learnt from it is noise, so it is a control, and a judge for models that have learnt nothing."""
+
+    kind: Literal["chance"] = "chance"
+    """Tag of this alternative."""
+
+
+Referee = Annotated[ByRule | ByChance | ByModel | ByEndpoint, Field(discriminator="kind")]
+"""Who judges what a `sample` stage makes, told apart by `kind`."""

@@ -26,8 +26,12 @@ class Readable(Component):
 
 
 class Keep(Component):
-    """Which responses are kept: all rules that are set must hold. A response that is cut at the length limit, not well
-    formed or without an answer is never kept."""
+    """Which responses are kept: all rules that are set must hold. A response that failed or is without an answer is
+    never kept, and one that is cut at the length limit or not well formed only where `unfinished` says so."""
+
+    unfinished: bool = False
+    """Keep also what is cut at the length limit or not well formed; what was written then stands for the thought and
+    the answer that are missing. For models that have learnt no form yet: later stages learn the same faults."""
 
     correct: bool = False
     """The verifier finds the answer right; an answer it cannot tell is not kept."""

@@ -9,12 +9,22 @@
 from collections.abc import Mapping
 
 from ponder.reward.judged import Judged, RewardFunction
-from ponder.reward.rules import accuracy, format_reward, language, length, overlong_penalty, preference, repetition
+from ponder.reward.rules import (
+    accuracy,
+    chance,
+    format_reward,
+    language,
+    length,
+    overlong_penalty,
+    preference,
+    repetition,
+)
 
 __all__ = ["REWARDS", "Judged", "RewardFunction", "overlong_penalty"]
 
 REWARDS: Mapping[str, RewardFunction] = {
     "accuracy": accuracy,
+    "chance": chance,
     "format": format_reward,
     "language": language,
     "length": length,

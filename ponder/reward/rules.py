@@ -5,9 +5,10 @@ import unicodedata
 
 from ponder.records import ChoiceGold, ExpressionGold, MathGold
 from ponder.reward.judged import Judged
+from ponder.seeds import derive_seed
 from ponder.text.language import language_share
 
-__all__ = ["accuracy", "format_reward", "language", "length", "overlong_penalty", "preference", "repetition"]
+__all__ = ["accuracy", "chance", "format_reward", "language", "length", "overlong_penalty", "preference", "repetition"]
 
 _BUFFER_RATIO = 0.2
 """DAPO's zone: 4,096 of 20,480 tokens."""
@@ -28,6 +29,13 @@ def accuracy(judged: Judged) -> float | None:
     if judged.problem.gold is None or judged.problem.route != "reasoning":
         return None
     return 1.0 if judged.verdict.outcome == "right" and _says_something(judged) else 0.0
+
+
+def chance(judged: Judged) -> float:
+    """A number from 0 to 1 drawn from the text: noise, as a control for what other rewards teach."""
+    response = judged.response
+    text = (response.thinking or "", response.answer or "", judged.completion_tokens)
+    return derive_seed("chance", judged.problem.id, *text) / 2**63
 
 
 def format_reward(judged: Judged) -> float:

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from ponder.ask import Asker, RequestLog
-from ponder.judge import Judge, ModelJudge
-from ponder.recipe.endpoint import ByEndpoint, ByRule, Endpoint, Helper
+from ponder.judge import ChanceJudge, Judge, ModelJudge
+from ponder.recipe.endpoint import ByChance, ByEndpoint, ByRule, Endpoint, Helper, Referee
 from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.recipe.training import Precision
 from ponder.seeds import derive_seed
@@ -31,7 +31,7 @@ class Asking:
         self._policies: dict[tuple[str, str | None], Policy] = {}
 
     def model(self, name: str, reference: str, template: str | None, sampling: Sampling) -> Asker:
-        """A model in this process, a tiny random one like it in a smoke run."""
+        """A model in this process."""
         from ponder.ask.local import LocalAsker
         from ponder.rollout import open_engine
 
@@ -53,10 +53,13 @@ class Asking:
             return self.endpoint(name, helper.endpoint, sampling)
         return self.model(name, helper.model, helper.template, sampling)
 
-    def judge(self, helper: Helper | None, votes: int) -> Judge | None:
-        """The judge that reads; None where rules judge."""
-        asker = self.helper("judge", helper)
-        return None if asker is None else ModelJudge(asker, seed=derive_seed(self._context.seed, "judge"), votes=votes)
+    def judge(self, referee: Referee | None, votes: int) -> Judge | None:
+        """The judge that reads or draws; None where rules judge."""
+        seed = derive_seed(self._context.seed, "judge")
+        if isinstance(referee, ByChance):
+            return ChanceJudge(seed)
+        asker = self.helper("judge", referee)
+        return None if asker is None else ModelJudge(asker, seed=seed, votes=votes)
 
     def _shared(self, name: str) -> dict[str, Any]:
         context = self._context
@@ -71,14 +74,8 @@ class Asking:
 
     def _policy(self, reference: str, template: str | None) -> "Policy":
         from ponder.policy import load_policy
-        from ponder.stages.smoke import smoke_policy
 
-        context = self._context
         if (reference, template) not in self._policies:
-            source = context.model_source(reference)
-            self._policies[reference, template] = (
-                smoke_policy(source, template, derive_seed(context.seed, "weights") % 2**31)
-                if context.smoke
-                else load_policy(source, template, self._precision, trained=False)
-            )
+            source = self._context.model_source(reference)
+            self._policies[reference, template] = load_policy(source, template, self._precision, trained=False)
         return self._policies[reference, template]

@@ -18,9 +18,9 @@ class Context(Generic[StageConfig]):
     """One run of one stage.
 
     `folder` exists and is this stage's alone; what an earlier, interrupted session left in it is still there. `inputs`
-    maps the names of other stages to their finished folders. `smoke` asks for two steps on a tiny random model of the
-    same architecture. `commits` are those of the hub's models by their names in the recipe. `continued` are the
-    steps after which more were asked for than before. `say` prints one line for the user.
+    maps the names of other stages to their finished folders. `commits` are those of the hub's models by their names
+    in the recipe. `continued` are the steps after which more were asked for than before. `say` prints one line for
+    the user.
     """
 
     config: StageConfig
@@ -28,7 +28,6 @@ class Context(Generic[StageConfig]):
     folder: Path
     seed: int
     inputs: Mapping[str, Path]
-    smoke: bool
     say: Callable[[str], None]
     commits: Mapping[str, str] = field(default_factory=dict)
     continued: tuple[int, ...] = ()
@@ -43,13 +42,6 @@ class Context(Generic[StageConfig]):
         if (hub_id := parse_hub_id(reference)) is not None:
             return hub_id.at(self.commits[reference]) if reference in self.commits else reference
         return str(expand_path(reference))
-
-    def compared(self, benchmarks: tuple[str, ...]) -> tuple[str, ...]:
-        """The benchmarks that training data is compared with: none in a smoke run, which downloads nothing."""
-        if not self.smoke or not benchmarks:
-            return benchmarks
-        self.say(f"{self.name}: a smoke run: the data is not decontaminated, since that may download benchmarks")
-        return ()
 
 
 StageFunction = Callable[[Context[Any]], Mapping[str, Any]]

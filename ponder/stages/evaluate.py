@@ -8,7 +8,7 @@ A pair whose scores are there from an earlier session is not sampled again, one 
 judge is not asked twice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -25,19 +25,15 @@ from ponder.evaluation.win_rate import WinRate, win_rate, write_win_rates
 from ponder.judge import Judge
 from ponder.policy.load import load_policy
 from ponder.policy.policy import Policy
-from ponder.recipe.problems import MicroProblems
 from ponder.recipe.stages import EvaluateStage
 from ponder.seeds import derive_seed
 from ponder.stages.asking import Asking
 from ponder.stages.context import Context
-from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_policy
 from ponder.text.template import Template
 from ponder.verify.pool import VerifierPool
 from ponder.watch.ticker import Ticker
 
 __all__ = ["run_evaluate"]
-
-_SMOKE_BENCHMARKS = 3
 
 
 def run_evaluate(context: Context[EvaluateStage]) -> Mapping[str, Any]:
@@ -58,8 +54,7 @@ class _Run:
         config = self.config = context.config
         self.context, self._stack = context, stack
         self.folder = context.folder / "evaluation"
-        names = _tried(config.benchmarks) if context.smoke else config.benchmarks
-        self.benchmarks = {name: _benchmark(name, context.smoke) for name in names}
+        self.benchmarks = {name: find_benchmark(name) for name in config.benchmarks}
         if len({file_name(model) for model in config.models}) < len(config.models):
             raise RecipeError(f"Stage {context.name!r} names one model twice: {', '.join(config.models)}.")
         if len({benchmark.name for benchmark in self.benchmarks.values()}) < len(self.benchmarks):
@@ -71,9 +66,8 @@ class _Run:
     @cached_property
     def judge(self) -> Judge | None:
         """Opened when first asked for: a model that judges is large."""
-        helper = None if self.context.smoke else self.config.judge
         asking = Asking(self.context, self._stack, self.config.precision, self.config.engine)
-        return asking.judge(helper, self.config.votes)
+        return asking.judge(self.config.judge, self.config.votes)
 
     def measure(self, model: str) -> None:
         """Score a model on every benchmark; it is loaded only if something is missing."""
@@ -147,13 +141,13 @@ class _Run:
         return self.folder / f"{file_name(model)}--{benchmark.name}.json"
 
     def _scores(self, policy: Policy, model: str, benchmark: Benchmark, log: Path) -> Scores:
-        asked = benchmark.judge == "correctness" and not self.context.smoke
+        asked = benchmark.judge == "correctness"
         return measure(
             policy,
             benchmark,
             model=model,
             pool=self.pool,
-            samples=2 if self.context.smoke else self.config.samples,
+            samples=self.config.samples,
             temperature=self.config.temperature,
             top_p=self.config.top_p,
             seed=derive_seed(self.context.seed, benchmark.name),
@@ -170,8 +164,6 @@ class _Run:
     def _policy(self, model: str) -> Policy:
         source = self.context.model_source(model)
         template = None if model in self.context.inputs else self.config.template
-        if self.context.smoke and model not in self.context.inputs:
-            return smoke_policy(source, template, self.context.seed)
         return load_policy(source, template, self.config.precision, trained=False)
 
     def _answers(self, model: str, benchmark: Benchmark) -> Answers:
@@ -181,22 +173,6 @@ class _Run:
 
     def _say(self, line: str) -> None:
         self.context.say(f"{self.context.name}: {line}")
-
-
-def _tried(names: Sequence[str]) -> tuple[str, ...]:
-    """At most three in a smoke run, where all are the same few problems; the ways of judging that occur come first."""
-    judged = [find_benchmark(name).judge for name in names]
-    firsts = [name for i, name in enumerate(names) if judged[i] not in judged[:i]]
-    return tuple(dict.fromkeys((*firsts, *names)))[:_SMOKE_BENCHMARKS]
-
-
-def _benchmark(name: str, smoke: bool) -> Benchmark:
-    """In a smoke run a few problems of the embedded world stand for any benchmark: nothing is downloaded."""
-    benchmark = find_benchmark(name)
-    if not smoke:
-        return benchmark
-    source = MicroProblems(count=SMOKE_PROBLEMS, split="test")
-    return Benchmark(name=benchmark.name, problems=(source,), judge=benchmark.judge, samples=2, max_tokens=8)
 
 
 def _judge_name(config: EvaluateStage) -> str:

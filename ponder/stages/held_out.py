@@ -20,13 +20,13 @@ __all__ = ["HeldOutProblems", "describe", "score_metrics"]
 class HeldOutProblems:
     """The problems a stage is measured on. Every measurement uses the same seeds, so two of them are paired."""
 
-    def __init__(self, config: HeldOut, folder: Path, seed: int, max_tokens: int, limit: int | None = None) -> None:
+    def __init__(self, config: HeldOut, folder: Path, seed: int, max_tokens: int) -> None:
         self._config = config
         self._folder = folder
         self._seed = derive_seed(seed, "held out")
         self._max_tokens = config.max_tokens or max_tokens
         self.every = config.every
-        self.problems = load_problems(config.problems).problems[:limit]
+        self.problems = load_problems(config.problems).problems
 
     def warn_of_trained(self, trained: Collection[tuple[Message, ...]], name: str, say: Callable[[str], None]) -> None:
         """Say where some of them are also among the conversations that the stage `name` trains on."""

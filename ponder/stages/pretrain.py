@@ -15,7 +15,7 @@ from ponder.evaluation import completions_path, scores_path
 from ponder.files import publishing
 from ponder.micro.corpus import documents
 from ponder.micro.tokenizer import train_tokenizer
-from ponder.policy import Policy, check_fields, random_policy, save_policy, shrink
+from ponder.policy import Policy, check_fields, random_policy, save_policy
 from ponder.policy.memory import memory_used
 from ponder.recipe.rollout import EngineConfig
 from ponder.recipe.stages import PretrainStage
@@ -30,10 +30,6 @@ from ponder.watch import AlarmLog, MetricsLog, Phases, Progress
 
 __all__ = ["run_pretrain"]
 
-_TOKENIZER_DOCUMENTS = 5_000
-_SMOKE_STEPS = 2
-_SMOKE_DOCUMENTS = 300
-_SMOKE_PROBLEMS = 4
 _MAX_TOKENS = 512
 """Length limit of held-out completions where the recipe names none."""
 
@@ -41,7 +37,7 @@ _MAX_TOKENS = 512
 def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
     """Train, save `model/`, and measure it on the held-out problems."""
     config = context.config
-    steps = _SMOKE_STEPS if context.smoke else -(-config.tokens // config.tokens_per_step)
+    steps = -(-config.tokens // config.tokens_per_step)
     policy = _new_policy(context)
     trainer = Trainer(policy, config.optimizer, config.batch, incident_folder=context.folder / "incidents")
     checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
@@ -90,11 +86,10 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
 def _new_policy(context: Context[PretrainStage]) -> Policy:
     config = context.config
     check_fields(config.architecture)
-    count = _SMOKE_DOCUMENTS if context.smoke else _TOKENIZER_DOCUMENTS
-    tokenizer = train_tokenizer(islice(documents(config.corpus.seed), count), config.vocabulary)
-    architecture = shrink(config.architecture) if context.smoke else config.architecture
+    corpus = islice(documents(config.corpus.seed), config.corpus.tokenizer_documents)
+    tokenizer = train_tokenizer(corpus, config.vocabulary)
     seed = derive_seed(context.seed, "weights") % 2**31
-    return random_policy(architecture, tokenizer, config.template, seed, config.precision)
+    return random_policy(config.architecture, tokenizer, config.template, seed, config.precision)
 
 
 def _resume(checkpoints: CheckpointStore, trainer: Trainer, log: MetricsLog) -> tuple[int, int]:
@@ -135,8 +130,7 @@ def _measure(context: Context[PretrainStage], policy: Policy, step: int) -> Mapp
     """The accuracy of the finished model on the held-out problems, per task in `evaluation/`."""
     if context.config.held_out is None:
         return {}
-    limit = _SMOKE_PROBLEMS if context.smoke else None
-    held_out = HeldOutProblems(context.config.held_out, context.folder, context.seed, _MAX_TOKENS, limit)
+    held_out = HeldOutProblems(context.config.held_out, context.folder, context.seed, _MAX_TOKENS)
     with VerifierPool() as pool:
         engine = open_engine(EngineConfig(), policy)
         scores = held_out.measure(policy, engine, pool, step=step, full=True, model=context.name)

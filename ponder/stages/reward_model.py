@@ -20,13 +20,12 @@ from ponder.policy import load_policy
 from ponder.policy.memory import memory_used
 from ponder.policy.scorer import Scored, Scorer
 from ponder.policy.scorer_load import new_scorer, save_scorer
-from ponder.recipe.reward_model import PreferenceSource, StagePreferences
+from ponder.recipe.reward_model import PreferenceSource
 from ponder.recipe.stages import RewardModelStage
 from ponder.records import LabelledResponse, PreferencePair
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.longer import is_continued, say_longer, without
-from ponder.stages.smoke import SMOKE_STEPS, smoke_policy, smoke_preferences
 from ponder.task.preference import LoadedPreferences, load_labels, load_pairs
 from ponder.train import CheckpointStore, learning_rate
 from ponder.train.score_trainer import Judgement, ScoreTrainer
@@ -36,7 +35,6 @@ __all__ = ["run_reward_model"]
 
 _LEAST_DEVIATION = 1e-6
 """Of held-out scores; what is divided by it is a scorer that tells nothing apart."""
-_SMOKE_ROWS = 8
 _MEASURED = (
     "scorer/accuracy",
     "scorer/auc",
@@ -80,19 +78,14 @@ class _Run:
         config = self.config = context.config
         self.context = context
         self.left_out = 0
-        source = context.model_source(config.model)
         seed = derive_seed(context.seed, "weights") % 2**31
-        policy = (
-            smoke_policy(source, config.template, seed)
-            if context.smoke and config.model not in context.inputs
-            else load_policy(source, config.template, config.precision)
-        )
+        policy = load_policy(context.model_source(config.model), config.template, config.precision)
         self.scorer = new_scorer(
             policy, loss=config.loss, scope=config.scored, base=config.model, max_tokens=config.max_tokens, seed=seed
         )
         self.trained, self.held_out = self._rows()
         self.batches = -(-len(self.trained) // config.batch_size)
-        self.steps = SMOKE_STEPS if context.smoke else self.batches * config.epochs
+        self.steps = self.batches * config.epochs
         self.trainer = ScoreTrainer(self.scorer, config.optimizer, config.batch, context.folder / "incidents")
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.log, self.phases = MetricsLog(context.folder), Phases()
@@ -181,7 +174,7 @@ class _Run:
         """What is trained on and what is measured on, as ids."""
         config, seed = self.config, derive_seed(self.context.seed, "held out")
         data = self._load(config.data)
-        if config.held_out and not self.context.smoke:
+        if config.held_out:
             held_out = self._load(config.held_out)
             prompts = {row.messages for row in held_out}
             trained = [row for row in data if row.messages not in prompts]
@@ -204,7 +197,7 @@ class _Run:
                 )
             )
         encoded = self._encoded(trained, "train on"), self._encoded(held_out, "measure on")
-        if config.loss == "pointwise" and not self.context.smoke:
+        if config.loss == "pointwise":
             self._check_labels(*encoded)
         return encoded
 
@@ -226,10 +219,6 @@ class _Run:
 
     def _load(self, sources: Sequence[PreferenceSource]) -> Sequence[Row]:
         pairwise = self.config.loss == "pairwise"
-        if self.context.smoke:  # what the sample stages before it made, and rows that need no download for the rest
-            sources = tuple(source for source in sources if isinstance(source, StagePreferences))
-            if not sources:
-                return smoke_preferences(_SMOKE_ROWS, pairs=pairwise)
         load: Callable[..., LoadedPreferences[Any]] = load_pairs if pairwise else load_labels
         loaded = load(sources, self.context.inputs)
         self._say(", ".join(f"{size:,} rows of {name}" for name, size in loaded.sizes.items()))

@@ -47,7 +47,6 @@ from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
 from ponder.stages.longer import is_continued, say_longer, without
-from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_config, smoke_groups, smoke_policy, smoke_routes
 from ponder.task import entering_problem_at, load_problems, problem_at
 from ponder.train import CheckpointStore, Reference, Sample, Trainer, credit, learning_rate, weigh
 from ponder.verify.pool import VerifierPool
@@ -94,7 +93,7 @@ class _Run:
     """The state of one stage between rollouts: what `run_rl`'s loop works on."""
 
     def __init__(self, context: Context[RlStage], pool: VerifierPool) -> None:
-        config = self.config = smoke_config(context.config, context.inputs) if context.smoke else context.config
+        config = self.config = context.config
         self.context, self.pool = context, pool
         self.step, self.best, self._saved_reference = 0, -1.0, -1
         self._shown: dict[str, float] = {}
@@ -102,17 +101,10 @@ class _Run:
         self._compared = False  # whether engine and trainer were found to agree
         check_names(config.reward_weights(0))
         self.steps = config.steps
-        source = context.model_source(config.model)
-        self.policy = (
-            smoke_policy(source, config.template, derive_seed(context.seed, "weights") % 2**31)
-            if context.smoke
-            else load_policy(source, config.template, config.precision)
-        )
+        self.policy = load_policy(context.model_source(config.model), config.template, config.precision)
         self.problems = decontaminate_problems(
-            load_problems(config.problems), context.compared(config.decontaminate), context.folder, self._say
+            load_problems(config.problems), config.decontaminate, context.folder, self._say
         )
-        if context.smoke:
-            self.problems = smoke_routes(self.problems, config.reward_models)
         self.reward_models = self._reward_models()
         self._starts = {
             name: -(-step // config.updates_per_rollout) * config.updates_per_rollout * config.problems_per_step
@@ -204,7 +196,7 @@ class _Run:
         """The samples of each update of this rollout, weighed: the useful groups, dealt out at random. The length limit
         in a weight is the one they were sampled under, whatever limit is in force when the update is made."""
         updates = min(self.config.updates_per_rollout, self.steps - self.step)
-        useful = credit(smoke_groups(groups) if self.context.smoke else groups, self.config.objective)
+        useful = credit(groups, self.config.objective)
         if not self._compared and useful:  # at step 0, or as soon as there is something to compare
             self._compared = True
             self._check_parity([sample for group in useful for sample in group])
@@ -220,6 +212,7 @@ class _Run:
     def update(self, samples: list[Sample], progress: Progress) -> None:
         """One policy update and its row of metrics. Without samples the weights stay as they are."""
         config = self.config
+        self._end_step(progress)  # of the same rollout: nothing is measured between its updates
         lr = learning_rate(config.optimizer, self.step, self.steps)
         row, self._shown = self._shown, {}
         if samples:
@@ -266,7 +259,7 @@ class _Run:
         if best or done or _crossed(config.checkpoint_every, before, self.step):
             with self.phases("save"):
                 self._save(best)
-        if _crossed(_DIAGNOSE_EVERY, before, self.step) or (done and not self.context.smoke):
+        if _crossed(_DIAGNOSE_EVERY, before, self.step) or done:
             for finding in diagnose(self.rows, _DIAGNOSE_EVERY, ended=done):
                 progress.say(f"{self.context.name}: {finding.level}: {finding.text}")
 
@@ -396,8 +389,7 @@ class _Run:
         config = self.config.held_out
         if config is None:
             return None
-        limit = SMOKE_PROBLEMS if self.context.smoke else None
-        held_out = HeldOutProblems(config, self.context.folder, self.context.seed, self._max_tokens(), limit)
+        held_out = HeldOutProblems(config, self.context.folder, self.context.seed, self._max_tokens())
         trained = {problem.messages for problem in self.problems.problems}
         held_out.warn_of_trained(trained, self.context.name, self.context.say)
         return held_out

@@ -27,7 +27,7 @@ from ponder.curate import (
     why_not,
 )
 from ponder.curate.choose import pass_rate
-from ponder.curate.keep import MENDED
+from ponder.curate.keep import MENDED, as_written
 from ponder.curate.pairs import pairs_to_compare
 from ponder.errors import DataError
 from ponder.evaluation.contamination import decontaminate_problems
@@ -37,7 +37,6 @@ from ponder.records import Example, LabelledResponse, Problem
 from ponder.seeds import derive_seed
 from ponder.stages.asking import Asking
 from ponder.stages.context import Context
-from ponder.stages.smoke_sample import SmokeJudge, smoke_response, smoke_sample
 from ponder.task import load_problems
 from ponder.verify.pool import VerifierPool
 
@@ -65,11 +64,9 @@ class _Run:
     """What one stage works with: problems, who is asked, who judges, who rewrites."""
 
     def __init__(self, context: Context[SampleStage], stack: ExitStack) -> None:
-        config = self.config = smoke_sample(context.config) if context.smoke else context.config
+        config = self.config = context.config
         self.context = context
-        loaded = decontaminate_problems(
-            load_problems(config.problems), context.compared(config.decontaminate), context.folder, self._say
-        )
+        loaded = decontaminate_problems(load_problems(config.problems), config.decontaminate, context.folder, self._say)
         self.problems = loaded.problems
         self._say(loaded.summary())
         for one in loaded.left_out[:_LEFT_OUT_SHOWN]:
@@ -78,7 +75,7 @@ class _Run:
         self._asking = Asking(context, stack, config.precision, config.engine)
         self.asker = self._responder()
         reader = self._asking.judge(config.judge, config.pairs.votes)
-        self.judge: Judge = SmokeJudge() if context.smoke else reader or RuleJudge(self.pool)
+        self.judge: Judge = reader or RuleJudge(self.pool)
         self.rewriter = self._rewriter()
         self._pairs = PairChoice(config.pairs)
         self._tokens: dict[str, int | None] = {}  # of kept pairs' chosen answers
@@ -95,8 +92,8 @@ class _Run:
                 reply = self.asker.reply(ask)
                 response = self.asker.split(reply)
                 text = self.asker.text(reply)
-                if self.context.smoke:
-                    response = smoke_response(response, text, ask.number)
+                if self.config.keep.unfinished:
+                    response = as_written(response, text)
                 found.append(
                     Candidate(
                         problem=problem, number=ask.number, reply=reply, response=response, text=text, verdict=None
@@ -212,8 +209,6 @@ class _Run:
     def _kept(
         self, candidates: Sequence[Candidate], output: Output, leave_out: frozenset[str] = frozenset()
     ) -> list[Candidate]:
-        if self.context.smoke:
-            return list(candidates)
         faults = [why_not(one, self.config.keep, leave_out) for one in candidates]
         output.reject([fault for fault in faults if fault is not None])
         return [one for one, fault in zip(candidates, faults, strict=True) if fault is None]

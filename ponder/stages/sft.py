@@ -24,7 +24,6 @@ from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
 from ponder.stages.longer import is_continued, say_longer, without
 from ponder.stages.sft_data import SftData, split_data
-from ponder.stages.smoke import SMOKE_PROBLEMS, smoke_policy, smoke_sft
 from ponder.task.examples import load_examples
 from ponder.train import CheckpointStore, Trainer, learning_rate
 from ponder.verify.pool import VerifierPool
@@ -52,12 +51,12 @@ class _Run:
     """The state of one stage between updates: what `run_sft`'s loop works on."""
 
     def __init__(self, context: Context[SftStage]) -> None:
-        config = self.config = smoke_sft(context.config) if context.smoke else context.config
+        config = self.config = context.config
         self.context, self.step = context, 0
         self.policy = self._policy()
         examples = decontaminate_examples(
             load_examples(config.examples, context.inputs),
-            context.compared(config.decontaminate),
+            config.decontaminate,
             context.folder,
             lambda line: context.say(f"{context.name}: {line}"),
         )
@@ -159,14 +158,9 @@ class _Run:
 
     def _policy(self) -> Policy:
         context, config = self.context, self.config
-        source, seed = context.model_source(config.model), derive_seed(context.seed, "weights") % 2**31
-        policy = (
-            smoke_policy(source, config.template, seed)
-            if context.smoke
-            else load_policy(source, config.template, config.precision)
-        )
+        policy = load_policy(context.model_source(config.model), config.template, config.precision)
         if config.lora is not None:
-            add_lora(policy, config.lora, seed)
+            add_lora(policy, config.lora, derive_seed(context.seed, "weights") % 2**31)
         return policy
 
     def _validation_loss(self) -> dict[str, float]:
@@ -183,8 +177,7 @@ class _Run:
         config, context = self.config, self.context
         if config.held_out is None:
             return None
-        limit = SMOKE_PROBLEMS if context.smoke else None
-        held_out = HeldOutProblems(config.held_out, context.folder, context.seed, self.data.room, limit)
+        held_out = HeldOutProblems(config.held_out, context.folder, context.seed, self.data.room)
         held_out.warn_of_trained(self.data.prompts, context.name, context.say)
         return held_out
 

@@ -38,7 +38,7 @@ def test_context(start: Callable[..., list[str]], stages: Stages, tmp_path: Path
     assert context.model_source("micro") == "micro"
     assert context.model_source("Qwen/Qwen2.5-1.5B") == "Qwen/Qwen2.5-1.5B"
     assert context.model_source("./there") == "there"
-    assert context.seed != stages.contexts["base"].seed and not context.smoke
+    assert context.seed != stages.contexts["base"].seed
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,9 @@ def test_a_full_disk_says_so(start: Callable[..., list[str]], stages: Stages, tm
 
 
 def test_smoke_needs_no_inputs(start: Callable[..., list[str]], stages: Stages) -> None:
-    start("stages.zero.model=./nowhere", smoke=True)
-    assert stages.contexts["zero"].smoke
+    start("stages.zero.problems=[{source: hub, id: nobody/nothing}]", smoke=True)
+    config = stages.contexts["zero"].config
+    assert config.steps == 2 and config.problems[0].source == "micro"
 
 
 def test_errors_are_one_paragraph(start: Callable[..., list[str]]) -> None:

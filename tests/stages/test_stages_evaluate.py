@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -18,14 +17,16 @@ from ponder.errors import DataError, EndpointError, ModelError, RecipeError
 from ponder.evaluation import read_scores
 from ponder.evaluation.evaluate import replay
 from ponder.evaluation.paired import read_paired
-from ponder.files import EMBEDDED_BASE, write_json
+from ponder.files import EMBEDDED_BASE, read_json, write_json
 from ponder.pipeline.preflight import check_inputs
+from ponder.pipeline.run import run
+from ponder.pipeline.smoke import tried as benchmarks_tried
 from ponder.policy import random_policy, save_policy
 from ponder.recipe.endpoint import ByEndpoint, Endpoint
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import EvaluateStage, ReportStage
 from ponder.stages.context import Context
-from ponder.stages.evaluate import _tried, run_evaluate
+from ponder.stages.evaluate import run_evaluate
 from ponder.stages.report import run_report
 from ponder.verify.pool import VerifierPool
 
@@ -60,7 +61,7 @@ def context(folder: Path, config: Any, name: str, said: list[str]) -> Context[An
     stage = folder / "stages" / name
     stage.mkdir(parents=True, exist_ok=True)
     inputs = {"base": folder / "stages" / "base"}
-    return Context(config=config, name=name, folder=stage, seed=3, inputs=inputs, smoke=False, say=said.append)
+    return Context(config=config, name=name, folder=stage, seed=3, inputs=inputs, say=said.append)
 
 
 def test_a_template_is_for_models_from_outside(made: Path, tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_a_template_is_for_models_from_outside(made: Path, tmp_path: Path) -> No
     ],
 )
 def test_a_smoke_run_tries_every_way_of_judging(names: list[str], tried: list[str]) -> None:
-    assert list(_tried(names)) == tried
+    assert list(benchmarks_tried(names)) == tried
 
 
 def test_each_pair_once(made: Path) -> None:
@@ -305,12 +306,15 @@ def test_an_unknown_baseline() -> None:
         EvaluateStage(models=("micro",), benchmarks=("micro",), baseline="zer0")
 
 
-def test_smoke_needs_no_judge(made: Path, server: Server) -> None:
+def test_smoke_needs_no_judge(tmp_path: Path, server: Server) -> None:
     models = ("micro", str(EMBEDDED_BASE))
-    config = EvaluateStage(models=models, benchmarks=("arena-hard",), baseline="micro", judge=endpoint(server))
-    smoke = replace(context(made, config, "smoke", []), smoke=True)
-    results = run_evaluate(smoke)
-    assert results[config.models[1]]["arena-hard"]["problems"] == 4
+    names = ("arena-hard", "simpleqa")
+    config = EvaluateStage(models=models, benchmarks=names, baseline="micro", judge=endpoint(server))
+    run(Recipe(name="r", stages={"e": config}), tmp_path / "out", text="", smoke=True, say=lambda line: None)
+    results = read_json(tmp_path / "out" / "stages" / "e" / "manifest.json")["results"]
+    assert len(results) == 2
+    for scores in results.values():
+        assert [(Path(name).stem, one["problems"]) for name, one in scores.items()] == [(name, 4) for name in names]
     assert server.asked == []
 
 

@@ -57,7 +57,7 @@ def run(folder: Path, config: SftStage, **inputs: Path) -> tuple[dict[str, Any],
     said: list[str] = []
     folder.mkdir(parents=True, exist_ok=True)
     context = Context(
-        config=config, name="cold", folder=folder, seed=11, inputs=inputs, smoke=False, say=said.append
+        config=config, name="cold", folder=folder, seed=11, inputs=inputs, say=said.append
     )  # fmt: skip
     return dict(run_sft(context)), said
 
@@ -188,7 +188,7 @@ from ponder.recipe import SftStage
 from ponder.stages.context import Context
 from ponder.stages.sft import run_sft
 config = SftStage.model_validate_json(sys.argv[2])
-run_sft(Context(config=config, name="cold", folder=Path(sys.argv[1]), seed=11, inputs={}, smoke=False, say=print))
+run_sft(Context(config=config, name="cold", folder=Path(sys.argv[1]), seed=11, inputs={}, say=print))
 """
 
 

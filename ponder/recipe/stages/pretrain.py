@@ -17,6 +17,8 @@ class CorpusSource(Component):
 
     seed: int = 0
     """Generator seed."""
+    tokenizer_documents: int = Field(5000, ge=1)
+    """First documents, from which the tokenizer is learnt."""
     careful: float = Field(0.17, ge=0, le=1)
     """Share of the answers in conversations that are thought through; textbooks are careful throughout. The tokenizer
     does not depend on it."""

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from ponder.recipe.endpoint import ByEndpoint, ByModel, Endpoint, Helper
+from ponder.recipe.endpoint import ByEndpoint, ByModel, Endpoint, Referee
 from ponder.recipe.problems import ProblemSource
 from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.recipe.sample import Keep, PairRules, Rewrite
@@ -44,7 +44,7 @@ class SampleStage(StageBase):
     """Arithmetic of a model's forward passes."""
     keep: Keep = Keep()
     """Which responses are kept."""
-    judge: Helper | None = None
+    judge: Referee | None = None
     """Who judges for `keep.judged`, for pairs and for labels; null is the rule: the verifier's verdict and score."""
     rewrite: Rewrite | None = None
     """Rewriting of what is kept; null takes responses as they are."""
@@ -97,7 +97,7 @@ class SampleStage(StageBase):
             raise ValueError("template is for a model in this process; the endpoint puts prompts into its own form")
         if self.sampling.length_schedule:
             raise ValueError("sampling.length_schedule is for training, which has steps: set sampling.max_tokens alone")
-        if self.keep.judged and (self.judge is None or self.judge.kind == "rule"):
+        if self.keep.judged and (self.judge is None or self.judge.kind in ("rule", "chance")):
             raise ValueError(
                 "keep.judged needs a judge that reads: set judge to a model or an endpoint, or use keep.correct, which "
                 "asks the verifier"
