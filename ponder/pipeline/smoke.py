@@ -43,8 +43,11 @@ _BENCHMARKS = 3
 _PROBLEMS = MicroProblems(count=64)
 _HELD_OUT = MicroProblems(count=64, split="test")
 _EXAMPLES = MicroExamples(tasks=("equation", "science"), count=16)
-_PREFERENCES = 16
-"""Rows of a reward model beside those of sample stages: of both kinds, so that there is something to tell apart."""
+_PREFERENCES = {
+    "pairwise": MicroPreferences(count=32),
+    "pointwise": MicroPreferences(tasks=("unsafe",), count=32),
+}
+"""Rows of a reward model beside those of sample stages; labels of both kinds, so that there is something to tell."""
 _ROUTED: Mapping[str, ProblemSource] = {
     "helpful": MicroProblems(tasks=("greeting", "writing"), count=32, seed=1),
     "safety": MicroProblems(tasks=("unsafe",), count=32, seed=2),
@@ -172,7 +175,7 @@ def _sample(stage: SampleStage, model: Callable[[str], str]) -> Updates:
 def _reward_model(stage: RewardModelStage) -> Updates:
     made = tuple(source for source in stage.data if isinstance(source, StagePreferences))
     return {
-        "data": (*made, MicroPreferences(count=_PREFERENCES)),
+        "data": (*made, _PREFERENCES[stage.loss]),
         "held_out": (),
         "held_out_share": 0.2,
         "epochs": _STEPS,

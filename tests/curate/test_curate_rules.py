@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from ponder.ask import Reply
 from ponder.curate import Candidate, Rejected, choose, why_not
 from ponder.curate.choose import pass_rate
-from ponder.curate.keep import MENDED
+from ponder.curate.keep import MENDED, as_written
 from ponder.curate.readable import longest_paragraph
 from ponder.recipe.sample import Keep
 from ponder.records import MathGold, Message, Problem, Verdict
@@ -57,6 +57,11 @@ def candidate(
         ({}, {"answer": " "}, "no_answer"),
         ({}, {"text": "5"}, "not_well_formed"),
         ({}, {"text": f"<think>{EN}</think> so <answer>5</answer>"}, "not_well_formed"),
+        ({"unfinished": True}, {"finish_reason": "length"}, None),
+        ({"unfinished": True}, {"text": f"<think>{EN}</think> so <answer>5</answer>"}, None),
+        ({"unfinished": True}, {"answer": " "}, "no_answer"),
+        ({"unfinished": True}, {"failure": "status 500", "text": ""}, "failed"),
+        ({"unfinished": True, "correct": True}, {"finish_reason": "length", "outcome": "wrong"}, "wrong"),
         ({"correct": True}, {}, None),
         ({"correct": True}, {"outcome": "wrong"}, "wrong"),
         ({"correct": True}, {"outcome": "cannot_tell"}, "cannot_tell"),
@@ -187,3 +192,17 @@ def test_pass_rate_counts_replies() -> None:
     assert pass_rate([candidate(gold=False)]) is None
     assert pass_rate([candidate(failure="lost")]) is None
     assert numbers(choose([candidate(gold=False)], Keep(pass_rate=(0, 1)), None, 100))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "thinking", "answer"),
+    [
+        ("<think>\nso 2 + 3", "so 2 + 3", "so 2 + 3"),
+        ("<think>one</think> <answer>5", "one", "one <answer>5".replace("<answer>", "")),
+        ("<think>one</think> <answer>5</answer>", "one", "5"),
+        ("</think></answer>", "", ""),
+    ],
+)
+def test_what_was_written_stands_for_what_is_missing(text: str, thinking: str, answer: str) -> None:
+    found = as_written(TEMPLATES["r1-zero"].split(text, finished=False), text)
+    assert (found.thinking or "", found.answer) == (thinking, answer)

@@ -164,7 +164,7 @@ def test_score_is_the_weighted_sum_of_what_applies() -> None:
 
 
 def test_unknown_rewards_are_named() -> None:
-    with pytest.raises(RecipeError, match=r"no reward 'acuracy'; did you mean 'accuracy'\? Known: accuracy, format"):
+    with pytest.raises(RecipeError, match=r"no reward 'acuracy'; did you mean 'accuracy'\? Known: accuracy, chance"):
         score(judge(""), {"acuracy": 1.0})
     with pytest.raises(RecipeError, match="no reward 'zzz'"):
         check_names(["zzz"])

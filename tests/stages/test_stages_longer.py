@@ -176,9 +176,7 @@ def test_where_learning_rates_differ_is_said(
 ) -> None:
     """And that is where they do."""
     config, lines = Optimizer.model_validate(optimizer), []
-    context: Context[Any] = Context(
-        config=None, name="zero", folder=tmp_path, seed=0, inputs={}, smoke=False, say=lines.append
-    )
+    context: Context[Any] = Context(config=None, name="zero", folder=tmp_path, seed=0, inputs={}, say=lines.append)
     say_longer(context, config, step, 20)
     differing = [i + 1 for i in range(step) if learning_rate(config, i, step) != learning_rate(config, i, 20)]
     assert (said is None) == (not differing) == ("but for this" not in lines[0])

@@ -88,7 +88,7 @@ def test_pairs_and_labels_make_scorers_that_pay(made: Path) -> None:
         kept = rows(made / "stages" / maker / f"{maker}.jsonl")
         found = results(made, scorer)
         used = found["trained_on"] + found["held_out"]["rows"] + found["left_out"]
-        assert len(kept) == used - 16 > 0  # and as many rows of the embedded world
+        assert len(kept) == used - 32 > 0  # and as many rows of the embedded world
     paid = {"reasoning": "accuracy", "helpful": "preference", "safety": "preference"}
     for path in rollout_files(made / "stages" / "r1"):
         for one in rows(path):
