@@ -14,9 +14,9 @@ from typing import Any, Self
 import httpx2
 
 from ponder.ask.ask import Reply
-from ponder.ask.faults import FailedReply, MalformedReply
+from ponder.ask.faults import FailedReply, MalformedReply, RefusedReply
 from ponder.ask.key import api_key
-from ponder.ask.refusal import ADVICE, MOST_SHOWN, refused_parameter
+from ponder.ask.refusal import read_status, refused_parameter
 from ponder.ask.reply import read_reply
 from ponder.errors import EndpointError
 from ponder.recipe.endpoint import Endpoint
@@ -26,7 +26,6 @@ __all__ = ["ChatClient"]
 
 _FIRST_WAIT_SECONDS = 1.0
 _CONNECT_SECONDS = 30.0
-_TRY_AGAIN = (408, 409, 425, 429)
 _REFUSED = {
     401: "check the key",
     402: "check the account's balance",
@@ -34,6 +33,9 @@ _REFUSED = {
     404: "check base_url (without /chat/completions) and the model's name",
     405: "check base_url (without /chat/completions)",
 }
+
+
+_CHECK = "check the key, the account and base_url"
 
 
 class _TryAgain(Exception):
@@ -92,36 +94,49 @@ class ChatClient:
                 asyncio.timeout(self._endpoint.timeout_seconds),
                 self._http.stream("POST", self._url, json=body) as response,
             ):
-                text = (await response.aread()).decode("utf-8", "replace")
+                content = await response.aread()
         except TimeoutError:
             raise _TryAgain(f"no whole reply within {self._endpoint.timeout_seconds:g} seconds") from None
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
             raise EndpointError(f"base_url {self._endpoint.base_url!r} is no address: {error}") from None
         except (httpx2.HTTPError, ssl.SSLError) as error:
             raise _TryAgain(f"the connection failed ({type(error).__name__}: {error or 'closed'})") from None
-        self._check_status(response, text, body)
+        self._check_status(response, content.decode("utf-8", "replace"), body)
+        try:
+            text = content.decode(response.charset_encoding or "utf-8")
+        except (UnicodeError, LookupError) as error:
+            raise FailedReply(f"the reply's bytes are no text: {error}") from None
         try:
             return read_reply(text, body[self._endpoint.length_parameter])
         except MalformedReply as error:
             raise _TryAgain(str(error)) from None
+        except RefusedReply as error:
+            raise self._refused(str(error), _CHECK) from None
 
     def _check_status(self, response: httpx2.Response, text: str, body: Mapping[str, Any]) -> None:
         status = response.status_code
-        if status == 200:
+        if 200 <= status < 300:
             return
-        said = f"status {status}" + (f": {' '.join(text.split())[:MOST_SHOWN]}" if text.strip() else "")
-        if status in _TRY_AGAIN or status >= 500:
+        refusal = read_status(status, text)
+        said = f"status {status}" + (f": {refusal.message}" if refusal.message else "")
+        advice = refused_parameter(text, body) if status in (400, 422) else None
+        if advice is None and status < 400:
+            advice = "give the address that it leads to"
+        elif advice is None and refusal.fate == "stop":
+            advice = _REFUSED.get(status, _CHECK)
+        if advice is not None:
+            raise self._refused(said, advice)
+        if refusal.fate == "again":
             raise _TryAgain(said, _retry_after(response.headers.get("retry-after")))
-        parameter = refused_parameter(text, body) if status in (400, 422) else None
-        if parameter is not None or status in _REFUSED or status < 400:
-            advice = ADVICE[parameter] if parameter else _REFUSED.get(status, "give the address that it leads to")
-            raise EndpointError(
-                self._without_key(
-                    f"the endpoint {self._url!r} refuses model {self._endpoint.model!r} with {said}; {advice}, and "
-                    "give the same command again: nothing received so far is lost"
-                )
-            )
         raise FailedReply(said)
+
+    def _refused(self, said: str, advice: str) -> EndpointError:
+        return EndpointError(
+            self._without_key(
+                f"the endpoint {self._url!r} refuses model {self._endpoint.model!r} with {said}; {advice}, and "
+                "give the same command again: nothing received so far is lost"
+            )
+        )
 
     def _wait(self, tries: int, asked: float | None, seed: int) -> float:
         """Seconds until the next try: what the server asked for, or doubling; up to a half more spreads requests."""

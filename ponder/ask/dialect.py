@@ -3,12 +3,13 @@
 A server's dialect is a line in one of these tables; `tests/ask/dialects.py` speaks each of them.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
 from ponder.ask.faults import FailedReply
 
-__all__ = ["ENDINGS", "Ending", "Texts", "read_message", "read_tokens"]
+__all__ = ["ENDINGS", "Ending", "Texts", "read_message", "read_tokens", "split_marks"]
 
 Ending = Literal["stop", "length", "again", "withheld"]
 Texts = tuple[str, str]
@@ -27,6 +28,7 @@ ENDINGS: Mapping[str, Ending] = {
     "end": "stop",
     "finished": "stop",
     "normal": "stop",
+    "done": "stop",
     # cut at a limit of tokens: OpenAI; TGI, Anthropic, Gemini, Cohere; Mistral; Responses
     "length": "length",
     "max_tokens": "length",
@@ -34,6 +36,7 @@ ENDINGS: Mapping[str, Ending] = {
     "model_length": "length",
     "max_output_tokens": "length",
     "max_completion_tokens": "length",
+    "limit": "length",
     "model_context_window_exceeded": "length",
     # the server broke off: DeepSeek; GLM; vLLM and SGLang; OpenRouter
     "insufficient_system_resource": "again",
@@ -46,6 +49,7 @@ ENDINGS: Mapping[str, Ending] = {
     "server_error": "again",
     "timeout": "again",
     "overloaded": "again",
+    "engine_overloaded": "again",
     "load": "again",
     # the server withholds the reply: OpenAI, Azure; Gemini; GLM; Anthropic
     "content_filter": "withheld",
@@ -56,11 +60,14 @@ ENDINGS: Mapping[str, Ending] = {
     "prohibited_content": "withheld",
     "refusal": "withheld",
 }
-"""Finish reasons in lower case. Tool calls and unknown words are failures that name the word."""
+"""Finish reasons in lower case, without `FINISH_REASON_` before them. Tool calls and unknown words are failures that
+name the word."""
 
-_THINKING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details")
-"""DeepSeek and most; newer vLLM, OpenRouter, Groq; Copilot; ollama; OpenRouter's parts. Servers that send several send
-the same text in each, so the first that holds any counts."""
+_THINKING_FIELDS = (
+    "reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details", "thinking_blocks",
+)  # fmt: skip
+"""DeepSeek and most; newer vLLM, OpenRouter, Groq; Copilot; ollama; OpenRouter's and LiteLLM's parts. Servers
+that send several send the same text in each, so the first that holds any counts."""
 _ANSWER_PARTS = ("text", "output_text", "refusal")
 _THINKING_PARTS = ("thinking", "reasoning", "reasoning_text", "reasoning.text", "reasoning.summary", "summary_text")
 """Mistral and Anthropic; others; OpenRouter."""
@@ -68,6 +75,22 @@ _SILENT_PARTS = ("redacted_thinking", "reasoning.encrypted", "reference")
 """Hold nothing that can be read."""
 _TEXT_KEYS = ("text", "thinking", "reasoning", "content", "summary", "refusal", "value")
 """Where a part keeps its text, which may be parts again."""
+_TAGS = (
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+    ("\u25c1think\u25b7", "\u25c1/think\u25b7"),
+)
+"""Marks around thinking that stands at the beginning of the content, beside `<think>`: of Claude, Gemini, others, Seed,
+Magistral, Kimi."""
+_END_TOKENS = 16
+"""Some servers count end tokens and the like beyond the limit."""
+_CHANNEL = re.compile(
+    r"<\|channel\|>(\w+)[^<]*<\|message\|>(.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)", re.DOTALL
+)
+"""Raw harmony, of gpt-oss."""
 
 
 def read_message(message: Mapping[str, object]) -> Texts:
@@ -83,8 +106,23 @@ def read_message(message: Mapping[str, object]) -> Texts:
     return thinking, answer or _flat(message.get("refusal"), "refusal")
 
 
-def read_tokens(usage: object) -> tuple[int | None, int | None]:
-    """Tokens of the prompt and of the reply, thinking included; None where the server does not count them.
+def split_marks(thinking: str, answer: str) -> Texts:
+    """The same texts with thinking that stands in the answer between another model's marks put where it belongs."""
+    if "<|channel|>" in answer:
+        pieces = _CHANNEL.findall(answer)
+        thought = "\n\n".join(text.strip() for channel, text in pieces if channel != "final")
+        return thinking or thought, "".join(text for channel, text in pieces if channel == "final").strip()
+    for opening, closing in _TAGS:
+        if not thinking and answer.lstrip().startswith(opening):
+            inside, _, rest = answer.lstrip().removeprefix(opening).partition(closing)
+            return inside, rest.lstrip()
+    bare = thinking.strip()
+    return (bare.removeprefix("<think>").removesuffix("</think>") if bare.startswith("<think>") else thinking), answer
+
+
+def read_tokens(usage: object, max_tokens: int) -> tuple[int | None, int | None]:
+    """Tokens of the prompt and of the reply, thinking included; None where the server does not count them, or counts
+    more than it was allowed.
 
     Some (xAI, Gemini) leave thinking out of `completion_tokens` and put it into the total alone.
     """
@@ -93,9 +131,10 @@ def read_tokens(usage: object) -> tuple[int | None, int | None]:
     prompt, completion, total = (
         _count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
     )
-    if prompt is not None and completion is not None and total is not None:
+    if prompt is not None and completion is not None and total is not None and total - prompt <= max_tokens:
         completion = max(completion, total - prompt)
-    return prompt, completion
+    counted = completion is not None and completion <= max_tokens + _END_TOKENS
+    return prompt, completion if counted else None
 
 
 def _content(content: object) -> Texts:
@@ -125,11 +164,11 @@ def _flat(value: object, field: str) -> str:
         case list():
             return "".join(_flat(one, field) for one in value)
         case Mapping():
+            found = [value[key] for key in _TEXT_KEYS if value.get(key) is not None]
             if value.get("type") in _SILENT_PARTS:
                 return ""
-            found = [value[key] for key in _TEXT_KEYS if value.get(key) is not None]
-            if found:
-                return _flat(found[0], field)
+            if found or value.get("type") in (*_ANSWER_PARTS, *_THINKING_PARTS):
+                return _flat(found[0], field) if found else ""
     raise FailedReply(f"the reply's {field} holds no text that can be read but {type(value).__name__}")
 
 

@@ -1,6 +1,6 @@
 """Why a server's reply is no reply: worth another try, or not."""
 
-__all__ = ["FailedReply", "MalformedReply"]
+__all__ = ["FailedReply", "MalformedReply", "RefusedReply"]
 
 
 class MalformedReply(Exception):
@@ -9,3 +9,7 @@ class MalformedReply(Exception):
 
 class FailedReply(Exception):
     """There is no answer to this request, and asking again would only be paid again."""
+
+
+class RefusedReply(Exception):
+    """No request at all can succeed: a wrong key or address, an empty account."""

@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterable, Mapping
 
 from ponder.ask.ask import Reply
-from ponder.ask.dialect import ENDINGS, Ending, read_message, read_tokens
-from ponder.ask.faults import FailedReply, MalformedReply
+from ponder.ask.dialect import ENDINGS, Ending, read_message, read_tokens, split_marks
+from ponder.ask.faults import FailedReply, MalformedReply, RefusedReply
 from ponder.ask.refusal import read_refusal
-from ponder.ask.stream import END, is_stream, read_events
+from ponder.ask.stream import END, is_stream, read_events, read_json
 from ponder.text.think import Response, ThinkParser
 
 __all__ = ["read_reply", "split_reply"]
@@ -21,24 +21,26 @@ def read_reply(text: str, max_tokens: int) -> Reply:
     """The reply in a body, whole or streamed, to a request that allowed `max_tokens`.
 
     Raises MalformedReply for a body that was cut, holds no reply or an error that may pass; FailedReply for a reply
-    that was withheld, is no text, or stands in a form that is not known.
+    that was withheld, is no text, or stands in a form that is not known; RefusedReply where no request can succeed.
     """
     text = text.removeprefix("\ufeff")
     if is_stream(text):
         return _streamed(read_events(text), max_tokens)
     try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        body = read_json(text)
+    except ValueError as error:
         raise MalformedReply(f"the reply is no JSON ({error}), got {_start(text)}") from None
     _refuse(body)
     choice = _choice(body)
     if choice is None:
         raise MalformedReply(f"the reply is no chat completion: it has no choices, got {_start(text)}")
     message = choice.get("message")
+    if message is None and "message" in choice:
+        raise MalformedReply(f"the reply is no chat completion: its message is null, got {_start(text)}")
     if not isinstance(message, Mapping):
         raise FailedReply(f"the reply is no chat completion: its choice has no message, got {_start(text)}")
     thinking, answer = read_message(message)
-    return _reply(thinking, answer, choice.get("finish_reason"), body.get("usage"), max_tokens)
+    return _reply(thinking, answer, choice.get("finish_reason"), _usage(body), max_tokens)
 
 
 def split_reply(reply: Reply) -> Response:
@@ -61,6 +63,7 @@ def split_reply(reply: Reply) -> Response:
 def _streamed(events: Iterable[object], max_tokens: int) -> Reply:
     thinking: list[str] = []
     answer: list[str] = []
+    whole = ("", "")  # some servers say all of it again at the end, or in every event
     finish: object = None
     usage: object = None
     ended = False
@@ -69,31 +72,35 @@ def _streamed(events: Iterable[object], max_tokens: int) -> Reply:
         if not isinstance(event, Mapping):
             continue
         _refuse(event)
-        usage = event.get("usage") or usage
+        usage = _usage(event) or usage
         choice = _choice(event)
         if choice is None:
             continue
-        piece = choice.get("delta") or choice.get("message") or {}
+        piece, message = choice.get("delta") or {}, choice.get("message")
         if not isinstance(piece, Mapping):
             raise FailedReply(f"the stream holds no chat completion: its delta is no object, got {_start(str(piece))}")
         more = read_message(piece)
         thinking.append(more[0])
         answer.append(more[1])
+        if isinstance(message, Mapping) and message:
+            whole = read_message(message)
         finish = choice.get("finish_reason") or finish
     if finish is None and not ended:
         raise MalformedReply("the stream ended before the reply was finished")
+    if not any(thinking + answer):
+        return _reply(*whole, finish, usage, max_tokens)
     return _reply("".join(thinking), "".join(answer), finish, usage, max_tokens)
 
 
 def _reply(thinking: str, answer: str, finish: object, usage: object, max_tokens: int) -> Reply:
-    prompt, completion = read_tokens(usage)
+    prompt, completion = read_tokens(usage, max_tokens)
     size = len((thinking + answer).encode("utf-8", "surrogatepass"))
     ending = _ending(finish, completion, size, max_tokens)
     if ending == "again":
         raise MalformedReply(f"the server broke off with finish_reason {finish!r}")
     if ending == "withheld":
         raise FailedReply(f"the server withheld the reply with finish_reason {finish!r}")
-    thinking, answer = _characters(thinking), _characters(answer)
+    thinking, answer = split_marks(_characters(thinking), _characters(answer))
     block, tag, rest = answer.partition("</think>")
     if thinking and tag and block.strip().removeprefix("<think>").strip() in ("", thinking.strip()):
         answer = rest.lstrip()  # the thinking was sent twice, apart and between tags, or its last tag was left over
@@ -110,7 +117,7 @@ def _ending(finish: object, completion: int | None, size: int, max_tokens: int) 
     """What a finish reason means. Some servers never give one: then a reply of fewer tokens than were allowed, and so
     of fewer bytes, ended by itself; of any other nobody knows."""
     if isinstance(finish, str) and finish:
-        ending = ENDINGS.get(finish.lower())
+        ending = ENDINGS.get(finish.lower().removeprefix("finish_reason_"))
         if ending is None:
             raise FailedReply(
                 f"the server ended the reply with finish_reason {finish!r}, which tells neither whole nor cut"
@@ -132,7 +139,7 @@ def _refuse(value: object) -> None:
     refusal = read_refusal(value)
     if refusal is not None:
         said = f"the server sent an error instead of a reply: {refusal.message}"
-        raise MalformedReply(said) if refusal.passing else FailedReply(said)
+        raise {"again": MalformedReply, "failed": FailedReply, "stop": RefusedReply}[refusal.fate](said)
 
 
 def _choice(value: object) -> Mapping[str, object] | None:
@@ -146,6 +153,15 @@ def _choice(value: object) -> Mapping[str, object] | None:
 def _characters(text: str) -> str:
     """Text whose surrogate halves, which may come in two events, are whole characters; a half alone is U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _usage(event: object) -> object:
+    """Counts of tokens, wherever a server puts them."""
+    choice = _choice(event)
+    for place in (event, choice, event.get("x_groq") if isinstance(event, Mapping) else None):
+        if isinstance(place, Mapping) and isinstance(place.get("usage"), Mapping):
+            return place["usage"]
+    return None
 
 
 def _start(text: str) -> str:

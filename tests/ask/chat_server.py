@@ -20,6 +20,7 @@ class Action:
     headers: Mapping[str, str] = field(default_factory=dict)
     wait: float = 0.0
     cut: bool = False
+    encoding: str = "utf-8"
 
 
 def said(content: str | None, finish: str = "stop", **message: str) -> Action:
@@ -82,7 +83,7 @@ class ChatServer:
         action = self.play(body, tries)
         try:
             time.sleep(action.wait)
-            content = action.body.encode()
+            content = action.body.encode(action.encoding)
             handler.send_response(action.status)
             for name, value in action.headers.items():
                 handler.send_header(name, value)

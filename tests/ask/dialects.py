@@ -45,6 +45,26 @@ class Dialect:
         return json.dumps(value, ensure_ascii=self.ascii)
 
 
+class Again(Dialect):
+    """Says all of it again in the last event, as MiniMax does."""
+
+    def stream(self) -> str:
+        last = {"choices": [{"index": 0, "message": self.message, "finish_reason": "stop"}], "usage": self.usage}
+        return super().stream().replace("data: [DONE]", f"data: {self._dump(last)}\n\ndata: [DONE]")
+
+
+class Groq(Dialect):
+    """Counts tokens in a place of its own."""
+
+    def stream(self) -> str:
+        return (
+            super()
+            .stream()
+            .replace('"choices": [], "usage":', '"choices": [], "x_groq": {"usage":')
+            .replace("}}\n\ndata: [DONE]", "}}}\n\ndata: [DONE]")
+        )
+
+
 def _apart(field: str, **options: Any) -> Dialect:
     deltas = [{"role": "assistant", field: THOUGHT[:4], "content": None}, {field: THOUGHT[4:]}, {"content": ANSWER}]
     return Dialect(message={field: THOUGHT, "content": ANSWER}, deltas=deltas, **options)
@@ -113,6 +133,45 @@ DIALECTS = {
         message={"reasoning_content": THOUGHT, "content": f"</think>\n\n{ANSWER}"},
         deltas=[{"reasoning_content": THOUGHT}, {"content": "</think>"}, {"content": f"\n\n{ANSWER}"}],
     ),
+    "a signature after the thinking": Dialect(
+        message={
+            "content": ANSWER,
+            "reasoning_details": [{"type": "reasoning.text", "text": THOUGHT, "signature": "s"}],
+        },
+        deltas=[
+            {"reasoning_details": [{"type": "reasoning.text", "text": THOUGHT}]},
+            {"reasoning_details": [{"type": "reasoning.text", "signature": "s"}]},
+            {"content": [{"type": "text", "text": None}]},
+            {"content": ANSWER},
+        ],
+    ),
+    "blocks": Dialect(
+        message={"content": ANSWER, "thinking_blocks": [{"type": "thinking", "thinking": THOUGHT}]},
+        deltas=[{"thinking_blocks": [{"type": "thinking", "thinking": THOUGHT}]}, {"content": ANSWER}],
+    ),
+    "Claude's tags": _inside(f"<thinking>{THOUGHT}</thinking>\n{ANSWER}"),
+    "Gemini's tags": _inside(f"<thought>\n{THOUGHT}</thought>{ANSWER}"),
+    "Magistral's tags": _inside(f"[THINK]{THOUGHT}[/THINK]{ANSWER}"),
+    "Kimi's tags": _inside(f"\u25c1think\u25b7{THOUGHT}\u25c1/think\u25b7{ANSWER}"),
+    "raw harmony": _inside(
+        f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>{ANSWER}<|return|>"
+    ),
+    "tags inside the field": Dialect(
+        message={"content": ANSWER, "reasoning_content": f"<think>\n{THOUGHT}\n</think>"},
+        deltas=[{"reasoning_content": f"<think>\n{THOUGHT}\n"}, {"reasoning_content": "</think>"}, {"content": ANSWER}],
+    ),
+    "heartbeats": _apart("reasoning_content", before="data:", end="data: [DONE]\n\ndata: junk"),
+    "everything again at the end": Again(
+        message={"reasoning_content": THOUGHT, "content": ANSWER},
+        deltas=[{"reasoning_content": THOUGHT}, {"content": ANSWER}],
+        usage=USAGE,
+    ),
+    "Groq's usage": Groq(
+        message={"reasoning": THOUGHT, "content": ANSWER},
+        deltas=[{"reasoning": THOUGHT}, {"content": ANSWER}],
+        usage=USAGE,
+    ),
+    "a long word for the end": _apart("reasoning_content", finish="FINISH_REASON_STOP"),
     "TGI": _apart("reasoning_content", finish="eos_token"),
     "Gemini": _apart("reasoning_content", finish="STOP", usage=USAGE | {"completion_tokens": 4}),
     "no finish reason, tokens counted": _apart("reasoning_content", finish=None, usage=USAGE),

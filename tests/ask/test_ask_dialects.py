@@ -64,8 +64,11 @@ def choices(message: Any, **fields: Any) -> str:
 NEVER = {  # a reply that was paid and would be the same again, and what the failure says
     "content that is a number": (choices({"content": 5}), "neither text nor a list of parts but int"),
     "a part of an unknown kind": (choices({"content": [{"type": "image_url", "image_url": {}}]}), "'image_url'"),
-    "a part without text": (choices({"content": [{"type": "text"}]}), "no text that can be read"),
-    "no message": (choices(None), "has no message"),
+    "reasoning of an unknown form": (choices({"content": "5", "reasoning": {"kind": 1}}), "no text that can be read"),
+    "sensitive, in MiniMax's words": (
+        '{"choices": null, "base_resp": {"status_code": 1026, "status_msg": "input sensitive"}}', "input sensitive",
+    ),
+    "no message": (json.dumps({"choices": [{"finish_reason": "stop"}]}), "has no message"),
     "a tool's call": (choices({"content": None, "tool_calls": [{"id": "1"}]}), "calls a tool"),
     "tool calls at the end": (choices({"content": ""}, finish_reason="tool_calls"), "'tool_calls'"),
     "withheld": (choices({"content": ""}, finish_reason="content_filter"), "withheld .*'content_filter'"),
@@ -73,6 +76,9 @@ NEVER = {  # a reply that was paid and would be the same again, and what the fai
     "neither word nor count": (choices({"content": "5" * LIMIT}, finish_reason=None), "nobody knows whether"),
     "too long, said with status 200": (
         '{"error": {"message": "context too long", "type": "invalid_request_error"}}', "context too long",
+    ),
+    "moderated by OpenRouter": (
+        '{"error": {"code": 403, "message": "Input flagged", "metadata": {"reasons": ["x"]}}}', "Input flagged",
     ),
     "a code of the client's": ('{"object": "error", "message": "no such thing", "code": 400}', "no such thing"),
     "in the middle of a stream": (
@@ -92,7 +98,49 @@ def test_what_can_never_succeed_is_asked_once(server: ChatServer, tmp_path: Path
         raise AssertionError(reply.failure)
 
 
+def test_bytes_that_are_no_text_are_asked_for_once(server: ChatServer, tmp_path: Path) -> None:
+    server.play = lambda body, tries: Action(body=said("5").body, encoding="utf-16")
+    (reply,), _ = asked(server.endpoint(), tmp_path / "log")
+    assert "no text" in reply.failure and len(server.requests) == 1
+
+
+def test_one_moderated_prompt_stops_nothing(server: ChatServer, tmp_path: Path) -> None:
+    flagged = Action(status=403, body='{"error": {"code": 403, "message": "Input flagged", "metadata": {}}}')
+    server.play = lambda body, tries: flagged if body["messages"][0]["content"] == "1+3" else said("8")
+    replies, _ = asked(server.endpoint(), tmp_path / "log", count=3)
+    assert [bool(reply.failure) for reply in replies] == [False, True, False] and len(server.requests) == 3
+
+
+STOPS = {
+    "OpenAI's empty account": Action(
+        status=429, body='{"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}'
+    ),
+    "MiniMax's empty account": Action(
+        body='{"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}'
+    ),
+    "Gemini's wrong key": Action(status=400, body='[{"error": {"code": 400, "message": "API key not valid."}}]'),
+    "a wrong key with status 200": Action(body='{"error": {"code": 401, "message": "no auth"}}'),
+    "LM Studio's wrong path": Action(body='{"error": "Unexpected endpoint or method. (POST /v2/x)"}'),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_what_no_request_can_mend_stops_at_once(server: ChatServer, tmp_path: Path, name: str) -> None:
+    server.play = lambda body, tries: STOPS[name]
+    with pytest.raises(EndpointError, match="check the"):
+        asked(server.endpoint(max_concurrency=1), tmp_path / "log", count=5)
+    assert len(server.requests) == 1
+
+
+def test_counts_that_cannot_be_are_not_believed(server: ChatServer, tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 7, "completion_tokens": 10**30, "total_tokens": 10**30}
+    server.play = lambda body, tries: Action(body=json.dumps({**json.loads(said("8").body), "usage": usage}))
+    (reply,), _ = asked(server.endpoint(), tmp_path / "log")
+    assert (reply.text, reply.prompt_tokens, reply.completion_tokens) == ("8", 7, None)
+
+
 PASSING = {
+    "message null": choices(None),
     "choices null": '{"choices": null}',
     "choices null and an error": '{"choices": null, "error": {"message": "busy", "code": 429}}',
     "an error without code": '{"error": {"message": "upstream went away"}}',
@@ -140,6 +188,8 @@ REFUSALS = {
                    "'max_completion_tokens' instead.", "param": "max_tokens"}},
         "max_tokens", {"length_parameter": "max_completion_tokens"},
     ),
+    "Kimi": ({"error": {"message": "invalid temperature: only 1 is allowed for this model"}}, "temperature",
+             {"leave_out": ("temperature",)}),
     "plain text": ("temperature is not supported by this server", "temperature", {"leave_out": ("temperature",)}),
 }  # fmt: skip
 
@@ -181,3 +231,13 @@ def test_what_is_left_out_is_part_of_what_was_asked(server: ChatServer, tmp_path
     asked(server.endpoint(), tmp_path / "log")
     asked(server.endpoint(leave_out=("temperature",)), tmp_path / "log")
     assert ["temperature" in body for body in server.requests] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "words", ["max_tokens is too large: 512. This model supports at most 8", "too many tokens: max tokens must be <= 8"]
+)
+def test_a_limit_that_is_too_large_for_the_server(server: ChatServer, tmp_path: Path, words: str) -> None:
+    server.play = lambda body, tries: Action(status=400, body=json.dumps({"message": words}))
+    with pytest.raises(EndpointError, match=r"lower sampling\.max_tokens"):
+        asked(server.endpoint(max_concurrency=1), tmp_path / "log", count=3)
+    assert len(server.requests) == 1
