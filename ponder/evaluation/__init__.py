@@ -8,7 +8,7 @@ finds benchmarks and `evaluation.command` is `ponder eval`.
 """
 
 from ponder.evaluation.estimate import Difference, bootstrap_interval, consensus, paired_difference, pass_at_k
-from ponder.evaluation.results import ProblemResult, Sample, completions_path, read_results
+from ponder.evaluation.results import JudgedCompletion, ProblemResult, completions_path, read_results
 from ponder.evaluation.scores import (
     INVALID_ABOVE,
     Score,
@@ -23,8 +23,8 @@ from ponder.evaluation.scores import (
 __all__ = [
     "INVALID_ABOVE",
     "Difference",
+    "JudgedCompletion",
     "ProblemResult",
-    "Sample",
     "Score",
     "Scores",
     "bootstrap_interval",

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ponder.errors import RecipeError
 from ponder.evaluation.benchmark import AS_USUAL, Benchmark, ProblemFields, file_benchmark, find_benchmark
-from ponder.evaluation.evaluate import Progress, evaluate, replay
+from ponder.evaluation.evaluate import OnTick, evaluate, replay
 from ponder.evaluation.scores import Score, Scores, write_scores
 from ponder.judge import Judge
 from ponder.policy.load import load_policy
@@ -144,7 +144,7 @@ def measure(
     top_p: float = _TOP_P,
     seed: int = 0,
     log: Path | None = None,
-    progress: Progress | None = None,
+    progress: OnTick | None = None,
     judge: Judge | None = None,
     judge_name: str | None = None,
     per_call: int | None = None,

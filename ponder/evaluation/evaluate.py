@@ -38,7 +38,7 @@ from ponder.verify.pool import VerifierPool
 
 __all__ = ["evaluate", "replay"]
 
-Progress = Callable[[int, int], None]
+OnTick = Callable[[int, int], None]
 """Told how many completions are finished, and of how many."""
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "mpmath")
@@ -57,7 +57,7 @@ def evaluate(
     weight_version: int = 0,
     notes: Mapping[str, Any] | None = None,
     log: Path | None = None,
-    progress: Progress | None = None,
+    progress: OnTick | None = None,
     judge: Judge | None = None,
     per_call: int | None = None,
     go_on: bool = False,

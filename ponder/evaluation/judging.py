@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from ponder.evaluation.results import ProblemResult, Sample
+from ponder.evaluation.results import JudgedCompletion, ProblemResult
 from ponder.judge import Answered, Judge
 from ponder.records import Completion, Problem, Verdict
 from ponder.text.template import Template
@@ -120,8 +120,8 @@ def _known(verdict: Verdict) -> Future[Verdict]:
     return future
 
 
-def _sample(completion: Completion, verdict: Verdict) -> Sample:
-    return Sample(
+def _sample(completion: Completion, verdict: Verdict) -> JudgedCompletion:
+    return JudgedCompletion(
         text=completion.text,
         tokens=len(completion.token_ids),
         finish_reason=completion.finish_reason,

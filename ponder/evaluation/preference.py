@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ponder.evaluation.results import ProblemResult, Sample
+from ponder.evaluation.results import JudgedCompletion, ProblemResult
 from ponder.evaluation.win_rate import Comparison
 from ponder.files import write_text
 from ponder.judge import Judge, Pair, Preference
@@ -59,7 +59,7 @@ def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> None:
     write_text(path, "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in comparisons))
 
 
-def _answer(template: Template, sample: Sample) -> str:
+def _answer(template: Template, sample: JudgedCompletion) -> str:
     return template.split(sample.text, finished=sample.finish_reason == "stop").answer or ""
 
 
@@ -70,7 +70,7 @@ def _without_reading(answer: str, other: str) -> Preference | None:
     return Preference(difference=difference, votes=0, reason="an answer is missing")
 
 
-def _by_score(sample: Sample, other: Sample) -> Preference:
+def _by_score(sample: JudgedCompletion, other: JudgedCompletion) -> Preference:
     unknown = next((s.verdict.reason for s in (sample, other) if s.verdict.outcome == "cannot_tell"), None)
     difference = None if unknown is not None else sample.verdict.score - other.verdict.score
     reason = unknown or f"scores {sample.verdict.score:g} and {other.verdict.score:g}"

@@ -16,11 +16,11 @@ from pydantic import TypeAdapter, ValidationError
 from ponder.errors import DataError
 from ponder.records import FinishReason, Problem, Verdict
 
-__all__ = ["ProblemResult", "ResultsWriter", "Sample", "completions_path", "kept_results", "read_results"]
+__all__ = ["JudgedCompletion", "ProblemResult", "ResultsWriter", "completions_path", "kept_results", "read_results"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class JudgedCompletion:
     """One completion and its verdict. `tokens` counts the stop token."""
 
     text: str
@@ -35,7 +35,7 @@ class ProblemResult:
     """All samples of one problem, in the order of their seeds."""
 
     problem: Problem
-    samples: tuple[Sample, ...]
+    samples: tuple[JudgedCompletion, ...]
 
     @property
     def accuracy(self) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ponder.evaluation.estimate import Difference, paired_difference
-from ponder.evaluation.results import ProblemResult, Sample, completions_path, read_results
+from ponder.evaluation.results import JudgedCompletion, ProblemResult, completions_path, read_results
 from ponder.evaluation.scores import Score, Scores
 from ponder.report.run import StageRecord
 
@@ -71,7 +71,7 @@ class Moment:
 
     when: str
     step: int
-    sample: Sample
+    sample: JudgedCompletion
     accuracy: float
 
 

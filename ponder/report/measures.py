@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 from ponder.evaluation.estimate import cluster_answers, consensus
-from ponder.evaluation.results import ProblemResult, Sample, read_results
+from ponder.evaluation.results import JudgedCompletion, ProblemResult, read_results
 from ponder.records import Language, Problem, SafetyGold
 from ponder.seeds import derive_seed
 from ponder.text.language import language_share
@@ -101,11 +101,11 @@ def _measure(result: ProblemResult, template: Template, seed: int) -> Measure:
     )
 
 
-def _share(sample: Sample, response: Response, language: Language) -> float | None:
+def _share(sample: JudgedCompletion, response: Response, language: Language) -> float | None:
     return language_share(sample.text if response.thinking is None else response.thinking, language)
 
 
-def _consensus(problem: Problem, samples: Sequence[Sample], seed: int) -> float | None:
+def _consensus(problem: Problem, samples: Sequence[JudgedCompletion], seed: int) -> float | None:
     """As `evaluation.scores` computes it, with the same seed, so that the mean is the one in the file of scores."""
     gold = problem.gold
     if gold is None or len(samples) < _CONSENSUS:

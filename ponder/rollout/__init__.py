@@ -1,7 +1,7 @@
 """Sampling completions, and turning problems into groups of judged rollouts."""
 
 from ponder.rollout.collect import Collected, Refill, collect
-from ponder.rollout.engine import Engine, OnFinish, OnProgress, Progress, Request, check_fits
+from ponder.rollout.engine import Engine, GenerationState, OnFinish, OnProgress, Request, check_fits
 from ponder.rollout.local import LocalEngine
 from ponder.rollout.open import open_engine
 from ponder.rollout.parity import PARITY_SAMPLES, Parity, check_parity, spread
@@ -10,11 +10,11 @@ __all__ = [
     "PARITY_SAMPLES",
     "Collected",
     "Engine",
+    "GenerationState",
     "LocalEngine",
     "OnFinish",
     "OnProgress",
     "Parity",
-    "Progress",
     "Refill",
     "Request",
     "check_fits",

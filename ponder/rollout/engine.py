@@ -12,7 +12,7 @@ from ponder.errors import DataError, ModelError
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
 
-__all__ = ["Engine", "OnFinish", "OnProgress", "Progress", "Request", "check_fits"]
+__all__ = ["Engine", "GenerationState", "OnFinish", "OnProgress", "Request", "check_fits"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class GenerationState:
     """How far a call to `generate` is: tokens sampled so far, completions finished and asked for, seconds passed."""
 
     tokens: int
@@ -41,7 +41,7 @@ class Progress:
 OnFinish = Callable[[str, int, Completion], None]
 """Called with (request key, index of the seed, completion) as soon as a completion is done, in the caller's thread."""
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[GenerationState], None]
 """Called a few times per second in the caller's thread."""
 
 

@@ -21,7 +21,7 @@ from ponder.policy.policy import Policy
 from ponder.policy.storage import cast_once
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
-from ponder.rollout.engine import OnFinish, OnProgress, Progress, Request, check_fits
+from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Request, check_fits
 from ponder.rollout.forks import Forks, Share
 from ponder.rollout.lane import Finished, Lane, Step
 
@@ -142,7 +142,9 @@ class _Call:
         if self._on_progress is not None and now - self._reported >= _REPORT_SECONDS:
             self._reported = now
             self._on_progress(
-                Progress(tokens=self._tokens, finished=len(self._done), total=self._total, seconds=now - self._started)
+                GenerationState(
+                    tokens=self._tokens, finished=len(self._done), total=self._total, seconds=now - self._started
+                )
             )
 
     @property

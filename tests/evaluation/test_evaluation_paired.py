@@ -10,7 +10,7 @@ import pytest
 from ponder.errors import RunFolderError
 from ponder.evaluation.estimate import paired_difference, paired_p_value
 from ponder.evaluation.paired import compare_models, read_paired, write_paired
-from ponder.evaluation.results import ProblemResult, Sample
+from ponder.evaluation.results import JudgedCompletion, ProblemResult
 from ponder.evaluation.scores import Scores, score
 from ponder.records import MathGold, Message, Problem, Verdict
 from ponder.text import TEMPLATES
@@ -63,7 +63,7 @@ def scores(model: str, right: dict[str, int], samples: int = 4) -> Scores:
         return ProblemResult(
             problem=problem,
             samples=tuple(
-                Sample(
+                JudgedCompletion(
                     text="<think>x</think> <answer>5</answer>",
                     tokens=4,
                     finish_reason="stop",

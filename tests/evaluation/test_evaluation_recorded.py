@@ -9,7 +9,7 @@ import pytest
 
 from ponder.evaluation.benchmark import find_benchmark
 from ponder.evaluation.paired import compare_models
-from ponder.evaluation.results import ProblemResult, Sample
+from ponder.evaluation.results import JudgedCompletion, ProblemResult
 from ponder.evaluation.scores import Scores, score
 from ponder.records import MathGold, Message, Problem
 from ponder.task import load_problems
@@ -32,7 +32,7 @@ def scored(pairs: list[tuple[Problem, str]]) -> Scores:
     for problem, text in pairs:
         answer = template.split(text).answer
         assert answer is not None and problem.gold is not None, problem.id
-        sample = Sample(
+        sample = JudgedCompletion(
             text=text, tokens=len(text.split()), finish_reason="stop", seed=0, verdict=verify(answer, problem.gold)
         )
         results.append(ProblemResult(problem=problem, samples=(sample,)))

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from ponder.errors import DataError, RunFolderError
-from ponder.evaluation import ProblemResult, Sample, Scores, completions_path, load_scores, read_results, save_scores
+from ponder.evaluation import (
+    JudgedCompletion,
+    ProblemResult,
+    Scores,
+    completions_path,
+    load_scores,
+    read_results,
+    save_scores,
+)
 from ponder.evaluation.results import ResultsWriter
 from ponder.evaluation.scores import score
 from ponder.records import Gold, Language, MathGold, Message, Outcome, Problem, Route, RuleGold, SafetyGold, Verdict
@@ -16,17 +24,17 @@ from ponder.text import TEMPLATES
 GOOD = "<think>{}</think> <answer>{}</answer>"
 
 
-def sample(answer: str | None, right: bool = False, thought: str = "so it is", tokens: int = 10) -> Sample:
+def sample(answer: str | None, right: bool = False, thought: str = "so it is", tokens: int = 10) -> JudgedCompletion:
     if answer is None:
         verdict = Verdict(outcome="wrong", reason="no answer")
-        return Sample(text="<think>so it", tokens=tokens, finish_reason="length", seed=0, verdict=verdict)
+        return JudgedCompletion(text="<think>so it", tokens=tokens, finish_reason="length", seed=0, verdict=verdict)
     verdict = Verdict(outcome="right" if right else "wrong", reason="", answer=answer)
     text = GOOD.format(thought, answer)
-    return Sample(text=text, tokens=tokens, finish_reason="stop", seed=0, verdict=verdict)
+    return JudgedCompletion(text=text, tokens=tokens, finish_reason="stop", seed=0, verdict=verdict)
 
 
 def result(
-    name: str, *samples: Sample, domain: str = "sums", language: Language = "en", level: int = 1
+    name: str, *samples: JudgedCompletion, domain: str = "sums", language: Language = "en", level: int = 1
 ) -> ProblemResult:
     problem = Problem(
         id=name,
@@ -156,7 +164,7 @@ def reply(
 ) -> ProblemResult:
     message = (Message(role="user", content="?"),)
     samples = tuple(
-        Sample(
+        JudgedCompletion(
             text=GOOD.format("so", answer),
             tokens=5,
             finish_reason="stop",
@@ -234,8 +242,10 @@ def test_scores_of_an_older_ponder_are_read(tmp_path: Path) -> None:
 def test_answers_without_tags_are_said(untagged: int, hinted: bool) -> None:
     """An instruct model under a template that opens a thought: right answers, none of them counted."""
     verdict = Verdict(outcome="wrong", reason="no answer")
-    plain = Sample(text="2+3 is 5, so the answer is 5.", tokens=9, finish_reason="stop", seed=0, verdict=verdict)
-    tagged = Sample(text="so</think> 5", tokens=9, finish_reason="stop", seed=0, verdict=verdict)
+    plain = JudgedCompletion(
+        text="2+3 is 5, so the answer is 5.", tokens=9, finish_reason="stop", seed=0, verdict=verdict
+    )
+    tagged = JudgedCompletion(text="so</think> 5", tokens=9, finish_reason="stop", seed=0, verdict=verdict)
     results = [result("a", *[plain] * untagged, *[tagged] * (16 - untagged))]
     told = score(results, TEMPLATES["r1"], {}, seed=0).invalid or ""
     assert ("template: plain" in told and f"{100 * untagged / 16:.0f} % answer without the tags" in told) == hinted

@@ -9,7 +9,7 @@ import pytest
 
 from ponder.evaluation.estimate import bootstrap_interval
 from ponder.evaluation.preference import compare_answers, write_comparisons
-from ponder.evaluation.results import ProblemResult, Sample
+from ponder.evaluation.results import JudgedCompletion, ProblemResult
 from ponder.evaluation.win_rate import Comparison, length_controlled, read_win_rates, win_rate, write_win_rates
 from ponder.judge import Pair, Preference
 from ponder.records import Message, Outcome, Problem, Verdict
@@ -117,7 +117,7 @@ def test_only_longer_answers_cannot_be_told_from_better_ones() -> None:
 def result(name: str, *answers: tuple[str | None, float, Outcome]) -> ProblemResult:
     problem = Problem(id=name, messages=(Message(role="user", content="?"),), gold=None, domain="d", route="helpful")
     samples = tuple(
-        Sample(
+        JudgedCompletion(
             text="<think>never" if answer is None else f"<think>x</think> <answer>{answer}</answer>",
             tokens=3,
             finish_reason="length" if answer is None else "stop",

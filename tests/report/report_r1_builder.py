@@ -7,7 +7,7 @@ from pathlib import Path
 
 from report_run_builder import PROVENANCE, manifest, metrics, problem, rollout
 
-from ponder.evaluation import ProblemResult, Sample, completions_path, save_scores, write_scores
+from ponder.evaluation import JudgedCompletion, ProblemResult, completions_path, save_scores, write_scores
 from ponder.evaluation.results import ResultsWriter
 from ponder.evaluation.scores import score
 from ponder.files import write_json, write_text
@@ -61,7 +61,7 @@ def safety_problem(index: int) -> Problem:
     return replace(problem(index), id=f"micro/safety/{index}", domain="unsafe", route="safety", gold=gold)
 
 
-def respond(one: Problem, skill: Skill, rng: random.Random) -> Sample:
+def respond(one: Problem, skill: Skill, rng: random.Random) -> JudgedCompletion:
     """A made-up completion: with its chances, right, mixed, in the right form, a refusal."""
     if isinstance(one.gold, SafetyGold):
         refuses = rng.random() < (skill.safe if one.gold.unsafe else skill.over_refusal)
@@ -82,7 +82,7 @@ def respond(one: Problem, skill: Skill, rng: random.Random) -> Sample:
     if rng.random() > skill.form:
         text = f"{thought} so {answer}"
     verdict = Verdict(outcome="right" if right else "wrong", reason="made up", answer=answer, score=float(right))
-    return Sample(text=text, tokens=30 + 20 * retries, finish_reason="stop", seed=1, verdict=verdict)
+    return JudgedCompletion(text=text, tokens=30 + 20 * retries, finish_reason="stop", seed=1, verdict=verdict)
 
 
 def results(problems: list[Problem], skill: Skill, samples: int, seed: str) -> list[ProblemResult]:

@@ -5,7 +5,7 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from ponder.evaluation import ProblemResult, Sample, completions_path, save_scores, write_scores
+from ponder.evaluation import JudgedCompletion, ProblemResult, completions_path, save_scores, write_scores
 from ponder.evaluation.results import ResultsWriter
 from ponder.evaluation.scores import score
 from ponder.files import write_json, write_text
@@ -40,7 +40,7 @@ def problem(index: int) -> Problem:
     )
 
 
-def sample(one: Problem, skill: float, rng: random.Random) -> Sample:
+def sample(one: Problem, skill: float, rng: random.Random) -> JudgedCompletion:
     right = rng.random() < skill ** (0.5 + 0.4 * TASKS.index(one.domain))
     answer = str(int(one.id.split("/")[-1]) + (3 if right else rng.choice([2, 4])))
     retries = rng.randrange(round(1 + 6 * skill))
@@ -51,7 +51,7 @@ def sample(one: Problem, skill: float, rng: random.Random) -> Sample:
     tokens = 40 + 22 * retries + rng.randrange(20)
     if rng.random() < 0.09 * (1 - skill):
         verdict = Verdict(outcome="wrong", reason="no answer: the completion was cut off")
-        return Sample(text=thought * 3, tokens=512, finish_reason="length", seed=1, verdict=verdict)
+        return JudgedCompletion(text=thought * 3, tokens=512, finish_reason="length", seed=1, verdict=verdict)
     verdict = Verdict(
         outcome="right" if right else "wrong",
         reason=f"{answer} {'equals' if right else 'is not'} the gold answer",
@@ -59,7 +59,7 @@ def sample(one: Problem, skill: float, rng: random.Random) -> Sample:
         score=float(right),
     )
     text = f"<think>{thought}</think> <answer>{answer}</answer>"
-    return Sample(text=text, tokens=tokens, finish_reason="stop", seed=1, verdict=verdict)
+    return JudgedCompletion(text=text, tokens=tokens, finish_reason="stop", seed=1, verdict=verdict)
 
 
 def evaluation(folder: Path, step: int, skill: float, problems: int, samples: int) -> None:

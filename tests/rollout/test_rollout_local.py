@@ -16,7 +16,7 @@ from ponder.errors import DataError, ModelError, PonderError
 from ponder.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
-from ponder.rollout import LocalEngine, Progress, Request, local, slots
+from ponder.rollout import GenerationState, LocalEngine, Request, local, slots
 from ponder.rollout.lane import Lane, Step
 from ponder.rollout.sampler import sample, uniforms
 
@@ -185,7 +185,7 @@ def test_bf16_is_close_to_float32(bf16: Policy) -> None:
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_callbacks(qwen2: Policy, lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_REPORT_SECONDS", 0.0)
-    asked, seen, reports = requests(8, 4), {}, list[Progress]()
+    asked, seen, reports = requests(8, 4), {}, list[GenerationState]()
     result = LocalEngine(qwen2, 4, lanes).generate(
         asked, Sampling(), 30, 0, lambda key, i, c: seen.__setitem__((key, i), c), reports.append
     )
