@@ -90,14 +90,14 @@ class PackedLayout:
         self.position_ids_T = torch.from_numpy(position_T).to(device)
 
         self._blocks: list[_Block] = []
-        slot_T = np.zeros(self.tokens, np.int64)  # where each token's output stands in the concatenated blocks
+        place_T = np.zeros(self.tokens, np.int64)  # where each token's output stands in the concatenated blocks
         filled = 0
 
         def add(query_NQ: _Index, own_N: _Index, key_NS: _Index, mask: torch.Tensor | None, first: _Index) -> None:
             nonlocal filled
             column = np.arange(query_NQ.shape[1])
             mine = (column >= first[:, None]) & (column < (first + own_N)[:, None])
-            slot_T[query_NQ[mine]] = filled + np.flatnonzero(mine)
+            place_T[query_NQ[mine]] = filled + np.flatnonzero(mine)
             filled += query_NQ.size
             self._blocks.append(
                 _Block(
@@ -125,7 +125,7 @@ class PackedLayout:
             rows = long[chosen]
             index = _joined_index(prompt_starts[owner[rows]], before[rows], response_starts[rows], responses[rows])
             add(index, responses[rows], index, None, before[rows])
-        self._slot_T = torch.from_numpy(slot_T).to(device)
+        self._place_T = torch.from_numpy(place_T).to(device)
 
     def attend(
         self, query_BHTD: torch.Tensor, key_BKLD: torch.Tensor, value_BKLE: torch.Tensor, scaling: float
@@ -152,7 +152,7 @@ class PackedLayout:
                 .flatten(0, 1)
                 for block in self._blocks
             ]
-        return torch.cat(outputs).index_select(0, self._slot_T)[None, ..., :value_size]
+        return torch.cat(outputs).index_select(0, self._place_T)[None, ..., :value_size]
 
 
 def _gather(x_THD: torch.Tensor, index_NL: torch.Tensor) -> torch.Tensor:

@@ -125,13 +125,13 @@ class Lane:
             live_R, length_R = schedule.live_R[:old], schedule.length_R[:old]
             shortest = int(length_R[live_R].min(initial=self._max_tokens))  # idle rows read and write as little
             length_W = np.pad(np.where(live_R, length_R, shortest), padding, constant_values=shortest)
-            slot_W = np.pad(schedule.slot_R[:old], padding)
+            prompt_W = np.pad(schedule.prompt_R[:old], padding)
             last_R = self._written.tokens_RL[np.arange(old), schedule.length_R[:old] - 1]
             token_RK = np.concatenate([last_R[:, None], np.maximum(guess_RJ[:old], 0)], 1)
             token_WK = np.pad(token_RK, (padding, (0, 0)))
             positions = token_WK.shape[1]
-            position_WK = (self._cache.prompt_lengths_G[slot_W] + length_W - 1)[:, None] + np.arange(positions)
-            layout = SlotLayout(self._cache, slot_W, length_W, np.pad(live_R, padding), device, positions)
+            position_WK = (self._cache.prompt_lengths_G[prompt_W] + length_W - 1)[:, None] + np.arange(positions)
+            layout = SlotLayout(self._cache, prompt_W, length_W, np.pad(live_R, padding), device, positions)
             hidden_TD = self._policy.hidden(
                 torch.from_numpy(token_WK.reshape(1, -1)).to(device),
                 # a guess may lie beyond the window; it is never kept, but its position must be one the model has
@@ -141,8 +141,8 @@ class Lane:
             )
             parts.append(hidden_TD[: old * positions])
         if new:
-            slots = torch.from_numpy(schedule.slot_R[old:]).to(device)
-            parts.append(self._prompt_hidden_GD[slots].to(parts[0].dtype if parts else torch.float32))
+            prompts = torch.from_numpy(schedule.prompt_R[old:]).to(device)
+            parts.append(self._prompt_hidden_GD[prompts].to(parts[0].dtype if parts else torch.float32))
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def _choose(self, hidden_TD: torch.Tensor, guess_RJ: npt.NDArray[np.int64]) -> Step:

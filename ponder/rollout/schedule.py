@@ -27,8 +27,8 @@ _Index = npt.NDArray[np.int64]
 class Schedule:
     """Rows and prompts of one lane.
 
-    Samples are numbered prompt by prompt. `sample_R`, `slot_R` (the place of the row's prompt in the cache), `length_R`
-    (tokens sampled so far) and `live_R` describe the rows; `prompt_G` names the prompts in the cache.
+    Samples are numbered prompt by prompt. `sample_R`, `prompt_R` (the place of the row's prompt in the cache),
+    `length_R` (tokens sampled so far) and `live_R` describe the rows; `prompt_G` names the prompts in the cache.
     """
 
     def __init__(self, prompt_lengths: Sequence[int], samples_per_prompt: Sequence[int], max_rows: int) -> None:
@@ -40,7 +40,7 @@ class Schedule:
         self._wasted = 0
         self.prompt_G: list[int] = []
         self.sample_R = np.zeros(0, np.int64)
-        self.slot_R = np.zeros(0, np.int64)
+        self.prompt_R = np.zeros(0, np.int64)
         self.length_R = np.zeros(0, np.int64)
         self.live_R = np.zeros(0, np.bool_)
 
@@ -70,12 +70,12 @@ class Schedule:
     def add_prompts(self, prompts: Sequence[int]) -> _Index:
         """Note that `prompts` are now behind those cached prompts that still have samples; their places are returned:
         the cache must keep these, in this order, before the new ones."""
-        needed = {prompt for prompt, _ in self._unseated} | {self.prompt_G[s] for s in self.slot_R[self.live_R]}
-        kept = [slot for slot, prompt in enumerate(self.prompt_G) if prompt in needed]
+        needed = {prompt for prompt, _ in self._unseated} | {self.prompt_G[s] for s in self.prompt_R[self.live_R]}
+        kept = [place for place, prompt in enumerate(self.prompt_G) if prompt in needed]
         moved = np.zeros(len(self.prompt_G) + 1, np.int64)
         moved[kept] = np.arange(len(kept))
-        self.slot_R = moved[self.slot_R]
-        self.prompt_G = [self.prompt_G[slot] for slot in kept] + list(prompts)
+        self.prompt_R = moved[self.prompt_R]
+        self.prompt_G = [self.prompt_G[place] for place in kept] + list(prompts)
         for prompt in prompts:
             self._unseated.extend((prompt, s) for s in range(*self._first_sample[prompt : prompt + 2]))
         return np.asarray(kept, np.int64)
@@ -85,9 +85,9 @@ class Schedule:
         count = min(self._max_rows - int(self.live_R.sum()), len(self._unseated))
         if count:
             seated = [self._unseated.popleft() for _ in range(count)]
-            slots = {prompt: slot for slot, prompt in enumerate(self.prompt_G)}
+            places = {prompt: place for place, prompt in enumerate(self.prompt_G)}
             self.sample_R = np.append(self.sample_R, [sample for _, sample in seated])
-            self.slot_R = np.append(self.slot_R, [slots[prompt] for prompt, _ in seated])
+            self.prompt_R = np.append(self.prompt_R, [places[prompt] for prompt, _ in seated])
             self.length_R = np.append(self.length_R, np.zeros(count, np.int64))
             self.live_R = np.append(self.live_R, np.ones(count, np.bool_))
         return count
@@ -110,7 +110,7 @@ class Schedule:
         if self._wasted < self.rows or self.live_R.all():
             return None
         kept = np.flatnonzero(self.live_R)
-        self.sample_R, self.slot_R = self.sample_R[kept], self.slot_R[kept]
+        self.sample_R, self.prompt_R = self.sample_R[kept], self.prompt_R[kept]
         self.length_R, self.live_R = self.length_R[kept], self.live_R[kept]
         self._wasted = 0
         return kept

@@ -62,7 +62,7 @@ class SlotCache(Cache):
         self.dtype = dtype
         self.prompt_lengths_G = np.zeros(0, np.int64)
         self.prompt_bias_G1P = torch.zeros(0, 1, 0, device=device)
-        self._slots: dict[int, _Layer] = {}
+        self._stored: dict[int, _Layer] = {}
         self._computed: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._layer_idx = 0
         self._rows = self._places = 0
@@ -76,7 +76,7 @@ class SlotCache(Cache):
     def bytes(self) -> int:
         """Memory held."""
         tensors = (
-            t for s in self._slots.values() for t in (s.prompt_key_KGDP, s.prompt_value_KGPE, s.key_RKDL, s.value_RKLE)
+            t for s in self._stored.values() for t in (s.prompt_key_KGDP, s.prompt_value_KGPE, s.key_RKDL, s.value_RKLE)
         )
         return sum(t.nbytes for t in tensors)
 
@@ -95,11 +95,11 @@ class SlotCache(Cache):
             heads, shape = len(key_KTD), (len(new), places, -1)
             key_KGDP = key_KTD.index_select(1, index).view(heads, *shape).transpose(2, 3).contiguous()
             value_KGPE = value_KTE.index_select(1, index).view(heads, *shape)
-            layer = self._slots.get(layer_idx)
+            layer = self._stored.get(layer_idx)
             if layer is None:
                 key_RKDL = key_KGDP.new_zeros(0, heads, key_KGDP.shape[2], 0)
                 value_RKLE = value_KGPE.new_zeros(0, heads, 0, value_KGPE.shape[3])
-                self._slots[layer_idx] = _Layer(key_KGDP, value_KGPE, key_RKDL, value_RKLE)
+                self._stored[layer_idx] = _Layer(key_KGDP, value_KGPE, key_RKDL, value_RKLE)
             else:
                 kept = torch.from_numpy(kept_G).to(index.device)
                 layer.prompt_key_KGDP = _behind(layer.prompt_key_KGDP.index_select(1, kept), key_KGDP, 3)
@@ -114,7 +114,7 @@ class SlotCache(Cache):
         stored_R = kept_R[kept_R < self._rows]
         first = int((stored_R == np.arange(len(stored_R))).sum())  # those before stay where they are
         moved = slice(first, len(stored_R))
-        for layer in self._slots.values():
+        for layer in self._stored.values():
             source = torch.from_numpy(stored_R[moved]).to(layer.key_RKDL.device)
             layer.key_RKDL[moved, ..., :length] = layer.key_RKDL[..., :length].index_select(0, source)
             layer.value_RKLE[moved, :, :length] = layer.value_RKLE[:, :, :length].index_select(0, source)
@@ -127,14 +127,14 @@ class SlotCache(Cache):
             self._rows = max(rows, int(self._rows * (1 + _GROWTH) / 2))
         if length > self._places:
             self._places = _round_up(max(length, int(self._places * _GROWTH), _LEAST_PLACES))
-        for layer in self._slots.values():
+        for layer in self._stored.values():
             layer.key_RKDL = _enlarged(layer.key_RKDL, self._rows, 3, self._places)
             layer.value_RKLE = _enlarged(layer.value_RKLE, self._rows, 2, self._places)
 
     @property
     def layer(self) -> _Layer:
         """The layer whose attention runs now."""
-        return self._slots[self._layer_idx]
+        return self._stored[self._layer_idx]
 
 
 def _enlarged(old: torch.Tensor, rows: int, places_dim: int, places: int) -> torch.Tensor:
@@ -187,7 +187,7 @@ class PromptLayout:
 
 
 class SlotLayout:
-    """The next tokens of rows 0..R-1, `positions` of each, whose prompts stand at places `slot_R` of the cache.
+    """The next tokens of rows 0..R-1, `positions` of each, whose prompts stand at places `prompt_R` of the cache.
 
     `length_R` counts each row's own keys, that of the first new token included; it should descend, which is faster but
     not required. Rows that are not in `live_R` are computed along, and what they give is nothing. A row's further
@@ -197,14 +197,14 @@ class SlotLayout:
     def __init__(
         self,
         cache: SlotCache,
-        slot_R: _Index,
+        prompt_R: _Index,
         length_R: _Index,
         live_R: npt.NDArray[np.bool_],
         device: torch.device,
         positions: int = 1,
     ) -> None:
         self._cache = cache
-        rows = len(slot_R)
+        rows = len(prompt_R)
         length_RN = length_R[:, None] + np.arange(positions)
         cache.make_room(rows, int(length_RN.max()))
         self._row: slice | torch.Tensor = slice(rows)
@@ -218,7 +218,7 @@ class SlotLayout:
             for start, stop, places in _spans(length_RN[:, -1])
             for span_RN, span_live_R in [(length_RN[start:stop], live_R[start:stop])]
         ]
-        member_GM, seat_T = _members(np.repeat(slot_R, positions), len(cache.prompt_lengths_G))
+        member_GM, seat_T = _members(np.repeat(prompt_R, positions), len(cache.prompt_lengths_G))
         self._member_GM = torch.from_numpy(member_GM.reshape(-1)).to(device)
         self._seat_T = torch.from_numpy(seat_T).to(device)
 
@@ -316,14 +316,14 @@ def _spans(length_R: _Index) -> list[tuple[int, int, int]]:
     return spans
 
 
-def _members(slot_R: _Index, prompts: int) -> tuple[_Index, _Index]:
+def _members(prompt_R: _Index, prompts: int) -> tuple[_Index, _Index]:
     """Rows by prompt as (prompts, most members), padded with row 0, and each row's place in that table, flattened."""
-    order = np.argsort(slot_R, kind="stable")
-    counts = np.bincount(slot_R, minlength=prompts)
+    order = np.argsort(prompt_R, kind="stable")
+    counts = np.bincount(prompt_R, minlength=prompts)
     most = int(counts.max())
-    rank = np.arange(len(slot_R)) - np.repeat(np.cumsum(counts) - counts, counts)
-    seat_R = np.empty_like(slot_R)
-    seat_R[order] = slot_R[order] * most + rank
+    rank = np.arange(len(prompt_R)) - np.repeat(np.cumsum(counts) - counts, counts)
+    seat_R = np.empty_like(prompt_R)
+    seat_R[order] = prompt_R[order] * most + rank
     member_GM = np.zeros(prompts * most, np.int64)
-    member_GM[seat_R] = np.arange(len(slot_R))
+    member_GM[seat_R] = np.arange(len(prompt_R))
     return member_GM.reshape(prompts, most), seat_R

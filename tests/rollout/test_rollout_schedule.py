@@ -25,16 +25,16 @@ def run(prompt_lengths: list[int], counts: list[int], max_rows: int, needed: np.
         if prompts := machine.prompts_to_compute():
             cached = list(machine.prompt_G)
             computed += prompts
-            kept_slots = machine.add_prompts(prompts)
-            assert machine.prompt_G == [cached[slot] for slot in kept_slots] + prompts
+            kept_places = machine.add_prompts(prompts)
+            assert machine.prompt_G == [cached[place] for place in kept_places] + prompts
         new = machine.seat()
         seated += machine.sample_R[machine.rows - new :].tolist()
         live = machine.live_R
         assert live.sum() <= max_rows
         assert live.sum() == max_rows or len(seated) == len(needed), "a free row while samples wait"
         assert (np.diff(machine.length_R[live]) <= 0).all(), "rows are ordered by age"
-        slots = machine.slot_R[live]
-        assert [machine.prompt_G[slot] for slot in slots] == owner[machine.sample_R[live]].tolist()
+        places = machine.prompt_R[live]
+        assert [machine.prompt_G[place] for place in places] == owner[machine.sample_R[live]].tolist()
         served[machine.sample_R[live]] += 1
         finished = live & (machine.length_R + 1 >= needed[machine.sample_R])
         machine.extend(machine.live_R.astype(np.int64))
