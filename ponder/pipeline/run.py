@@ -112,8 +112,8 @@ def _why(standings: Sequence[Standing]) -> str:
         if s.state == "different" and s.manifest is not None:
             for key in fell(s.stage.lengths(), s.manifest.identity, s.identity):
                 said.append(
-                    f"{s.name} has made {s.made} updates, which less `{key}` cannot take back: a stage goes on after "
-                    "its end only where its length alone is raised. "
+                    f"{s.name} has made {s.made} updates on its way to more `{key}`, and what was learnt cannot be "
+                    "taken back: a stage goes on only where its length alone is raised. "
                 )
     return "".join(said)
 

@@ -138,8 +138,8 @@ class _Run:
     def reopen(self, progress: Progress) -> None:
         """End the step at which a shorter run stood once more, now as one of many."""
         step, updates, others = self.step, self.config.updates_per_rollout, []
-        if step % updates:
-            others.append(f"the rollout before step {step} was smaller, since steps ended within it")
+        if cut := [at for at in self.context.continued if at % updates]:
+            others.append(f"the rollout before step {cut[0]} was cut short, and those after it begin at other steps")
         due = self.held_out is not None and _crossed(self.held_out.every, step - min(updates, step), step)
         stands = self.held_out is not None and self.held_out.reopen(step, due=due)
         scores = self.held_out.scores() if self.held_out is not None else {}

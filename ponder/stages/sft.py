@@ -27,7 +27,7 @@ from ponder.stages.sft_data import SftData, split_data
 from ponder.task.examples import load_examples
 from ponder.train import CheckpointStore, Trainer, learning_rate
 from ponder.verify.pool import VerifierPool
-from ponder.watch import AlarmLog, MetricsLog, Phases, Progress
+from ponder.watch import AlarmLog, MetricsLog, Phases, Progress, read_metrics
 
 __all__ = ["run_sft"]
 
@@ -79,8 +79,12 @@ class _Run:
     def reopen(self, progress: Progress) -> None:
         """End the step at which a shorter run stood once more, now as one of many."""
         step, row, others = self.step, self.metrics.reopen(), []
-        if row["data/examples"] != self.data.drawn(step):
-            others.append(f"the update of step {step} was smaller, since the epochs ended within it")
+        drawn = {one["step"]: one.get("data/examples") for one in read_metrics(self.context.folder)}
+        others += [
+            f"the update of step {at} was smaller, since the epochs ended within it"
+            for at in self.context.continued
+            if drawn.get(at) != self.data.drawn(at)
+        ]
         validated = step % self.data.validation_every == 0
         stands = self.held_out.reopen(step, due=self._due()) if self.held_out is not None else validated
         row = row if stands else without(row, "seconds/evaluate")

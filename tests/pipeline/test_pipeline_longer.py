@@ -70,9 +70,12 @@ def test_what_builds_on_it_is_named_and_redone(start: Start, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("override", "parts"),
     [
-        ("stages.zero.steps=3", ("zero (steps: 5 -> 3)", "made 5 updates", "less `steps` cannot take back")),
+        (
+            "stages.zero.steps=3",
+            ("zero (steps: 5 -> 3)", "made 5 updates on its way to more `steps`", "cannot be taken back"),
+        ),
         ("stages.zero.group_size=8", ("group_size: 16 -> 8",)),
-        ("stages.base.tokens=90", ("base (tokens: 100 -> 90)", "less `tokens`")),
+        ("stages.base.tokens=90", ("base (tokens: 100 -> 90)", "more `tokens`")),
     ],
 )
 def test_less_and_others_are_refused(start: Start, tmp_path: Path, override: str, parts: tuple[str, ...]) -> None:
