@@ -163,7 +163,7 @@ def test_replay_gives_the_same_and_judges_anew(policy: Policy, pool: VerifierPoo
     again = replay(log, pool, tmp_path / "again.jsonl")
     assert (again.overall, again.by, again.accuracy) == (scores.overall, scores.by, scores.accuracy)
     assert again.provenance["replayed"] == str(log)
-    log.write_text(log.read_text().replace('"answer":"5","kind":"math"', '"answer":"6","kind":"math"'))
+    log.write_text(log.read_text().replace('"gold":{"answer":"5"', '"gold":{"answer":"6"'))
     assert replay(log, pool).accuracy == {"a": pytest.approx(1 / 3), "b": 0.0}
     with pytest.raises(DataError, match="would overwrite it"):
         replay(log, pool, log)
@@ -317,7 +317,7 @@ def test_the_command_on_a_model_folder(policy: Policy, tmp_path: Path, capsys: p
 
 
 def test_the_command_needs_a_model_and_a_benchmark() -> None:
-    with pytest.raises(RecipeError, match="needs a model and --benchmark"):
+    with pytest.raises(RecipeError, match="needs a model and one of --benchmark"):
         evaluate_command("micro", None)
     with pytest.raises(RecipeError, match="'simpleqa' needs a judge that reads answers"):
         evaluate_command("micro", "simpleqa")
