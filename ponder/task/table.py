@@ -175,7 +175,22 @@ def _parquet(content: bytes, path: Path) -> list[Row]:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(content))
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} is not a Parquet file: {error}.") from error
-    return [Row(number=number, values=values) for number, values in enumerate(table.to_pylist(), start=1)]
+    return [Row(number=number, values=_texts(values)) for number, values in enumerate(table.to_pylist(), start=1)]
+
+
+def _texts(value: Any) -> Any:
+    """The value with bytes as the text that they spell; those that spell none, such as images, are null."""
+    match value:
+        case bytes():
+            try:
+                return value.decode("utf-8")
+            except UnicodeDecodeError:
+                return None
+        case dict():
+            return {key: _texts(one) for key, one in value.items()}
+        case list():
+            return [_texts(one) for one in value]
+    return value
 
 
 def _name(value: object) -> str:

@@ -11,7 +11,10 @@ _SPELLINGS = """
     nofinalanswer answernotfound answernotgiven answermissing answerunknown answersvary answersmayvary answersmaydiffer
     proofgiven proofrequired proofneeded proofomitted proofonly proofproblem proofquestion proofbased
     proofbelow proofabove proofinsolution proofisgiven theproof
-    unclear placeholder
+    unclear placeholder missing xxx answer theanswer solution thesolution seesolution proveit showit derivation
+    beweis démonstration demonstration demostración dimostrazione доказательство prova
+    voirsolution voirlasolution sieheloesung siehelösung см.решение смрешение смотрешение verlasolución
+    証明 証明略 解答略 증명 증명생략 해설참조 풀이참조 정답없음
     略 证明 證明 证明略 證明略 证明题 證明題 略去 无答案 無答案 暂无 暫無 暂无答案 未知 不详 答案略 见解析 見解析
     见答案 见详解 见解答 详见解析 答案见解析 证明见解析 解析见详解 答案不唯一
     """

@@ -96,6 +96,13 @@ def test_csv_with_ragged_rows(tmp_path: Path) -> None:
     assert rows[1].fault == "1 fields (line 3), but 2 columns"
 
 
+def test_bytes_of_parquet_are_texts(tmp_path: Path) -> None:
+    row = {"answer": "等".encode(), "image": b"\xff\xd8", "turns": [{"content": b"2+3?"}]}
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "a.parquet")
+    (read,) = read_rows(tmp_path / "a.parquet")
+    assert read.values == {"answer": "等", "image": None, "turns": [{"content": "2+3?"}]}
+
+
 @pytest.mark.parametrize("name", ["a.parquet", "a.parquet.gz"])
 def test_parquet(tmp_path: Path, name: str) -> None:
     plain = tmp_path / "plain.parquet"
