@@ -25,7 +25,9 @@ from ponder.recipe.stages import RewardModelStage
 from ponder.records import LabelledResponse, PreferencePair
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
+from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
+from ponder.task.fault import LeftOut
 from ponder.task.preference import LoadedPreferences, load_labels, load_pairs
 from ponder.train import CheckpointStore, learning_rate
 from ponder.train.score_trainer import Judgement, ScoreTrainer
@@ -45,7 +47,6 @@ _MEASURED = (
     "scorer/mismatch",
 )
 """Metrics of the held-out rows."""
-_LEFT_OUT_SHOWN = 10
 
 Row = PreferencePair | LabelledResponse
 
@@ -78,6 +79,7 @@ class _Run:
         config = self.config = context.config
         self.context = context
         self.left_out = 0
+        self._unread: list[LeftOut] = []
         seed = derive_seed(context.seed, "weights") % 2**31
         policy = load_policy(context.model_source(config.model), config.template, config.precision)
         self.scorer = new_scorer(
@@ -222,11 +224,9 @@ class _Run:
         load: Callable[..., LoadedPreferences[Any]] = load_pairs if pairwise else load_labels
         loaded = load(sources, self.context.inputs)
         self._say(", ".join(f"{size:,} rows of {name}" for name, size in loaded.sizes.items()))
-        if loaded.left_out:
-            self.left_out += len(loaded.left_out)
-            self._say(f"{len(loaded.left_out):,} rows left out")
-            for one in loaded.left_out[:_LEFT_OUT_SHOWN]:
-                self._say(f"left out: {one.source} row {one.row}: {one.reason}")
+        self.left_out += len(loaded.left_out)
+        self._unread += loaded.left_out
+        list_left_out(self.context, self._unread)
         rows: Sequence[Row] = loaded.rows
         return rows
 

@@ -46,6 +46,7 @@ from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
+from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
 from ponder.task import entering_problem_at, load_problems, problem_at
 from ponder.train import CheckpointStore, Reference, Sample, Trainer, credit, learning_rate, weigh
@@ -65,7 +66,6 @@ __all__ = ["refill_places", "run_rl"]
 
 _DIAGNOSE_EVERY = 10
 """Steps between findings about whether the run can learn."""
-_LEFT_OUT_SHOWN = 10
 
 
 def run_rl(context: Context[RlStage]) -> Mapping[str, Any]:
@@ -414,12 +414,11 @@ class _Run:
             reference = f"the policy of step {self.reference.step}" + (
                 f", replaced every {every} steps" if every else ""
             )
-        left_out = len(self.problems.left_out)
         outputs = config.problems_per_step * config.group_size
         for line in (
             f"model {config.model}: {parameters:,} parameters, {self.policy.autocast_dtype or 'float32'} products on "
             f"{self.policy.device}, template {self.policy.template.name}, stops {sorted(self.policy.stop_ids)}",
-            f"problems {len(self.problems.problems):,}" + (f", {left_out:,} rows left out" if left_out else ""),
+            f"problems {len(self.problems.problems):,}",
             f"each update: {config.problems_per_step} problems x {config.group_size} completions = {outputs} outputs; "
             f"{config.updates_per_rollout} update(s) from each rollout; {self.steps} updates",
             f"rewards {self._listed_rewards()}",
@@ -429,8 +428,7 @@ class _Run:
             f"{objective.aggregate}; reference: {reference}",
         ):
             self.context.say(f"{self.context.name}: {line}")
-        for row in self.problems.left_out[:_LEFT_OUT_SHOWN]:
-            self.context.say(f"{self.context.name}: left out: {row.source} row {row.row}: {row.reason}")
+        list_left_out(self.context, self.problems.left_out)
 
 
 def refill_places(budget: float, before: int, count: int) -> range:

@@ -37,6 +37,7 @@ from ponder.records import Example, LabelledResponse, Problem
 from ponder.seeds import derive_seed
 from ponder.stages.asking import Asking
 from ponder.stages.context import Context
+from ponder.stages.left_out import list_left_out
 from ponder.task import load_problems
 from ponder.verify.pool import VerifierPool
 
@@ -44,7 +45,6 @@ __all__ = ["run_sample"]
 
 _BLOCK = 256
 """Problems judged and rewritten together."""
-_LEFT_OUT_SHOWN = 10
 
 
 def run_sample(context: Context[SampleStage]) -> Mapping[str, Any]:
@@ -69,8 +69,7 @@ class _Run:
         loaded = decontaminate_problems(load_problems(config.problems), config.decontaminate, context.folder, self._say)
         self.problems = loaded.problems
         self._say(loaded.summary())
-        for one in loaded.left_out[:_LEFT_OUT_SHOWN]:
-            self._say(f"left out {one.source} row {one.row}: {one.reason}")
+        list_left_out(context, loaded.left_out)
         self.pool = stack.enter_context(VerifierPool())
         self._asking = Asking(context, stack, config.precision, config.engine)
         self.asker = self._responder()

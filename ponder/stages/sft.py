@@ -22,6 +22,7 @@ from ponder.rollout import open_engine
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
+from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
 from ponder.stages.sft_data import SftData, split_data
 from ponder.task.examples import load_examples
@@ -228,3 +229,4 @@ class _Run:
             *self.data.describe(self.policy.tokenizer),
         ):
             self.context.say(f"{self.context.name}: {line}")
+        list_left_out(self.context, self.data.training.left_out)

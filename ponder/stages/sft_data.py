@@ -18,8 +18,6 @@ from ponder.train.examples import EncodedExample, EncodedExamples, encode_exampl
 
 __all__ = ["SftData", "split_data"]
 
-_LEFT_OUT_SHOWN = 10
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SftData:
@@ -75,7 +73,7 @@ class SftData:
         }
 
     def describe(self, tokenizer: PreTrainedTokenizerBase) -> Sequence[str]:
-        """Lines for people: how much of what, what is left out and why, and the first example with its mask."""
+        """Lines for people: how much of what, and the first example with its mask."""
         training = self.training
         learnt = sum(len(example.response) for example in training.examples)
         tokens = sum(example.tokens for example in training.examples)
@@ -83,16 +81,13 @@ class SftData:
             f"{size:,} {name}" + (f" x {training.weights[name]:g}" if training.weights[name] != 1 else "")
             for name, size in training.sizes.items()
         )
-        left_out = len(training.left_out)
         return (
             f"examples {len(training.examples):,}: {mixed}; {len(self.validation):,} more held back for the "
-            f"validation loss" + (f"; {left_out:,} left out" if left_out else ""),
+            f"validation loss",
             f"tokens {tokens:,}, {learnt / tokens:.1%} of them learnt (the responses), the longest example "
             f"{max(example.tokens for example in training.examples):,} of at most {self.max_tokens:,}",
             f"{self.draws:,} examples in {self.steps:,} updates of {self.batch_size}, "
             f"{self.draws / training.per_epoch:.3g} epochs",
-            *(f"left out: {one.source} row {one.row}: {one.reason}" for one in training.left_out[:_LEFT_OUT_SHOWN]),
-            *([f"left out: and {left_out - _LEFT_OUT_SHOWN:,} more"] if left_out > _LEFT_OUT_SHOWN else []),
             f"first example {training.at(self.seed, 0).id}:",
             *show_mask(training.at(self.seed, 0).sample("0", 1.0), tokenizer),
         )

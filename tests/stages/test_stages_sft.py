@@ -153,7 +153,7 @@ def test_the_header_shows_the_first_example_and_what_is_left_out(tmp_path: Path,
     results, said = run(tmp_path / "stage", stage(model=tiny, examples=[source], max_tokens=90, validation_share=0))
     page = "\n".join(said)
     for part in (
-        "examples 4: 4 rows; 0 more held back for the validation loss; 2 left out",
+        "examples 4: 4 rows; 0 more held back for the validation loss",
         "tokens, more than max_tokens 90",
         "left out: rows row 6: the response cannot be taken apart: <think> occurs more than once",
         "cold: read, ",
@@ -161,6 +161,11 @@ def test_the_header_shows_the_first_example_and_what_is_left_out(tmp_path: Path,
     ):
         assert part in page
     assert "Assistant: <think>\\n'" in page
+    listed = [json.loads(line) for line in (tmp_path / "stage" / "left_out.jsonl").read_text().splitlines()]
+    assert (
+        sorted((one["source"], one["row"]) for one in listed) == [("rows", 5), ("rows", 6)]
+        and "2 rows left out" in page
+    )
     assert results["data"]["left_out"] == 2 and results["data"]["domains"]["general"]["examples"] == 4
 
 

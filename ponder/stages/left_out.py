@@ -1,0 +1,28 @@
+"""Rows that a stage does not use: counted and shown in part, listed whole in `left_out.jsonl` of the stage's folder."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ponder.files import write_text
+from ponder.stages.context import Context
+from ponder.task.fault import LeftOut
+
+__all__ = ["LEFT_OUT_FILE", "list_left_out"]
+
+LEFT_OUT_FILE = "left_out.jsonl"
+_SHOWN = 10
+
+
+def list_left_out(context: Context[Any], rows: Sequence[LeftOut]) -> None:
+    """Write all of them, one object a line with `source`, `row` and `reason`, and say the first ones. Without any the
+    file of an earlier session goes."""
+    path = context.folder / LEFT_OUT_FILE
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    write_text(path, "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows))
+    context.say(f"{context.name}: {len(rows):,} rows left out, listed in {path}")
+    for row in rows[:_SHOWN]:
+        context.say(f"{context.name}: left out: {row.source} row {row.row}: {row.reason}")
