@@ -127,7 +127,8 @@ def _same_relations(gold: Tree, answer: Tree) -> bool:
     elif named_gold is not None and not isinstance(answer, Relation):
         return equal(named_gold[1], answer)
     elif named_answer is not None and not isinstance(gold, Relation):
-        return equal(gold, named_answer[1])
+        names = named_answer[0].strip("()").split(",")
+        return names == sorted(names) and equal(gold, named_answer[1])
     if isinstance(answer, Relation) and not isinstance(gold, Relation):
         value = quantity(answer)
         return value is not None and equal(gold, value)

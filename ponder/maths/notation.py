@@ -19,7 +19,7 @@ _CHARACTERS = str.maketrans(
     {
         "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "×": "*", "✕": "*", "✖": "*", "·": "*", "⋅": "*",
         "∙": "*", "∗": "*", "÷": "/", "∕": "/", "⁄": "/", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ",
-        "≦": r"\le ", "≧": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "≒": r"\approx ", "±": r"\pm ", "∓": r"\mp ",
+        "≦": r"\le ", "≧": r"\ge ", "≠": r"\ne ", "≡": r"\equiv ", "≈": r"\approx ", "≒": r"\approx ", "±": r"\pm ", "∓": r"\mp ",
         "∞": r"\infty ", "√": r"\radical ", "∛": r"\radical[3] ", "∜": r"\radical[4] ",
         "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ",
         "β": r"\beta ", "γ": r"\gamma ", "φ": r"\phi ", "ω": r"\omega ", "λ": r"\lambda ", "μ": r"\mu ", "∪": r"\cup ",
@@ -47,14 +47,14 @@ _COMMAND_NAMES = (
 _DOUBLED = re.compile(rf"\\\\(?=(?:{_COMMAND_NAMES})(?![a-zA-Z]))")
 _LEFT_DOT = re.compile(r"\\(?:left|right)\s*\.(?!\d)")
 _LOOKS = re.compile(
-    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|hfill|centering"
+    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|large|Large|LARGE|huge|Huge|small|limits|nolimits|hfill|centering"
     r"|boldmath|bf|rm|it|sf)(?![a-zA-Z])"
 )
 _SPACES = re.compile(r"(?<!\\)\\(?:[;:> ]|,|q?quad(?![a-zA-Z](?!_))|enspace|thinspace|hspace\*?\{[^{}]*\})|~")
 _THIN_SEPARATOR = re.compile(r"(?<=\d)(?:\\,|\\ |[\u00a0\u2009\u202f]|\{,\}|\\!|,\\!)\s*(?=\d{3}(?!\d))")
 _FONTS = re.compile(
     r"\\(?:boxed|fbox|mathbf|mathit|mathsf|mathtt|mathcal|mathnormal|boldsymbol|bm|operatorname\*?|mathop|mathord|mathrel|displaylines"
-    r"|overrightarrow|vec|hat|bar|ensuremath|phantom|underline|color\{[a-z]+\}|textcolor\{[a-z]+\})(?![a-zA-Z])"
+    r"|overrightarrow|(?:vec|hat|bar)(?!\s*\{?\s*\d)|ensuremath|phantom|underline|color\{[a-z]+\}|textcolor\{[a-z]+\})(?![a-zA-Z])"
 )
 _TEXT = re.compile(r"\\(?:textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mbox|hbox|emph)(?![a-zA-Z])")
 _LAYOUT = re.compile(
@@ -70,7 +70,8 @@ _SAME = {
     r"!=|\\neq(?![a-zA-Z])|\\not\s*=": r"\\ne ", r"\\(?:approx|simeq|thickapprox)(?![a-zA-Z])": r"\\approx ",
     r"\\(?:cdot|times|ast|bullet)(?![a-zA-Z])|\*\*(?=\s*[*])": "*", r"\\div(?![a-zA-Z])": "/",
     r"\\(?:varnothing|O(?![a-zA-Z]))": r"\\emptyset ", r"\\(?:dots|cdots|dotsc|dotsb)(?![a-zA-Z])": r"\\ldots ",
-    r"\\pmod\s*\{([^{}]*)\}|\\pmod\s*(\d)|\(\s*mod\s+(\d+)\s*\)": r" \\bmod \1\2\3 ",
+    r"\\p?mod\s*\{([^{}]*)\}|\\p?mod\s*(\d+)|\(\s*(?:\\text\s*\{\s*)?mod\s*\}?\s*(\d+)\s*\)": r" \\bmod \1\2\3 ",
+    r"\\frac\s*\{\s*d\s*\}\s*\{\s*d\s*[a-z]\s*\}": r"\\derivative ",
     r"\\(?:lvert|rvert|vert)(?![a-zA-Z])": "|", 
     r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degree(?![a-zA-Z])": "°",
     r"\\(?:Reals|R)(?![a-zA-Z])|\\mathbb\s*\{?\s*R\s*\}?": r"\\reals ", r"\\colon(?![a-zA-Z])": ":",

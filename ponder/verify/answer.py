@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ponder.maths.notation import with_backslashes
+from ponder.verify.later import is_replaced, is_taken_back
+from ponder.verify.surroundings import why_no_answer
 
 __all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer", "find_answers", "on_one_line"]
 
@@ -28,7 +30,9 @@ _NEAR_CHARS = 1_500
 """A phrase in a sentence further from the end is one of the steps."""
 _MAX_JOIN_CHARS = 60
 """Text between two boxes of one list."""
-_END_OF_TURN = re.compile(r"<\|(?:im_start|im_end|endoftext|end_of_text|eot_id|end)\|>|<｜end▁of▁sentence｜>")
+_END_OF_TURN = re.compile(
+    r"<\|(?:im_start|im_end|endoftext|end_of_text|eot_id|end)\|>|<｜end▁of▁sentence｜>|</s>|<eos>"
+)
 _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 """Notes that GSM8K's solutions carry: "40/2 = <<40/2=20>>20"."""
 _DISPLAY = re.compile(r"(?<!\\)\\[\[\]]|\$\$")
@@ -43,6 +47,9 @@ _PHRASE = re.compile(
     r"|答案(?:应该|应)?[ \t*_]{0,8}(?:是|为|[:：=])[:：]?)[ \t*_]{0,8}(?:\n\s{0,8})?",
     re.IGNORECASE,
 )
+_VALUE = re.compile(r"[\d\\$]|^[\s*_(]*[A-J][\s*_).]*(?:$|\n)")
+_STRUCK = re.compile(r"<!--.*?-->|~~[^~\n]{1,200}~~", re.DOTALL)
+"""What a reader does not see, or sees struck out."""
 _FINAL = re.compile(r"\bfinal\b|最终", re.IGNORECASE)
 _REMARK = re.compile(
     r"[\s*]*(?:also |indeed |therefore |thus |now )?(?:correct|right|reasonable|verified|confirmed|consistent|valid"
@@ -66,6 +73,8 @@ class Found:
     rule: str
     before: str = ""
     """What stands before the answer, where it may stand in a sentence."""
+    behind: str = ""
+    """What follows the answer."""
 
 
 def find_answer(text: str) -> Found:
@@ -82,11 +91,18 @@ def find_answers(text: str) -> Iterator[Found]:
         yield Found(text=None, rule="no answer: the thinking never ends")
         return
     text = on_one_line(_CALCULATOR.sub("", _END_OF_TURN.split(text, maxsplit=1)[0]))
-    before, closing, _ = text.rpartition("</answer>")
+    text = _STRUCK.sub("", text)
+    before, closing, behind = text.rpartition("</answer>")
     if closing and "<answer>" in before:
         outside, _, inside = before.rpartition("<answer>")
-        explicit = [_checked(found) for found in _explicit(inside)]
-        yield from explicit or [_checked(Found(text=inside, rule="answer tag", before=outside))]
+        explicit = [*_explicit(inside)] or [Found(text=inside, rule="answer tag", before=outside, behind=behind)]
+        other = next(
+            (found for found in _explicit(behind) if found.text is not None and _VALUE.search(found.text)), None
+        )
+        if other is not None and (other.text or "").strip(" .*$") != (explicit[0].text or "").strip(" .*$\n"):
+            yield Found(text=None, rule="no answer: something else is stated behind the answer tag")
+            return
+        yield from map(_checked, explicit)
         return
     if closing:
         text = before
@@ -122,17 +138,32 @@ def _explicit(text: str) -> Iterator[Found]:
     """What the rules find that the writer points at, in their order."""
     box = _boxes(text)
     if box is not None:
-        later = _phrases(text, box[1]) if _FINAL.search(text, box[1]) else ()
-        after = [found for start, found in later if _FINAL.search(text, max(0, start - 30), start + 8)]
-        if after and after[0].text and re.search(r"[\d\\$]", after[0].text):
-            yield after[0]
-        yield Found(text=box[0], rule="boxed", before="")
+        content, start, end = box
+        yield from _later(text, end)
+        reason = why_no_answer(text[:start], text[end:])
+        if reason is None:
+            yield Found(text=content, rule="boxed", behind=text[end:])
+        else:
+            yield Found(text=None, rule=f"no answer: {reason}")
     for match in reversed(list(_HASH.finditer(text))):
         more = text[match.end() :].strip()
         if match[1].strip(" *_") and not (more and _HEADING.fullmatch(match[1])):
-            yield Found(text=match[1], rule="hash mark")
+            yield from _later(text, match.end())
+            yield Found(text=match[1], rule="hash mark", behind=more)
             break
     yield from (found for _, found in _phrases(text))
+
+
+def _later(text: str, end: int) -> Iterator[Found]:
+    """The last statement of a value behind an answer that ends at `end`, whatever its form."""
+    for match in reversed(list(_HASH.finditer(text, end))):
+        if re.fullmatch(r"[\s*_$]*[-\d.,/]+[\s*_$]*|[\s*_]*[A-J][\s*_.]*", match[1]):
+            yield Found(text=match[1], rule="hash mark", behind=text[match.end() :])
+            return
+    for _, found in _phrases(text, end):
+        if found.text and _VALUE.search(found.text):
+            yield found
+            return
 
 
 def _phrases(text: str, start: int = 0) -> Iterator[tuple[int, Found]]:
@@ -145,7 +176,8 @@ def _phrases(text: str, start: int = 0) -> Iterator[tuple[int, Found]]:
         if rest.strip(" *_.$：:}") and not _REMARK.fullmatch(rest):
             display = re.fullmatch(r"(?:\\\[|\$\$)(.*?)(?:\\\]|\$\$)[.\s]*", rest)
             rest = display[1] if display else rest
-            yield match.start(), Found(text=rest.lstrip("} "), rule="answer phrase", before=text[: match.end()])
+            answer, behind = rest.lstrip("} "), text[match.end() + len(rest) :]
+            yield match.start(), Found(text=answer, rule="answer phrase", before=text[: match.end()], behind=behind)
     lines = text.strip().splitlines()
     letter = _LETTER_A.match(lines[-1].strip()) if lines else None
     if letter:
@@ -163,17 +195,23 @@ def _is_passed_over(text: str, match: re.Match[str], rest: str, more: str) -> bo
 
 
 def _checked(found: Found) -> Found:
-    assert found.text is not None
+    if found.text is None:
+        return found
     text = found.text.strip()
     if not text:
         return Found(text=None, rule=f"no answer: the {found.rule} is empty")
     if len(text) > MAX_ANSWER_CHARS:
         return Found(text=None, rule=f"no answer: the {found.rule} holds more than {MAX_ANSWER_CHARS} characters")
+    if is_taken_back(text, found.behind) or (found.rule == "answer phrase" and is_taken_back("", text)):
+        return Found(text=None, rule=f"no answer: the {found.rule} is taken back by what follows it")
+    if is_replaced(text, found.behind):
+        return Found(text=None, rule=f"no answer: the {found.rule} is followed by another value")
     return Found(text=text, rule=found.rule, before=found.before)
 
 
-def _boxes(text: str) -> tuple[str, int] | None:
-    """The content of the last box, joined by commas with the boxes right before it in the same list; where it ends."""
+def _boxes(text: str) -> tuple[str, int, int] | None:
+    """The content of the last box, joined by commas with the boxes right before it in the same list; where they begin
+    and end."""
     spans: list[tuple[int, int, str]] = []
     for match in list(_BOX.finditer(text))[-_MAX_BOXES:]:
         if spans and match.start() < spans[-1][1]:
@@ -183,7 +221,7 @@ def _boxes(text: str) -> tuple[str, int] | None:
             spans.append((match.start(), end, text[match.end() + 1 : end - 1]))
     if not spans:
         bare = list(_BARE_BOX.finditer(text))
-        return (bare[-1][1], bare[-1].end()) if bare else None
+        return (bare[-1][1], bare[-1].start(), bare[-1].end()) if bare else None
     start, last_end, last = spans[-1]
     answers = [last]
     for previous_start, previous_end, content in reversed(spans[:-1]):
@@ -193,7 +231,7 @@ def _boxes(text: str) -> tuple[str, int] | None:
         if content not in answers:
             answers.append(content)
         start = previous_start
-    return ", ".join(reversed(answers)), last_end
+    return ", ".join(reversed(answers)), start, last_end
 
 
 def _closing(text: str, opening: int) -> int | None:

@@ -38,6 +38,7 @@ _SENTENCE_END = re.compile(
     r"[.。!！?？](?:\s|$)|[;；]|(?:,|\s\()?\s*\b(?:because|since|as|so|which|where|when)\s|[，,（(]\s*(?:因为|所以|其中)"
 )
 _IS = re.compile(r"\b(?:is|are|be|equals|was)\s*:?\s+|(?:是|为|等于)\s*[:：]?")
+_MODULUS = re.compile(r"mod\s*\{?\s*(\w+)")
 _LETTER_GOLD = re.compile(r"\s*\\?(?:\\text(?:bf)?\s*\{)?\s*\(([A-J])\)\s*\}?\s*")
 
 
@@ -120,6 +121,9 @@ def _equal(gold: str, answer: str, lenient: bool = False) -> bool:
         raise Unreadable("it is prose")
     if clean(gold) == clean(answer):
         return True
+    moduli = _MODULUS.findall(clean(gold)), _MODULUS.findall(clean(answer))
+    if all(moduli) and moduli[0] != moduli[1]:
+        return False
     tree, read_answer = read(gold), read(answer)
     if not lenient and not is_finished(read_answer) and is_finished(tree):
         return False

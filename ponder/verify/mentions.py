@@ -49,7 +49,7 @@ _BOUNDED = re.compile(
     re.IGNORECASE,
 )
 _CONDITION = re.compile(
-    r"\s+(?:is|are|was)\s+(?:wrong|incorrect|false|not)\b|\s*(?:,\s*)?(?:if|when|unless|provided|where)\b|\s*(?:如果|当)",
+    r"\s*\(?\s*mod\b|\s+(?:is|are|was)\s+(?:wrong|incorrect|false|not)\b|\s*(?:,\s*)?(?:if|when|unless|provided|where)\b|\s*(?:如果|当)",
     re.IGNORECASE,
 )
 _COMPARED = re.compile(r"\s+(?:more|less|fewer|older|younger|higher|lower)\s+than\b", re.IGNORECASE)
@@ -70,7 +70,7 @@ _AFTER_TERM = re.compile(
 _CLOCK = re.compile(r"\s*(?:[ap]\.?\s?m\b\.?)", re.IGNORECASE)
 _PERCENT = re.compile(r"\s*(?:percent|per cent|pct)\b\.?", re.IGNORECASE)
 _TIMES = re.compile(r"(?<=[\d)] )[xX](?= [\d$(.\\])|(?<=\d)[xX](?=\d)")
-_ASIDE = re.compile(r"(?<=[\s*])\((?=[^()]*(?:[A-Za-z]{2,}|=))[^()]*\)")
+_ASIDE = re.compile(r"(?<=[\s*])\((?!\s*mod\b)(?=[^()]*(?:[A-Za-z]{2,}|=))[^()]*\)")
 _EQUALS = re.compile(r"(?<![<>!])=(?!>)|≈|≃|\\approx(?![a-z])|→|=>|⇒|\\rightarrow|\\to(?![a-z])")
 _BINARY_START = re.compile(r"(?:[+×✕*·÷/=≈]|[-−–—](?=\s)|\\(?:times|div|cdot)|\\\(\s*(?:=|\\times))")
 _BINARY_END = re.compile(r"(?:[+×✕*·÷/=≈]|(?<=\s)[-−–—]|\\(?:times|div|cdot))\s*$")

@@ -37,7 +37,7 @@ FOUND = [
     (r"<answer>it is \boxed{12}</answer>", "12", "boxed"),
     ("<answer>12", "12", "whole text"),
     (r"<think>\boxed{1}</think>2", "2", "whole text"),
-    (r"\boxed{1} Answer: 2", "1", "boxed"),
+    (r"\boxed{1} Answer: 2", "2", "answer phrase"),
     (r"\boxed{86} glasses and \boxed{42} plates", "86, 42", "boxed"),
     (r"\boxed{86} at first, then \boxed{42}", "42", "boxed"),
     (r"\framebox{7}", "7", "boxed"),
