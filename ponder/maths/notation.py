@@ -19,7 +19,8 @@ _CHARACTERS = str.maketrans(
     {
         "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "×": "*", "✕": "*", "✖": "*", "·": "*", "⋅": "*",
         "∙": "*", "∗": "*", "÷": "/", "∕": "/", "⁄": "/", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ",
-        "≦": r"\le ", "≧": r"\ge ", "≠": r"\ne ", "≡": r"\equiv ", "≈": r"\approx ", "≒": r"\approx ", "±": r"\pm ", "∓": r"\mp ",
+        "≦": r"\le ", "≧": r"\ge ", "≠": r"\ne ", "≡": r"\equiv ", "≈": r"\approx ", "≒": r"\approx ", "±": r"\pm ",
+        "∓": r"\mp ",
         "∞": r"\infty ", "√": r"\radical ", "∛": r"\radical[3] ", "∜": r"\radical[4] ",
         "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ",
         "β": r"\beta ", "γ": r"\gamma ", "φ": r"\phi ", "ω": r"\omega ", "λ": r"\lambda ", "μ": r"\mu ", "∪": r"\cup ",

@@ -29,19 +29,19 @@ _PART_BEFORE = re.compile(
     r"|\\(?:cdot|times|div|sqrt|pm|mp|neq?|leq?|geq?|lt|gt|mid|frac|equiv)\s*$|\d\s*[:]\s*$"
 )
 _PART_BEHIND = re.compile(
-    r"\s?(?:\^(?!\s*\{?\s*\\circ)|[+×·*/_!<>≤≥√|'′∶]|[-−]\s?[\d\\a-z]|[.,:]\d|\{,\}\d|\d{3}(?!\d))|\d|[a-zA-Z]"
+    r"\s?(?:\^(?!\s*\{?\s*\\circ)|[+×·*/_!<>≤≥√|'′∶]|[-−]\s?[\d\\a-z]|[.,:]\d|\{,\}\d|\d{3}(?!\d))|\d|(?!(?:st|nd|rd|th)\b)[a-zA-Z]"
     r"|\s*\\(?:pi|sqrt|cdot|times|div|frac|p?mod|bmod|pm|mp|neq?|leq?|geq?|lt|gt|mid|infty|binom|log|ln|sin|cos|tan)"
     r"(?![a-zA-Z])"
     r"|\s*(?:mod|choose|remainder|with (?:a )?remainder|plus|minus|squared|cubed|or more|or less|at least|at most"
     r"|times\s+(?:the|as|[\d\\$(]|[a-z]\b(?<!a))|[^.\n]{0,12}\bbelow"
     r"|hundred|thousand|million|billion|trillion|to the)\b"
 )
-_TWO_UNITS = re.compile(r"\s*([a-zA-Z]{1,8})\.?,?\s+(?:and\s+)?\d")
+_TWO_UNITS = re.compile(r"\s*(?!in\b)([a-zA-Z]{1,8})\.?,?\s+(?:and\s+)?\d")
 _RATIO = re.compile(r"[\d}]\s*[:∶]\s*$")
 _SUPPOSED = re.compile(
     r"\b(?:(?:if|unless|suppose|assume|example|template|format|might think|previous answer"
     r"|(?:wrong|incorrect|mistaken) answer|mistake|student(?: \w)?(?:['’]s)? (?:wrote|answer\w*|got))\b[^.,;]{0,25}"
-    r"|(?:could|might|may|would) be "
+    r"|(?:could|might|may) be "
     r"|(?:negative|opposite|reciprocal|root|square|cube|half|multiple|divisor|factor) of )"
     r"\W{0,3}$",
     re.IGNORECASE,
