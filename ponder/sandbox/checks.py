@@ -13,13 +13,16 @@ from collections.abc import Iterator, Sequence
 from types import CodeType
 
 __all__ = [
-    "CASE", "COUNTED", "ENTERED", "SEEN", "SWALLOWED", "TYPE", "bound_names", "code_names", "instrument", "is_worldly",
-    "why_nothing_is_checked",
+    "ASSERTED", "CASE", "CHECKING", "COUNTED", "ENTERED", "LEFT", "NUMBER", "SEEN", "SWALLOWED", "TYPE", "WITHIN",
+    "bound_names", "code_names", "instrument", "is_worldly", "why_nothing_is_checked",
 ]  # fmt: skip
 
 CASE, SEEN, COUNTED, ENTERED = "__case__", "__seen__", "__counted__", "__entered__"
-SWALLOWED, TYPE = "__swallowed__", "__type__"
+ASSERTED, NUMBER, SWALLOWED, TYPE = "__asserted__", "__number__", "__swallowed__", "__type__"
+WITHIN, LEFT = "__within__", "__left__"
 """Names that instrumented code calls; `judge` binds them."""
+CHECKING = frozenset({ASSERTED, COUNTED})
+"""What the code of a function speaks of that has checks."""
 _BROAD = frozenset({"Exception", "BaseException", "AssertionError"})
 _NUMPY_ASSERTIONS = frozenset({"assert_allclose", "assert_almost_equal", "assert_array_equal", "assert_equal"})
 _EXPECTING = re.compile(r"assert|raises$|warns$|deprecated_call$|expect")
@@ -146,7 +149,7 @@ def instrument(tree: ast.Module, texts: list[str]) -> None:
     checking = _checking(tree)
     _mark_checks(tree.body, checking, top=True)
     _mark_cases(tree.body, texts, checking)
-    _TypeCalls().visit(tree)
+    _Asked().visit(tree)
     ast.fix_missing_locations(tree)
 
 
@@ -174,16 +177,23 @@ def _unsuppressed(statement: ast.stmt) -> ast.stmt:
 
 def _mark_checks(body: list[ast.stmt], checking: set[str], *, top: bool) -> None:
     marked: list[ast.stmt] = []
-    for statement in map(_unsuppressed, body):
+    for place, statement in enumerate(map(_unsuppressed, body)):
+        before: list[ast.stmt] = []
         after: list[ast.stmt] = []
         checks = _is_check(statement)
         match statement:
             case ast.Assert() if checks:
-                statement.test = _call(SEEN, statement.test)
+                statement.test = _call(ASSERTED, statement.test)
             case ast.If() if checks:
                 statement.test = _call(SEEN, statement.test)
             case ast.Expr() | ast.With() | ast.AsyncWith() if checks:
                 after = [_count()]
+            case ast.With() | ast.AsyncWith() if _may_swallow(statement, checking):
+                name = f"__block{place}_{statement.lineno}__"
+                named = ast.Assign(targets=[ast.Name(name, ast.Store())], value=_call(WITHIN))
+                before = [ast.copy_location(named, statement)]
+                statement.items.append(ast.withitem(context_expr=ast.Name(name, ast.Load())))
+                after = [ast.Expr(_call(LEFT, ast.Name(name, ast.Load())))]
             case ast.Try():
                 _mark_handlers(statement)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
@@ -193,8 +203,16 @@ def _mark_checks(body: list[ast.stmt], checking: set[str], *, top: bool) -> None
         inside = isinstance(statement, _FUNCTIONS | ast.ClassDef)
         for block in _blocks(statement):
             _mark_checks(block, checking, top=top and not inside)
-        marked.append(ast.If(test=ast.Constant(True), body=[statement, *after], orelse=[]) if after else statement)
+        whole = [*before, statement, *after]
+        marked.append(ast.If(test=ast.Constant(True), body=whole, orelse=[]) if after else statement)
     body[:] = marked
+
+
+def _may_swallow(statement: ast.With | ast.AsyncWith, checking: set[str]) -> bool:
+    """A block with checks whose context manager nobody expects to catch anything. `subTest` reports what it catches."""
+    if any(_call_name(item.context_expr) == "subTest" for item in statement.items):
+        return False
+    return any(_is_check(s) or _uses(s, checking) for s in statements(statement.body))
 
 
 def _mark_handlers(statement: ast.Try) -> None:
@@ -229,7 +247,7 @@ def _reports(statement: ast.stmt) -> bool:
     """A check that is marked already."""
     match statement:
         case ast.Assert(test=ast.Call(func=ast.Name(id=name))) | ast.If(test=ast.Call(func=ast.Name(id=name))):
-            return name == SEEN
+            return name in (ASSERTED, SEEN)
         case ast.Expr(value=ast.Call(func=ast.Name(id=name))):
             return name in (COUNTED, SWALLOWED)
         case ast.Expr(value=value):
@@ -259,18 +277,29 @@ def _calls(value: ast.expr, checking: set[str]) -> bool:
 
 def _case(statement: ast.stmt, texts: list[str]) -> ast.stmt:
     number = len(texts)
-    texts.append(ast.unparse(statement).replace(SEEN, "").partition("\n")[0][:120])
+    texts.append(ast.unparse(statement).replace(ASSERTED, "").replace(SEEN, "").partition("\n")[0][:120])
     call = _call(CASE, ast.Constant(number))
     return ast.With(items=[ast.withitem(context_expr=call)], body=[statement])
 
 
-class _TypeCalls(ast.NodeTransformer):
+class _Asked(ast.NodeTransformer):
     """`type(x)` and `x.__class__` ask for the class that the program's object has, not for that of its stand-in."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) == 1 and not node.keywords:
             node.func.id = TYPE
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        """What is put in order says so: every order with what is not a number is false, and no `if` sees it."""
+        self.generic_visit(node)
+        if any(isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for operator in node.ops):
+            sides: list[ast.expr] = [
+                side if isinstance(side, ast.Constant) else _call(NUMBER, side)
+                for side in (node.left, *node.comparators)
+            ]
+            node.left, node.comparators = sides[0], sides[1:]
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from ponder.sandbox import values
 from ponder.sandbox.channel import Channel, ChannelClosedError, FrameTooLargeError
+from ponder.sandbox.checks import CHECKING
 from ponder.sandbox.serve import BINARY_OPERATIONS, UNARY_OPERATIONS
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
 Plain = TypeVar("Plain")
 
 _ITERATORS = (types.GeneratorType, map, filter, zip, enumerate, reversed)
+_BOUND = (types.BuiltinMethodType, types.MethodWrapperType)
+"""Methods of built-in objects, such as `seen.append`."""
 _MUTABLE = (list, dict, set, bytearray, deque)
 _LENDING = sys.stdlib_module_names - {"unittest"}
 """Packages whose exceptions are the same on both sides; those of the test runner would speak to it."""
@@ -88,6 +91,11 @@ class RemoteProgram:
         self.used = 0
         self.strange = ""
         self.unsure = ""
+        self.swallowed: list[BaseException] = []
+        """Failed checks of the tests that the program kept from them."""
+        self.calling_back = 0
+        """How many functions of the tests run on what the program gave them."""
+        self._broken_off: list[BaseException] = []
         self._functions: list[Callable[..., Any]] = []
         self._exceptions: dict[int, type[BaseException]] = {}
         self._known: dict[int, Remote] = {}
@@ -114,6 +122,8 @@ class RemoteProgram:
         self._named = True
         self.used += 1
         value = self._defined[name] if name in self._defined else self.ask("look", name)
+        if isinstance(value, _MUTABLE):
+            self.strange = self.strange or f"{name!r} of the program was handed over as a copy"
         self._named = False
         under_test = name[:1].isupper() if self._classes is None else name in self._classes
         if under_test and isinstance(value, Remote) and value._handle.form == "class":
@@ -133,10 +143,13 @@ class RemoteProgram:
             _Writer(self, buffer).dump((verb, arguments, named, self.before()))
             self._send(b"Q", buffer.getvalue())
             kind, content = self._answer()
+            if kind == b"E":
+                self.raised = self._error(content)
+            self._account_for_callbacks(self.raised if kind == b"E" else None)
             if kind == b"X":
                 return self._kind(content)
             if kind == b"E":
-                self.raised = self._error(content)
+                assert self.raised is not None
                 if verb == "call" and isinstance(
                     self.raised, StopIteration
                 ):  # it would quietly end a loop of the tests
@@ -153,6 +166,12 @@ class RemoteProgram:
             if isinstance(same, int | str) and isinstance(given.get(same), _MUTABLE):
                 return given[same]
             return value
+
+    def _account_for_callbacks(self, raised: BaseException | None) -> None:
+        """A function of the tests that broke off at a check must make itself known by what the program raises."""
+        if any(type(raised) is not type(error) for error in self._broken_off):
+            self.unsure = self.unsure or "the program passed over what a function of the tests raised"
+        self._broken_off.clear()
 
     def _update(self, argument: Any, after: Any) -> None:
         if isinstance(argument, list | dict | deque):
@@ -185,8 +204,15 @@ class RemoteProgram:
             if isinstance(number, int) and number < 0:
                 raise IndexError(number)
             function = self._world[number] if isinstance(number, str) else self._functions[number]
-            result = function(*arguments, **named)
+            chosen = bool(isinstance(number, int) and (arguments or named))
+            self.calling_back += chosen
+            try:
+                result = function(*arguments, **named)
+            finally:
+                self.calling_back -= chosen
         except Exception as error:  # raised by a function of the tests, on behalf of the program
+            if isinstance(error, AssertionError) or _checks(function):
+                self._broken_off.append(error)
             buffer = io.BytesIO()
             try:
                 _Writer(self, buffer).dump(error)
@@ -223,9 +249,12 @@ class RemoteProgram:
         if self._plain_only:
             raise NotPlainAnswerError("an exception class")
         try:
-            return self._exception_class(lineage)
+            kind = self._exception_class(lineage)
         except (TypeError, ValueError, AttributeError) as error:
             raise ProgramGoneError(f"malformed answer: {error}") from None
+        if issubclass(AssertionError, kind):
+            self.unsure = self.unsure or f"an exception class of the program is {kind.__name__}, as failed checks are"
+        return kind
 
     def _error(self, content: bytes) -> BaseException:
         """What the program raised."""
@@ -266,13 +295,20 @@ class RemoteProgram:
         return made
 
     def _make(self, name: str, bases: tuple[type[BaseException], ...]) -> type[BaseException]:
-        members = {"__str__": _said, "__getattr__": self._missing}
+        members = {"__str__": _said, "__getattr__": lambda error, asked: self._missing(error, asked)}
         try:
             return type(name.replace("\0", ""), bases or (Exception,), members)
         except TypeError:  # bases that do not fit together
             return type(name.replace("\0", ""), bases[:1], members)
 
     def _missing(self, error: BaseException, name: str) -> Any:
+        """What an exception does not hold itself its class may have."""
+        number = next((number for number, kind in self._exceptions.items() if kind is type(error)), None)
+        if number is not None and not name.startswith("_"):
+            kind = values.Handle(number=number, name=type(error).__name__, classes=(), form="class")
+            value = self.ask("getattr", Remote(self, kind), name)
+            if not isinstance(value, Remote):
+                return value
         self.strange = self.strange or f"the program's exception was asked for {name!r}"
         raise AttributeError(f"the program's {type(error).__name__} was handed over without {name!r}")
 
@@ -319,6 +355,12 @@ class RemoteProgram:
 
 async def _awaited(program: RemoteProgram, thing: "Remote") -> Any:
     return program.ask("await", thing)
+
+
+def _checks(function: Callable[..., Any]) -> bool:
+    """Whether a function of the tests has checks in it: `instrument` made them calls."""
+    code = function.__code__ if isinstance(function, types.FunctionType) else None
+    return code is not None and not CHECKING.isdisjoint(code.co_names)
 
 
 def _said(error: BaseException) -> str:
@@ -509,7 +551,10 @@ class Remote:
         return self._program.ask("enter", self)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        return self._program.ask("leave", self, error) is True
+        swallowed = self._program.ask("leave", self, error) is True
+        if swallowed and isinstance(error, AssertionError) and error is not self._program.raised:
+            self._program.swallowed.append(error)
+        return swallowed
 
     async def __aenter__(self) -> Any:
         value = self._program.ask("aenter", self)
@@ -593,7 +638,9 @@ class _Writer(pickle.Pickler):
         kind = type(value)
         if kind is Remote:
             return "kept", value._handle.number
-        if kind is types.FunctionType or kind is types.MethodType or kind.__module__ == "unittest.mock":
+        bound = kind in _BOUND and not isinstance(value.__self__, types.ModuleType | type | None)
+        if bound or kind in (types.FunctionType, types.MethodType) or kind.__module__ == "unittest.mock":
+            self._program.strange = self._program.strange or "a function of the tests was handed over"
             return "function", self._program.register(value)
         if kind.__module__ == "__main__":
             raise NotJudgeableError(f"they hand the program an object of their own class {kind.__name__!r}")

@@ -227,7 +227,7 @@ def _by_tests(report: Report, limits: Limits, wall_seconds: float) -> _Judgement
     if report.gone:
         why = "" if report.ending is None else _break_off(report.ending, limits)
         return "wrong", f"{count}; {f'the program {why}' if why else report.gone}{note}", score
-    if report.notes:
+    if report.notes and not report.doubt:
         return "wrong", f"{count}, the tests did not end{note}", score
     if report.late:
         return "cannot_tell", f"no verdict within {wall_seconds:g} s", score

@@ -1,5 +1,6 @@
 """Whether what a program printed is what was expected."""
 
+import decimal
 import math
 import re
 from typing import Literal
@@ -14,7 +15,7 @@ _DECIMAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 def same_output(printed: bytes, expected: str, comparison: Literal["exact", "tokens", "numeric"]) -> bool:
     """`exact`: the same bytes, a final line break aside. `tokens`: the same words in the same order, however spaced.
     `numeric`: as tokens, whole numbers by value, and where one of two numbers is a decimal they agree within 1e-6 of
-    their size (1e-9 near zero)."""
+    their size (1e-9 near zero), and of 1 where a whole number is expected."""
     wanted = expected.encode(errors="replace")
     if comparison == "exact":
         return printed.removesuffix(b"\n") == wanted.removesuffix(b"\n")
@@ -34,4 +35,12 @@ def _close(printed: bytes, expected: bytes) -> bool:
     if _DECIMAL.fullmatch(printed) is None or _DECIMAL.fullmatch(expected) is None:
         return False
     one, other = float(printed), float(expected)
+    if theirs is not None and abs(_difference(printed, expected)) > _RELATIVE:
+        return False  # a whole number that was wanted is not near because it is large
     return math.isfinite(other) and math.isclose(one, other, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+
+
+def _difference(one: bytes, other: bytes) -> decimal.Decimal:
+    """Of two written numbers, which floats would round away."""
+    with decimal.localcontext(prec=len(one) + len(other) + 700, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN):
+        return decimal.Decimal(one.decode()) - decimal.Decimal(other.decode())

@@ -1,0 +1,180 @@
+"""A check that failed is a failure, whoever kept it from the runner; the program chooses no part of what is checked."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ponder.records import CodeGold
+from ponder.verify import code
+from ponder.verify.code import verify_code
+from ponder.verify.output import same_output
+
+
+@pytest.fixture(autouse=True, scope="module")
+def sandbox() -> Iterator[None]:
+    yield
+    code.close_sandbox()
+
+
+def judged(program: str, tests: str) -> str:
+    form = "unittest" if "import solution" in tests or "from solution" in tests else "asserts"
+    return verify_code(program, CodeGold(tests=(tests,), form=form, entry_point="f")).outcome  # type: ignore[arg-type]
+
+
+CONTEXT = "class Timer:\n    def __enter__(self): return self\n    def __exit__(self, *a): return {}\n"
+SWALLOWING = CONTEXT.format(True)
+HONEST = CONTEXT.format(False)
+GENERATED = (
+    "from contextlib import contextmanager, suppress\n@contextmanager\ndef Timer():\n"
+    "    with suppress(BaseException): yield\n"
+)
+BLOCKS = {
+    "assert": "with Timer():\n    assert f(2) == 4\nassert f(0) == 0",
+    "in a test": "from solution import f, Timer\ndef test_f():\n    with Timer():\n        assert f(2) == 4\n"
+    "    assert f(0) == 0",
+    "unittest": "import unittest\nfrom solution import f, Timer\nclass T(unittest.TestCase):\n    def test_f(self):\n"
+    "        with Timer():\n            self.assertEqual(f(2), 4)\n        self.assertEqual(f(0), 0)",
+    "through a helper": "def same(a, b):\n    assert a == b\nwith Timer():\n    same(f(2), 4)\nassert f(0) == 0",
+    "on a stack": "import contextlib\nwith contextlib.ExitStack() as stack:\n    stack.enter_context(Timer())\n"
+    "    assert f(2) == 4\nassert f(0) == 0",
+    "in a loop": "for n in (1, 2):\n    with Timer():\n        assert f(n) == 2 * n\nassert f(0) == 0",
+    "not an assertion": "with Timer():\n    assert len(f(2) * 'a') == 4\nassert f(0) == 0",
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_context_manager_of_the_program_swallows_no_check(name: str) -> None:
+    assert judged(HONEST + "def f(x): return 2 * x", BLOCKS[name]) == "right"
+    assert judged(SWALLOWING + "def f(x): return 2 * x", BLOCKS[name]) == "right"
+    for manager in (SWALLOWING, GENERATED):
+        verdict = judged(manager + "def f(x): return 0", BLOCKS[name])
+        assert verdict == "wrong", verdict
+        raises = "def f(x):\n    if x: raise ValueError(x)\n    return 0"
+        assert judged(manager + raises, BLOCKS[name]) != "right"
+
+
+def test_what_a_context_manager_is_for_stays_allowed() -> None:
+    program = (
+        "class Quiet:\n    def __init__(self, kind): self.kind = kind\n    def __enter__(self): return self\n"
+        "    def __exit__(self, kind, *a): return kind is not None and issubclass(kind, self.kind)\n"
+    )
+    tests = "with Quiet(ZeroDivisionError):\n    1 / 0\nassert Quiet(KeyError).kind is KeyError"
+    assert judged(program, tests) == "right"
+
+
+CALLBACKS = {
+    "no argument": "def body():\n    assert f(2) == 4\nrun(body)\nassert f(0) == 0",
+    "an argument": "def body(x=2):\n    assert f(x) == 2 * x\nrun(body)\nassert f(0) == 0",
+    "unittest": "import unittest\nfrom solution import f, run\nclass T(unittest.TestCase):\n    def test_f(self):\n"
+    "        def body():\n            self.assertEqual(f(2), 4)\n        run(body)\n        self.assertEqual(f(0), 0)",
+}
+RUN = "def run(g):\n    return g()\n"
+QUIET = "def run(g):\n    try: return g()\n    except BaseException: return None\n"
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_a_function_of_the_tests_that_failed_is_no_success(name: str) -> None:
+    assert judged(RUN + "def f(x): return 2 * x", CALLBACKS[name]) == "right"
+    assert judged(QUIET + "def f(x): return 2 * x", CALLBACKS[name]) == "right"
+    assert judged(QUIET + "def f(x): return 0", CALLBACKS[name]) != "right"
+    assert judged(QUIET + "def f(x):\n    if x: raise ValueError\n    return 0", CALLBACKS[name]) != "right"
+    assert judged(RUN + "def f(x): return 0", CALLBACKS[name]) == "wrong"
+
+
+def test_checks_on_what_the_program_chose_are_none() -> None:
+    tests = "from solution import each, f\ndef test_f():\n    def look(x):\n        assert f(x) == 2 * x\n"
+    tests += "    each([1, 2], look)"
+    assert judged("def each(xs, g): g(0)\ndef f(x): return 0", tests) == "cannot_tell"
+
+
+def test_failures_that_a_program_repeats_are_its_business() -> None:
+    tests = (
+        "calls = []\ndef flaky():\n    calls.append(1)\n    if len(calls) < 3: raise RuntimeError('no')\n"
+        "    return 'ok'\nassert retry(flaky) == 'ok'\nassert len(calls) == 3"
+    )
+    program = "def retry(g):\n    for n in range(5):\n        try: return g()\n        except RuntimeError: pass\n"
+    assert judged(program, tests) == "right"
+    assert judged("def retry(g): return 'ok'", tests) == "wrong"
+
+
+CAUGHT = {
+    "except": "import solution\ndef test_f():\n    try:\n        assert solution.f(3) == 9\n"
+    "    except solution.Err:\n        pass\n    assert solution.f(0) == 0",
+    "suppress": "import solution, contextlib\ndef test_f():\n    with contextlib.suppress(solution.Err):\n"
+    "        assert solution.f(3) == 9\n    assert solution.f(0) == 0",
+    "assertRaises": "import unittest, solution\nclass T(unittest.TestCase):\n    def test_f(self):\n"
+    "        with self.assertRaises(solution.Err):\n            self.assertEqual(solution.f(3), 9)\n"
+    "            solution.f(-1)",
+    "raises": "import pytest, solution\ndef test_f():\n    with pytest.raises(solution.Err):\n"
+    "        solution.f(-1)\n    assert solution.f(0) == 0",
+}
+
+
+@pytest.mark.parametrize("name", CAUGHT)
+def test_the_program_does_not_choose_what_is_caught(name: str) -> None:
+    right = "class Err(Exception): pass\ndef f(x):\n    if x < 0: raise Err('low')\n    return x * x"
+    assert judged(right, CAUGHT[name]) == "right"
+    for kind in ("AssertionError", "Exception", "BaseException"):
+        assert judged(f"Err = {kind}\ndef f(x):\n    if x < 0: 1 / 0\n    return 0", CAUGHT[name]) != "right"
+
+
+def test_an_exception_has_the_attributes_of_its_class() -> None:
+    tests = (
+        "import pytest, solution\ndef test_f():\n    with pytest.raises(solution.Err) as caught:\n"
+        "        solution.f(1)\n    assert caught.value.code == 42"
+    )
+    assert judged("class Err(ValueError):\n    code = 42\ndef f(x): raise Err('m', x)", tests) == "right"
+    assert judged("class Err(ValueError):\n    code = 41\ndef f(x): raise Err('m', x)", tests) == "wrong"
+    assert judged("class Err(ValueError): pass\ndef f(x): raise Err('m', x)", tests) == "wrong"
+
+
+NEAR = {
+    "an if": "if abs(f(2) - 4.0) > 1e-6: raise AssertionError('far')",
+    "the other way round": "if 1e-6 < abs(f(2) - 4.0): raise AssertionError('far')",
+    "a name": "far = abs(f(2) - 4.0) > 1e-6\nassert not far",
+    "a helper": "def near(out, exp):\n    if abs(out - exp) > 1e-6:\n        raise AssertionError('far')\n    return\n"
+    "near(f(2), 4.0)",
+}
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_what_is_not_a_number_is_near_nothing(name: str) -> None:
+    assert judged("def f(x): return 2.0 * x", NEAR[name]) == "right"
+    assert judged("def f(x): return float('nan')", NEAR[name]) != "right"
+    assert judged("def f(x): return 3.0", NEAR[name]) == "wrong"
+
+
+METHODS = {
+    "append": "seen = []\neach([1, 2], seen.append)\nassert seen == [1, 2]",
+    "a set's add": "seen = set()\neach([1, 2], seen.add)\nassert seen == {1, 2}",
+    "a stream's write": "import io\nseen = io.StringIO()\neach(['a', 'b'], seen.write)\nassert seen.getvalue() == 'ab'",
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_of_built_in_objects_are_called_where_they_belong(name: str) -> None:
+    assert judged("def each(xs, g):\n    for x in xs: g(x)", METHODS[name]) == "right"
+    assert judged("def each(xs, g): pass", METHODS[name]) == "wrong"
+
+
+def test_a_list_of_the_program_that_the_tests_change_cannot_tell() -> None:
+    tests = "import solution\ndef test_f():\n    solution.L.append(1)\n    assert solution.f() == 1"
+    assert judged("L = []\ndef f(): return len(L)", tests) == "cannot_tell"
+    assert judged("L = []\ndef f(): return 7", tests) == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected", "same"),
+    [
+        ("1e17", "100000000000000005", False),
+        ("1e17", "100000000000000000", True),
+        ("100000000000000005.0", "100000000000000005", True),
+        ("12345678.9", "12345679", False),
+        ("4.9999999999", "5", True),
+        ("1e-400", "0", True),
+        ("5", "5.0000001", True),
+        ("1e400", "5", False),
+    ],
+)
+def test_whole_numbers_are_expected_exactly(printed: str, expected: str, same: bool) -> None:
+    assert same_output(printed.encode(), expected, "numeric") is same
