@@ -66,7 +66,7 @@ _CHINESE_COUNT = re.compile(
 _LETTER_UNIT = re.compile(
     r"(.*?[\d)}\]])\s*((?:m|g|s|h|L|l|km|cm|mm|kg|mg|ml|mL)(?:\s*\^\s*\{?[23]\}?)?(?:\s*/\s*(?:m|g|s|h|L|kg|min)(?:\^\{?[23]\}?)?)?)"
 )
-_CHINESE_SENSE = frozenset("或不至到半倍无没非")
+_CHINESE_SENSE = frozenset("或不至到半倍无没非方又上下")
 
 
 @lru_cache(maxsize=4096)
@@ -320,6 +320,8 @@ class _Reader:
         lowered -= set() if "than" in lowered else {"more"}  # "10 more years"
         if len(words) > _MAX_TAIL or lowered & SENSE_CHANGING or set("".join(words)) & _CHINESE_SENSE:
             raise Unreadable(f"the words {' '.join(words)!r} after a value are not understood")
+        if any(re.search(r"(?:teen|ie|en|dred|and)ths$", w) for w in lowered):
+            raise Unreadable(f"the words {' '.join(words)!r} after a value are a fraction")
         if any(number_word(w) is not None or w.casefold() in MULTIPLIERS for w in words):
             raise Unreadable(f"the words {' '.join(words)!r} after a value are not understood")
         return first if first is not None and (len(words) == 1 or words[1] not in ("/", "per", "^2", "^3")) else None

@@ -123,9 +123,20 @@ def quantity(tree: Relation) -> Tree | None:
     """The value of "m + n = 113" or "sin x = 1/2": a quantity of symbols alone, on the left of a value without any."""
     match tree:
         case Relation(("=",), (left, right)) if _closed(right) and free_symbols(left) and _symbols_only(left):
-            return right
+            return None if _is_equation_of_unknowns(left) else right
         case _:
             return None
+
+
+def _is_equation_of_unknowns(left: Tree) -> bool:
+    """Whether "x^2 + y^2 = 25" rather than a quantity such as "m + n" or "AB" stands there, which is no value."""
+    match left:
+        case Apply("+", args):
+            return any(_is_equation_of_unknowns(arg) for arg in args)
+        case Apply("neg" | "-" | "*" | "/" | "^" | "sqrt"):
+            return bool({"x", "y", "z"} & set(free_symbols(left))) or left.name == "neg"
+        case _:
+            return False
 
 
 def _symbols_only(tree: Tree, exponent: bool = False) -> bool:

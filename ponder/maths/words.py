@@ -42,7 +42,8 @@ _SENSE_CHANGING_WORDS = (
     "or and not no if when unless except but than least most more less between plus minus times half twice double "
     "all none every neither nor either maybe half quarter third over divided hundred thousand million billion trillion "
     "dozen where with without for otherwise halves thirds quarters fourths fifths sixths eighths tenths squared cubed "
-    "factorial wrong incorrect false"
+    "factorial wrong incorrect false below above short off under choose mod remainder base power vs versus "
+    "rejected extraneous too contradiction impossible typo digit digits sided pack prime tenths hundredths thousandths"
 )
 SENSE_CHANGING = frozenset(_SENSE_CHANGING_WORDS.split())
 """Words that may not be passed over after a number, since the answer means something else with them."""

@@ -13,6 +13,12 @@ from ponder.verify.answer import Found, find_answers
 __all__ = ["check_choice", "same_choice", "verify_choice"]
 
 _SHORT = 40
+_REFUSED_PHRASE = re.compile(
+    r"\b(?:wrong|incorrect|second[- ]best|worst|other|previous|opposite|not the|bad|false)[ *]+"
+    r"(?:\w+ +){0,2}?(?:answer|option|choice)\W+"
+    r"(?:is|was)?[\s:*(]*$",
+    re.IGNORECASE,
+)
 _LETTERS = "ABCDEFGHIJ"
 _ALONE = re.compile(r"[\s(\[{*_$.'\"`]*([A-Ja-j])[\s)\]}*_$.'\"`。,:]*")
 _MARKED = re.compile(r"^[\s(\[{*_$]*([A-J])(?:[)\].:、]|\s*[*_]{2})\s*(.*)$", re.DOTALL)
@@ -30,9 +36,11 @@ _AROUND_WORDS = (
 _AROUND = frozenset(_AROUND_WORDS.split())
 _AROUND_CHINESE = re.compile(r"[选项择答案是为应故因此所以正确本题我最终的该了]*")
 _DOUBTS = re.compile(
-    r"\b(?:not|neither|nor|never|no|except|if|unless|wrong|incorrect|false|maybe|perhaps|without|cannot)\b|n't\b"
+    r"\b(?:not|neither|nor|never|no|except|if|unless|wrong|incorrect|false|maybe|perhaps|without|cannot|opposite)\b|n't\b"
     "|不|错|非|除|没|如果|可能"
 )
+_TERM = re.compile(r"[\s$*(]*[A-J](?:\([a-z]|'\.?\s*$|\.[A-Z])")
+"""D(x), B', B.Sc."""
 _OPTION = re.compile(r"[\s(\[{*_$-]*[A-Ja-j]\s*[)\].:、]")
 _NEXT_SENTENCE = re.compile(r"(?<=[A-Za-z)*\d][.!])\s+(?=[A-Z(\"“])|\n")
 _INSTEAD = re.compile(
@@ -67,6 +75,8 @@ def verify_choice(answer_text: str, gold: ChoiceGold) -> Verdict:
 def _said(found: Found, gold: ChoiceGold) -> tuple[str | None, str]:
     """The letter of an answer, or None and why there is none."""
     assert found.text is not None
+    if found.rule == "answer phrase" and _REFUSED_PHRASE.search(found.before[-80:]):
+        return None, "no answer: it says which answer is not the right one"
     lines = found.before.splitlines()
     if found.rule == "last line" and _OPTION.match(found.text) and lines and _OPTION.match(lines[-1]):
         return None, "no answer: the last line of a list of options"
@@ -101,6 +111,8 @@ def _gold_letter(gold: ChoiceGold) -> str | None:
 def _letter(text: str, gold: ChoiceGold) -> tuple[str | None, str]:
     """The letter that `text` picks and how it was read, or None and why not."""
     text = _plain(text)
+    if _TERM.match(text):
+        return None, "no answer: a letter in a term"
     alone = _ALONE.fullmatch(text)
     if alone:
         return alone.group(1).upper(), f"the letter {alone.group(1).upper()}"

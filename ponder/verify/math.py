@@ -39,6 +39,7 @@ _SENTENCE_END = re.compile(
 )
 _IS = re.compile(r"\b(?:is|are|be|equals|was)\s*:?\s+|(?:是|为|等于)\s*[:：]?")
 _MODULUS = re.compile(r"mod\s*\{?\s*(\w+)")
+_LOSS = re.compile(r"\s*\(\s*\\?\$\s*[\d.,]+\s*\)[\s.]*")
 _LETTER_GOLD = re.compile(r"\s*\\?(?:\\text(?:bf)?\s*\{)?\s*\(([A-J])\)\s*\}?\s*")
 
 
@@ -110,6 +111,8 @@ def _equal(gold: str, answer: str, lenient: bool = False) -> bool:
         return plain_gold == plain_answer
     if gold.strip() == answer.strip():
         return True
+    if _LOSS.fullmatch(answer):
+        raise Unreadable("money in brackets may be a loss")
     letter = _LETTER_GOLD.fullmatch(gold)
     if letter:
         return same_choice(answer, letter[1], ChoiceGold(answer=letter[1]))
@@ -202,6 +205,8 @@ def _candidates(found: Found, lenient: bool) -> Iterator[str]:
         yield wrapped[1]
     if _PROSE.search(_GROUP.sub("", text)) is None and text.count("=") < 2:
         return
+    if found.rule == "boxed" and not re.search(r"[A-Za-z]{3}|[\u3400-\u9fff]", text):
+        return  # "ab = 12" is a formula
     if found.rule == "last line":
         yield from stated(f"{found.before}\n{text}"[-MAX_ANSWER_CHARS:], lenient=lenient)
     elif found.rule == "answer phrase" and not found.before.rstrip(" *_$\n").endswith((":", "：", "=")):

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from ponder.maths.units import read_unit
 from ponder.maths.words import MULTIPLIERS
+from ponder.verify.doubts import is_bounded
 
 __all__ = ["Mention", "mention_key", "mentions", "numbers_in"]
 
@@ -38,21 +39,9 @@ _TEXT_GROUP = re.compile(r"\\(?:text|mathrm|textbf|mbox|operatorname)\s*\{[^{}]*
 _DENIED = re.compile(
     r"(?:\b(?:(?:can't|cannot|can not|couldn't|won't) be|not"
     r"|never|isn't|wasn't|aren't|instead of|rather than|unlike|than|nor|neither)\s+(?:just\s+|only\s+)?"
-    r"|不是)\s*$",
+    r"|不是|不等于|不为|并非|不可能是|不会是|should not be|shouldn't be)\s*$",
     re.IGNORECASE,
 )
-_BOUNDED = re.compile(
-    r"(?:\b(?:(?:half|thirds?|quarters?|fifths?|tenths?)(?: of)?|twice|thrice|double|triple"
-    r"|at least|at most|less than|more than|fewer than|greater than|up to|no more than|no less than|over|under"
-    r"|above|below|almost|nearly|if|unless|maybe|perhaps|possibly|might be|could be|between)\s+"
-    r"|至少|至多|超过|不到|不足)$",
-    re.IGNORECASE,
-)
-_CONDITION = re.compile(
-    r"\s*\(?\s*mod\b|\s+(?:is|are|was)\s+(?:wrong|incorrect|false|not)\b|\s*(?:,\s*)?(?:if|when|unless|provided|where)\b|\s*(?:如果|当)",
-    re.IGNORECASE,
-)
-_COMPARED = re.compile(r"\s+(?:more|less|fewer|older|younger|higher|lower)\s+than\b", re.IGNORECASE)
 _FROM = re.compile(r"\bfrom\s+$", re.IGNORECASE)
 _NEGATIVE = re.compile(r"\b(?:negative|minus)\s+$|负\s*$", re.IGNORECASE)
 _BETWEEN_LIST = re.compile(r"\s*(?:[,，、;；]|,?\s*\b(?:and|or)\b|或者?|和|及|与)\s*", re.IGNORECASE)
@@ -62,7 +51,8 @@ _BETWEEN_TERM = re.compile(
     re.IGNORECASE,
 )
 _AFTER_TERM = re.compile(
-    r"\s*(?:and (?:a|one|two|three) (?:half|halves|third|thirds|quarters?|fourths?|fifths?)"
+    r"\s*(?:(?:[a-z]+ )?and (?:a|one|two|three)[ -](?:half|halves|third|thirds|quarters?|fourths?|fifths?)"
+    r"|(?:tenths?|hundredths?|thousandths?|halves|thirds|fourths|fifths|eighths)\b"
     r"|squared\b|cubed\b|factorial\b|or (?:more|less|fewer|so)|times\b(?=\s*[\d(])"
     r"|倍|多|余|以上|以下|左右)",
     re.IGNORECASE,
@@ -206,6 +196,7 @@ def _mention(sentence: str, group: list[tuple[int, int]]) -> Mention | None:
         return None
     if _NEGATIVE.search(sentence[:value_start]):
         value = "-" + value
+    number_end = end
     value, end = _with_unit(sentence, value, end)
     return Mention(
         text=value,
@@ -213,14 +204,8 @@ def _mention(sentence: str, group: list[tuple[int, int]]) -> Mention | None:
         start=start,
         end=end,
         computed=computed,
-        bounded=not computed and _is_bounded(sentence, start, end),
+        bounded=not computed and (is_bounded(sentence, start, end) or is_bounded(sentence, start, number_end)),
     )
-
-
-def _is_bounded(sentence: str, start: int, end: int) -> bool:
-    if _BOUNDED.search(sentence[:start]) or _CONDITION.match(sentence, end):
-        return True
-    return not sentence[:start].strip() and _COMPARED.match(sentence, end) is not None
 
 
 def _unwrapped(text: str) -> str:

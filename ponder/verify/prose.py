@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 
 from ponder.maths.equality import equal
 from ponder.maths.reader import read
-from ponder.maths.tree import Relation, TooLarge, Unreadable, free_symbols
+from ponder.maths.tree import Many, Relation, TooLarge, Unreadable, free_symbols
 from ponder.maths.values import Undefined
 from ponder.verify.answer import on_one_line
+from ponder.verify.doubts import states_nothing
 from ponder.verify.mentions import Mention, mention_key, mentions, numbers_in
+from ponder.verify.numerals import numerals
 
 __all__ = ["first_sentence", "sentences", "stated"]
 
@@ -40,6 +42,13 @@ _ASKS = re.compile(
     r"|^\W*(?:求|计算|化简|多少|设)",
     re.IGNORECASE,
 )
+_GOES_ON = re.compile(
+    r"^\W*(?:then|next|now|if)\b|\b(?:need to|have to|must) (?:find|divide|multiply|add|subtract|compute|calculate)\b",
+    re.IGNORECASE,
+)
+"""A sentence without a value that the steps go on with."""
+_SINCE = re.compile(r"^\W*(?:since|because|as)\b[^,]*,\s+(?=\D{0,40}\d)", re.IGNORECASE)
+_BECAUSE_CLAUSE = re.compile(r"(\sbecause\s|\\text\s*\{\s*(?:because|since)\s*\})")
 _CODE = re.compile(r";(?=\S)|[#@~`<](?=[A-Za-z])|\s#\s")
 _CUE = re.compile(
     r"(?:\b(?:is|are|was|were|be|equals?|equal to|totals?|totaling|total of|sum of|leav(?:es|ing)|giv(?:es|ing)"
@@ -60,14 +69,6 @@ _CLAUSE = re.compile(
 )
 _BECAUSE = re.compile(r"\b(?:because|since|as)\b|因为", re.IGNORECASE)
 _INEQUALITY = re.compile(r"(?:[<>≤≥]|\\[lg]eq?(?![a-z]))\s*\$?(\d[\d,]*(?:\.\d+)?)")
-_NUMBER_WORD = re.compile(
-    r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
-    r"(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?"
-    r"|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen)\b"
-    r"(?![ -](?:halves|thirds?|quarters?|fourths?|fifths?|sixths?|eighths?|tenths?)\b)"
-    r"(?: (?:hundred|thousand|million|dozen))?",
-    re.IGNORECASE,
-)
 _CHINESE_NUMBER = re.compile("[二两三四五六七八九十百千万亿][零一二两三四五六七八九十百千万亿]*(?![分半])")
 _BOLD = re.compile(r"\*\*(?=\S)((?:[^*\n]|\*(?!\*))+?)\*\*")
 
@@ -97,19 +98,20 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
         if remarks > _MAX_REMARKS or _CODE.search(sentence):
             return
         where = len(parts) - remarks
+        sentence = _without_reason(sentence)
         found, asides = mentions(sentence)
         valued = [m for m in found if _says_a_value(m.text)]
         words = [] if valued else _number_words(sentence)
         beside = sentence.startswith("(") and sentence.rstrip(".").endswith(")") and where > 1
         if beside or (not valued and not words and not (remarks == len(parts) - 1 and found)):
-            if _RETRACTED.search(sentence):
+            if _RETRACTED.search(sentence) or _GOES_ON.search(sentence):
                 return
             continue
         earlier = [*sentences(before[-4_000:]), *parts[: where - 1]]
         if not valued:
             yield from _from_words(sentence, words, earlier) if words else _only(found)
             return
-        if _ASKS.search(sentence) and not valued[-1].computed:
+        if (_ASKS.search(sentence) or states_nothing(sentence)) and not valued[-1].computed:
             return  # a question holds values, and states none
         chosen = _chosen(sentence, valued, asides, earlier, leading and where == 1, lenient)
         if chosen is not None:
@@ -117,10 +119,21 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
         return
 
 
+def _without_reason(sentence: str) -> str:
+    """A sentence without the clause that gives its reason, where a value is stated beside it."""
+    sentence = _SINCE.sub("", sentence)
+    claim, because, reason = [*_BECAUSE_CLAUSE.split(sentence, maxsplit=1), "", ""][:3]
+    known, worked_out = numbers_in(claim), re.findall(r"=\s*\$?([\d,.]*\d)", reason)
+    return claim if because and known and not (worked_out and numbers_in(worked_out[-1]) <= known) else sentence
+
+
 def _said(mention: Mention, sentence: str) -> Iterator[str]:
     """An equation as it stands, and its last side where that is worked out; nothing where it does not hold."""
     try:
         tree = read(mention.whole)
+        if isinstance(tree, Many):
+            yield mention.whole  # "x = 3, x^2 = 9": the last side is a part of it
+            return
         if not isinstance(tree, Relation):
             yield mention.text
             return
@@ -149,7 +162,8 @@ def _chosen(
     results = {mention_key(m.text) for m in asides if m.whole} or _last_results(earlier)
     first, last = found[0], found[-1]
     if len({mention_key(m.text) for m in found}) == 1:
-        return last if lenient or not any(m.bounded for m in found) or mention_key(last.text) in results else None
+        clear = last.computed or not any(m.bounded for m in found) or mention_key(last.text) in results
+        return last if lenient or clear else None
     if leading and not first.bounded and not sentence[: first.start].strip(" *_:$\\([~"):
         return first
     bold = [m for m in found if any(b.start() <= m.start and m.end <= b.end() for b in _BOLD.finditer(sentence))]
@@ -189,6 +203,8 @@ def _is_adjunct(sentence: str, mention: Mention) -> bool:
 
 def _without_subjects(sentence: str, found: list[Mention]) -> list[Mention]:
     """The mentions but those that something is said of: "72 months is 6 years"."""
+    if _is_adjunct(sentence, found[-1]):
+        return found
     kept = [m for m in found[:-1] if not _SUBJECT.match(sentence, m.end)]
     return [*kept, found[-1]]
 
@@ -211,13 +227,13 @@ def _says_a_value(text: str) -> bool:
 
 
 def _number_words(sentence: str) -> list[str]:
-    return _NUMBER_WORD.findall(sentence) + _CHINESE_NUMBER.findall(sentence)
+    return [*numerals(sentence), *_CHINESE_NUMBER.findall(sentence)]
 
 
 def _from_words(sentence: str, words: list[str], earlier: list[str]) -> Iterator[str]:
     """A number in words, said once. "One" is one only where it repeats what was worked out."""
-    counted = [w for w in words if w.casefold() != "one"] or ["one"]
+    counted = [w for w in words if w != "1"] or ["1"]
     if len(counted) != 1 or re.search(r"\b(?:no|not)\b|n't\b|没|不", sentence):
         return
-    if counted[0].casefold() != "one" or "1" in _last_results(earlier):
+    if counted[0] and (counted[0] != "1" or "1" in _last_results(earlier)):
         yield counted[0]

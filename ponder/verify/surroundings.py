@@ -34,25 +34,27 @@ _PART_BEHIND = re.compile(
     r"(?![a-zA-Z])"
     r"|\s*(?:mod|choose|remainder|with (?:a )?remainder|plus|minus|squared|cubed|or more|or less|at least|at most"
     r"|times\s+(?:the|as|[\d\\$(]|[a-z]\b(?<!a))|[^.\n]{0,12}\bbelow"
-    r"|hundred|thousand|million|billion|trillion|to the)\b"
+    r"|(?:,|or\b|and\b)\s*[A-J](?=\W*$)|hundred|thousand|million|billion|trillion|to the)\b"
 )
 _TWO_UNITS = re.compile(r"\s*(?!in\b)([a-zA-Z]{1,8})\.?,?\s+(?:and\s+)?\d")
-_RATIO = re.compile(r"[\d}]\s*[:∶]\s*$")
+_RATIO = re.compile(r"[\d}]\s*[:∶]\s*$|=\s*[-\d./]+\s+or\s+\w\s*=\s*$")
 _SUPPOSED = re.compile(
     r"\b(?:(?:if|unless|suppose|assume|example|template|format|might think|previous answer"
     r"|(?:wrong|incorrect|mistaken) answer|mistake|student(?: \w)?(?:['’]s)? (?:wrote|answer\w*|got))\b[^.,;]{0,25}"
-    r"|(?:could|might|may) be "
+    r"|(?:could|might|may) be |from "
     r"|(?:negative|opposite|reciprocal|root|square|cube|half|multiple|divisor|factor) of )"
     r"\W{0,3}$",
     re.IGNORECASE,
 )
 _REFUTED = re.compile(
     r"^[^.\n]{0,25}\b(?:is|was|are|seems|looks)\s+(?:\w+\s+)?(?:wrong|incorrect|false|not|impossible|mistaken)\b|^\s*[?？]"
-    r"|^[^.\n]{0,12}\b(?:format|template)\b",
+    r"|^[^.\n]{0,12}\b(?:format|template)\b|^[^.\n]{0,25}\bthe template\b",
     re.IGNORECASE,
 )
 _COMMENT = re.compile(r"(?:^|\n)\s*%\s*$")
 _ASIDE = re.compile(r"\s*(?:=|≈|\\approx)|,?\s+(?:when|where|provided|if)\b")
+_NAMES = re.compile(r"\b(?:option|case|page|line|room|step|initially|originally|already|lost|owed?s?|every|if)\b", re.I)
+"""Words before a number that may be said of another one, but not of a box."""
 _STAND_INS = ("719", "683", "541")
 
 
@@ -82,8 +84,8 @@ def why_no_answer(before: str, behind: str) -> str | None:
     if _SUPPOSED.search(left) or _REFUTED.match(right) or _COMMENT.search(before) or left.endswith("~~"):
         return "the sentence of the box does not state it"
     stand_in = next(number for number in _STAND_INS if number not in left + right)
-    right = _ASIDE.split(right, maxsplit=1)[0]
-    sentence = f"{near if near != left else left} {stand_in}{right}"
+    right = re.sub(r"^(?:st|nd|rd|th)\b", "", _ASIDE.split(right, maxsplit=1)[0])
+    sentence = f"{_NAMES.sub('', near)} {stand_in}{right}"
     found, asides = mentions(sentence)
     whole = rf"[$€£¥\s]*{stand_in}(?![\d.,]*\d)[^\d]*"
     own = [m for m in (*found, *asides) if re.fullmatch(whole, m.text)]
