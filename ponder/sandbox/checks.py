@@ -13,16 +13,21 @@ from collections.abc import Iterator, Sequence
 from types import CodeType
 
 __all__ = [
-    "ASSERTED", "CASE", "CHECKING", "COUNTED", "ENTERED", "LEFT", "NUMBER", "SEEN", "SWALLOWED", "TYPE", "WITHIN",
-    "bound_names", "code_names", "instrument", "is_worldly", "why_nothing_is_checked",
+    "ASSERTED", "CASE", "CHECKING", "CHOSEN", "COUNTED", "ENTERED", "LEFT", "NUMBER", "PARAMETERS", "SEEN", "SKIPS",
+    "SWALLOWED", "TYPE", "WITHIN", "ZIP", "bound_names", "code_names", "expected_objects", "instrument", "is_worldly",
+    "why_nothing_is_checked",
 ]  # fmt: skip
 
 CASE, SEEN, COUNTED, ENTERED = "__case__", "__seen__", "__counted__", "__entered__"
 ASSERTED, NUMBER, SWALLOWED, TYPE = "__asserted__", "__number__", "__swallowed__", "__type__"
-WITHIN, LEFT = "__within__", "__left__"
+WITHIN, LEFT, ZIP = "__within__", "__left__", "__zip__"
+CHOSEN, PARAMETERS, SKIPS = "__chosen__", "__parameters__", "__skips__"
 """Names that instrumented code calls; `judge` binds them."""
 CHECKING = frozenset({ASSERTED, COUNTED})
 """What the code of a function speaks of that has checks."""
+_SKIPPING = {"skipif": True, "skipIf": True, "skipUnless": False}
+_SAME_ITEMS = frozenset({"enumerate", "iter", "len", "list", "range", "reversed", "set", "sorted", "tuple"})
+_SAME_METHODS = frozenset({"copy", "items", "keys", "values"})
 _BROAD = frozenset({"Exception", "BaseException", "AssertionError"})
 _NUMPY_ASSERTIONS = frozenset({"assert_allclose", "assert_almost_equal", "assert_array_equal", "assert_equal"})
 _EXPECTING = re.compile(r"assert|raises$|warns$|deprecated_call$|expect")
@@ -147,7 +152,7 @@ def instrument(tree: ast.Module, texts: list[str]) -> None:
     """Make every check report itself and every statement at the top that checks something a case; `texts` gets the
     cases' first lines, and a case's number is its place there."""
     checking = _checking(tree)
-    _mark_checks(tree.body, checking, top=True)
+    _mark_checks(tree.body, checking, {}, top=True)
     _mark_cases(tree.body, texts, checking)
     _Asked().visit(tree)
     ast.fix_missing_locations(tree)
@@ -175,7 +180,8 @@ def _unsuppressed(statement: ast.stmt) -> ast.stmt:
     return statement
 
 
-def _mark_checks(body: list[ast.stmt], checking: set[str], *, top: bool) -> None:
+def _mark_checks(body: list[ast.stmt], checking: set[str], held: dict[str, str], *, top: bool) -> None:
+    """`held` has for names of the tests whose value they hold."""
     marked: list[ast.stmt] = []
     for place, statement in enumerate(map(_unsuppressed, body)):
         before: list[ast.stmt] = []
@@ -194,6 +200,10 @@ def _mark_checks(body: list[ast.stmt], checking: set[str], *, top: bool) -> None
                 before = [ast.copy_location(named, statement)]
                 statement.items.append(ast.withitem(context_expr=ast.Name(name, ast.Load())))
                 after = [ast.Expr(_call(LEFT, ast.Name(name, ast.Load())))]
+            case ast.For() if any(_is_check(s) or _uses(s, checking) for s in statements(statement.body)):
+                statement.iter = _call(CHOSEN, statement.iter, ast.Constant(_source(statement.iter, held)))
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                held[name] = _source(value, held)
             case ast.Try():
                 _mark_handlers(statement)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
@@ -202,10 +212,28 @@ def _mark_checks(body: list[ast.stmt], checking: set[str], *, top: bool) -> None
                     statement.body.insert(int(ast.get_docstring(statement) is not None), entered)
         inside = isinstance(statement, _FUNCTIONS | ast.ClassDef)
         for block in _blocks(statement):
-            _mark_checks(block, checking, top=top and not inside)
+            _mark_checks(block, checking, {} if inside else held, top=top and not inside)
         whole = [*before, statement, *after]
         marked.append(ast.If(test=ast.Constant(True), body=whole, orelse=[]) if after else statement)
     body[:] = marked
+
+
+def _source(value: ast.expr, held: dict[str, str]) -> str:
+    """Whose items those of `value` are: a name, or one of a module; nothing where the test file spells them out."""
+    match value:
+        case ast.Name(id=name):
+            return held.get(name, name)
+        case ast.Attribute(value=ast.Name(id=owner), attr=name):
+            return f"{owner}.{name}"
+        case ast.BoolOp(values=[first, *_]) | ast.Subscript(value=first) | ast.Attribute(value=first):
+            return _source(first, held)
+        case ast.Call(func=ast.Name(id=name), args=[*_, last]) if name in _SAME_ITEMS:
+            return _source(last if name == "range" else value.args[0], held)
+        case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name in _SAME_METHODS:
+            return _source(owner, held)
+        case ast.Call(func=function):
+            return _source(function, held)
+    return ""
 
 
 def _may_swallow(statement: ast.With | ast.AsyncWith, checking: set[str]) -> bool:
@@ -287,8 +315,19 @@ class _Asked(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) == 1 and not node.keywords:
-            node.func.id = TYPE
+        match node:
+            case ast.Call(func=ast.Name(id="type") as function, args=[_], keywords=[]):
+                function.id = TYPE
+            case ast.Call(func=ast.Name(id="zip") as function, args=[_, _, *_], keywords=[]):
+                if not any(isinstance(argument, ast.Subscript | ast.Starred) for argument in node.args):
+                    function.id = ZIP  # a list beside its own rest ends where it should
+        name = _call_name(node)
+        if name == "parametrize" and len(node.args) > 1:
+            node.args[1] = _call(PARAMETERS, node.args[1], ast.Constant(_source(node.args[1], {})))
+        elif name in _SKIPPING and node.args:
+            spoken = (_source(part, {}) for part in ast.walk(node.args[0]) if isinstance(part, ast.expr))
+            names = [ast.Constant(source) for source in sorted(set(spoken) - {""})]
+            node.args[0] = _call(SKIPS, node.args[0], ast.Constant(_SKIPPING[name]), *names)
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
@@ -326,6 +365,23 @@ def bound_names(tree: ast.Module) -> set[str]:
             case ast.AnnAssign(target=target) | ast.For(target=target):
                 bound |= {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
     return bound
+
+
+def expected_objects(tree: ast.Module) -> set[str]:
+    """Names, as of classes, that the test file calls for what it expects: `f(x) == [Item(1)]`."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare(left=left, ops=[ast.Eq() | ast.NotEq()], comparators=[right]):
+                sides = (left, right)
+            case ast.Call(func=ast.Attribute(attr="assertEqual" | "assertCountEqual"), args=[left, right, *_]):
+                sides = (left, right)
+            case _:
+                continue
+        if not any(map(is_constant, sides)):
+            called = (_call_name(part) for part in ast.walk(sides[1]) if isinstance(part, ast.Call))
+            found |= {name for name in called if name[:1].isupper()}
+    return found
 
 
 def code_names(code: CodeType) -> Iterator[str]:

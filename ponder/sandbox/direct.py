@@ -3,8 +3,8 @@
 Most tests only call the program and compare what it returns: `assert f(1, 2) == [3]`, or a `check` function full of
 such lines. They are taken apart into expressions, and every node is checked: literals, calls of the program and of a
 few harmless built-ins, comparisons, sums and differences. Nothing of that can change this process or, with what the
-program may return, keep it busy for long. Tests with anything else in them are not direct, nor are those for which the
-program hands over an object: NotPlainAnswerError.
+program may return, keep it busy for long. Tests with anything else in them are not direct, nor are those that expect
+objects of the program's, or for which it hands one over: NotPlainAnswerError.
 """
 
 import ast
@@ -17,6 +17,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from ponder.sandbox.checks import expected_objects
 from ponder.sandbox.remote import ProgramRaisedError, RemoteProgram
 
 __all__ = ["DirectCase", "read_direct", "run_direct"]
@@ -56,6 +57,8 @@ def read_direct(tests: tuple[str, ...], prefix: str, entry: str | None) -> tuple
         try:
             tree = ast.parse(test)
         except SyntaxError:
+            return None
+        if expected_objects(tree):
             return None
         for statement in tree.body:
             match statement:

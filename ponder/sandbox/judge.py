@@ -21,7 +21,7 @@ import sys
 import types
 import unittest
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from ponder.sandbox import checks
 from ponder.sandbox.channel import Channel
@@ -52,6 +52,7 @@ class _Program(Protocol):
     unsure: str
     swallowed: list[BaseException]
     calling_back: int
+    expected: set[str]
 
     def look(self, name: str) -> Any: ...
     def change(self, name: str, value: Any) -> None: ...
@@ -68,6 +69,7 @@ class _Together:
         self.strange = self.unsure = ""
         self.swallowed: list[BaseException] = []
         self.calling_back = 0
+        self.expected: set[str] = set()
 
     def look(self, name: str) -> Any:
         return self._module.__dict__[name]
@@ -86,6 +88,8 @@ class _Ledger:
         self._passed: set[int] = set()
         self.total = 0
         self.checks = 0
+        self.chosen_checks = 0
+        """Those of them that stand in a loop over what the program gave."""
         self.entered = 0
         """How often a function with checks was begun."""
         self.begun: set[str] = set()
@@ -265,9 +269,10 @@ def _world(surroundings: Surroundings | None) -> dict[str, Callable[..., Any]]:
 def _run(job: dict[str, Any], program: _Program, ledger: _Ledger) -> None:
     """The test code as its own runner would have it: its statements, then what they define as tests."""
     ledger.program = program
-    space = _module(program, ledger)
     trees = [ast.parse(test) for test in job["tests"]]
     bound: set[str] = set().union(*map(checks.bound_names, trees))
+    space = _module(program, ledger, bound)
+    program.expected = set().union(*map(checks.expected_objects, trees))
     own = set(job["own"]) | ({job["entry"]} if job["entry"] else set())
     sys.modules["solution"] = _Solution(program, program.names - bound - builtins.__dict__.keys())
     if job["prefix"]:
@@ -298,6 +303,8 @@ def _run(job: dict[str, Any], program: _Program, ledger: _Ledger) -> None:
             result = check(space[entry] if entry in space else _entry(program, entry))
             if isinstance(result, types.CoroutineType):
                 _finish(result)
+    if ledger.checks and ledger.checks == ledger.chosen_checks:
+        program.unsure = program.unsure or "how many checks are made is the program's choice"
     candidate = None if job["entry"] is None or job["entry"] not in program.names else program.look(job["entry"])
     _run_collected(space, ledger, ledger.begun, candidate, len(texts))
     ledger.close(program)
@@ -309,8 +316,9 @@ def _entry(program: _Program, name: str) -> Any:
     return program.look(name)
 
 
-def _module(program: _Program, ledger: _Ledger) -> dict[str, Any]:
+def _module(program: _Program, ledger: _Ledger, bound: set[str]) -> dict[str, Any]:
     """A fresh `__main__` for the test code, with what its instruments and its libraries need."""
+    loops = 0
 
     def seen(value: Any) -> Any:
         value = bool(value)
@@ -320,6 +328,51 @@ def _module(program: _Program, ledger: _Ledger) -> dict[str, Any]:
     def counted() -> None:
         if program.used and not program.calling_back:  # a check that the program may as well not have called is none
             ledger.checks += 1
+            ledger.chosen_checks += loops > 0
+
+    def of_program(source: str) -> Literal["data", "result"] | None:
+        """What of the program the test code speaks of, if anything."""
+        owner, _, member = source.partition(".")
+        if isinstance(program, _Together) or owner in builtins.__dict__:
+            return None
+        whole = isinstance(space.get(owner), _Solution)
+        name = member if whole else owner
+        if name in program.names and (whole or name not in bound):
+            return "result" if isinstance(program.look(name), Remote) else "data"
+        return "result" if whole or owner == "candidate" else None
+
+    def chosen(items: Any, source: str) -> Any:
+        kind = of_program(source)
+        if kind == "data":
+            program.unsure = program.unsure or f"what is checked depends on the program's {source!r}"
+        return items if kind is None else looped(items)
+
+    def looped(items: Any) -> Iterator[Any]:
+        nonlocal loops
+        loops += 1
+        try:
+            yield from items
+        finally:
+            loops -= 1
+
+    def parameters(values: Any, source: str) -> Any:
+        if of_program(source) is not None:
+            program.unsure = program.unsure or f"what is checked depends on the program's {source!r}"
+        return values
+
+    def skips(condition: Any, wanted: bool, *sources: str) -> Any:
+        if bool(condition) is wanted and any(map(of_program, sources)):
+            program.unsure = program.unsure or f"what is skipped depends on the program's {', '.join(sources)}"
+        return condition
+
+    def zipped(*columns: Any) -> Iterator[tuple[Any, ...]]:
+        """As `zip`, but where a list ends before another something remains unchecked."""
+        rows = 0
+        for row in zip(*columns, strict=False):
+            yield row
+            rows += 1
+        if any(isinstance(column, list | tuple | dict) and len(column) > rows for column in columns):
+            program.unsure = program.unsure or "a list ended before the one it was compared with"
 
     def number(value: Any) -> Any:
         if type(value) is float and value != value:
@@ -361,6 +414,10 @@ def _module(program: _Program, ledger: _Ledger) -> dict[str, Any]:
         checks.ASSERTED: seen,
         checks.COUNTED: counted,
         checks.NUMBER: number,
+        checks.CHOSEN: chosen,
+        checks.PARAMETERS: parameters,
+        checks.SKIPS: skips,
+        checks.ZIP: zipped,
         checks.WITHIN: _Block,
         checks.LEFT: left,
         checks.ENTERED: entered,
@@ -441,14 +498,14 @@ class _Result(unittest.TestResult):
     def __init__(self, ledger: _Ledger, numbers: dict[unittest.TestCase, int]) -> None:
         super().__init__()
         self._ledger, self._numbers = ledger, numbers
-        self._before = (0, 0, 0)
+        self._before = (0, 0, 0, 0)
 
     def _used(self) -> int:
         return 0 if self._ledger.program is None else self._ledger.program.used
 
     def startTest(self, test: unittest.TestCase) -> None:
         super().startTest(test)
-        self._before = (self._ledger.checks, self._used(), self._ledger.entered)
+        self._before = (self._ledger.checks, self._used(), self._ledger.entered, self._ledger.chosen_checks)
 
     def _record(self, test: unittest.TestCase, passed: bool, error: Any = None) -> None:
         note = "" if error is None else f"{test.id()} -> {error[0].__name__}: {error[1]}"
@@ -466,6 +523,9 @@ class _Result(unittest.TestResult):
     def addSuccess(self, test: unittest.TestCase) -> None:
         if self._ledger.checks == self._before[0] and self._ledger.entered != self._before[2]:
             self._ledger.write("unsure", True, f"{test.id()} came to none of its checks")
+        made = self._ledger.checks - self._before[0]
+        if made and made == self._ledger.chosen_checks - self._before[3]:
+            self._ledger.write("unsure", True, f"{test.id()}: how many checks are made is the program's choice")
         self._record(test, True)
 
     def addFailure(self, test: unittest.TestCase, err: Any) -> None:

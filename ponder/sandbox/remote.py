@@ -103,6 +103,11 @@ class RemoteProgram:
         """Classes under test: number and name."""
         self.made: set[int] = set()
         """Objects that the tests made themselves, by calling a class under test."""
+        self.expected: set[str] = set()
+        """What the tests call, as they would a class, for what they expect."""
+        self._expected: dict[int, str] = {}
+        self._given: dict[int, tuple[Any, ...]] = {}
+        """What the tests' own objects were made of."""
         self.names: frozenset[str] = frozenset()
         self.failure = ""
         self._defined: dict[str, Any] = {}
@@ -126,9 +131,35 @@ class RemoteProgram:
             self.strange = self.strange or f"{name!r} of the program was handed over as a copy"
         self._named = False
         under_test = name[:1].isupper() if self._classes is None else name in self._classes
+        if name in self.expected and isinstance(value, Remote):
+            self._expected[value._handle.number] = name
         if under_test and isinstance(value, Remote) and value._handle.form == "class":
             self.familiar[value._handle.number] = name
         return value
+
+    def note_made(self, maker: "Remote", value: Any, fresh: bool, given: tuple[Any, ...]) -> None:
+        """What is expected must be made of what the tests say, not be the same whatever they say."""
+        number = maker._handle.number
+        own = isinstance(value, Remote) and fresh
+        if isinstance(value, Remote) and own and number in self.familiar:
+            self.made.add(value._handle.number)
+        if number in self._expected and given:
+            if isinstance(value, Remote) and own:
+                self._given[value._handle.number] = given
+            elif isinstance(value, Remote) or not _holds_any(value, given):
+                self.unsure = self.unsure or f"{self._expected[number]} does not hold what it was made of"
+
+    def depends(self, thing: "Remote", state: Any) -> bool:
+        """Whether what an object of the tests holds depends on what it was made of."""
+        given = self._given.get(thing._handle.number)
+        if given is None or _holds_any(state, given):
+            return True
+        others = (
+            self._known[number]
+            for number, other in self._given.items()
+            if number in self._known and not _same_data(list(other), list(given), 0)
+        )
+        return any(not _same_data(self.ask("state", other), state, 0) for other in others)
 
     def change(self, name: str, value: Any) -> None:
         """Give one of the program's names another meaning."""
@@ -399,9 +430,9 @@ class Remote:
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         if self._handle.form == "object":
             self._demand("__call__")
+        known = len(self._program._known)
         value = self._program.ask("call", self, *arguments, **named)
-        if self._handle.number in self._program.familiar and isinstance(value, Remote):
-            self._program.made.add(value._handle.number)
+        self._program.note_made(self, value, len(self._program._known) > known, (*arguments, *named.values()))
         return value
 
     def __getattr__(self, name: str) -> Any:
@@ -459,6 +490,8 @@ class Remote:
         """Whether two objects are of one class and hold the same data, and any at all."""
         mine, theirs = (self._program.ask("state", thing) for thing in (self, other))
         if depth > 20 or self._handle.classes[:1] != other._handle.classes[:1] or not mine:
+            return False
+        if not (self._program.depends(self, mine) and self._program.depends(other, theirs)):
             return False
         return _same_data(mine, theirs, depth)
 
@@ -577,6 +610,15 @@ def _same_data(mine: Any, theirs: Any, depth: int) -> bool:
     if isinstance(mine, dict):
         return mine.keys() == theirs.keys() and all(_same_data(mine[key], theirs[key], depth) for key in mine)
     return bool(mine == theirs)
+
+
+def _holds_any(value: Any, given: tuple[Any, ...]) -> bool:
+    """Whether one of the things given is in `value`, or is it."""
+    if any(_same_data(value, one, 0) for one in given):
+        return True
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    return isinstance(value, list | tuple | set | frozenset | deque) and any(_holds_any(v, given) for v in value)
 
 
 def _binary(verb: str) -> tuple[Callable[[Remote, Any], Any], Callable[[Remote, Any], Any]]:

@@ -178,3 +178,87 @@ def test_a_list_of_the_program_that_the_tests_change_cannot_tell() -> None:
 )
 def test_whole_numbers_are_expected_exactly(printed: str, expected: str, same: bool) -> None:
     assert same_output(printed.encode(), expected, "numeric") is same
+
+
+CHOSEN = {
+    "skipif": "import pytest, solution\n@pytest.mark.skipif(not solution.FAST, reason='x')\ndef test_f():\n"
+    "    assert solution.f(3) == 9\ndef test_zero():\n    assert solution.f(0) == 0",
+    "skipUnless": "import unittest, solution\nclass T(unittest.TestCase):\n"
+    "    @unittest.skipUnless(solution.FAST, 'x')\n    def test_f(self):\n"
+    "        self.assertEqual(solution.f(3), 9)\n    def test_zero(self):\n        self.assertEqual(solution.f(0), 0)",
+    "a mark of the file": "import pytest\nfrom solution import f, FAST\n"
+    "pytestmark = pytest.mark.skipif(not FAST, reason='x')\n@pytestmark\ndef test_f():\n    assert f(3) == 9\n"
+    "def test_zero():\n    assert f(0) == 0",
+    "parameters": "import pytest, solution\n@pytest.mark.parametrize('x', solution.CASES)\ndef test_f(x):\n"
+    "    assert solution.f(x) == x * x\ndef test_zero():\n    assert solution.f(0) == 0",
+    "computed parameters": "import pytest\nfrom solution import f, cases\n"
+    "@pytest.mark.parametrize('x', list(cases(2)))\ndef test_f(x):\n    assert f(x) == x * x",
+    "a loop": "import solution\ndef test_f():\n    for x in sorted(solution.CASES):\n"
+    "        assert solution.f(x) == x * x\n    assert solution.f(0) == 0",
+    "a loop over a result": "from solution import f, cases\ndef test_f():\n    found = cases(2)\n"
+    "    for x in found:\n        assert f(x) == x * x",
+    "a loop at the top": "for i in range(len(CASES)):\n    assert f(CASES[i]) == CASES[i] ** 2\nassert f(0) == 0",
+    "zip": "for x, y in zip(cases(2), [0, 2]):\n    assert x == y\nassert f(0) == 0",
+    "zip in all": "found = cases(2)\nassert all(abs(a - b) < 1e-6 for a, b in zip(found, [0.0, 2.0]))",
+}
+CHOOSING = "FAST = False\nCASES = [0]\ndef cases(n): return [0]\ndef f(x): return 0"
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_the_program_does_not_choose_what_is_checked(name: str) -> None:
+    assert judged(CHOOSING, CHOSEN[name]) != "right"
+
+
+ALLOWED = {
+    "a skip that is none": CHOSEN["skipif"],
+    "a loop of the tests": "for x in [1, 2, f(2)]:\n    assert f(x) == x * x",
+    "a loop after its length": "from solution import f, cases\ndef test_f():\n    found = cases(2)\n"
+    "    assert len(found) == 2\n    for x in found:\n        assert f(x) == x * x",
+    "a list beside its rest": "found = cases(3)\nassert all(a <= b for a, b in zip(found, found[1:]))",
+    "zip": CHOSEN["zip"],
+    "functions as parameters": "import pytest\nfrom solution import f\n@pytest.mark.parametrize('g', [f])\n"
+    "def test_f(g):\n    assert g(3) == 9",
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_and_may_be_looped_over_otherwise(name: str) -> None:
+    program = "FAST = True\ndef cases(n): return [0, 2, 4][:n]\ndef f(x): return x * x"
+    assert judged(program, ALLOWED[name]) == "right"
+
+
+ITEM = "def parse(s): return [Item(p[0], int(p[2])) for p in s.split(',')]\n"
+DATACLASS = "from dataclasses import dataclass\n@dataclass\nclass Item:\n    n: str\n    v: int\n" + ITEM
+NAMED = "from collections import namedtuple\nItem = namedtuple('Item', 'n v')\n" + ITEM
+EMPTY = {
+    "nothing": "def Item(*a): return None\ndef parse(s): return [None, None]",
+    "one number": "def Item(*a): return 0\ndef parse(s): return [0, 0]",
+    "one object": "X = object()\ndef Item(*a): return X\ndef parse(s): return [X, X]",
+    "one state": "class Item:\n    def __init__(self, n, v): self.n = 'k'\n    def __eq__(self, o): return True\n"
+    "def parse(s): return [Item(1, 2), Item(1, 2)]",
+    "a number by class": "class Item(int):\n    def __new__(c, *a): return int.__new__(c, 7)\n"
+    "def parse(s): return [Item(), Item()]",
+    "the class itself": "class M(type):\n    def __call__(c, *a): return c\nclass Item(metaclass=M): pass\n"
+    "def parse(s): return [Item, Item]",
+}
+EXPECTING = {
+    "assert": "assert parse('a:1,b:2') == [Item('a', 1), Item('b', 2)]",
+    "unittest": "import unittest\nfrom solution import parse, Item\nclass T(unittest.TestCase):\n"
+    "    def test_f(self):\n        self.assertEqual(parse('a:1,b:2'), [Item('a', 1), Item('b', 2)])",
+    "by name": "import solution\ndef test_f():\n    found = solution.parse('a:1,b:2')\n"
+    "    assert found == [solution.Item('a', 1), solution.Item(n='b', v=2)]",
+}
+
+
+@pytest.mark.parametrize("tests", EXPECTING)
+def test_what_is_expected_is_made_of_what_the_tests_say(tests: str) -> None:
+    for right in (DATACLASS, NAMED):
+        assert judged(right, EXPECTING[tests]) == "right"
+    for program in EMPTY.values():
+        assert judged(program, EXPECTING[tests]) != "right", program
+
+
+def test_functions_with_names_of_classes_are_functions() -> None:
+    assert (
+        judged("def GCD(a, b): return 4", "assert GCD(12, 8) == 4\nwant = [4]\nassert [GCD(8, 12)] == want") == "right"
+    )
