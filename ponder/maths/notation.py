@@ -89,6 +89,8 @@ _MATH_MARKS = re.compile(
 )
 _TEMPERATURE = re.compile(r"(?:\\text\s*\{\s*)?°\s*(?:\\text\s*\{\s*)?([CF])(?![a-zA-Z])(?:\s*\})?")
 _MONEY = re.compile(r"\\\$")
+_BRACKETED_DIGITS = re.compile(r"\((\d+)\)\s*_(?=\s*\{?\s*\d)")
+"""The digits of a number in another base, as in (11101)_2."""
 _OVER = re.compile(r"\{([^{}]*)\\(over|choose)(?![a-zA-Z])([^{}]*)\}")
 _LETTER_TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)")
 _HOURS = re.compile(r"(?<=\d)\s*(?:h|hrs?)\s*(?=\d+\s*(?:m|min|mins|minutes)\b)")
@@ -125,6 +127,7 @@ def clean(text: str) -> str:
         text = _NEXT_SIDE.sub("=", _LAYOUT.sub(" ", text))
         text = text if "\\begin" in text else text.replace("&", " ")
     text = _ORDINAL.sub("", text)
+    text = _BRACKETED_DIGITS.sub(r"\1_", text)
     text = _OVER.sub(lambda m: rf"\{'frac' if m[2] == 'over' else 'binom'}{{{m[1]}}}{{{m[3]}}}", text)
     for pattern, spelling in _SAME_COMPILED:
         text = pattern.sub(spelling, text)

@@ -43,6 +43,7 @@ _HASH = re.compile(r"####(?!#)[ \t]*([^\n]*)")
 _HEADING = re.compile(r"[\s*_]*(?:\d{1,2}[.)][ \t]+\D|(?!\d)[^\W\d_]{3,}|[\u3400-\u9fff]{2,}).*|.*[:：][\s*_]*")
 _PHRASE = re.compile(
     r"(?:\banswer(?:s(?=[ \t]+are\b))?[ \t*_]{0,8}(?:(?:is|are|would be|will be|must be)[ \t]{0,4}:?|[:=：])"
+    r"|【答案】|\banswer[ \t*_]{0,8}[-–—][ \t](?=[(*]{0,3}[A-J][)*.]{0,3}[ \t]*(?:\n|\Z))"
     r"|\bfinal answer[ \t*_]{0,8}(?:[-–—>][ \t]|\n\s{0,8})"
     r"|答案(?:应该|应)?[ \t*_]{0,8}(?:是|为|[:：=])[:：]?)[ \t*_]{0,8}(?:\n\s{0,8})?",
     re.IGNORECASE,
@@ -50,6 +51,9 @@ _PHRASE = re.compile(
 _VALUE = re.compile(r"[\d\\$]|^[\s*_(]*[A-J][\s*_).]*(?:$|\n)")
 _STRUCK = re.compile(r"<!--.*?-->|~~[^~\n]{1,200}~~", re.DOTALL)
 """What a reader does not see, or sees struck out."""
+_LEAD = re.compile(r"\A(?:#{1,6}[ \t]+|>[ \t]+(?=\*\*)|(?:[∴⇒→➜➡👉✅✔✓☑]\ufe0f?)[ \t]*)+")
+_TICK = re.compile(r"[ \t]*(?:[✅✔✓☑]\ufe0f?)+$")
+"""Marks that lead to an answer or tick it off."""
 _FINAL = re.compile(r"\bfinal\b|最终", re.IGNORECASE)
 _REMARK = re.compile(
     r"[\s*]*(?:also |indeed |therefore |thus |now )?(?:correct|right|reasonable|verified|confirmed|consistent|valid"
@@ -197,7 +201,7 @@ def _is_passed_over(text: str, match: re.Match[str], rest: str, more: str) -> bo
 def _checked(found: Found) -> Found:
     if found.text is None:
         return found
-    text = found.text.strip()
+    text = _TICK.sub("", _LEAD.sub("", found.text.strip(), count=1)).strip()
     if not text:
         return Found(text=None, rule=f"no answer: the {found.rule} is empty")
     if len(text) > MAX_ANSWER_CHARS:

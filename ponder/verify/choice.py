@@ -20,7 +20,7 @@ _REFUSED_PHRASE = re.compile(
     re.IGNORECASE,
 )
 _LETTERS = "ABCDEFGHIJ"
-_ALONE = re.compile(r"[\s(\[{*_$.'\"`]*([A-Ja-j])[\s)\]}*_$.'\"`。,:]*")
+_ALONE = re.compile(r"[\s(\[{<*_$.'\"`]*([A-Ja-j])[\s)\]}>*_$.'\"`。,:]*")
 _MARKED = re.compile(r"^[\s(\[{*_$]*([A-J])(?:[)\].:、]|\s*[*_]{2})\s*(.*)$", re.DOTALL)
 _PICKED = re.compile(r"(?:选择?|选项|(?i:\b(?:option|choice|choose|is)\b))[\s:(*]*([A-J])(?![A-Za-z'])(?!\s+[a-z])")
 _CALLED = re.compile(r"^\W*([A-J])\W+(?:is|was)\s+(?:correct|right|true|the)\b")
@@ -174,5 +174,5 @@ def _key(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text)
+    text = re.sub(r"\\[()\[\]]", "", unicodedata.normalize("NFKC", text))
     return re.sub(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", text).strip()

@@ -67,7 +67,14 @@ def verify_math(answer_text: str, gold: MathGold) -> Verdict:
         return Verdict(outcome="wrong", reason=f"{found.rule}: {_difference(different)}", answer=different)
     if _is_text(found.text) and not re.search(r"\d", found.text):
         return Verdict(outcome="wrong", reason=f"{found.rule}: no answer, words where a value was asked for")
-    return Verdict(outcome="cannot_tell", reason=f"{found.rule}: {found.text[:60]!r} is not understood, {problem}")
+    return Verdict(
+        outcome="cannot_tell", reason=f"{found.rule}: {found.text[:60]!r} is not understood, {_short(problem)}"
+    )
+
+
+def _short(reason: str) -> str:
+    """A reason without the end of what could not be read, which may be long."""
+    return reason if len(reason) <= 160 else f"{reason[:160]}... ({len(reason)} characters)"
 
 
 @lru_cache(maxsize=8192)

@@ -145,3 +145,9 @@ def test_same_answer_groups_what_means_the_same() -> None:
     assert not same_answer("0.5", "0.6", gold)
     assert not same_answer(r"\unknown{1}", r"\unknown{2}", gold)
     assert same_answer(r"\unknown{1}", r"\unknown{1}", gold)
+
+
+def test_a_reason_is_short_however_long_the_answer_is() -> None:
+    verdict = verify("The answer is 3 " + "wug" * 1000, MathGold(answer="4"))
+    assert verdict.outcome != "right"
+    assert len(verdict.reason) < 400
