@@ -120,7 +120,7 @@ def verify_command(
     with ExitStack() as stack:
         if out is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
-            stream: IO[str] = stack.enter_context(out.open("w", encoding="utf-8", errors="surrogatepass"))
+            stream: IO[str] = stack.enter_context(out.open("w", encoding="utf-8", errors="backslashreplace"))
         else:
             stream = sys.stdout
         pool = stack.enter_context(

@@ -18,6 +18,7 @@ import json
 import os
 import random
 import sys
+import traceback
 import types
 import unittest
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from typing import Any, Literal, Protocol, Self
 
 from ponder.sandbox import checks
 from ponder.sandbox.channel import Channel
-from ponder.sandbox.remote import NotJudgeableError, ProgramGoneError, Remote, RemoteProgram
+from ponder.sandbox.remote import NotJudgeableError, ProgramGoneError, Remote, RemoteProgram, check_modules
 from ponder.sandbox.serve import run_module
 from ponder.sandbox.stand_ins import STAND_INS, SkippedError, collect
 from ponder.sandbox.world import Surroundings
@@ -134,7 +135,9 @@ class _Ledger:
     def is_end(self, error: BaseException | None) -> bool:
         """Whether the tests, not the program, ended the run as one that went well."""
         ended = isinstance(error, SystemExit) and error.code in (None, 0)
-        return ended and (self.program is None or error is not self.program.raised)
+        if error is None or not ended or _went_through_program(error):
+            return False
+        return self.program is None or error is not self.program.raised
 
     def doubt_refusal(self, error: BaseException | None) -> None:
         """A refusal of the sandbox to the tests themselves says nothing about the program, and what is neither a failed
@@ -177,12 +180,19 @@ class _Block:
         self.__exit__(kind, error, trace)
 
 
+def _files(error: BaseException) -> list[str]:
+    """The source files of the code that an exception came through, the one that raised it last."""
+    return [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+
+
 def _is_of_program(error: BaseException) -> bool:
     """Whether the code of a program in this very process raised it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_code.co_filename == "/tmp/solution.py"
+    return _files(error)[-1:] == ["/tmp/solution.py"]
+
+
+def _went_through_program(error: BaseException) -> bool:
+    """Whether a program in this very process raised it, itself or by what it called."""
+    return "/tmp/solution.py" in _files(error)
 
 
 class _Case:
@@ -220,6 +230,7 @@ def judge_program() -> int:
         surroundings = Surroundings() if job["worldly"] else None
         program = RemoteProgram(Channel(_CHANNEL), known, _world(surroundings))
         if program.failure:
+            check_modules(program.failure)
             ledger.write("gone", False, f"the program failed: {program.failure}")
             return 0
         if surroundings is not None:
@@ -540,6 +551,10 @@ class _Result(unittest.TestResult):
 
     def addSkip(self, test: unittest.TestCase, reason: str) -> None:
         """A test that is skipped whatever the program does is no test; one that looked first says nothing."""
+        error = sys.exception()
+        if error is not None and _went_through_program(error):
+            self._record(test, False, (type(error), error))
+            return
         if self._used() != self._before[1]:
             self._ledger.write("unsure", True, f"{test.id()} skipped itself on what the program did: {reason}")
         if test in self._numbers:

@@ -9,6 +9,7 @@ what happens in one process, so that this verdict needs a second look; `unsure`,
 
 import io
 import pickle
+import re
 import sys
 import types
 from _thread import RLock
@@ -29,6 +30,7 @@ __all__ = [
     "Remote",
     "RemoteProgram",
     "TooLargeError",
+    "check_modules",
 ]
 
 Plain = TypeVar("Plain")
@@ -39,6 +41,13 @@ _BOUND = (types.BuiltinMethodType, types.MethodWrapperType)
 _MUTABLE = (list, dict, set, bytearray, deque)
 _LENDING = sys.stdlib_module_names - {"unittest"}
 """Packages whose exceptions are the same on both sides; those of the test runner would speak to it."""
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+_PACKAGES = frozenset({
+    "Crypto", "bs4", "cv2", "django", "faker", "flask", "gensim", "lxml", "matplotlib", "mpmath", "natsort", "networkx",
+    "nltk", "numba", "numpy", "pandas", "psutil", "pytest", "pytz", "dateutil", "regex", "requests", "scipy", "seaborn",
+    "sklearn", "skimage", "sortedcontainers", "statsmodels", "sympy", "tensorflow", "torch", "yaml", "PIL",
+})  # fmt: skip
+"""What programs use beyond the standard library. Any other name would be a way not to be judged."""
 _MAX_NAME = 100
 _MAX_TEXT = 1000
 
@@ -396,6 +405,13 @@ def _checks(function: Callable[..., Any]) -> bool:
 
 def _said(error: BaseException) -> str:
     return str(error.__dict__.get("_said", ""))
+
+
+def check_modules(failure: str) -> None:
+    """A program that wants a well-known package which is not there says nothing."""
+    missing = _MISSING.search(failure)
+    if missing is not None and missing[1].partition(".")[0] in _PACKAGES:
+        raise NotJudgeableError(f"the program imports {missing[1]}, and only the standard library is there")
 
 
 def _shown(error: BaseException) -> str:

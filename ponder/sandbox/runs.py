@@ -20,7 +20,14 @@ from ponder.sandbox.channel import Channel
 from ponder.sandbox.checks import is_worldly
 from ponder.sandbox.direct import DirectCase, read_direct, run_direct
 from ponder.sandbox.limits import Limits
-from ponder.sandbox.remote import NotPlainAnswerError, ProgramGoneError, RemoteProgram, TooLargeError
+from ponder.sandbox.remote import (
+    NotJudgeableError,
+    NotPlainAnswerError,
+    ProgramGoneError,
+    RemoteProgram,
+    TooLargeError,
+    check_modules,
+)
 from ponder.sandbox.sandbox import SETUP_FAILED, Ending, Sandbox, SetupError
 
 __all__ = [
@@ -227,6 +234,7 @@ def _judge_here(report: Report, tests: _Direct, channel: int, deadline: float) -
     try:
         program = RemoteProgram(Channel(channel, deadline=deadline, max_bytes=_MAX_DIRECT_BYTES), plain_only=True)
         if program.failure:
+            check_modules(program.failure)
             report.gone = f"the program failed: {program.failure}"
             return True
         report.total = len(tests.cases)
@@ -235,6 +243,8 @@ def _judge_here(report: Report, tests: _Direct, channel: int, deadline: float) -
         report.done, report.checks = True, len(tests.cases)
     except (NotPlainAnswerError, TooLargeError):
         return False
+    except NotJudgeableError as error:
+        report.failed = f"the tests cannot be run: {error}"
     except ProgramGoneError as error:
         report.late = time.monotonic() >= deadline
         report.gone = "" if report.late else f"the program ended before its tests were done ({error})"

@@ -10,7 +10,7 @@ import types
 import unittest
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ponder.sandbox.remote import NotJudgeableError
 
@@ -262,21 +262,44 @@ def _begun(made: Any, stack: contextlib.ExitStack) -> Any:
     return value
 
 
+class _Captured(NamedTuple):
+    out: str
+    err: str
+
+
+class _Fixture(types.SimpleNamespace):
+    """What pytest brings; what is not there of it says nothing about the program."""
+
+    def __init__(self, fixture: str, **members: Any) -> None:
+        super().__init__(**members)
+        self._fixture = fixture
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise NotJudgeableError(f"they use {self._fixture}.{name}, which is not there")
+
+
 @contextlib.contextmanager
 def _captured() -> Iterator[Any]:
     import io
 
     out, errors = io.StringIO(), io.StringIO()
 
-    def read() -> Any:
-        said = types.SimpleNamespace(out=out.getvalue(), err=errors.getvalue())
+    def read() -> _Captured:
+        said = _Captured(out.getvalue(), errors.getvalue())
         for stream in (out, errors):
             stream.seek(0)
             stream.truncate()
         return said
 
+    @contextlib.contextmanager
+    def disabled() -> Iterator[None]:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-        yield types.SimpleNamespace(readouterr=read)
+        yield _Fixture("capsys", readouterr=read, disabled=disabled)
 
 
 @contextlib.contextmanager
@@ -291,27 +314,73 @@ def _folder() -> Iterator[Any]:
 @contextlib.contextmanager
 def _monkeypatch() -> Iterator[Any]:
     import os
+    import sys
     from unittest import mock
 
     with contextlib.ExitStack() as stack:
-        names = types.SimpleNamespace()
-        names.setenv = lambda name, value: stack.enter_context(mock.patch.dict(os.environ, {name: str(value)}))
 
-        def delete(name: str, raising: bool = True) -> None:
-            stack.enter_context(mock.patch.dict(os.environ))
-            os.environ.pop(name) if raising else os.environ.pop(name, None)
+        def put_item(target: Any, name: Any, value: Any) -> None:
+            stack.enter_context(mock.patch.dict(target, {name: value}))
+
+        def delete_item(target: Any, name: Any, raising: bool = True) -> None:
+            stack.enter_context(mock.patch.dict(target))
+            target.pop(name) if raising else target.pop(name, None)
+
+        def put_variable(name: str, value: Any, prepend: str | None = None) -> None:
+            known = os.environ.get(name)
+            put_item(os.environ, name, str(value) if prepend is None or known is None else f"{value}{prepend}{known}")
 
         def put(target: Any, name: Any, value: Any = None, raising: bool = True) -> None:
-            patch = mock.patch(target, name) if isinstance(target, str) else mock.patch.object(target, name, value)
-            stack.enter_context(patch)
+            if isinstance(target, str):
+                stack.enter_context(mock.patch(target, name, create=not raising))
+            else:
+                stack.enter_context(mock.patch.object(target, name, value, create=not raising))
 
-        names.delenv, names.setattr = delete, put
-        yield names
+        def delete(target: Any, name: str, raising: bool = True) -> None:
+            if raising or name in vars(target):
+                patch = mock.patch.object(target, name)
+                stack.enter_context(patch)
+                delattr(target, name)
+
+        def move(folder: Any) -> None:
+            stack.callback(os.chdir, os.getcwd())
+            os.chdir(folder)
+
+        def put_path(path: Any) -> None:
+            stack.enter_context(mock.patch.object(sys, "path", [str(path), *sys.path]))
+
+        yield _Fixture(
+            "monkeypatch",
+            setattr=put,
+            delattr=delete,
+            setitem=put_item,
+            delitem=delete_item,
+            setenv=put_variable,
+            delenv=lambda name, raising=True: delete_item(os.environ, name, raising),
+            chdir=move,
+            syspath_prepend=put_path,
+            undo=stack.close,
+            context=_monkeypatch,
+        )
+
+
+@contextlib.contextmanager
+def _folders() -> Iterator[Any]:
+    with contextlib.ExitStack() as stack:
+
+        def make(name: str, numbered: bool = True) -> Any:
+            folder = stack.enter_context(_folder()) / name
+            folder.mkdir()
+            return folder
+
+        yield _Fixture("tmp_path_factory", mktemp=make)
 
 
 _FIXTURES: Mapping[str, Callable[[], Any]] = {
     "capsys": _captured,
+    "capfd": _captured,
     "tmp_path": _folder,
+    "tmp_path_factory": _folders,
     "monkeypatch": _monkeypatch,
 }
 
@@ -344,9 +413,10 @@ class _Function(unittest.TestCase):
             for name in self._setup.autouse(thing):
                 self._setup.value(name, stack, known, thing)
             function = self._function if thing is None else self._function.__get__(thing)
+            mocked = sum(map(_is_argument, vars(self._function).get("patchings", ())))
             wanted = [
                 parameter.name
-                for parameter in inspect.signature(function).parameters.values()
+                for parameter in list(inspect.signature(function).parameters.values())[mocked:]
                 if parameter.default is parameter.empty or parameter.name in known
             ]
             try:
@@ -365,6 +435,13 @@ class _Function(unittest.TestCase):
         methods = dict(inspect.getmembers(thing, callable))
         for name, argument in (("class", type(thing)), ("method", self._function)):
             yield methods.get(f"setup_{name}"), methods.get(f"teardown_{name}"), (argument,)
+
+
+def _is_argument(patch: Any) -> bool:
+    """Whether a `patch` above a function gives it a mock."""
+    from unittest import mock
+
+    return patch.new is mock.DEFAULT and patch.attribute_name is None
 
 
 # numpy

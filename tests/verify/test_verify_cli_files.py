@@ -171,3 +171,9 @@ def test_no_compiler_is_a_fault_of_the_row(tmp_path: Path, monkeypatch: pytest.M
     gold = to_json(CodeGold(tests=("1",), outputs=("1",), form="stdio", program_language="cpp"))
     _, totals = run(tmp_path, [{"g": gold, "a": "int main() {}"}], kind="code", gold="g", answer="a")
     assert totals.faults == ["row 1: there is no C++ compiler on this machine: install g++"]
+
+
+def test_what_is_no_unicode_is_written_as_an_escape(tmp_path: Path) -> None:
+    rows, _ = run(tmp_path, ['{"g": "3", "a": "\\ud800 \\u00e9 \\\\boxed{3}"}'], kind="math", gold="g", answer="a")
+    assert rows[0]["a"] == "\ud800 \u00e9 \\boxed{3}" and rows[0]["verdict"] == "right"
+    assert b"\\ud800 \xc3\xa9" in (tmp_path / "deep" / "out.jsonl").read_bytes()
