@@ -38,10 +38,10 @@ _PURE_MODULES = frozenset({
 })  # fmt: skip
 _OF_EVERY_FILE = frozenset({"__name__", "__module__", "__qualname__"})
 _WORLDLY_NAMES = frozenset({
-    "callable", "capsys", "delattr", "dir", "eval", "exec", "getattr", "globals", "hasattr", "hash", "id", "input",
-    "isinstance", "issubclass", "locals", "memoryview", "mock", "monkeypatch", "open", "patch", "print", "setattr",
-    "tmp_path", "type", "vars", "assertIs", "assertIsNot", "assertIsInstance", "assertNotIsInstance", "assertLogs",
-    "assertNoLogs", "assertWarns", "assertWarnsRegex", "warns",
+    "callable", "capfd", "capsys", "delattr", "dir", "eval", "exec", "getattr", "globals", "hasattr", "hash", "id",
+    "input", "isinstance", "issubclass", "locals", "memoryview", "mock", "monkeypatch", "open", "patch", "print",
+    "setattr", "tmp_path", "tmp_path_factory", "type", "vars", "assertIs", "assertIsNot", "assertIsInstance",
+    "assertNotIsInstance", "assertLogs", "assertNoLogs", "assertWarns", "assertWarnsRegex", "warns",
 })  # fmt: skip
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -34,6 +34,9 @@ TESTS = {
     "    assert known == {'x': 1}\n    monkeypatch.undo()\n    assert known == {}",
     "context": "def test_f(monkeypatch):\n    with monkeypatch.context() as m:\n        m.setenv('HERE', 'x')\n"
     "        assert os.environ['HERE'] == 'x'\n    assert 'HERE' not in os.environ and solution.f() == 1",
+    "capfd alone": "def test_f(capfd):\n    f()\n    assert capfd.readouterr().out == 'a\\n'",
+    "a folder factory alone": "def test_f(tmp_path_factory):\n    path = tmp_path_factory.mktemp('x') / 'y'\n"
+    "    path.write_text('7')\n    assert open(path).read() == '7' and f() == 1",
     "a folder factory": "def test_f(tmp_path_factory):\n    folder = tmp_path_factory.mktemp('x')\n"
     "    assert folder.is_dir() and solution.f() == 1",
     "a mock above a function": "@patch('solution.f', return_value=5)\ndef test_f(g):\n    assert solution.f() == 5\n"
@@ -45,8 +48,9 @@ TESTS = {
 
 @pytest.mark.parametrize("name", TESTS)
 def test_fixtures(name: str) -> None:
-    assert judged(SAYS, HEAD + TESTS[name]) == "right"
-    assert judged(SILENT, HEAD + TESTS[name]) == "wrong"
+    head = "from solution import f\n" if name.endswith("alone") else HEAD
+    assert judged(SAYS, head + TESTS[name]) == "right"
+    assert judged(SILENT, head + TESTS[name]) == "wrong"
 
 
 @pytest.mark.parametrize("what", ["capsys.readouter()", "monkeypatch.setall(1)", "caplog.text", "recwarn"])
