@@ -22,7 +22,7 @@ _BEFORE = re.compile(
     r"|owes?|owed|lost|is down|composed of|all his|ratio of \w+ to \w+ is|sum of digits of"
     r"|by adding|number (?:before|after|with|of digits)|obtained in|found in"
     r"|step|case|chapter|theorem|example|lemma|figure|formula|option|page|line|room|bus|exercise"
-    rf"|every|has no|(?:n['’]t|not) have|to have|{_MONTHS})\s+(?:a\s+)?"
+    rf"|every|has no|(?:\w+n['’]t|not) have|to have|{_MONTHS})\s+(?:a\s+)?"
     r"|至少|至多|最多|最少|超过|不到|不足|大于|小于|高于|低于)$",
     re.IGNORECASE,
 )

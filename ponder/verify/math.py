@@ -178,6 +178,8 @@ def _same_text(gold: str, answer: str, lenient: bool) -> bool:
     wanted = text_key(gold)
     if text_key(answer) == wanted:
         return True
+    if re.search(r"\b(?:could|might|may|cannot) be\b", answer):
+        return False
     sentence = sentences(answer)[-1] if sentences(answer) else answer
     pieces = [*_IS.split(answer)[1:][-1:], *_IS.split(_SENTENCE_END.split(sentence, maxsplit=1)[0])[1:][-1:]]
     bold = _BOLD.findall(sentence)
