@@ -25,6 +25,7 @@ CHOSEN, PARAMETERS, SKIPS = "__chosen__", "__parameters__", "__skips__"
 """Names that instrumented code calls; `judge` binds them."""
 CHECKING = frozenset({ASSERTED, COUNTED})
 """What the code of a function speaks of that has checks."""
+_MARKS = re.compile(rf"{ASSERTED}|{SEEN}|, __block\d+_\d+__(?=:$)|{CHOSEN}\((.*), '[^']*'\)(?=:$)")
 _SKIPPING = {"skipif": True, "skipIf": True, "skipUnless": False}
 _SAME_ITEMS = frozenset({"enumerate", "iter", "len", "list", "range", "reversed", "set", "sorted", "tuple"})
 _SAME_METHODS = frozenset({"copy", "items", "keys", "values"})
@@ -305,7 +306,10 @@ def _calls(value: ast.expr, checking: set[str]) -> bool:
 
 def _case(statement: ast.stmt, texts: list[str]) -> ast.stmt:
     number = len(texts)
-    texts.append(ast.unparse(statement).replace(ASSERTED, "").replace(SEEN, "").partition("\n")[0][:120])
+    shown = statement
+    if isinstance(statement, ast.If) and isinstance(statement.test, ast.Constant) and len(statement.body) > 1:
+        shown = statement.body[-2]  # it was given marks before and after
+    texts.append(_MARKS.sub(r"\1", ast.unparse(shown).partition("\n")[0])[:120])
     call = _call(CASE, ast.Constant(number))
     return ast.With(items=[ast.withitem(context_expr=call)], body=[statement])
 

@@ -262,3 +262,17 @@ def test_functions_with_names_of_classes_are_functions() -> None:
     assert (
         judged("def GCD(a, b): return 4", "assert GCD(12, 8) == 4\nwant = [4]\nassert [GCD(8, 12)] == want") == "right"
     )
+
+
+@pytest.mark.parametrize(
+    ("tests", "shown"),
+    [
+        ("for i in range(3):\n    assert f(i) == i", "for i in range(3): ->"),
+        ("with Timer():\n    assert f(1) == 1", "with Timer(): ->"),
+        ("assert f(1) == 1", "f(1) == 1"),
+        ("if f(1) != 1: raise ValueError('no')", "if (f(1) != 1): ->"),
+    ],
+)
+def test_reasons_show_the_tests_as_they_were_written(tests: str, shown: str) -> None:
+    verdict = verify_code(HONEST + "def f(x): return -5", CodeGold(tests=(tests,), entry_point="f"))
+    assert shown in verdict.reason and "__" not in verdict.reason, verdict
