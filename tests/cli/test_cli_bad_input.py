@@ -125,7 +125,8 @@ def test_a_bad_row_is_listed_and_left_out(folder: Path, ponder: Ponder) -> None:
         file.write('{"prompt": "broken\n')
     status, printed, said = ponder("run", "recipe.yaml")
     assert status == 0, said
-    assert "problems 6, 1 rows left out" in printed and "left out: problems row 7: not JSON" in printed
+    assert "zero: problems 6\n" in printed and "1 rows left out" in printed
+    assert "left out: problems row 7: not JSON" in printed
 
 
 def test_a_tokenizer_without_end(folder: Path, ponder: Ponder) -> None:
@@ -153,7 +154,7 @@ def test_run_folders_of_others_and_damaged_checkpoints(folder: Path, ponder: Pon
     stage, resolved = folder / "runs" / "bad" / "stages" / "zero", folder / "runs" / "bad" / "recipe.resolved.json"
     weights = (stage / "model" / "model.safetensors").read_bytes()
     _refused(ponder("run", "recipe.yaml", "name=other", "--out", "runs/bad"), "made by the recipe 'bad'", "--out")
-    _refused(ponder("run", "recipe.yaml", "stages.zero.steps=3"), "steps: 2 -> 3", "--redo zero")
+    _refused(ponder("run", "recipe.yaml", "stages.zero.objective.clip_low=0.3"), "clip_low: ", "--redo zero")
     made = read_json(resolved)
     write_json(resolved, made | {"format": 99})
     _refused(ponder("run", "recipe.yaml"), "newer ponder", "upgrade ponder")

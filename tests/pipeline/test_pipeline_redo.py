@@ -39,6 +39,6 @@ def test_redo_of_an_unknown_stage(start: Callable[..., list[str]]) -> None:
 
 def test_redo_does_not_hide_another_change(start: Callable[..., list[str]], tmp_path: Path) -> None:
     start()
-    with pytest.raises(RunFolderError, match="base \\(tokens: 100 -> 200"):
-        start("stages.base.tokens=200", redo=["zero"])
+    with pytest.raises(RunFolderError, match="base \\(tokens_per_step: "):
+        start("stages.base.tokens_per_step=7", redo=["zero"])
     assert is_done(folder(tmp_path, "zero"))
