@@ -240,6 +240,7 @@ class RemoteProgram:
 
     def _call(self, content: bytes) -> None:
         number, arguments, named = self._read(content, 3)
+        function: Callable[..., Any] | None = None
         try:
             if isinstance(number, int) and number < 0:
                 raise IndexError(number)
@@ -251,7 +252,7 @@ class RemoteProgram:
             finally:
                 self.calling_back -= chosen
         except Exception as error:  # raised by a function of the tests, on behalf of the program
-            if isinstance(error, AssertionError) or _checks(function):
+            if isinstance(error, AssertionError) or (function is not None and _checks(function)):
                 self._broken_off.append(error)
             buffer = io.BytesIO()
             try:

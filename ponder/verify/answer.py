@@ -81,8 +81,11 @@ class Found:
     """What follows the answer."""
 
 
-def find_answer(text: str) -> Found:
-    """The answer in `text`, which is what stands after the thinking (an unsplit completion is split here)."""
+def find_answer(text: str, *, trusted: bool = False) -> Found:
+    """The answer in `text`, which is what stands after the thinking (an unsplit completion is split here). In a text
+    that is `trusted`, a solution that comes with its problem, the box is the answer whatever stands around it."""
+    if trusted and (box := _boxes(text)) is not None:
+        return _checked(Found(text=box[0], rule="boxed"))
     return next(find_answers(text))
 
 
