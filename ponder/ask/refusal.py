@@ -24,12 +24,13 @@ _MINIMAX: Mapping[int, Fate] = {
 }  # fmt: skip
 """Of `base_resp.status_code`; others fail."""
 _STOP_WORDS = re.compile(
-    r"insufficient[_ ](quota|balance|funds|credit)|exceeded your current quota|"
+    r"insufficient[_ ](quota|balance|funds|credit)|"
     r"api[_ -]?key (is )?(not valid|invalid|expired)|"
     r"(invalid|incorrect|wrong) api[_ -]?key|no balance|arrears|\u4f59\u989d\u4e0d\u8db3|\u6b20\u8d39|"
     r"unexpected endpoint|payment required"
 )
-"""Among others "balance insufficient" and "in arrears" in Chinese."""
+"""Not "exceeded your current quota": Gemini says it of a minute's limit. The Chinese ones: "balance insufficient", "in
+arrears"."""
 _FAILED_WORDS = re.compile(
     r"flagged|moderat|content (policy|filter|violat)|violat|usage guidelines|safety|sensitive|"
     r"context (length|size|window)|too long|exceeds the available context"

@@ -1,13 +1,13 @@
 """Rows that a stage does not use: counted and shown in part, listed whole in `left_out.jsonl` of the stage's folder."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ponder.files import write_text
+from ponder.files import write_bytes
 from ponder.stages.context import Context
 from ponder.task.fault import LeftOut
+from ponder.watch.lines import dump_line
 
 __all__ = ["LEFT_OUT_FILE", "list_left_out"]
 
@@ -22,7 +22,7 @@ def list_left_out(context: Context[Any], rows: Sequence[LeftOut]) -> None:
     if not rows:
         path.unlink(missing_ok=True)
         return
-    write_text(path, "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows))
+    write_bytes(path, b"".join(dump_line(asdict(row)) for row in rows))
     context.say(f"{context.name}: {len(rows):,} rows left out, listed in {path}")
     for row in rows[:_SHOWN]:
         context.say(f"{context.name}: left out: {row.source} row {row.row}: {row.reason}")

@@ -139,6 +139,13 @@ def test_counts_that_cannot_be_are_not_believed(server: ChatServer, tmp_path: Pa
     assert (reply.text, reply.prompt_tokens, reply.completion_tokens) == ("8", 7, None)
 
 
+def test_a_quota_of_a_minute_passes(server: ChatServer, tmp_path: Path) -> None:
+    words = '[{"error": {"code": 429, "message": "You exceeded your current quota", "status": "RESOURCE_EXHAUSTED"}}]'
+    server.play = lambda body, tries: Action(status=429, body=words) if tries == 0 else said("8")
+    (reply,), _ = asked(server.endpoint(), tmp_path / "log")
+    assert reply.text == "8" and len(server.requests) == 2
+
+
 PASSING = {
     "message null": choices(None),
     "choices null": '{"choices": null}',
