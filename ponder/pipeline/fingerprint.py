@@ -29,7 +29,7 @@ __all__ = [
     "stage_seed",
 ]
 
-CODE_SCHEMA = 5
+CODE_SCHEMA = 6
 """Raised when a change of ponder's code changes what the same recipe yields, so that old results are not reused."""
 
 WITHOUT_EFFECT = {

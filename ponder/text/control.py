@@ -58,12 +58,15 @@ class Control:
 
     tokenizer: "PreTrainedTokenizerBase"
     ids: Mapping[str, int]
+    spoken: frozenset[str]
+    """Those a model writes within a reply: tags, marks of a call of a tool. The others stand between turns."""
     normalized: bool
     """Whether one of them is looked for in normalised text."""
 
-    def guard(self, texts: Sequence[str], keep_tags: Sequence[bool]) -> Guarded:
-        """The texts with every control token and tag in them guarded; but for the tags in a text that keeps them."""
-        found = [self._spelt(text, keep) for text, keep in zip(texts, keep_tags, strict=True)]
+    def guard(self, texts: Sequence[str], replies: Sequence[bool]) -> Guarded:
+        """The texts with every control token and tag in them guarded; in replies of the model but for what it writes
+        there itself, which must be learnt as the tokens that it samples."""
+        found = [self._spelt(text, reply) for text, reply in zip(texts, replies, strict=True)]
         spellings = list(
             dict.fromkeys(text[a:b] for text, spans in zip(texts, found, strict=True) for a, b, _ in spans)
         )
@@ -100,12 +103,12 @@ class Control:
             )
         return ids
 
-    def _spelt(self, text: str, keep_tags: bool) -> list[tuple[int, int, int | None]]:
-        """Where control tokens (with their id) and tags stand in a text that somebody wrote."""
+    def _spelt(self, text: str, reply: bool) -> list[tuple[int, int, int | None]]:
+        """Where control tokens (with their id) and tags stand that are to be guarded."""
         spans: list[tuple[int, int, int | None]] = [
-            span for span in self._read(text) if not (keep_tags and text[span[0] : span[1]] in TAGS)
+            span for span in self._read(text) if not (reply and text[span[0] : span[1]] in self.spoken)
         ]
-        if not keep_tags:
+        if not reply:
             blanked = _replaced(text, [(start, end, " " * (end - start)) for start, end, _ in spans])
             spans += [(*found.span(), None) for found in _TAG.finditer(blanked)]
         return sorted(spans, key=lambda span: span[0])
@@ -179,14 +182,17 @@ def control_of(tokenizer: "PreTrainedTokenizerBase", template_tokens: tuple[str,
 
 @lru_cache(maxsize=_KEPT)
 def _control(tokenizer: Any, size: int, source: str, template_tokens: tuple[str, ...]) -> Control:
-    ids, normalized = {}, False
+    ids, spoken, normalized = {}, set(TAGS), False
     for token, added in tokenizer.added_tokens_decoder.items():
         spelling = added.content
-        named = spelling in template_tokens or (spelling in source and _BRACKETED.fullmatch(spelling))
-        if spelling.strip() and (added.special or named or spelling in TAGS or _MARKED.fullmatch(spelling)):
+        between = added.special or spelling in template_tokens or _MARKED.fullmatch(spelling)
+        named = spelling in TAGS or (spelling in source and _BRACKETED.fullmatch(spelling))
+        if spelling.strip() and (between or named):
             ids[spelling] = token
             normalized |= added.normalized
-    return Control(tokenizer=tokenizer, ids=ids, normalized=normalized)
+            if not between:
+                spoken.add(spelling)
+    return Control(tokenizer=tokenizer, ids=ids, spoken=frozenset(spoken), normalized=normalized)
 
 
 _TAG = re.compile("|".join(TAGS))

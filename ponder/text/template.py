@@ -98,15 +98,15 @@ class Template:
     def encode_responses(
         self, tokenizer: PreTrainedTokenizerBase, responses: Sequence[tuple[str | None, str]]
     ) -> list[list[int] | str]:
-        """The ids of what `compose` makes of each thinking and answer, or why it makes nothing of it. As in prompts,
-        the template's tags alone are control tokens."""
+        """The ids of what `compose` makes of each thinking and answer, or why it makes nothing of it: those a model
+        samples when it writes the same. Tokens that stand between turns are ordinary text in it, as in prompts."""
         control = self._control(tokenizer)
         found: list[list[int] | str] = []
         ordinary: dict[int, str] = {}
         for number, (thinking, answer) in enumerate(responses):
             try:
                 text = self.compose(thinking, answer)
-                guarded = control.guard([thinking or "", answer], [False, False])
+                guarded = control.guard([thinking or "", answer], [True, True])
                 if guarded.typed:
                     thinking, answer = (one.strip() for one in guarded.texts)
                     found.append(control.encode(self._written(thinking, answer).removeprefix(self.prefill), guarded))
@@ -122,7 +122,8 @@ class Template:
         return found
 
     def encode_reply(self, tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-        """The ids of a whole reply as somebody wrote it: its tags are tags, any other control token in it is text."""
+        """The ids of a whole reply as somebody wrote it: what models write themselves are tokens, any other control
+        token in it is text."""
         control = self._control(tokenizer)
         guarded = control.guard([text], [True])
         return control.encode(guarded.texts[0], guarded)

@@ -216,6 +216,37 @@ def test_responses_that_are_learnt() -> None:
     assert clean == tokenizer.encode("so\n</think>\n\n5", add_special_tokens=False)
 
 
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_what_a_model_samples_is_what_is_learnt(name: str, template: str) -> None:
+    """An example made of a model's own completion holds the ids it was sampled as, tags of another form included."""
+    tokenizer, form = TOKENIZERS[name], TEMPLATES[template]
+    answer = "5" if form.answer_tags else "that is <answer>5</answer>"
+    text = form.compose("a th" if form.thinking else None, answer)
+    sampled = tokenizer.encode(text, add_special_tokens=False)
+    response = form.split(text)
+    (learnt,) = form.encode_responses(tokenizer, [(response.thinking, response.answer or "")])
+    assert learnt == sampled
+    if name not in ("words", "byte level, single words"):  # which read a tag between blanks only
+        assert tokenizer.convert_tokens_to_ids("<answer>") in learnt
+
+
+def test_marks_of_calls_are_learnt_and_turns_are_not() -> None:
+    """What stands in a reply is the model's to write; what stands between turns never is."""
+    core = byte_level(False)
+    core.add_tokens(["<tool_call>", "</tool_call>"])
+    tokenizer = dressed(core, flags(), TAGGED)
+    tokenizer.chat_template = f"{tokenizer.chat_template}{{# <tool_call> </tool_call> #}}"
+    call = "<tool_call>{}</tool_call> <|user|> <|end|>"
+    (learnt,) = TEMPLATES["r1"].encode_responses(tokenizer, [("so", call)])
+    prompt = TEMPLATES["r1"].encode(tokenizer, [Message(role="user", content=call)])
+    opens, closes, end, user = (
+        tokenizer.convert_tokens_to_ids(one) for one in ("<tool_call>", "</tool_call>", END, "<|user|>")
+    )
+    assert opens in learnt and closes in learnt and end not in learnt and user not in learnt
+    assert opens not in prompt and closes not in prompt
+
+
 def test_tags_of_an_assistants_turn_in_the_papers_form() -> None:
     tokenizer = TOKENIZERS["byte level"]
     spoken = "<think> a </think> <answer> 5 </answer>"
