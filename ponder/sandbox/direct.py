@@ -17,8 +17,9 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from ponder.sandbox.checks import expected_objects
-from ponder.sandbox.remote import ProgramRaisedError, RemoteProgram
+from ponder.sandbox.errors import ProgramRaisedError
+from ponder.sandbox.names import expected_objects
+from ponder.sandbox.remote import RemoteProgram
 
 __all__ = ["DirectCase", "read_direct", "run_direct"]
 

@@ -24,7 +24,7 @@ from typing import Any, Self
 from ponder.sandbox.kernel import current_core
 from ponder.sandbox.limits import Limits
 
-__all__ = ["Ending", "Sandbox", "SandboxError", "SetupError", "zygote_command"]
+__all__ = ["Ending", "Sandbox", "SandboxError", "SetupError", "check_setup", "zygote_command"]
 
 SETUP_FAILED = 117
 _START_SECONDS = 30.0
@@ -70,6 +70,12 @@ class Ending:
             return "no signal"
         known = {int(one): one.name for one in signal.Signals}
         return known.get(self.signal, f"signal {self.signal}")
+
+
+def check_setup(ending: Ending, errors: int) -> None:
+    """Raise SetupError for a process that could not be set up; `errors` has its standard error."""
+    if ending.exit == SETUP_FAILED:
+        raise SetupError(os.pread(errors, 300, 0).decode(errors="replace").strip() or "a process could not be set up")
 
 
 def zygote_command(mode: str, *, root: str = str(_PACKAGE_ROOT), python: str = sys.executable) -> list[str]:

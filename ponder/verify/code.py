@@ -21,23 +21,15 @@ from functools import lru_cache
 from typing import Literal
 
 from ponder.records import CodeGold, Verdict
-from ponder.sandbox.checks import why_nothing_is_checked
 from ponder.sandbox.isolation import find_isolation
 from ponder.sandbox.javascript import NODE
 from ponder.sandbox.kernel import PR_SET_DUMPABLE, prctl
 from ponder.sandbox.limits import Limits
-from ponder.sandbox.runs import (
-    OUTPUT_BYTES,
-    Printed,
-    Report,
-    compile_program,
-    judge,
-    judge_node,
-    run_binary,
-    run_node,
-    run_script,
-)
+from ponder.sandbox.reach import why_nothing_is_checked
+from ponder.sandbox.report import Report
+from ponder.sandbox.runs import OUTPUT_BYTES, Printed, compile_program, run_binary, run_node, run_script
 from ponder.sandbox.sandbox import Ending, Sandbox, SandboxError, SetupError
+from ponder.sandbox.trial import judge, judge_node
 from ponder.sandbox.values import short
 from ponder.verify.appended import complete, why_nothing_is_appended, with_tests
 from ponder.verify.output import same_output

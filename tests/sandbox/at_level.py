@@ -18,8 +18,9 @@ from cells import cells  # noqa: E402
 
 from ponder.sandbox.bubblewrap import bubblewrap_command  # noqa: E402
 from ponder.sandbox.limits import Limits  # noqa: E402
-from ponder.sandbox.runs import Report, judge  # noqa: E402
+from ponder.sandbox.report import Report  # noqa: E402
 from ponder.sandbox.sandbox import Sandbox, SandboxError, SetupError, zygote_command  # noqa: E402
+from ponder.sandbox.trial import judge  # noqa: E402
 
 MODES = {"namespaces": "view", "limits": "bare", "limits without Landlock": "bare-0"}
 TESTS = {

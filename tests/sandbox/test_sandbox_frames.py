@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from ponder.sandbox.channel import Channel
 from ponder.sandbox.direct import read_direct, run_direct
-from ponder.sandbox.remote import NotPlainAnswerError, ProgramGoneError, RemoteProgram
-from ponder.sandbox.runs import Report, _listen
+from ponder.sandbox.errors import NotPlainAnswerError, ProgramGoneError
+from ponder.sandbox.remote import RemoteProgram
+from ponder.sandbox.report import Report, listen
 
 TESTS = (
     "assert attack() == 41729",
@@ -98,7 +99,7 @@ def test_a_pipe_full_of_anything_is_no_verdict(said: list[bytes]) -> None:
         os.write(write, b"\n".join([*said, b""]))
         os.close(write)
         report = Report()
-        assert _listen(read, report, "the secret of this run", time.monotonic() + 5)
+        assert listen(read, report, "the secret of this run", time.monotonic() + 5)
     finally:
         os.close(read)
     assert not report.final and not report.right
@@ -110,4 +111,4 @@ def test_a_line_without_an_end_is_not_kept() -> None:
     with open(read, "rb", closefd=True), open(write, "wb", buffering=0) as pipe:
         report = Report()
         pipe.write(b"x" * 65536)
-        assert _listen(read, report, "secret", time.monotonic() + 5) and not report.final
+        assert listen(read, report, "secret", time.monotonic() + 5) and not report.final

@@ -29,6 +29,7 @@ FILES = {
     "a check function": "def check(candidate):\n    assert candidate(1) == 2",
     "a check through a helper": "def same(out, exp, atol):\n    ok = out == exp\n    assert ok\n"
         "def check(candidate):\n    for i, o in zip([[1], [2]], [2, 3]):\n        same(candidate(*i), o, 0)",
+    "a check that is a coroutine": "async def check(candidate):\n    assert candidate(1) == 2",
     "a check that raises": "def check(candidate):\n    if candidate(1) != 2:\n        raise ValueError('no')",
     "a raise at the top": "r = f(1)\nif r != 2: raise RuntimeError(r)",
     "test functions": "def test_one():\n    assert f(1) == 2\ndef test_two():\n    assert f(2) == 3",

@@ -1,0 +1,53 @@
+"""Names in test code: those it gives a meaning itself, those it speaks of, those it expects objects of."""
+
+import ast
+from collections.abc import Iterator
+from types import CodeType
+
+from ponder.sandbox.checks import call_name, is_constant, statements
+
+__all__ = ["bound_names", "code_names", "expected_objects"]
+
+
+def bound_names(tree: ast.Module) -> set[str]:
+    """Names that the test file itself gives a meaning at its top level, by other ways than `from solution import`."""
+    bound: set[str] = set()
+    for statement in statements(tree.body):
+        match statement:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                bound.add(name)
+            case ast.ImportFrom(module="solution"):
+                pass
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                bound |= {alias.asname or alias.name.partition(".")[0] for alias in aliases}
+            case ast.Assign(targets=targets):
+                bound |= {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+            case ast.AnnAssign(target=target) | ast.For(target=target):
+                bound |= {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
+    return bound
+
+
+def expected_objects(tree: ast.Module) -> set[str]:
+    """Names, as of classes, that the test file calls for what it expects: `f(x) == [Item(1)]`."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare(left=left, ops=[ast.Eq() | ast.NotEq()], comparators=[right]):
+                sides = (left, right)
+            case ast.Call(func=ast.Attribute(attr="assertEqual" | "assertCountEqual"), args=[left, right, *_]):
+                sides = (left, right)
+            case _:
+                continue
+        if not any(map(is_constant, sides)):
+            called = (call_name(part) for part in ast.walk(sides[1]) if isinstance(part, ast.Call))
+            found |= {name for name in called if name[:1].isupper()}
+    return found
+
+
+def code_names(code: CodeType) -> Iterator[str]:
+    """Every name that the code and the functions in it speak of."""
+    yield from code.co_names
+    yield from code.co_varnames
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from code_names(constant)
