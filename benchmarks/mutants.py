@@ -2,7 +2,7 @@
 
 A mutant differs in one place: a constant, an operator, a comparison, an early return, an index off by one, two swapped
 arguments, a negated condition, a statement left out. Plain execution is `exec` of program and tests in a child process
-under a timer, with everything Python has: no sandbox, and no code of ponder.
+under a timer of processor time, with everything Python has: no sandbox, and no code of ponder.
 """
 
 import ast
@@ -98,7 +98,7 @@ def _with(node: ast.AST, **fields: object) -> ast.AST:
 
 
 _RUNNER = """
-import json, os, signal, sys
+import json, os, resource, signal, sys
 import numpy  # once, before the forks
 job = json.load(sys.stdin)
 null = os.open(os.devnull, os.O_WRONLY)
@@ -109,7 +109,9 @@ for number, source in enumerate(job["programs"]):
     child = os.fork()
     if child == 0:
         os.setsid()
-        signal.setitimer(signal.ITIMER_REAL, job["seconds"])
+        signal.setitimer(signal.ITIMER_PROF, job["seconds"])
+        signal.setitimer(signal.ITIMER_REAL, 10 * job["seconds"])
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
         sys.setrecursionlimit(1000)
         status = 1
         try:
