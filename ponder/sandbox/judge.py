@@ -21,12 +21,12 @@ import unittest
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ponder.sandbox import processes
 from ponder.sandbox.channel import Channel
 from ponder.sandbox.errors import NotJudgeableError, ProgramGoneError, SkippedError
 from ponder.sandbox.instrument import CASE, instrument
 from ponder.sandbox.ledger import Case, Ledger, check_import
 from ponder.sandbox.names import bound_names, code_names, expected_objects
-from ponder.sandbox.packages import check_modules
 from ponder.sandbox.probes import test_module
 from ponder.sandbox.program import LocalProgram, Program, Solution
 from ponder.sandbox.remote import RemoteProgram
@@ -44,13 +44,14 @@ def judge_program() -> int:
     """Role: read the job, run its tests, write the verdict."""
     job = _job(_JOB)
     ledger = Ledger(job["secret"])
+    processes.watch()
     try:
         classes = job["classes"]
         known = None if classes is None else {name: frozenset(methods) for name, methods in classes.items()}
         surroundings = Surroundings() if job["worldly"] else None
         program = RemoteProgram(Channel(_CHANNEL), known, _world(surroundings))
         if program.failure:
-            check_modules(program.failure)
+            program.check_failure()
             ledger.write("gone", False, f"the program failed: {program.failure}")
             return 0
         if surroundings is not None:
@@ -69,6 +70,7 @@ def judge_together() -> int:
     """Role: run the program (3), then the tests of the job (5), in this one process."""
     job = _job(_SOURCE_AND_JOB)
     ledger = Ledger(job["secret"])
+    processes.watch()
     random.seed(0)
     try:
         _run(job, LocalProgram(run_module("solution")), ledger)

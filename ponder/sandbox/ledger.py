@@ -6,6 +6,7 @@ import os
 import unittest
 from typing import Self
 
+from ponder.sandbox import processes
 from ponder.sandbox.errors import NotJudgeableError, ProgramGoneError, SkippedError
 from ponder.sandbox.program import Program, went_through_program
 
@@ -57,6 +58,8 @@ class Ledger:
         self.swallowed.clear()
         if not passed and self.program is not None and self.program.strange:
             self.write("doubt", True, self.program.strange)  # the tests may not come to their end
+        if not passed:
+            self._excuse_refused()
         known = self._passed if passed else self._failed
         if case not in known:
             known.add(case)
@@ -72,7 +75,13 @@ class Ledger:
         if self.is_end(error):
             return
         self.doubt_refusal(error)
+        self._excuse_refused()
         self.write("fault", True, f"{type(error).__name__}: {error}")
+
+    def _excuse_refused(self) -> None:
+        what = processes.refused() or ("" if self.program is None else self.program.refused)
+        if what:
+            self.write("excuse", True, what)
 
     def is_end(self, error: BaseException | None) -> bool:
         """Whether the tests, not the program, ended the run as one that went well."""

@@ -1,12 +1,15 @@
 """Names in test code: those it gives a meaning itself, those it speaks of, those it expects objects of."""
 
 import ast
+import re
+import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from types import CodeType
 
 from ponder.sandbox.checks import call_name, is_constant, statements
 
-__all__ = ["bound_names", "code_names", "expected_objects"]
+__all__ = ["bound_names", "code_names", "expected_objects", "lent_imports"]
 
 
 def bound_names(tree: ast.Module) -> set[str]:
@@ -25,6 +28,36 @@ def bound_names(tree: ast.Module) -> set[str]:
             case ast.AnnAssign(target=target) | ast.For(target=target):
                 bound |= {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
     return bound
+
+
+def lent_imports(tests: tuple[str, ...], program: str) -> str:
+    """What tests that stand behind the program in one file import from the standard library, and the program speaks of:
+    there it has these names, too, when it is called."""
+    lent = (
+        line
+        for line, names in _standard_imports(tests)
+        if any(name == "*" or re.search(rf"\b{name}\b", program) for name in names)
+    )
+    return "".join(f"{line}\n" for line in lent)
+
+
+@lru_cache(maxsize=256)
+def _standard_imports(tests: tuple[str, ...]) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Each import of the standard library, as a line, with the names that it binds."""
+    found = []
+    for test in tests:
+        for statement in ast.parse(test).body if "import" in test else ():
+            match statement:
+                case ast.Import(names=aliases):
+                    modules = [alias.name for alias in aliases]
+                case ast.ImportFrom(module=str() as module, names=aliases) if module != "__future__":
+                    modules = [module]
+                case _:
+                    continue
+            if all(module.partition(".")[0] in sys.stdlib_module_names for module in modules):
+                names = frozenset(alias.asname or alias.name.partition(".")[0] for alias in aliases)
+                found.append((ast.unparse(statement), names))
+    return tuple(found)
 
 
 def expected_objects(tree: ast.Module) -> set[str]:

@@ -15,6 +15,7 @@ class Program(Protocol):
     raised: BaseException | None
     strange: str
     unsure: str
+    refused: str
     swallowed: list[BaseException]
     calling_back: int
     expected: set[str]
@@ -31,7 +32,7 @@ class LocalProgram:
         self.names = frozenset(name for name in module.__dict__ if not name.startswith("__"))
         self.used = 1
         self.raised: BaseException | None = None
-        self.strange = self.unsure = ""
+        self.strange = self.unsure = self.refused = ""
         self.swallowed: list[BaseException] = []
         self.calling_back = 0
         self.expected: set[str] = set()

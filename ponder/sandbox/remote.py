@@ -23,6 +23,7 @@ from ponder.sandbox.errors import (
 )
 from ponder.sandbox.inplace import update
 from ponder.sandbox.instrument import CHECKING
+from ponder.sandbox.packages import check_modules
 from ponder.sandbox.proxy import MUTABLE, Remote, holds_any, same_data
 from ponder.sandbox.raised import MAX_NAME, MAX_TEXT, ExceptionClasses
 
@@ -61,6 +62,8 @@ class RemoteProgram:
         self.used = 0
         self.strange = ""
         self.unsure = ""
+        self.refused = ""
+        """What the sandbox refused to the program, by its own word."""
         self.swallowed: list[BaseException] = []
         """Failed checks of the tests that the program kept from them."""
         self.calling_back = 0
@@ -91,6 +94,12 @@ class RemoteProgram:
             self.failure = _shown(self._error(content))
         else:
             raise ProgramGoneError("malformed answer")
+
+    def check_failure(self) -> None:
+        """A program that failed for what is not here, before its tests began, says nothing."""
+        check_modules(self.failure)
+        if self.failure and self.refused:
+            raise NotJudgeableError(f"the program failed: {self.refused}")
 
     def look(self, name: str) -> Any:
         """What the program calls `name`; a class under test becomes familiar."""
@@ -196,6 +205,9 @@ class RemoteProgram:
                 for name, text in zip(("stdout", "stderr"), self._read(content, 2), strict=True):
                     if type(text) is str and text and name in self._world:
                         self._world[name](text)
+            elif kind == b"N":
+                (what,) = self._read(content, 1)
+                self.refused = values.short(str(what))
             else:
                 return kind, content
 

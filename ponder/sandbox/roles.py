@@ -33,6 +33,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+from ponder.sandbox import processes
 from ponder.sandbox.javascript import run_node_program, run_node_script, run_node_tests
 from ponder.sandbox.judge import judge_program, judge_together
 from ponder.sandbox.serve import run_module, serve_program, serve_world
@@ -63,6 +64,7 @@ def run_main() -> int:
     random.seed(0)
     sys.argv = ["program"]
     builtins.open = io.open = _open
+    processes.watch()
     try:
         run_module("__main__")
     except SystemExit as end:
@@ -81,6 +83,8 @@ def run_main() -> int:
                 stream.flush()
     except OSError:
         status = 1
+    if processes.refused():
+        os.write(2, processes.SCRIPT_NOTE)
     return status & 0xFF
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from ponder.sandbox.descriptors import memory_file
 from ponder.sandbox.limits import Limits
+from ponder.sandbox.processes import SCRIPT_NOTE
 from ponder.sandbox.sandbox import Ending, Sandbox, check_setup
 
 __all__ = ["OUTPUT_BYTES", "Printed", "compile_program", "run_binary", "run_node", "run_script"]
@@ -30,10 +31,11 @@ _ERROR_BYTES = 1 << 20
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Printed:
     """What a program printed and how it ended. `too_long` says that it printed more than it may, and `output` is a part
-    of it."""
+    of it; `refused` that it wanted what the sandbox refuses, by its own word."""
 
     output: bytes
     too_long: bool
+    refused: bool
     errors: bytes
     ending: Ending
 
@@ -74,9 +76,12 @@ def _run(
     with memory_file(entered.encode(errors="replace")) as stdin, memory_file() as stdout, memory_file() as stderr:
         ending = sandbox.wait(sandbox.start(role, [stdin, stdout, stderr, subject, *more], limits), deadline)
         check_setup(ending, stderr)
+        said = os.fstat(stderr).st_size
+        refused = os.pread(stderr, len(SCRIPT_NOTE), max(0, said - len(SCRIPT_NOTE))) == SCRIPT_NOTE
         return Printed(
             output=os.pread(stdout, room, 0),
             too_long=os.fstat(stdout).st_size > room,
-            errors=os.pread(stderr, _ERROR_BYTES, 0),
+            refused=refused,
+            errors=os.pread(stderr, min(_ERROR_BYTES, said - len(SCRIPT_NOTE) * refused), 0),
             ending=ending,
         )

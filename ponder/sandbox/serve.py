@@ -5,7 +5,8 @@ answer with values; what they should be is known only on the other side (`remote
 
 Requests are pickles (they come from the side that is trusted): (verb, arguments, named arguments, what changed in the
 tests' world). Answers are b"V" [a value, the arguments that changed, the argument that the value is], b"X" an exception
-class, b"E" an exception. Before an answer may come b"P", what was printed, and b"C", which asks to call a function of
+class, b"E" an exception. Before an answer may come b"P", what was printed, b"N", what the
+sandbox refused to the program, and b"C", which asks to call a function of
 the tests or, by name, of their world.
 """
 
@@ -25,7 +26,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
-from ponder.sandbox import values
+from ponder.sandbox import processes, values
 from ponder.sandbox.channel import Channel, ChannelClosedError
 from ponder.sandbox.world import adopt, read_files
 
@@ -95,16 +96,17 @@ def serve_world() -> int:
 def _serve(*, worldly: bool) -> int:
     channel = Channel(_CHANNEL)
     server = _Server(channel, worldly)
+    processes.watch()
     random.seed(0)
     try:
         if worldly:
             _ask_for_input(server)
         server.module = run_module("solution")
     except BaseException as error:
-        server.send_printed()
+        server.send_notes()
         channel.send(b"E", server.described(error))
         return 0
-    server.send_printed()
+    server.send_notes()
     channel.send(b"R", server.defined())
     while True:
         try:
@@ -112,7 +114,7 @@ def _serve(*, worldly: bool) -> int:
         except ChannelClosedError:
             return 0
         answer = server.answer(request)
-        server.send_printed()
+        server.send_notes()
         channel.send(*answer)
 
 
@@ -160,6 +162,7 @@ class _Server:
         self.module = types.ModuleType("solution")
         self._kept: list[object] = []
         self._numbers: dict[int, int] = {}
+        self._refused = ""
         self._told = {number: 0 for number in (1, 2) if worldly and stat.S_ISREG(os.fstat(number).st_mode)}
 
     def defined(self) -> bytes:
@@ -202,6 +205,13 @@ class _Server:
         }
         return value, changed, next((place for place, argument in given.items() if argument is value), None)
 
+    def send_notes(self) -> None:
+        """Hand over what comes before an answer."""
+        if processes.refused() != self._refused:
+            self._refused = processes.refused()
+            self._channel.send(b"N", values.dumps([self._refused], self._keep))
+        self.send_printed()
+
     def send_printed(self) -> None:
         """Hand over what was printed since the last time, where anybody listens."""
         if not self._told:
@@ -228,7 +238,7 @@ class _Server:
             if kind == b"F":
                 raise _Reader(self, content).load()
             answer = self.answer(content)
-            self.send_printed()
+            self.send_notes()
             self._channel.send(*answer)
 
     def find(self, number: int) -> object:

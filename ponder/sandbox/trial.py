@@ -18,7 +18,7 @@ from ponder.sandbox.descriptors import held, memory_file, null_device
 from ponder.sandbox.direct import DirectCase, read_direct, run_direct
 from ponder.sandbox.errors import NotJudgeableError, NotPlainAnswerError, ProgramGoneError, TooLargeError
 from ponder.sandbox.limits import Limits
-from ponder.sandbox.packages import check_modules
+from ponder.sandbox.names import lent_imports
 from ponder.sandbox.remote import RemoteProgram
 from ponder.sandbox.report import Report, listen
 from ponder.sandbox.sandbox import Sandbox, check_setup
@@ -62,7 +62,8 @@ def judge(
         "classes": classes,
     }
     job["worldly"] = is_worldly(tests)
-    source = (prefix + program).encode(errors="replace")
+    lent = lent_imports(tests, program) if form == "asserts" else ""
+    source = _after_future(lent, prefix + program).encode(errors="replace")
     cases = read_direct(tests, prefix, entry) if form == "asserts" else None
     if cases is not None:
         names = frozenset([*own, *filter(None, [entry])])
@@ -75,6 +76,13 @@ def judge(
     if report.done and (report.doubt or (shared if report.passes else job["worldly"])):
         _look_again(report, sandbox, source, job, limits, deadline)
     return report
+
+
+def _after_future(lent: str, program: str) -> str:
+    """The program with these lines before it, but not before what must come first."""
+    future = [match.end() for match in re.finditer(r"^from __future__ import .*\n", program, re.MULTILINE)]
+    first = future[-1] if lent and future else 0
+    return program[:first] + lent + program[first:]
 
 
 def _redefines(program: str, prefix: str, entry: str | None) -> bool:
@@ -124,13 +132,13 @@ def _judge_here(report: Report, tests: _Direct, channel: int, deadline: float) -
     try:
         program = RemoteProgram(Channel(channel, deadline=deadline, max_bytes=_MAX_DIRECT_BYTES), plain_only=True)
         if program.failure:
-            check_modules(program.failure)
+            program.check_failure()
             report.gone = f"the program failed: {program.failure}"
             return True
         report.total = len(tests.cases)
         for number, (passed, note) in enumerate(run_direct(tests.cases, tests.own, program)):
             report.add(number, passed, note)
-        report.done, report.checks = True, len(tests.cases)
+        report.done, report.checks, report.excuse = True, len(tests.cases), program.refused
     except (NotPlainAnswerError, TooLargeError):
         return False
     except NotJudgeableError as error:

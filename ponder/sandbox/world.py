@@ -8,7 +8,7 @@ Files are those under the private /tmp of each side; they go both ways, as names
 
 import os
 import random
-import sys
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["Surroundings", "adopt", "read_files", "write_files"]
@@ -24,7 +24,9 @@ class Surroundings:
 
     def __init__(self) -> None:
         self._environment = dict(os.environ)
-        self._random = random.getstate()
+        self._random: object = random.getstate()
+        for name in ("seed", "setstate"):
+            setattr(random, name, self._noting(random.__dict__[name]))
         self._files = read_files()
 
     def changes(self) -> dict[str, Any]:
@@ -37,6 +39,15 @@ class Surroundings:
         if (files := read_files()) != self._files:
             found["files"], self._files = files, files
         return found
+
+    def _noting(self, function: Callable[..., None]) -> Callable[..., None]:
+        """Seeding hands the state over, even if it was like that before: the program's may have moved on."""
+
+        def noted(*arguments: Any, **named: Any) -> None:
+            function(*arguments, **named)
+            self._random = None
+
+        return noted
 
     def take(self, files: object) -> None:
         """Have the files that the program left."""
@@ -54,8 +65,6 @@ def adopt(changes: dict[str, Any]) -> None:
         random.setstate(changes["random"])
     if "files" in changes:
         write_files(changes["files"])
-    if "argv" in changes:
-        sys.argv = list(changes["argv"])
 
 
 def read_files() -> Files:

@@ -25,6 +25,7 @@ from ponder.sandbox.isolation import find_isolation
 from ponder.sandbox.javascript import NODE
 from ponder.sandbox.kernel import PR_SET_DUMPABLE, prctl
 from ponder.sandbox.limits import Limits
+from ponder.sandbox.processes import REFUSED_PROCESS
 from ponder.sandbox.reach import why_nothing_is_checked
 from ponder.sandbox.report import Report
 from ponder.sandbox.runs import OUTPUT_BYTES, Printed, compile_program, run_binary, run_node, run_script
@@ -219,7 +220,7 @@ def _by_tests(report: Report, limits: Limits, wall_seconds: float) -> _Judgement
     if report.gone:
         why = "" if report.ending is None else _break_off(report.ending, limits)
         return "wrong", f"{count}; {f'the program {why}' if why else report.gone}{note}", score
-    if report.notes and not report.doubt:
+    if report.notes and not (report.doubt or report.excuse):
         return "wrong", f"{count}, the tests did not end{note}", score
     if report.late:
         return "cannot_tell", f"no verdict within {wall_seconds:g} s", score
@@ -277,7 +278,7 @@ def _all_inputs(
 ) -> _Judgement:
     """Run the program on every input; after the first late one there is no time for more. Where the gold has a time
     limit it is that of each input, and one that takes longer is a failure."""
-    passed, first, late = 0, "", False
+    passed, first, excused, late = 0, "", "", False
     deadline = time.monotonic() + wall_seconds
     for number, (entered, expected) in enumerate(zip(gold.tests, gold.outputs, strict=True), 1):
         end = deadline if gold.seconds is None else min(deadline, time.monotonic() + _patient(gold.seconds))
@@ -296,12 +297,17 @@ def _all_inputs(
         if not why and not same_output(printed.output, expected, gold.comparison):
             why = f"printed {_short(printed.output)}, expected {_short(expected.encode(errors='replace'))}"
         passed += not why
-        first = first or (f", first: test {number} {why}" if why else "")
+        if why and printed.refused:
+            excused = excused or f", which says nothing: {REFUSED_PROCESS}: test {number} {why}"
+        elif why:
+            first = first or f", first: test {number} {why}"
     count, score = f"passes {passed} of {len(gold.tests)} tests", passed / len(gold.tests)
     if late and not first:
         return "cannot_tell", f"{count}, the next had no end within {end - began:.3g} s", score
     if first:
         return "wrong", count + first, score
+    if excused:
+        return "cannot_tell", count + excused, score
     return "right", count, 1.0
 
 

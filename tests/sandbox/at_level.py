@@ -32,7 +32,7 @@ TESTS = {
 """Only a program that does what it tries, or fools the comparison, passes any of these."""
 APART = "assert (lambda x: x)(attack()) in (41729, 'a')"
 """One more test that needs a process of its own."""
-SECONDS = {"wrong": 5.0, "right": 5.0, "wrong or cannot tell": 0.6}
+SECONDS = {"wrong": 5.0, "right": 5.0, "cannot tell": 5.0, "wrong or cannot tell": 0.6}
 
 
 def command(level: str) -> list[str]:
@@ -67,7 +67,7 @@ def outcome(report: Report) -> str:
     """The verdict in a word."""
     if report.passes and report.checks and not report.unsure:
         return "right"
-    if (report.done and not report.unsure) or report.gone:
+    if (report.done and not report.unsure and not report.excuse) or report.gone:
         return "wrong"
     return "cannot tell"
 

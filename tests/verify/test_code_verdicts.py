@@ -79,6 +79,25 @@ def test_asserts(program: str, tests: tuple[str, ...], outcome: str) -> None:
     assert verdict.outcome == outcome, verdict
 
 
+@pytest.mark.parametrize(("program", "tests", "outcome"), [
+    ("def f(x): return math.sqrt(x)", ("import math", "assert f(4) == math.sqrt(4)"), "right"),
+    ("def f(x): return math.sqrt(x)", ("import math\ndef check(candidate):\n    assert candidate(4) == 2",), "right"),
+    ("def f(x): return sqrt(x)", ("from math import *\nassert f(4) == 2",), "right"),
+    ("def f(x): return sqrt(x) + 1", ("from math import *\nassert f(4) == 2",), "wrong"),
+    ("from __future__ import annotations\ndef f(x: List) -> Y: return Counter(x)",
+     ("from collections import Counter\nassert f('a') == {'a': 1}",), "right"),
+    ("math = 3\ndef f(x): return math", ("import math\nassert f(4) == 3",), "right"),
+    ("def f(x): return math.sqrt(x)", ("assert f(4) == 2",), "wrong"),
+])  # fmt: skip
+def test_a_program_before_its_tests_has_what_they_import(program: str, tests: tuple[str, ...], outcome: str) -> None:
+    assert verify_code(program, CodeGold(tests=tests, entry_point="f")).outcome == outcome
+
+
+def test_a_module_has_only_what_it_imports() -> None:
+    gold = CodeGold(form="unittest", tests=("import math\nfrom solution import f\ndef test_f(): assert f(4) == 2",))
+    assert verify_code("def f(x): return math.sqrt(x)", gold).outcome == "wrong"
+
+
 def test_a_name_of_the_gold_answer_wins_over_a_builtin() -> None:
     gold = CodeGold(tests=("assert sum(f(2), 3) == 6",), answer="def f(x): return x\ndef sum(a, b): return a * b")
     assert verify_code("def f(x): return x\ndef sum(a, b): return a * b", gold).outcome == "right"

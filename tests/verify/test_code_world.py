@@ -63,6 +63,11 @@ WORLD = {
         "import random\ndef f(): return [random.randint(0, 9) for _ in range(5)]", "def f(): return [1, 2, 3, 4, 5]",
         "import random\nfrom solution import f\ndef test_f():\n    random.seed(7)\n"
         "    wanted = [random.randint(0, 9) for _ in range(5)]\n    random.seed(7)\n    assert f() == wanted", "right"),
+    "seeded again": (
+        "import random\ndef f(): return [random.randint(0, 9) for _ in range(5)]", "def f(): return [1, 2, 3, 4, 5]",
+        "import random\nfrom solution import f\ndef test_f():\n    random.seed(7)\n    first = f()\n"
+        "    random.seed(7)\n    state = random.getstate()\n    again = f()\n    random.setstate(state)\n"
+        "    third = f()\n    assert first == again == third\n    assert f() != first", "right"),
     "environment": (
         "import os\ndef f(): return os.environ.get('MODE', 'none')", "def f(): return 'none'",
         "import os\nfrom unittest.mock import patch\nfrom solution import f\ndef test_f():\n"

@@ -1,6 +1,6 @@
 """Tries to start a process.
 
-must come out: wrong
+must come out: cannot tell
 """
 
 import os
