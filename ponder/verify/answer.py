@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ponder.maths.notation import with_backslashes
 from ponder.verify.later import is_replaced, is_taken_back
-from ponder.verify.surroundings import why_no_answer
+from ponder.verify.surroundings import modulus_of, why_no_answer
 
 __all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer", "find_answers", "on_one_line"]
 
@@ -42,7 +42,7 @@ _BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$]+)")
 _HASH = re.compile(r"####(?!#)[ \t]*([^\n]*)")
 _HEADING = re.compile(r"[\s*_]*(?:\d{1,2}[.)][ \t]+\D|(?!\d)[^\W\d_]{3,}|[\u3400-\u9fff]{2,}).*|.*[:：][\s*_]*")
 _PHRASE = re.compile(
-    r"(?:\banswer(?:s(?=[ \t]+are\b))?[ \t*_]{0,8}(?:(?:is|are|would be|will be|must be)[ \t]{0,4}:?|[:=：])"
+    r"(?:(?<!check our )(?<!check my )(?<!check the )(?<!check this )(?<!verify the )(?<!verify our )\banswer(?:s(?=[ \t]+are\b))?[ \t*_]{0,8}(?:(?:is|are|would be|will be|must be)[ \t]{0,4}:?|[:=：])"
     r"|【答案】|\banswer[ \t*_]{0,8}[-–—][ \t](?=[(*]{0,3}[A-J][)*.]{0,3}[ \t]*(?:\n|\Z))"
     r"|\bfinal answer[ \t*_]{0,8}(?:[-–—>][ \t]|\n\s{0,8})"
     r"|答案(?:应该|应)?[ \t*_]{0,8}(?:是|为|[:：=])[:：]?)[ \t*_]{0,8}(?:\n\s{0,8})?",
@@ -79,6 +79,8 @@ class Found:
     """What stands before the answer, where it may stand in a sentence."""
     behind: str = ""
     """What follows the answer."""
+    modulus: str = ""
+    """The modulus of the congruence whose last side the answer is, as written."""
 
 
 def find_answer(text: str, *, trusted: bool = False) -> Found:
@@ -147,9 +149,9 @@ def _explicit(text: str) -> Iterator[Found]:
     if box is not None:
         content, start, end = box
         yield from _later(text, end)
-        reason = why_no_answer(text[:start], text[end:])
+        reason = why_no_answer(text[:start], content, text[end:])
         if reason is None:
-            yield Found(text=content, rule="boxed", behind=text[end:])
+            yield Found(text=content, rule="boxed", behind=text[end:], modulus=modulus_of(text[:start], text[end:]))
         else:
             yield Found(text=None, rule=f"no answer: {reason}")
     for match in reversed(list(_HASH.finditer(text))):
@@ -213,7 +215,7 @@ def _checked(found: Found) -> Found:
         return Found(text=None, rule=f"no answer: the {found.rule} is taken back by what follows it")
     if is_replaced(text, found.behind):
         return Found(text=None, rule=f"no answer: the {found.rule} is followed by another value")
-    return Found(text=text, rule=found.rule, before=found.before)
+    return Found(text=text, rule=found.rule, before=found.before, modulus=found.modulus)
 
 
 def _boxes(text: str) -> tuple[str, int, int] | None:

@@ -53,8 +53,9 @@ def verify_math(answer_text: str, gold: MathGold) -> Verdict:
         return Verdict(outcome="cannot_tell", reason=f"{found.rule}: {unusable}", answer=found.text)
     wanted, lenient = _gold_text(gold), gold.strictness == "lenient"
     problem, different = "", None
+    modulus = found.modulus if _MODULUS.search(wanted) else ""
     for text in _candidates(found, lenient):
-        text = text.strip()
+        text = text.strip() + modulus
         try:
             same = _equal(wanted, text, lenient)
         except (Unreadable, Undefined, TooLarge) as stopped:

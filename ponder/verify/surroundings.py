@@ -1,100 +1,176 @@
-"""Whether a box is the whole of what its sentence states: what stands before and behind it in, a reason or None out.
+"""Whether a box is all that its sentence states: what stands before it, what it holds and what stands behind it in, a
+reason or None out.
 
-A box is read like any other mention: a number stands in its place, and the sentence must then mention that number, not
-a term that it is a part of ("3\\sqrt{\\boxed{12}}", "\\boxed{12} million", "\\boxed{9} or 10") nor something denied.
+A box says by itself what the answer is. Its surroundings take that back only where they change the value: a term that it
+is a part of ("3\\sqrt{\\boxed{12}}", "\\boxed{12} million"), another value beside it ("\\boxed{9} or 10"), a limit, a
+denial, a supposition. What repeats the value ("5/4, or \\boxed{1.25}") and what is compared with it ("\\boxed{10} more
+than Ann") leave it what it is, and the modulus of a congruence belongs to both sides of it.
 """
 
 import re
 
+from ponder.maths.equality import equal
+from ponder.maths.reader import read
+from ponder.maths.tree import TooLarge, Unreadable
 from ponder.maths.units import read_unit
-from ponder.verify.mentions import mentions
+from ponder.maths.values import Undefined
 
-__all__ = ["why_no_answer"]
+__all__ = ["modulus_of", "why_no_answer"]
 
 _MAX_CHARS = 400
 _BREAK = re.compile(r"\n|\\\\|(?<=[.!?。！？])\s+(?=[A-Z*\"“(\\$\[])|(?<=[。！？])|&")
 _EQUALS = re.compile(
-    r"(?<![<>!])(?:=|≈)(?!>)|\\(?:approx|implies|iff|Rightarrow|Longrightarrow|Leftrightarrow|rightarrow|to|therefore)"
-    r"(?![a-zA-Z])|[→⇒∴]|\\q?quad(?![a-zA-Z])|[:：](?![ ]?\d)\s*"
+    r"(?<![<>])(?<![^\d)}]!)(?:=|≈)(?!>)|\\(?:approx|in|implies|iff|Rightarrow|Longrightarrow|Leftrightarrow|rightarrow|to"
+    r"|therefore)(?![a-zA-Z])|[→⇒∴∈]|\\q?quad(?![a-zA-Z])|[:：](?![ ]?\d)\s*"
 )
 _LOOKS = re.compile(
-    r"\\(?:left|right|displaystyle|textstyle|large|Large|huge|Huge|bf|bm|,|;|!|:|\s)(?![a-zA-Z])"
+    r"\\(?:left|right|displaystyle|textstyle|large|Large|huge|Huge|bf|bm|\s)(?![a-zA-Z])"
     r"|\\(?:begin|end)\{[a-z]+\*?\}|~~|\{\}"
 )
+_THIN = re.compile(r"\\[,;:!]")
 _TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _WRAPPER = re.compile(r"\\(?:text|textbf|mathbf|boldsymbol|bm|mathrm|bold|underline|color\{\w+\}|textcolor\{\w+\})\s*$")
 _MARKS = re.compile(r"\$|\\[()\[\]]|\*\*|`")
+_ARTICLE = re.compile(r"(?:(?<=[A-Za-z] )|(?<=^))[Aa]n?[ ]+(?:\$+|\\\()?\s*$|\b[Aa]n?[ ]+(?:\$+|\\\()\s*$")
+_CHOICE = re.compile(r"\\text(?:bf)?\s*\{\s*\(?[A-J]\)?\s*\}|\([A-J]\)|[A-J]")
+_OPTION = re.compile(r"\s+[\d$(]")
 _PART_BEFORE = re.compile(
-    r"(?:[+×·*/^_<>≤≥≠√|]|[-−](?=$)|(?<=[\d)}$])\s[-−–]\s|\d|(?<=\d)[.,:]|(?<![a-zA-Z'’])[a-zA-Z](?<![AI]))\s?$"
-    r"|\\(?:cdot|times|div|sqrt|pm|mp|neq?|leq?|geq?|lt|gt|mid|frac|equiv)\s*$|\d\s*[:]\s*$"
+    r"(?:[+×·*/^_<>≤≥≠√|]|[-−](?=$)|(?<=[\d)}$])\s[-−–]\s|\d|(?<![a-zA-Z'’])[a-zA-Z](?<![AI]))\s?$"
+    r"|\\(?:cdot|times|div|sqrt|pm|mp|neq?|leq?|geq?|lt|gt|mid|frac|log|ln|lg|sin|cos|tan|exp)\s*$|\d[.,:]$|\d\s*:\s*$|\b(?:minus|negative|times|plus)\s+$"
 )
 _PART_BEHIND = re.compile(
     r"\s?(?:\^(?!\s*\{?\s*\\circ)|[+×·*/_!<>≤≥√|'′∶]|[-−]\s?[\d\\a-z]|[.,:]\d|\{,\}\d|\d{3}(?!\d))|\d|(?!(?:st|nd|rd|th)\b)[a-zA-Z]"
     r"|\s*\\(?:pi|sqrt|cdot|times|div|frac|p?mod|bmod|pm|mp|neq?|leq?|geq?|lt|gt|mid|infty|binom|log|ln|sin|cos|tan)"
     r"(?![a-zA-Z])"
-    r"|\s*(?:mod|choose|remainder|with (?:a )?remainder|plus|minus|squared|cubed|or more|or less|at least|at most"
-    r"|times\s+(?:the|as|[\d\\$(]|[a-z]\b(?<!a))|[^.\n]{0,12}\bbelow"
-    r"|(?:,|or\b|and\b)\s*[A-J](?=\W*$)|hundred|thousand|million|billion|trillion|to the)\b"
+    r"|\s*\(?\s*(?:mod|choose|remainder|with (?:a )?remainder|plus|minus|squared|cubed|factorial|or more|or less|or so|at least"
+    r"|at most|to the power|versus|vs|hundred|thousand|million|billion|trillion|dozen|in base|halves|thirds|tenths|over \d+|divided by)\b"
+    r"|\s*times\s+(?:the|[\d\\$(]|[a-z]\b(?<!a))|\s+(?:\w+\s+)?(?:less|more|fewer)\s+than\s+(?:[-\d\\$(]|[a-z]\b(?<!a)|twice|half)"
+    r"|[^.\n]{0,12}\b(?:below|short of|under par|in the red)\b|\s+and a (?:half|third|quarter)\b"
+    r"|\s*(?:,|or\b|and\b)\s*[A-J](?=\W*$)|\s+for\s+\w+\s+and\s+\d"
 )
 _TWO_UNITS = re.compile(r"\s*(?!in\b)([a-zA-Z]{1,8})\.?,?\s+(?:and\s+)?\d")
-_RATIO = re.compile(r"[\d}]\s*[:∶]\s*$|=\s*[-\d./]+\s+or\s+\w\s*=\s*$")
+_ITEM = re.compile(r"\s*[-*+•–—→>]\s")
+_RATIO = re.compile(r"[\d}]\s*[:∶]\s*$")
+_LIMITED = re.compile(
+    r"\b(?:at least|at most|less than|more than|fewer than|greater than|larger than|smaller than|up to|over|under|above"
+    r"|below|almost|nearly|close(?:r)? to|near|between|exceeds?|(?:half|twice|thrice|double|triple|third|quarter)(?: of)?)\W*$"
+    r"|(?:至少|至多|最多|最少|超过|不到|不足|大于|小于|高于|低于|不是|不等于|不为|并非|不可能是)\s*$",
+    re.IGNORECASE,
+)
+_EXTREME = re.compile(
+    r"\b(?:can|could|able to|possible)\b[^.,;]{0,40}\bat most\W*$"
+    r"|\b(?:must|needs?|required?s?|has to|have to|takes)\b[^.,;]{0,40}\bat least\W*$",
+    re.IGNORECASE,
+)
+"""A limit that is what was asked for: the most that can be had, the least that is needed."""
+_DENIED = re.compile(
+    r"(?:\b(?:not|never|neither|nor|cannot|instead of|rather than|unlike|than|other than|anything but|different from)|n['’]t)"
+    r"\s+(?:(?:be|just|only|simply|really|equal(?: to)?)\s+)*$",
+    re.IGNORECASE,
+)
 _SUPPOSED = re.compile(
-    r"\b(?:(?:if|unless|suppose|assume|example|template|format|might think|previous answer"
-    r"|(?:wrong|incorrect|mistaken) answer|mistake|student(?: \w)?(?:['’]s)? (?:wrote|answer\w*|got))\b[^.,;]{0,25}"
-    r"|(?:could|might|may) be |from "
-    r"|(?:negative|opposite|reciprocal|root|square|cube|half|multiple|divisor|factor) of )"
+    r"\b(?:(?:(?<!only )if|unless|suppose|assume|example|e\.g\.|template|format|might think|previous answer"
+    r"|(?:wrong|incorrect|mistaken) answer|mistake|student(?: \w)?(?:['’]s)? (?:wrote|answer\w*|got))[^.,;]{0,25}"
+    r"|maybe |perhaps |possibly |(?:could|might|may) be |from "
+    r"|(?:negative|opposite|reciprocal|root|square|cube|half|multiple|divisor|factor|loss|debt|deficit) of |number (?:before|after) )"
     r"\W{0,3}$",
     re.IGNORECASE,
 )
 _REFUTED = re.compile(
-    r"^[^.\n]{0,25}\b(?:is|was|are|seems|looks)\s+(?:\w+\s+)?(?:wrong|incorrect|false|not|impossible|mistaken)\b|^\s*[?？]"
+    r"^[^.\n]{0,25}\b(?:is|was|are|seems|looks)\s+(?:\w+\s+)?(?:wrong|incorrect|false|not|impossible|mistaken|rejected)\b"
+    r"|^\s*[?？]|^\W{0,6}(?:wrong|incorrect)\b|^[^.\n]{0,25}\b(?:does(?:n['’]t| not)|fails)\b"
     r"|^[^.\n]{0,12}\b(?:format|template)\b|^[^.\n]{0,25}\bthe template\b",
     re.IGNORECASE,
 )
 _COMMENT = re.compile(r"(?:^|\n)\s*%\s*$")
-_ASIDE = re.compile(r"\s*(?:=|≈|\\approx)|,?\s+(?:when|where|provided|if)\b")
-_NAMES = re.compile(r"\b(?:option|case|page|line|room|step|initially|originally|already|lost|owed?s?|every|if)\b", re.I)
-"""Words before a number that may be said of another one, but not of a box."""
-_STAND_INS = ("719", "683", "541")
+_CONNECTIVE = r"(?:[,，、;；]|[,，]?\s*(?:\b(?:or|and|to|through)\b|或者?|和|及|与))"
+_NAMED = r"(?:([A-Za-z])(?:_\{?\w\}?)?\s*(?:=|\\in(?![a-z])|∈)\s*)?"
+_JOINED_BEFORE = re.compile(rf"(.*\S)\s*({_CONNECTIVE})\s*{_NAMED}$", re.DOTALL)
+_JOINED_BEHIND = re.compile(rf"\s*{_CONNECTIVE}\s*{_NAMED}(?=[-−$\\(\[\d])", re.DOTALL)
+_WORDS = re.compile(r"(?<![\\A-Za-z{{])(?!(?:or|and|sqrt|pi|sin|cos|tan|log|ln|infty)\b)[A-Za-z]{2,}|[\u3400-\u9fff]+")
+_ADJUNCT = re.compile(r"\b(?:in|after|for|by|at|when|with|since|because|on|from|of|if|where)(?:\s+(?:the|these|those|all))?\s*$", re.IGNORECASE)
+_CONGRUENT = re.compile(r"(?:\\equiv(?![a-zA-Z])|≡)\s*$")
+_MODULUS = re.compile(r"\s*\$?\s*(?:\\pmod\s*(?:\{[^{}]+\}|\w)|\(\s*(?:\\?mod|\\text\s*\{\s*mod\s*\})\s*[^()\n]{1,20}\))")
 
 
-def why_no_answer(before: str, behind: str) -> str | None:
-    """Why the box between `before` and `behind` is no answer by itself, or None."""
+def why_no_answer(before: str, content: str, behind: str) -> str | None:
+    """Why the box of `content` between `before` and `behind` is no answer by itself, or None."""
     left = _BREAK.split(before[-_MAX_CHARS:])[-1]
     right = _BREAK.split(behind[:_MAX_CHARS], maxsplit=1)[0]
     if _inside_of_more(left):
         return "the box is a part of a larger term"
-    left, right = _plain(left), _plain(right)
-    near = _EQUALS.split(left)[-1]
-    if _RATIO.search(left):
-        return "the box is a part of a larger term"
-    value = re.fullmatch(r"\s*[-*+•–—→>]\s", left) is None
-    units = _TWO_UNITS.match(right)
-    closing, opened = right.lstrip()[:1], near.rstrip()[-1:]
-    if opened in ("(", "[") and opened:
-        if closing != {"(": ")", "[": "]"}[opened]:
-            return "the box is a part of a larger term"
-        near, right = near.rstrip()[:-1], right.lstrip()[1:]
-    if (
-        (value and _PART_BEFORE.search(near))
-        or _PART_BEHIND.match(right)
-        or (units and read_unit(units[1]) is not None)
-    ):
-        return "the box is a part of a larger term"
+    modulus = modulus_of(before, behind)
+    item = _ITEM.fullmatch(left) is not None
+    left, right = _plain(_ARTICLE.sub("", left)), _plain(right[len(modulus) :])
+    if modulus:
+        left = _CONGRUENT.sub("=", left)
     if _SUPPOSED.search(left) or _REFUTED.match(right) or _COMMENT.search(before) or left.endswith("~~"):
         return "the sentence of the box does not state it"
-    stand_in = next(number for number in _STAND_INS if number not in left + right)
-    right = re.sub(r"^(?:st|nd|rd|th)\b", "", _ASIDE.split(right, maxsplit=1)[0])
-    sentence = f"{_NAMES.sub('', near)} {stand_in}{right}"
-    found, asides = mentions(sentence)
-    whole = rf"[$€£¥\s]*{stand_in}(?![\d.,]*\d)[^\d]*"
-    own = [m for m in (*found, *asides) if re.fullmatch(whole, m.text)]
-    if not own or own[-1].bounded:
-        return "the sentence of the box limits, denies or goes on with it"
-    return None
+    if (_LIMITED.search(left) and not _EXTREME.search(left)) or _DENIED.search(left):
+        return "the sentence of the box limits or denies it"
+    if _CHOICE.fullmatch(content.strip()) and _OPTION.match(right):
+        right = ""  # the text of an option may follow its letter
+    if _is_part(left, right, item):
+        return "the box is a part of a larger term"
+    return "another value stands beside the box" if _is_joined(left, content, right) else None
+
+
+def modulus_of(before: str, behind: str) -> str:
+    """The modulus behind the box of a congruence, as it stands there, or ""."""
+    modulus = _MODULUS.match(behind)
+    return modulus[0] if modulus and _CONGRUENT.search(_plain(before[-_MAX_CHARS:])) else ""
+
+
+def _is_part(left: str, right: str, item: bool) -> bool:
+    """Whether a term goes on before or behind the box, which may be an `item` of a list."""
+    near = _EQUALS.split(left)[-1]
+    opened, closing = near.rstrip()[-1:], right.lstrip()[:1]
+    if opened and opened in "([":
+        if closing != {"(": ")", "[": "]"}[opened]:
+            return True
+        near, right = near.rstrip()[:-1], right.lstrip()[1:]
+    units = _TWO_UNITS.match(right)
+    return bool(
+        _RATIO.search(left)
+        or (not item and _PART_BEFORE.search(near))
+        or _PART_BEHIND.match(right)
+        or (units and read_unit(units[1]) is not None)
+    )
+
+
+def _is_joined(left: str, content: str, right: str) -> bool:
+    """Whether a value other than the box's stands right beside it in a list."""
+    ahead, behind = _JOINED_BEFORE.fullmatch(left), _JOINED_BEHIND.match(right)
+    if ahead is not None:
+        listed, joined, name = ahead.groups()
+        start = max((word.end() for word in _WORDS.finditer(listed)), default=0)
+        value = listed[start:]
+        comma = joined.strip() in (",", "，")
+        if name is not None:  # "360 + 2x = 600, or x = 120" is no list, "x = 10 or x = 9" is one
+            beside = (comma or "=" in value) and re.search(rf"(?<!\w){name}(?:_\{{?\w\}}?)?\s*=", value) is None
+        else:
+            beside = comma and _ADJUNCT.search(listed[:start]) is not None
+        if _holds_a_value(value) and not beside and not _same(content, value):
+            return True
+    if behind is None:
+        return False
+    value = _WORDS.split(right[behind.end() :], maxsplit=1)[0].rstrip(" .,;:")
+    return _holds_a_value(value) and not _same(content, value)
+
+
+def _holds_a_value(text: str) -> bool:
+    return re.search(r"\d|\\(?:pi|infty|sqrt|frac)", text) is not None
+
+
+def _same(content: str, value: str) -> bool:
+    try:
+        return equal(read(content), read(value))
+    except (Unreadable, TooLarge, Undefined):
+        return False
 
 
 def _plain(text: str) -> str:
+    text = _THIN.sub("", text)
     return _MARKS.sub("", _LOOKS.sub(" ", _TEXT.sub(r" \1 ", text.replace("\\$", "$").replace("\\%", "%"))))
 
 
