@@ -5,26 +5,21 @@ product := unary (('*' | '/' | nothing) unary)*          nothing: implicit multi
 unary   := ('-' | '+' | '±' | '∓') unary | power
 power   := postfix ('^' exponent)?
 postfix := primary ('!' | '%' | '°' | "'")*
-A whole number right before a fraction of whole numbers is a mixed number. What a primary in brackets may hold besides a
-term (points, intervals, sets) is the business of `reader`, which this class calls back.
+Functions and commands are read by the files of these names. A whole number right before a fraction of whole numbers is
+a mixed number. What a primary in brackets may hold besides a term (points, intervals, sets) is the business of
+`statements`, which this class calls back.
 """
 
 from collections.abc import Callable
 from fractions import Fraction
 
+from ponder.maths.commands import read_command
 from ponder.maths.decimals import decimal, mixed
+from ponder.maths.functions import read_function
 from ponder.maths.lexer import Token
-from ponder.maths.tree import Apply, Based, Bracket, Matrix, Number, Symbol, TooLarge, Tree, Unreadable
+from ponder.maths.tree import MAX_DEPTH, Apply, Based, Number, Symbol, TooLarge, Tree, Unreadable
 
-__all__ = ["MAX_DEPTH", "Terms"]
-
-MAX_DEPTH = 40
-_MAX_DETERMINANT = 4
-
-_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "ceiling": "ceil", "lg": "log10", "abs": "abs"}
-_INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
-_MANY_ARGUMENTS = frozenset({"gcd", "lcm", "max", "min"})
-_MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "smallmatrix", "array"})
+__all__ = ["Terms"]
 
 
 class Terms:
@@ -35,7 +30,7 @@ class Terms:
         self.position = 0
         self.depth = 0
         self.bars = 0
-        self._bracketed = bracketed
+        self.bracketed = bracketed
 
     def peek(self, ahead: int = 0) -> Token:
         return self.tokens[min(self.position + ahead, len(self.tokens) - 1)]
@@ -69,7 +64,7 @@ class Terms:
         while True:
             if self.at("*", "/", "mod"):
                 value = Apply(self.next().text, (value, self.unary()))
-            elif self._starts_primary():
+            elif self.starts_primary():
                 value = Apply("*", (value, self.power()))
             else:
                 return value
@@ -93,7 +88,7 @@ class Terms:
         if not self.at("^"):
             return base
         self.next()
-        exponent = self._exponent()
+        exponent = self.exponent()
         return Apply("^", (base, exponent))
 
     def postfix(self) -> Tree:
@@ -116,11 +111,11 @@ class Terms:
             case "name":
                 return self._name()
             case "function":
-                return self._function()
+                return read_function(self)
             case "command":
-                return self._command()
+                return read_command(self)
             case "sign" if token.text in ("(", "[", "{", "\\{", "⟨"):
-                return self._bracketed()
+                return self.bracketed()
             case "sign" if token.text == "|":
                 return self._bars()
             case "sign" if token.text in ("⌊", "⌈"):
@@ -133,7 +128,7 @@ class Terms:
                 return Symbol("...")
         raise Unreadable(f"{token.text or 'the end'!r} stands where a value should")
 
-    def _starts_primary(self) -> bool:
+    def starts_primary(self) -> bool:
         token = self.peek()
         if token.kind == "number":
             # "2 3" is no product, and "x2" is as likely a slip for x_2 or x^2.
@@ -156,7 +151,7 @@ class Terms:
         whole = token.text.isdigit()
         if whole and self.peek().kind == "command" and self.peek().text == "frac":
             start = self.position
-            part = self._command()
+            part = read_command(self)
             if isinstance(part, Apply) and all(isinstance(a, Number) and a.places is None for a in part.args):
                 return mixed(value, part)
             self.position = start
@@ -206,122 +201,10 @@ class Terms:
         self.next()
         return Symbol(f"{name}_{''.join(parts)}")
 
-    def _function(self) -> Tree:
-        name = self.next().text
-        name = _ALIASES.get(name, name)
-        base: Tree | None = None
-        exponent: Tree | None = None
-        root: Tree | None = None
-        while self.at("_", "^"):
-            if self.next().text == "_":
-                base = self._argument()
-            else:
-                exponent = self._exponent()
-        if name == "sqrt":
-            root = self._degree()
-        value: Tree
-        if name in _MANY_ARGUMENTS:
-            value = self._bracketed() if self.at("(", "{", "\\{") else Symbol(name)
-            if not isinstance(value, Bracket) or value.opening not in ("(", "{", "\\{"):
-                raise Unreadable(f"{name} needs several arguments in brackets")
-            return Apply(name, value.items)
-        argument = self._function_argument()
-        if name == "log" and base is not None:
-            value = Apply("logbase", (argument, base))
-        elif base is not None:
-            raise Unreadable(f"{name} has a subscript")
-        elif name == "cbrt":
-            value = Apply("root", (argument, Number(Fraction(3))))
-        elif root is not None:
-            value = Apply("root", (argument, root))
-        elif name in _INVERSES and exponent == Number(Fraction(-1)):
-            return Apply(_INVERSES[name], (argument,))
-        else:
-            value = Apply(name, (argument,))
-        return value if exponent is None else Apply("^", (value, exponent))
-
-    def _function_argument(self) -> Tree:
-        """A bracket, or everything up to the next sign or function: sin 2x is sin(2x), sin x cos x is two factors."""
-        if self.at("(", "[", "{"):
-            value = self._bracketed()
-            if self.at("^") or self.at("!"):
-                raise Unreadable("a power after a function's bracket is ambiguous")
-            return value
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise TooLarge(f"it nests deeper than {MAX_DEPTH}")
-        value = self.unary()
-        while self._starts_primary() and self.peek().kind not in ("function",) and not self.at("(", "|"):
-            value = Apply("*", (value, self.power()))
-        self.depth -= 1
-        return value
-
-    def _command(self) -> Tree:
-        token = self.next()
-        match token.text:
-            case "frac":
-                top = self._argument()
-                return Apply("/", (top, self._argument()))
-            case "binom":
-                top = self._argument()
-                return Apply("binom", (top, self._argument()))
-            case "sqrt":
-                root = self._degree()
-                argument = self._bracketed() if self.at("(") else self._argument()
-                return Apply("sqrt", (argument,)) if root is None else Apply("root", (argument, root))
-            case "radical":  # the sign, which unlike the command takes a whole number
-                degree = self._degree()
-                argument = self.primary()
-                return Apply("sqrt", (argument,)) if degree is None else Apply("root", (argument, degree))
-            case "overline" | "angle" | "triangle":
-                return self._figure(token.text)
-            case "sum" | "prod":
-                return self._bounded(token.text)
-            case "begin":
-                return self._matrix()
-        raise Unreadable(f"the command \\{token.text} is not understood here")
-
-    def _degree(self) -> Tree | None:
-        """The degree of a root, in square brackets."""
-        if not self.at("["):
-            return None
-        self.next()
-        degree = self.sum()
-        self.expect("]")
-        return degree
-
-    def _figure(self, kind: str) -> Tree:
-        """A named figure such as \\overline{AB} or \\angle ABC: one symbol."""
-        braced = self.at("{")
-        if braced:
-            self.next()
-        letters: list[str] = []
-        while self.peek().kind == "name" and (braced or not letters or self.peek().glued):
-            letters.append(self.next().text)
-        if braced:
-            self.expect("}")
-        if not letters:
-            raise Unreadable(f"\\{kind} stands before what is no name")
-        return Symbol(f"{kind} {''.join(letters)}")
-
-    def _bounded(self, kind: str) -> Tree:
-        """A sum or product over an index, kept with its bounds."""
-        self.expect("_")
-        self.expect("{")
-        index = self.next()
-        sign = self.next()
-        if index.kind != "name" or sign.text != "=":
-            raise Unreadable(f"the index of \\{kind} is not understood")
-        low = self.sum()
-        self.expect("}")
-        self.expect("^")
-        high = self._exponent()
-        return Apply(kind, (Symbol(index.text), low, high, self.product()))
-
-    def _argument(self) -> Tree:
+    def argument(self) -> Tree:
         """What a LaTeX command takes: a group, or one character."""
         if self.at("{"):
-            return self._bracketed()
+            return self.bracketed()
         token = self.peek()
         if token.kind == "number" and token.text.isdigit() and len(token.text) > 1:
             self.tokens[self.position] = Token("number", token.text[1:], True)
@@ -334,9 +217,9 @@ class Terms:
             return Symbol(token.text)
         return self.primary()
 
-    def _exponent(self) -> Tree:
+    def exponent(self) -> Tree:
         if self.at("{"):
-            return self._bracketed()
+            return self.bracketed()
         if self.at("-", "+"):
             return Apply("neg", (self.power(),)) if self.next().text == "-" else self.power()
         self.depth += 1
@@ -345,7 +228,7 @@ class Terms:
         value = self.primary()
         if self.at("^"):  # 9^9^9 is 9^(9^9)
             self.next()
-            value = Apply("^", (value, self._exponent()))
+            value = Apply("^", (value, self.exponent()))
         self.depth -= 1
         return value
 
@@ -359,45 +242,6 @@ class Terms:
         self.bars -= 1
         return Apply("abs", (value,))
 
-    def _matrix(self) -> Tree:
-        kind = self._environment()
-        if kind not in _MATRICES:
-            raise Unreadable(f"the environment {kind!r} is not understood")
-        if kind == "array" and self.at("{"):
-            while not self.at("}"):
-                if self.next().kind == "end":
-                    raise Unreadable("an array is not closed")
-            self.next()
-        rows: list[tuple[Tree, ...]] = []
-        row: list[Tree] = []
-        while True:
-            row.append(self.sum())
-            token = self.next()
-            if token.text == "&":
-                continue
-            rows.append(tuple(row))
-            row = []
-            if token.text == "\\\\":
-                if self.peek().kind != "command" or self.peek().text != "end":
-                    continue
-                token = self.next()
-            if token.kind != "command" or token.text != "end":
-                raise Unreadable(f"{token.text!r} stands in a matrix")
-            break
-        if self._environment() != kind or len({len(r) for r in rows}) != 1:
-            raise Unreadable("the rows of a matrix differ in length")
-        return _determinant(tuple(rows)) if kind == "vmatrix" else Matrix(tuple(rows))
-
-    def _environment(self) -> str:
-        self.expect("{")
-        name = ""
-        while not self.at("}"):
-            if self.peek().kind == "end":
-                raise Unreadable("an environment is not closed")
-            name += self.next().text
-        self.next()
-        return name
-
 
 def _negative(value: Tree) -> Tree:
     """The sign stands with the number, inside a degree or a percent sign."""
@@ -410,18 +254,3 @@ def _negative(value: Tree) -> Tree:
             return Based(f"-{digits}", base)
         case _:
             return Apply("neg", (value,))
-
-
-def _determinant(rows: tuple[tuple[Tree, ...], ...]) -> Tree:
-    """What stands between bars, worked out along its first row."""
-    if len(rows) != len(rows[0]) or len(rows) > _MAX_DETERMINANT:
-        raise Unreadable(f"a determinant has {len(rows)} rows and {len(rows[0])} columns")
-    if len(rows) == 1:
-        return rows[0][0]
-    value: Tree | None = None
-    for column, factor in enumerate(rows[0]):
-        minor = tuple(row[:column] + row[column + 1 :] for row in rows[1:])
-        part = Apply("*", (factor, _determinant(minor)))
-        value = part if value is None else Apply("-" if column % 2 else "+", (value, part))
-    assert value is not None
-    return value

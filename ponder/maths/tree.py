@@ -14,6 +14,7 @@ from ponder.maths.units import Unit
 
 __all__ = [
     "CONSTANTS",
+    "MAX_DEPTH",
     "Apply",
     "Based",
     "Bracket",
@@ -33,6 +34,9 @@ __all__ = [
     "contains",
     "free_symbols",
 ]
+
+MAX_DEPTH = 40
+"""Of terms in terms."""
 
 CONSTANTS = frozenset({"pi", "e", "i", "inf"})
 """Symbols that are numbers."""

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 __all__ = [
+    "CHINESE_SENSE",
     "CONNECTIVES",
     "EMPTY_SET",
     "FILLERS",
@@ -47,6 +48,9 @@ _SENSE_CHANGING_WORDS = (
 )
 SENSE_CHANGING = frozenset(_SENSE_CHANGING_WORDS.split())
 """Words that may not be passed over after a number, since the answer means something else with them."""
+
+CHINESE_SENSE = frozenset("或不至到半倍无没非方又上下")
+"""Characters that may not be passed over after a number either."""
 
 EMPTY_SET = frozenset(
     {"no solution", "no solutions", "none", "no real solution", "no real solutions", "empty set", "the empty set",
