@@ -12,6 +12,7 @@ Raises TooLarge where the limits do not allow to tell. The rules, most of them a
 import re
 from fractions import Fraction
 
+from ponder.maths.matrixvalue import multiplied_out
 from ponder.maths.relations import assigned, quantity, same_equations, same_name, settled, shared_name
 from ponder.maths.samevalue import is_constant, same_value
 from ponder.maths.sets import is_surely_set, real_set, same_set
@@ -48,9 +49,14 @@ def equal(gold: Tree, answer: Tree) -> bool:
     """Whether `answer` means what `gold` means."""
     if gold == answer:
         return True
-    gold, answer = settled(gold), settled(answer)
+    gold, answer = multiplied_out(settled(gold)), multiplied_out(settled(answer))
     if gold == answer:
         return True
+    points = _points(gold), _points(answer)
+    if points[0] is not None and _are_points(answer):
+        return _same_items(points[0], answer)
+    if points[1] is not None and _are_points(gold):
+        return _same_items(gold.items if isinstance(gold, Many) else (gold,), Many(points[1]))
     if is_surely_set(gold) or is_surely_set(answer):
         return _same_sets(gold, answer)
     if isinstance(gold, Relation) or isinstance(answer, Relation):
@@ -60,8 +66,15 @@ def equal(gold: Tree, answer: Tree) -> bool:
             return all(equal(g, a) for g, a in zip(items, listed, strict=True))
         case (Many(items=items), _) | (Bracket("\\{", "\\}", items), _):
             return _same_items(items, answer)
-        case _, Many(items=items):
-            return isinstance(gold, Bracket) and _names_point(gold, items)
+        case Bracket("cases", _, rows), Bracket("cases", _, others):
+            return _same_items(rows, Many(others))
+        case Number() | Apply(), Many(
+            (Number(whole, None), Apply("/", (Number(top, None), Number(bottom, None)))), "and"
+        ):
+            # "3 and 1/2"
+            return 0 < top < bottom and equal(gold, Number(whole + top / bottom))
+        case _, Many():
+            return False
         case _, Bracket("\\{", "\\}", (only,)):
             return equal(gold, only)
         case Bracket(), Bracket():
@@ -70,8 +83,8 @@ def equal(gold: Tree, answer: Tree) -> bool:
             return _same_matrices(gold, answer)
         case Ratio(), _:
             return _same_ratio(gold, answer)
-        case _, Ratio(items, False) if len(items) == 2:
-            return equal(gold, Apply("/", (items[0], items[1])))
+        case _, Ratio((first, second), False):  # 3:1 is no 3
+            return not _is_whole(gold) and equal(gold, Apply("/", (first, second)))
         case Based(digits, base), Based():
             return (digits, base) == (answer.digits, answer.base)
         case Based(digits), Number(value):
@@ -90,12 +103,17 @@ def nearly_equal(gold: Tree, answer: Tree) -> bool:
     """Whether an evaluation may count an answer that equals the gold to six places, or as the last step of a chain that
     does not hold."""
     if isinstance(answer, Relation) and set(answer.signs) <= {"=", "~"} and len(answer.signs) > 1:
-        answer = answer.sides[-1]
+        exact_signs = answer.signs.index("~") if "~" in answer.signs else len(answer.signs)
+        answer = answer.sides[exact_signs]
         named = assigned(settled(gold))
         gold = named[1] if named is not None else gold
     if equal(gold, answer):
         return True
     match gold, answer:
+        case Bracket("(", ")", items), (Many(others) | Bracket("\\{", "\\}", others)) if len(items) == len(others):
+            return all(equal(g, a) for g, a in zip(items, others, strict=True))
+        case Number(), Ratio((first, second), False):
+            return equal(gold, Apply("/", (first, second)))
         case Bracket(opening, closing, items), Bracket(other_opening, other_closing, others):
             same = (opening, closing) == (other_opening, other_closing) and len(items) == len(others)
             return same and all(nearly_equal(g, a) for g, a in zip(items, others, strict=True))
@@ -218,14 +236,27 @@ def _distinct(items: tuple[Tree, ...]) -> tuple[Tree, ...]:
     return tuple(kept)
 
 
-def _names_point(gold: Bracket, items: tuple[Tree, ...]) -> bool:
-    """Whether "x = 1, y = 2" gives the coordinates of the point (1, 2)."""
-    pairs = [assigned(i) for i in items]
-    if (gold.opening, gold.closing) != _POINT or len(items) != len(gold.items) or any(p is None for p in pairs):
-        return False
-    names = [p[0] for p in pairs if p is not None]
-    values = [p[1] for p in pairs if p is not None]
-    return names == sorted(set(names)) and all(equal(g, v) for g, v in zip(gold.items, values, strict=True))
+def _points(tree: Tree) -> tuple[Tree, ...] | None:
+    """The points of "x = 1, y = 2; x = 3, y = 4", by the order of the names."""
+    if not isinstance(tree, Many):
+        return None
+    pairs = [p for item in tree.items if (p := assigned(settled(item))) is not None]
+    names = sorted({name for name, _ in pairs})
+    if len(pairs) < len(tree.items) or len(names) < 2 or len(pairs) % len(names) or any(len(n) > 1 for n in names):
+        return None
+    groups = [dict(pairs[i : i + len(names)]) for i in range(0, len(pairs), len(names))]
+    if any(len(group) < len(names) for group in groups):
+        return None
+    return tuple(Bracket("(", ")", tuple(group[name] for name in names)) for group in groups)
+
+
+def _are_points(tree: Tree) -> bool:
+    items = tree.items if isinstance(tree, Many) else (tree,)
+    return all(isinstance(i, Bracket) and (i.opening, i.closing) == _POINT for i in items)
+
+
+def _is_whole(tree: Tree) -> bool:
+    return isinstance(tree, Number) and tree.value.denominator == 1
 
 
 def _same_brackets(gold: Bracket, answer: Bracket) -> bool:
@@ -286,6 +317,8 @@ def _same_ratio(gold: Ratio, answer: Tree) -> bool:
 
 def _same_quantity(gold: Tree, answer: Tree) -> bool:
     """Terms and measures."""
+    if isinstance(answer, Measure) and answer.unit.dimension == "angle" and contains(gold, "deg"):
+        return same_value(gold, answer.value)
     if isinstance(gold, Measure) and isinstance(answer, Measure):
         if gold.unit.dimension != answer.unit.dimension:
             return False

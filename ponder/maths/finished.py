@@ -5,6 +5,7 @@ a name is one: a fraction (also not in lowest terms), a mixed number ("1 + 1/2")
 ("2^3 * 3", "1.2 * 10^5"), a root, a factorial, a constant, a percentage.
 """
 
+from ponder.maths.matrixvalue import is_matrix
 from ponder.maths.relations import assigned, settled
 from ponder.maths.tree import Apply, Measure, Number, Symbol, Tree, children, contains
 
@@ -22,6 +23,8 @@ def is_finished(tree: Tree) -> bool:
     match tree:
         case Measure(larger=larger) if larger is not None:  # "1 hour 30 minutes" is read as a sum
             return True
+        case Apply("+" | "-" | "*", (first, second)) if is_matrix(first) and is_matrix(second):
+            return False
         case Apply(name, args):
             if name in _OF_NUMBERS and all(_is_arithmetic(a) for a in args):
                 return False

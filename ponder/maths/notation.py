@@ -28,7 +28,7 @@ _CHARACTERS = str.maketrans(
         "⋯": r"\ldots ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "°": r"^\circ ", "º": r"^\circ ",
         "→": r"\rightarrow ", "⟶": r"\rightarrow ", "⇒": r"\rightarrow ", "➜": r"\rightarrow ",
         "∠": r"\angle ", "⟨": r"\langle ", "⟩": r"\rangle ", "、": ",", "。": ".", "【": "[",
-        "】": "]", "∣": "|", "ℯ": "e",
+        "】": "]", "∣": "|", "∶": ":", "ℯ": "e",
     }
 )  # fmt: skip
 
@@ -39,7 +39,7 @@ _VULGAR = re.compile("(\\d?)\\s?([¼-¾⅐-⅞])")
 # "\\f" of an unescaped "\\frac" is a form feed; likewise \\b, \\t, \\r, \\v of other commands.
 _CONTROL_NAMES = {"\f": "f", "\b": "b", "\t": "t", "\r": "r", "\x0b": "v"}
 _LOST_BACKSLASH = re.compile(
-    "[\f](?=rac)|[\b](?=oxed|inom)|[\t](?=ext|imes|heta|an(?![a-z])|frac)|[\r](?=ight)|[\x0b](?=ec|arnothing)"
+    "\\\\?[\f](?=rac)|[\b](?=oxed|inom)|[\t](?=ext|imes|heta|an(?![a-z])|frac)|[\r](?=ight)|[\x0b](?=ec|arnothing)"
 )
 _NO_BACKSLASH = re.compile(r"(?<![\\a-zA-Z])(?=[dt]?frac(?:\s*\{|\d\d)|(?:sqrt|text|left|right)\s*\{)")
 _COMMAND_NAMES = (
@@ -52,7 +52,7 @@ _LOOKS = re.compile(
     r"|boldmath|bf|rm|it|sf)(?![a-zA-Z])"
 )
 _SPACES = re.compile(r"(?<!\\)\\(?:[;:> ]|,|q?quad(?![a-zA-Z](?!_))|enspace|thinspace|hspace\*?\{[^{}]*\})|~")
-_THIN_SEPARATOR = re.compile(r"(?<=\d)(?:\\,|\\ |[\u00a0\u2009\u202f]|\{,\}|\\!|,\\!)\s*(?=\d{3}(?!\d))")
+_THIN_SEPARATOR = re.compile(r"(?<=\d)(?:\\,|\\ |[\u00a0\u2009\u202f]|[ ]?\{[ ]?,[ ]?\}|\\!|,\\!)\s*(?=\d{3}(?!\d))")
 _FONTS = re.compile(
     r"\\(?:boxed|fbox|mathbf|mathit|mathsf|mathtt|mathcal|mathnormal|boldsymbol|bm|operatorname\*?|mathop|mathord|mathrel|displaylines"
     r"|overrightarrow|(?:vec|hat|bar)(?!\s*\{?\s*\d)|ensuremath|phantom|underline|color\{[a-z]+\}|textcolor\{[a-z]+\})(?![a-zA-Z])"
@@ -92,6 +92,18 @@ _MONEY = re.compile(r"\\\$")
 _BRACKETED_DIGITS = re.compile(r"\((\d+)\)\s*_(?=\s*\{?\s*\d)")
 """The digits of a number in another base, as in (11101)_2."""
 _OVER = re.compile(r"\{([^{}]*)\\(over|choose)(?![a-zA-Z])([^{}]*)\}")
+_LENGTHS = re.compile(r"\\frac\s*\{\s*([A-Z]{2})\s*\}\s*\{\s*([A-Z]{2})\s*\}")
+"""A ratio of two lengths, be their letters those of a word: NO/BO."""
+_UNIT_ABOVE = re.compile(r"\\frac\s*\{([^{}\\]*)\\text\s*\{([^{}]*)\}\s*\}\s*\{\s*([^{}\\]*)\}")
+_UNIT_OVER_UNIT = re.compile(
+    r"\\frac\s*\{\s*\\text\s*\{([^{}]*)\}\s*\}\s*\{\s*\\text\s*\{([^{}]*)\}(\s*\^\s*\{?[23]\}?)?\s*\}"
+)
+_INVERSE_UNIT = re.compile(
+    r"\\text\s*\{\s*([^{}]*?)(?:\s+|\s*\}\s*\\text\s*\{\s*)(s|min|h|hr)\s*\}\s*\^\s*\{?\s*-\s*([12])\s*\}?"
+)
+"""m s^{-1}."""
+_CHOSEN = re.compile(r"(?<![A-Za-z\\])(?:\\text\s*\{\s*C\s*\}|C)\s*_\s*\{?(\d+)\}?\s*\^\s*\{?(\d+)\}?")
+_THOUSANDS_OF_MONEY = re.compile(r"(?:(?<![$\\])\$(?=[^$]*$)|[¤€£])\s?(\d[\d,]*(?:\.\d+)?)([kKM])(?![\w$])")
 _LETTER_TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)")
 _HOURS = re.compile(r"(?<=\d)\s*(?:h|hrs?)\s*(?=\d+\s*(?:m|min|mins|minutes)\b)")
 _MINUS_WORD = re.compile(r"^(?:(?:negative|minus)\s+|负)(?=[\d.$\\])", re.IGNORECASE)
@@ -129,10 +141,17 @@ def clean(text: str) -> str:
     text = _ORDINAL.sub("", text)
     text = _BRACKETED_DIGITS.sub(r"\1_", text)
     text = _OVER.sub(lambda m: rf"\{'frac' if m[2] == 'over' else 'binom'}{{{m[1]}}}{{{m[3]}}}", text)
+    if "\\frac" in text:
+        text = _LENGTHS.sub(_apart, text)
+        text = _UNIT_OVER_UNIT.sub(r"\\text{\1/\2\3}", text)
+        text = _UNIT_ABOVE.sub(r"\\frac{\1}{\3}\\text{\2}", text)
+    text = _INVERSE_UNIT.sub(lambda m: rf"\text{{{m[1]}/{m[2]}{'^2' if m[3] == '2' else ''}}}", text)
+    text = _CHOSEN.sub(r"\\binom{\1}{\2}", text)
     for pattern, spelling in _SAME_COMPILED:
         text = pattern.sub(spelling, text)
     text = _TEMPERATURE.sub(lambda m: " ℃" if m[1] == "C" else " ℉", text)
     text = _MONEY.sub("¤", text)
+    text = _THOUSANDS_OF_MONEY.sub(_thousands, text)
     text = _MATH_MARKS.sub(" ", text)
     text = text.replace("\\%", "%").replace("\\_", "_").replace("\\&", "&").replace("\\#", "#").replace("\\|", "|")
     text = _CHINESE_SCALED.sub(_scaled, text)
@@ -147,14 +166,14 @@ def clean(text: str) -> str:
 def text_key(text: str) -> str:
     """What two plain text answers have in common when they are the same: words without case, marks, articles."""
     text = clean(text)
-    text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"\\text\s*\{([^{}]*)\}(?:_\{?(\d+)\}?)?", r"\1\2", text)
     text = re.sub(r"[\s\"'*{}]+", " ", text).strip(" .,;:!()").casefold()
     return re.sub(r"^(?:the|a|an) ", "", text)
 
 
 def with_backslashes(text: str) -> str:
     """Text whose commands have the backslash again that an escape has turned into a control character."""
-    return _LOST_BACKSLASH.sub(lambda m: "\\" + _CONTROL_NAMES[m[0]], text)
+    return _LOST_BACKSLASH.sub(lambda m: "\\" + _CONTROL_NAMES[m[0][-1]], text)
 
 
 def _repair(text: str) -> str:
@@ -163,9 +182,18 @@ def _repair(text: str) -> str:
     return text if "\\begin" in text else _DOUBLED.sub(r"\\", text)
 
 
+def _apart(match: re.Match[str]) -> str:
+    return rf"\frac{{{' '.join(match[1])}}}{{{' '.join(match[2])}}}"
+
+
 def _vulgar(match: re.Match[str]) -> str:
     value = Fraction(unicodedata.numeric(match[2])).limit_denominator(10)
     return f"{match[1]} \\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+def _thousands(match: re.Match[str]) -> str:
+    """ "$70k": 70 thousand."""
+    return f"¤{match[1]} {'million' if match[2] == 'M' else 'thousand'}"
 
 
 def _scaled(match: re.Match[str]) -> str:

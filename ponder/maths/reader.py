@@ -7,27 +7,37 @@ The length, the number of tokens, the digits of a number and the depth are bound
 import re
 from functools import lru_cache
 
-from ponder.maths.notation import clean
+from ponder.maths.notation import clean, text_key
 from ponder.maths.spellings import special
 from ponder.maths.statements import Statements
-from ponder.maths.tree import Many, Measure, Relation, Symbol, TooLarge, Tree, Unreadable
+from ponder.maths.tree import Bracket, Many, Measure, Relation, Symbol, Text, TooLarge, Tree, Unreadable
 from ponder.maths.units import read_unit
 
-__all__ = ["MAX_READ_CHARS", "read", "read_measure"]
+__all__ = ["MAX_READ_CHARS", "integers_of", "read", "read_measure"]
 
 MAX_READ_CHARS = 1_500
 _LABEL = re.compile(
     r"(?P<call>[A-Za-z](?:_\{?\w{1,3}\}?)?'{0,2}\s*\(\s*[A-Za-z0-9](?:\s*,\s*[A-Za-z0-9])*\s*\))\s*=(?!=)"
     r"|(?P<point>\(\s*[a-z](?:_\{?\w\}?)?(?:\s*,\s*[a-z](?:_\{?\w\}?)?)+\s*\))\s*="
-    r"|(?P<figure>[A-Z]{2,4}|\|[A-Z]{2}\|)\s*="
+    r"|(?P<figure>[A-Z]{2,4}|\|[A-Z](?:\s*(?:\\cup|\\cap)?\s*[A-Z])*\||[nP]\s*\([^()=]{1,30}\))\s*="
     r"|(?P<words>\\text\s*\{[^{}=]*\}|(?:[A-Za-z]{3,}\s+){0,5}[A-Za-z]{3,})\s*(?:\([A-Za-z ]{1,20}\))?\s*[=:](?=.)"
 )
+_NO_RESULT = re.compile(r"(?:given|note|let|suppose|assume|example|problem|question|hint|step|recall)\b", re.IGNORECASE)
 _NOTE = re.compile(r"\s*\(\s*(?:\\text\s*\{[^{}\d]*\}|[A-Za-z]{3,}(?: [A-Za-z]+)*|[\u3400-\u9fff]+)\s*\)$")
 _QUANTIFIED = re.compile(
     r"(.*?[^\s,(])[\s,(]*(?:\\text\s*\{)?\s*(?:for (?:some|all|any|every|each)|where)\b(?:.*[a-zA-Z].*)"
 )
+_INTEGERS = re.compile(
+    r"[\s,;(]*(?:\\text\s*\{\s*(?:where|with|for|and)?\s*\})?\s*(?<![A-Za-z])(?P<letter>[a-z])\s*"
+    r"\\in\s*\\text\{set (?P<set>[ZN])\}\s*\)?\s*$"
+)
+_CASES = re.compile(
+    r"(?:[A-Za-z](?:\([a-z]\))?\s*=)?\s*(?:\\\{)?\s*\\begin\s*\{cases\}(?P<rows>(?:(?!\\begin).)*)\\end\s*\{cases\}",
+    re.DOTALL,
+)
+_IF = re.compile(r"^\s*(?:\\text\s*\{\s*(?:,\s*)?(?:if|for|when)\s*\}|(?:if|for|when)\b)")
 _LETTER_UNIT = re.compile(
-    r"(.*?[\d)}\]])\s*((?:m|g|s|h|L|l|km|cm|mm|kg|mg|ml|mL)(?:\s*\^\s*\{?[23]\}?)?(?:\s*/\s*(?:m|g|s|h|L|kg|min)(?:\^\{?[23]\}?)?)?)"
+    r"(?:[A-Za-z]\s*=)?(.*?[\d)}\]])\s*((?:m|g|s|h|L|l|km|cm|mm|kg|mg|ml|mL)(?:\s*\^\s*\{?[23]\}?)?(?:\s*/\s*(?:m|g|s|h|L|kg|min)(?:\^\{?[23]\}?)?)?)"
 )
 
 
@@ -39,13 +49,15 @@ def read(text: str) -> Tree:
     cleaned = clean(text)
     if not cleaned:
         raise Unreadable("it is empty")
-    spelt = special(cleaned)
+    spelt = special(cleaned) or _by_cases(cleaned)
     if spelt is not None:
         return spelt
-    cleaned = _for_some(_NOTE.sub("", cleaned))
+    cleaned = _for_some(_NOTE.sub("", _INTEGERS.sub(_without_integers, cleaned)))
     label = _LABEL.match(cleaned)
     if label is None:
         return Statements(cleaned).run()
+    if _NO_RESULT.match(cleaned):
+        raise Unreadable("the label says that no result stands behind it")
     value = Statements(cleaned[label.end() :]).run()
     name = Symbol(re.sub(r"\s|\\text", "", next(g for g in label.groups() if g)).strip("{}"))
     if isinstance(value, Relation) and value.signs[0] in ("=", "~"):
@@ -56,6 +68,12 @@ def read(text: str) -> Tree:
     return Relation(("=",), (name, value))
 
 
+def integers_of(text: str) -> tuple[str, str] | None:
+    """The letter that stands for every integer in "k \\pi, k \\in \\mathbb{Z}", and of which set."""
+    match = _INTEGERS.search(clean(text))
+    return (match["letter"], match["set"]) if match else None
+
+
 @lru_cache(maxsize=1024)
 def read_measure(text: str) -> Measure | None:
     """A value before a unit of one letter, which `read` takes for a variable: "5 m", "3 m/s"."""
@@ -64,6 +82,31 @@ def read_measure(text: str) -> Measure | None:
     if match is None or unit is None:
         return None
     return Measure(Statements(match[1]).run(), unit)
+
+
+def _without_integers(match: re.Match[str]) -> str:
+    known = re.search(rf"(?<![\\A-Za-z]){match['letter']}(?![A-Za-z])", match.string[: match.start()])
+    return "" if known else match[0]
+
+
+def _by_cases(cleaned: str) -> Tree | None:
+    """A function by cases, a value and a condition a row; without conditions a system of equations."""
+    match = _CASES.fullmatch(cleaned)
+    if match is None:
+        return None
+    rows = [row.split("&") for row in match["rows"].split("\\\\") if row.strip(" &")]
+    if any(len(row) > 2 for row in rows) or len({len(row) for row in rows}) != 1:
+        raise Unreadable("the rows of the cases are not of a value and a condition")
+    if len(rows[0]) == 1:
+        return Many(tuple(read(row[0]) for row in rows), "and")
+    cases = [Bracket("row", "row", (read(value.strip(" ,")), _condition(when))) for value, when in rows]
+    return Bracket("cases", "cases", tuple(cases))
+
+
+def _condition(text: str) -> Tree:
+    text = _IF.sub("", text).strip(" ,.")
+    key = text_key(text)
+    return Text("otherwise") if key in ("otherwise", "else") else read(text)
 
 
 def _for_some(cleaned: str) -> str:

@@ -144,10 +144,10 @@ def _inequality(signs: tuple[str, ...], sides: tuple[Tree, ...]) -> RealSet | No
             return _distance(inner, signs[0], end)
         case (end, Apply("abs", (inner,))) if _is_end(end):
             return _distance(inner, _FLIP[signs[0]], end)
-    variables = [s.name for s in sides if isinstance(s, Symbol) and not is_constant(s)]
-    if len(variables) != 1 or not all(_is_end(s) or isinstance(s, Symbol) for s in sides):
+    unknowns = [(i, name) for i, s in enumerate(sides) if (name := _unknown(s)) is not None]
+    if len(unknowns) != 1 or not all(_is_end(s) or i == unknowns[0][0] for i, s in enumerate(sides)):
         return None
-    place = next(i for i, s in enumerate(sides) if isinstance(s, Symbol) and not is_constant(s))
+    place, variable = unknowns[0]
     pieces: tuple[Piece, ...] = (Piece(_MINUS_INFINITY, False, _INFINITY, False),)
     for i, end in enumerate(sides):
         if i == place:
@@ -158,7 +158,18 @@ def _inequality(signs: tuple[str, ...], sides: tuple[Tree, ...]) -> RealSet | No
         if abs(i - place) > 1:
             return None
         pieces = _intersection(pieces, _half(sign, end))
-    return RealSet(pieces, variables[0])
+    return RealSet(pieces, variable)
+
+
+def _unknown(side: Tree) -> str | None:
+    """The name of a variable, or of a function of one: x, f(x)."""
+    match side:
+        case Symbol(name) if not is_constant(side):
+            return name
+        case Apply("*", (Symbol("f" | "g" | "h" as function), Symbol(name))):
+            return f"{function}({name})"
+        case _:
+            return None
 
 
 def _distance(inner: Tree, sign: str, end: Tree) -> RealSet | None:
@@ -193,11 +204,13 @@ def _half(sign: str, end: Tree) -> tuple[Piece, ...]:
 
 
 def _without(whole: RealSet | None, holes: RealSet | None) -> RealSet | None:
-    if whole is None or holes is None or any(_at(h.low) != _at(h.high) for h in holes.pieces):
+    if whole is None or holes is None:
         return None
     pieces = whole.pieces
     for hole in holes.pieces:
-        pieces = _intersection(pieces, _half("!=", hole.low))
+        below = () if _is_infinite(hole.low) else _half("<" if hole.low_closed else "<=", hole.low)
+        above = () if _is_infinite(hole.high) else _half(">" if hole.high_closed else ">=", hole.high)
+        pieces = _intersection(pieces, (*below, *above))
     return RealSet(pieces, whole.variable)
 
 

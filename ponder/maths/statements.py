@@ -42,6 +42,7 @@ class Statements:
 
     def __init__(self, cleaned: str) -> None:
         self.terms = Terms(tokenize(cleaned), self.bracketed)
+        self.nested = 0
 
     def run(self) -> Tree:
         while self.terms.peek().kind == "relation" and self.terms.peek().text in ("=", "~"):
@@ -54,7 +55,8 @@ class Statements:
         return tree
 
     def statement(self) -> Tree:
-        items = signed(self.clause())
+        self.nested += 1
+        items = self.answers()
         word = ","
         while self.terms.peek().kind == "separator":
             while self.terms.peek().kind == "separator":
@@ -62,11 +64,17 @@ class Statements:
                 word = separator if separator in ("or", "and") and word == "," else word
             if self.terms.peek().kind == "end" or self.terms.at(")", "]", "}", "\\}", "⟩"):
                 break
-            items += signed(self.clause())
+            items += self.answers()
+        self.nested -= 1
         whole = compound(items) if word == "and" else None
         if len(items) == 1 or whole is not None:
             return whole or items[0]
         return Many(tuple(items), "or" if word == "or" else "and" if word == "and" else ",")
+
+    def answers(self) -> list[Tree]:
+        """A clause, which a sign of plus or minus makes several answers of; inside brackets it waits for the whole."""
+        clause = self.clause()
+        return signed(clause) if self.nested == 1 else [clause]
 
     def clause(self) -> Tree:
         self.skip_fillers()

@@ -18,6 +18,7 @@ from ponder.maths.decimals import decimal, mixed
 from ponder.maths.functions import read_function
 from ponder.maths.lexer import Token
 from ponder.maths.tree import MAX_DEPTH, Apply, Based, Number, Symbol, TooLarge, Tree, Unreadable
+from ponder.maths.words import number_word
 
 __all__ = ["Terms"]
 
@@ -138,7 +139,7 @@ class Terms:
         if token.kind in ("name", "function"):
             return True
         if token.kind == "command":
-            return token.text in ("frac", "binom", "sqrt", "radical", "overline", "sum", "prod")
+            return token.text in ("frac", "binom", "sqrt", "radical", "overline", "sum", "prod", "begin")
         if token.kind != "sign":
             return False
         return token.text in ("(", "[", "{", "⌊", "⌈") or (token.text == "|" and self.bars == 0)
@@ -171,19 +172,16 @@ class Terms:
         braced = self.at("{")
         if braced:
             self.next()
-        base = self.next()
+        token = self.next()
         if braced:
             self.expect("}")
-        if (
-            base.kind != "number"
-            or not base.text.isdigit()
-            or not 2 <= int(base.text[:3]) <= 36
-            or not digits.isdigit()
-        ):
+        named = number_word(token.text) if token.kind == "word" else None  # 4210_{\text{five}}
+        base = int(token.text[:3]) if token.kind == "number" and token.text.isdigit() else int(named or 0)
+        if not 2 <= base <= 36 or not digits.isdigit():
             raise Unreadable("a number has a subscript that is no base")
-        if any(int(d) >= int(base.text) for d in digits):
-            raise Unreadable(f"{digits} has a digit that base {base.text} lacks")
-        return Based(digits.lstrip("0") or "0", int(base.text))
+        if any(int(d) >= base for d in digits):
+            raise Unreadable(f"{digits} has a digit that base {base} lacks")
+        return Based(digits.lstrip("0") or "0", base)
 
     def _name(self) -> Tree:
         name = self.next().text

@@ -23,14 +23,14 @@ _LETTERS = "ABCDEFGHIJ"
 _ALONE = re.compile(r"[\s(\[{<*_$.'\"`]*([A-Ja-j])[\s)\]}>*_$.'\"`。,:]*")
 _MARKED = re.compile(r"^[\s(\[{*_$]*([A-J])(?:[)\].:、]|\s*[*_]{2})\s*(.*)$", re.DOTALL)
 _PICKED = re.compile(r"(?:选择?|选项|(?i:\b(?:option|choice|choose|is)\b))[\s:(*]*([A-J])(?![A-Za-z'])(?!\s+[a-z])")
-_CALLED = re.compile(r"^\W*([A-J])\W+(?:is|was)\s+(?:correct|right|true|the)\b")
+_CALLED = re.compile(r"(?:^|,\s)\W*([A-J])\W+(?:is|was)\s+(?:correct|right|true|the)\b")
 # "A" and "I" before a word in small letters are words themselves.
 _WORD = re.compile(r"(?<![A-Za-z'])([B-HJ]|[AI](?!\s+(?!or\b|and\b|nor\b|is\b)[a-z]))(?![A-Za-z'])")
 
 
 # What may stand around one letter in a short answer: "I think it is B", "B it is".
 _AROUND_WORDS = (
-    "answer option choice letter is it s i think believe choose pick go with select selected the correct right best my "
+    "answer option choice letter is it s i ll think believe choose pick go with select selected the correct right best my "
     "final would be should must definitely so therefore thus hence going for"
 )
 _AROUND = frozenset(_AROUND_WORDS.split())

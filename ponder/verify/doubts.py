@@ -4,6 +4,9 @@ A sentence and the place of a mention in, True or False out.
 """
 
 import re
+from fractions import Fraction
+
+from ponder.maths.units import read_unit
 
 __all__ = ["is_bounded", "states_nothing"]
 
@@ -21,8 +24,8 @@ _BEFORE = re.compile(
     r"|divisible by|exceeds?|anything but|different from|(?:not|n't) equal(?: to)?|close to|closer to|near|depends on"
     r"|owes?|owed|lost|is down|composed of|all his|ratio of \w+ to \w+ is|sum of digits of"
     r"|by adding|number (?:before|after|with|of digits)|obtained in|found in"
-    r"|step|case|chapter|theorem|example|lemma|figure|formula|option|page|line|room|bus|exercise"
-    rf"|every|has no|(?:\w+n['’]t|not) have|to have|{_MONTHS})\s+(?:a\s+)?"
+    r"|step|day|week|level|round|case|chapter|theorem|example|lemma|figure|formula|option|page|line|room|bus|exercise"
+    rf"|every|has no|(?:has|wears|wearing) (?:the )?number|(?:\w+n['’]t|not) have|to have|{_MONTHS})\s+(?:a\s+)?"
     r"|至少|至多|最多|最少|超过|不到|不足|大于|小于|高于|低于)$",
     re.IGNORECASE,
 )
@@ -42,7 +45,18 @@ _BEHIND = re.compile(
     rf"|\s+(?:plus|minus|choose|remainder|with a remainder|to the power|vs\.?|versus|{_MONTHS})\s"
     r"|\s+(?:\w+\s+){0,2}?times\s+(?:as|the|[a-z]\b)"
 )
-_COMPARED = re.compile(r"\s+(?:\w+\s+)?(?:more|less|fewer|older|younger|higher|lower)\s+than\b", re.IGNORECASE)
+_COMPARED = re.compile(
+    r"\s+(?:\w+\s+)?(?:more|less|fewer|older|younger|higher|lower|taller|shorter|larger|smaller|longer|heavier|faster|cheaper)"
+    r"\s+than\s+([A-Z])?",
+)
+_WHEN = re.compile(r"\$?\s*,?\s*(?:when|where|at|if)\b")
+_EXTREME = re.compile(
+    r"\b(?:maximum|minimum|maximal|minimal|largest|smallest|greatest|least|highest|lowest|most)\b", re.IGNORECASE
+)
+_RATE = re.compile(
+    r"\s*(?:cents?|dollars?)?\s+(?:per|an?|each)\s+(?:ounce|pound|item|unit|kilogram|gram|mile|gallon|foot|piece)\b"
+)
+_IN_ONE = re.compile(r"\s*([A-Za-z]+) (?:in|to|per|make) (?:a|an|one|each|every|the) ([A-Za-z]+)\b")
 _CHINESE = re.compile(
     r"[-\d./]+\s*(?:分之|的(?:平方|立方|一半|倍|\d)|以[上下内]|点半|个半|又|(?:小时|分钟?|元|米|公斤|千克|点)\s*\d)"
 )
@@ -57,10 +71,13 @@ _NOTHING = re.compile(
     r"^(?:\W*\d+\.)?\W*(?:given|assume|note|time limit|we know|the (?:problem|question) says|it is given|problem|sorry"
     r"|i (?:do not|don['’]t) know|i cannot|i am unable|for \w = \d+ it)\b"
     r"|\b(?:not unique|not enough|undefined|depends on|extraneous|rejected|it fails|contradiction|impossible to|typo)\b"
-    r"|n['’]t know\b|\b(?:cannot|can['’]t|could not) solve\b",
+    r"|\b(?:twice|double|half|triple) (?:of )?(?:this|that|it|these)\b|\b(?:nothing|none|no \w+) (?:is |are )?(?:left|remain\w*)\b"
+    r"|\bwait,|n['’]t know\b|\b(?:cannot|can['’]t|could not) solve\b",
     re.IGNORECASE,
 )
-_CUT_OFF = re.compile(r"\b(?:and|or|then|by|the|a|of|with|to|if|so|holds|away|an|his|her|their)\s*$", re.IGNORECASE)
+_CUT_OFF = re.compile(
+    r"\b(?:and|or|then|by|the|a|of|with|to|if|so|holds|away|an|his|her|their)\s*$|,\s*$", re.IGNORECASE
+)
 
 
 def is_bounded(sentence: str, start: int, end: int) -> bool:
@@ -68,7 +85,12 @@ def is_bounded(sentence: str, start: int, end: int) -> bool:
     before, text = sentence[:start].rstrip("$ ") + " ", sentence[start:end]
     if _BEFORE.search(before) or _BEFORE.search(before.rstrip()) or _SUPPOSED.search(before):
         return True
-    if not before.strip() and _COMPARED.match(sentence, end):
+    compared = _COMPARED.match(
+        sentence, end
+    )  # "Ann is 10 years older than Ben" says how much, "10 more than Ben" does not
+    if compared and (compared[1] is None or not before.strip()):
+        return True
+    if _RATE.match(sentence, end) or _is_fact(text, sentence, end):
         return True
     if _ORDINAL.match(sentence, end) or (
         _LETTERS_OF_ORDINAL.search(text) and sentence[end : end + 2].strip().isalpha()
@@ -78,7 +100,18 @@ def is_bounded(sentence: str, start: int, end: int) -> bool:
         return True
     if _CHINESE.match(sentence, start):
         return True
+    if _WHEN.match(sentence, end) and _EXTREME.search(sentence, 0, start):
+        return False
     return bool(_BEHIND.match(sentence, end) or _SECOND.match(sentence, end) or _LOSS.fullmatch(text.strip(" .")))
+
+
+def _is_fact(number: str, sentence: str, end: int) -> bool:
+    """Whether a number only says how many of one unit another has: "24 hours in a day"."""
+    digits, match = re.match(r"\d+(?:\.\d+)?", number), _IN_ONE.match(sentence, end)
+    units = (read_unit(match[1]), read_unit(match[2])) if match else (None, None)
+    if digits is None or units[0] is None or units[1] is None or units[0].dimension != units[1].dimension:
+        return False
+    return Fraction(digits[0]) * units[0].factor == units[1].factor
 
 
 def states_nothing(sentence: str) -> bool:

@@ -6,7 +6,7 @@ never seen; of an equation it is the last side. A list ("3, 5 and 7", "4 or 5") 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ponder.maths.units import read_unit
@@ -16,6 +16,7 @@ from ponder.verify.doubts import is_bounded
 __all__ = ["Mention", "mention_key", "mentions", "numbers_in"]
 
 _MAX_SENTENCE_CHARS = 1_500
+_WIDE = str.maketrans("（）∶", "():")
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?![\d,]*\d)(?:\.\d+)?|\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+(?!\d)|\d+(?:\.\d+)?|\.\d+"
 _FUNCTIONS = "sqrt|cbrt|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|lcm|gcd|max|min|pi|theta"
 _PIECE = re.compile(
@@ -64,6 +65,8 @@ _ASIDE = re.compile(r"(?<=[\s*])\((?!\s*mod\b)(?=[^()]*(?:[A-Za-z]{2,}|=))[^()]*
 _EQUALS = re.compile(r"(?<![<>!])=(?!>)|≈|≃|\\approx(?![a-z])|→|=>|⇒|\\rightarrow|\\to(?![a-z])")
 _BINARY_START = re.compile(r"(?:[+×✕*·÷/=≈]|[-−–—](?=\s)|\\(?:times|div|cdot)|\\\(\s*(?:=|\\times))")
 _BINARY_END = re.compile(r"(?:[+×✕*·÷/=≈]|(?<=\s)[-−–—]|\\(?:times|div|cdot))\s*$")
+_OPENING = re.compile(r"(?:.*[.!?]\s)?\W*(?:after|in|for|within|at|by|over|during|every)\s+", re.IGNORECASE)
+_UNIT_AT_END = re.compile(r"(?<=\d) ?([A-Za-z]+)\.?$")
 _PLAIN = re.compile(r"(?:US)?([-−]?)\s*[$€£¥]?\s*(\d[\d,\s\u202f]*(?:\.\d+)?|\.\d+)\s*%?\s*[A-Za-z ²³\u3400-\u9fff]*")
 
 
@@ -84,7 +87,7 @@ class Mention:
 
 def mentions(sentence: str) -> tuple[list[Mention], list[Mention]]:
     """The mentions of a sentence in their order, and those that stand in brackets beside it."""
-    sentence = _TIMES.sub("×", sentence[-_MAX_SENTENCE_CHARS:])
+    sentence = _TIMES.sub("×", sentence[-_MAX_SENTENCE_CHARS:].translate(_WIDE))
     asides: list[Mention] = []
 
     def cut(match: re.Match[str]) -> str:
@@ -102,7 +105,13 @@ def _mentions(sentence: str) -> list[Mention]:
             continue
         between = sentence[merged[-1].end : mention.start] if merged else None
         if between is not None and not mention.computed:
-            if _BETWEEN_LIST.fullmatch(between) and not merged[-1].computed:
+            if _is_compound(merged[-1].text, between, mention.text):  # "2 h 40 min"
+                both = _merge(merged[-1], mention, f"{merged[-1].text} {mention.text}")
+                merged[-1] = replace(both, bounded=is_bounded(sentence, both.start, both.end))
+                continue
+            if _BETWEEN_LIST.fullmatch(between) and not (
+                merged[-1].computed or _is_time(sentence, merged[-1], between)
+            ):
                 text = f"{merged[-1].whole or merged[-1].text}, {mention.whole or mention.text}"
                 merged[-1] = _merge(merged[-1], mention, text)
                 continue
@@ -112,6 +121,26 @@ def _mentions(sentence: str) -> list[Mention]:
                 continue
         merged.append(mention)
     return merged
+
+
+def _is_time(sentence: str, first: Mention, between: str) -> bool:
+    """Whether a sentence begins with when or where something is: "After 3 days, 24 remain"."""
+    return (
+        between.strip() in (",", "，")
+        and _OPENING.fullmatch(sentence[: first.start]) is not None
+        and (_UNIT_AT_END.search(first.text) is not None)
+    )
+
+
+def _is_compound(first: str, between: str, second: str) -> bool:
+    """Whether the second of two values goes on with the first in a smaller unit."""
+    units = [_UNIT_AT_END.search(text) for text in (first, second)]
+    if between.strip() not in ("", "and", ",") or not all(units):
+        return False
+    large, small = (read_unit(m[1]) if m else None for m in units)
+    return (
+        large is not None and small is not None and large.dimension == small.dimension and large.factor > small.factor
+    )
 
 
 def _merge(first: Mention, second: Mention, text: str) -> Mention:

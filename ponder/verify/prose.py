@@ -7,6 +7,7 @@ sentence else speaks of must then have been known before.
 
 import re
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 from ponder.maths.equality import equal
 from ponder.maths.reader import read
@@ -30,7 +31,7 @@ _SENTENCE = re.compile(
     r"|(?<=[?])[ \t]+|(?<=[。！？；])|\n+|[ \t]+(?=(?:So|Thus|Therefore|Hence)\b,? )"
 )
 _RETRACTED = re.compile(
-    r"\b(?:wrong|incorrect|mistake|error|wait|actually|impossible|insufficient|unable|cannot|can't|can not|not enough"
+    r"\b(?:wrong|incorrect|mistake|typo|error|wait|actually|impossible|insufficient|unable|cannot|can't|can not|not enough"
     r"|not (?:right|correct|possible|valid|sure|certain|the answer)|let me (?!know)|let's (?:re|check|try)"
     r"|should(?:n't| not)? be)\b"
     r"|不对|错|等等|无法|重新",
@@ -52,20 +53,29 @@ _BECAUSE_CLAUSE = re.compile(r"(\sbecause\s|\\text\s*\{\s*(?:because|since)\s*\}
 _CODE = re.compile(r";(?=\S)|[#@~`<](?=[A-Za-z])|\s#\s")
 _CUE = re.compile(
     r"(?:\b(?:is|are|was|were|be|equals?|equal to|totals?|totaling|total of|sum of|leav(?:es|ing)|giv(?:es|ing)"
-    r"|mak(?:es|ing)|yields?|get|results? in|resulting in|comes to|amounts to|left with|from \S{1,12} to)"
+    r"|mak(?:es?|ing)|costs?|now (?:has|have)|ends? (?:up )?with|yields?|get|results? in|resulting in|comes to|amounts to|left with|from \S{1,12} to)"
     r"(?:\s+(?:only|just|exactly|about|approximately|a|an|the|her|him|them|us|it|with|total|final|of|cost|sum"
     r"|\w{1,12} of)){0,4}"
     r"|[:：]|是|为|剩下?|共|等于)[\s*]*$",
     re.IGNORECASE,
 )
 _ADJUNCT = re.compile(
-    r"\b(?:in|after|for|by|per|over|within|each|every|during|at|from|with|on|before|until|among|between|across|all)"
-    r"(?:\s+(?:the|a|an|all|his|her|their|its|first|last|next|other|each|these|those|another|only)){0,2}[\s*]*$",
+    r"\b(?:in|after|for|by|per|over|within|each|every|during|at|from|with|on|before|until|among|between|across|all|out of|when|where)"
+    r"(?:\s+(?:the|a|an|all|his|her|their|its|first|last|next|other|each|these|those|another|only)){0,2}[\s*]*$"
+    r"|\bof (?:the|these|those|all|his|her|their|its)[\s*]*$",
     re.IGNORECASE,
 )
+_GIVEN = re.compile(
+    r"(?:^|\s)(?:the|these|those|his|her|their|its|our|my|both)\s+(?:other\s+|same\s+)?$", re.IGNORECASE
+)
+"""What stands before a number that was spoken of before: "the 4 friends"."""
+_MONEY = re.compile(r"[-−\s]*\\?[$€£¥]")
+_NOUN = re.compile(r"\s+[a-z]{2,}")
+_IN_PASSING = 12
 _SUBJECT = re.compile(r"\s*[A-Za-z°]{0,12}\s+(?:is|are|was|were|equals?)\b", re.IGNORECASE)
 _CLAUSE = re.compile(
-    r"(?:,|;|\s[—–-])\s*(?:so|thus|hence|therefore|which is|which means|meaning|that is|i\.e\.),?\s+", re.IGNORECASE
+    r"(?:,|;|\s[—–-])\s*(?:so|thus|hence|therefore|which is|which means|which (?:makes|leaves|gives|comes to|equals|totals)|meaning|that is|i\.e\.),?\s+",
+    re.IGNORECASE,
 )
 _BECAUSE = re.compile(r"\b(?:because|since|as)\b|因为", re.IGNORECASE)
 _INEQUALITY = re.compile(r"(?:[<>≤≥]|\\[lg]eq?(?![a-z]))\s*\$?(\d[\d,]*(?:\.\d+)?)")
@@ -104,7 +114,7 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
         words = [] if valued else _number_words(sentence)
         beside = sentence.startswith("(") and sentence.rstrip(".").endswith(")") and where > 1
         if beside or (not valued and not words and not (remarks == len(parts) - 1 and found)):
-            if _RETRACTED.search(sentence) or _GOES_ON.search(sentence):
+            if _RETRACTED.search(sentence) or _GOES_ON.search(sentence) or states_nothing(sentence):
                 return
             continue
         earlier = [*sentences(before[-4_000:]), *parts[: where - 1]]
@@ -162,8 +172,9 @@ def _chosen(
     results = {mention_key(m.text) for m in asides if m.whole} or _last_results(earlier)
     first, last = found[0], found[-1]
     if len({mention_key(m.text) for m in found}) == 1:
-        clear = last.computed or not any(m.bounded for m in found) or mention_key(last.text) in results
-        return last if lenient or clear else None
+        doubtful = any(m.bounded for m in found) or all(_is_given(sentence, m) for m in found)
+        doubtful = doubtful or _other_words(sentence, last)
+        return last if lenient or last.computed or not doubtful or mention_key(last.text) in results else None
     if leading and not first.bounded and not sentence[: first.start].strip(" *_:$\\([~"):
         return first
     bold = [m for m in found if any(b.start() <= m.start and m.end <= b.end() for b in _BOLD.finditer(sentence))]
@@ -192,13 +203,24 @@ def _chosen(
     if len({mention_key(m.text) for m in cued}) == 1 and fits(cued[-1], [m for m in found if m.start >= cued[-1].end]):
         return cued[-1]
     main = [m for m in found if not _is_adjunct(sentence, m)]
-    if len({mention_key(m.text) for m in main}) == 1 and not main[-1].bounded and fits(main[-1], found) and known:
-        return main[-1]
+    priced = any(_MONEY.match(m.text) for m in found) and not (main and _MONEY.match(main[-1].text))
+    if len({mention_key(m.text) for m in main}) == 1 and not main[-1].bounded and fits(main[-1], found):
+        return main[-1] if known or not priced else None
     return last if lenient and not last.bounded else None
 
 
 def _is_adjunct(sentence: str, mention: Mention) -> bool:
-    return _ADJUNCT.search(sentence[: mention.start]) is not None
+    return _ADJUNCT.search(sentence[: mention.start]) is not None or _is_given(sentence, mention)
+
+
+def _is_given(sentence: str, mention: Mention) -> bool:
+    """Whether a number says which things are meant rather than how many there are: "the 4 friends", "her 9 eggs"."""
+    return _GIVEN.search(sentence[: mention.start]) is not None and _NOUN.match(sentence, mention.end) is not None
+
+
+def _other_words(sentence: str, mention: Mention) -> bool:
+    """Whether a number in words, larger than those that are said in passing, stands beside one in digits."""
+    return any(w not in ("", mention_key(mention.text)) and Fraction(w) > _IN_PASSING for w in numerals(sentence))
 
 
 def _without_subjects(sentence: str, found: list[Mention]) -> list[Mention]:

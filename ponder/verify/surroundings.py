@@ -88,9 +88,14 @@ _NAMED = r"(?:([A-Za-z])(?:_\{?\w\}?)?\s*(?:=|\\in(?![a-z])|∈)\s*)?"
 _JOINED_BEFORE = re.compile(rf"(.*\S)\s*({_CONNECTIVE})\s*{_NAMED}$", re.DOTALL)
 _JOINED_BEHIND = re.compile(rf"\s*{_CONNECTIVE}\s*{_NAMED}(?=[-−$\\(\[\d])", re.DOTALL)
 _WORDS = re.compile(r"(?<![\\A-Za-z{{])(?!(?:or|and|sqrt|pi|sin|cos|tan|log|ln|infty)\b)[A-Za-z]{2,}|[\u3400-\u9fff]+")
-_ADJUNCT = re.compile(r"\b(?:in|after|for|by|at|when|with|since|because|on|from|of|if|where)(?:\s+(?:the|these|those|all))?\s*$", re.IGNORECASE)
+_ADJUNCT = re.compile(
+    r"\b(?:in|after|for|by|at|when|with|since|because|on|from|of|if|where)(?:\s+(?:the|these|those|all))?\s*$",
+    re.IGNORECASE,
+)
 _CONGRUENT = re.compile(r"(?:\\equiv(?![a-zA-Z])|≡)\s*$")
-_MODULUS = re.compile(r"\s*\$?\s*(?:\\pmod\s*(?:\{[^{}]+\}|\w)|\(\s*(?:\\?mod|\\text\s*\{\s*mod\s*\})\s*[^()\n]{1,20}\))")
+_MODULUS = re.compile(
+    r"\s*\$?\s*(?:\\pmod\s*(?:\{[^{}]+\}|\w)|\(\s*(?:\\?mod|\\text\s*\{\s*mod\s*\})\s*[^()\n]{1,20}\))"
+)
 
 
 def why_no_answer(before: str, content: str, behind: str) -> str | None:
