@@ -49,10 +49,10 @@ def equal(gold: Tree, answer: Tree) -> bool:
     """Whether `answer` means what `gold` means."""
     if gold == answer:
         return True
+    points = _points(gold), _points(answer)
     gold, answer = multiplied_out(settled(gold)), multiplied_out(settled(answer))
     if gold == answer:
         return True
-    points = _points(gold), _points(answer)
     if points[0] is not None and _are_points(answer):
         return _same_items(points[0], answer)
     if points[1] is not None and _are_points(gold):
@@ -90,7 +90,7 @@ def equal(gold: Tree, answer: Tree) -> bool:
         case Based(digits), Number(value):
             return str(value) == digits
         case Number(), Ratio((hour, Number(minutes), *_), True) if minutes == 0:
-            return gold == hour
+            return gold == hour and hour != Number(Fraction(0))
         case (Text() | Union() | Based(), _) | (_, Text() | Union() | Based() | Bracket() | Ratio()):
             return False
         case Bracket(), _:
@@ -150,8 +150,8 @@ def _same_relations(gold: Tree, answer: Tree) -> bool:
     if isinstance(answer, Relation) and not isinstance(gold, Relation):
         value = quantity(answer)
         return value is not None and equal(gold, value)
-    if isinstance(gold, Relation) and not isinstance(answer, Relation) and isinstance(gold.sides[0], Ratio):
-        value = quantity(gold)  # "A : B = 3 : 4"
+    if isinstance(gold, Relation) and not isinstance(answer, Relation):
+        value = quantity(gold)  # "A : B = 3 : 4", "NO / BO = 2"
         return value is not None and equal(value, answer)
     if not isinstance(gold, Relation) or not isinstance(answer, Relation):
         return False
@@ -317,6 +317,8 @@ def _same_ratio(gold: Ratio, answer: Tree) -> bool:
 
 def _same_quantity(gold: Tree, answer: Tree) -> bool:
     """Terms and measures."""
+    if isinstance(answer, Measure) and answer.unit.dimension == "share" and contains(gold, "%"):
+        return same_value(gold, Apply("*", (answer.value, Number(answer.unit.factor))))
     if isinstance(answer, Measure) and answer.unit.dimension == "angle" and contains(gold, "deg"):
         return same_value(gold, answer.value)
     if isinstance(gold, Measure) and isinstance(answer, Measure):

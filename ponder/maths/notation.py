@@ -26,7 +26,7 @@ _CHARACTERS = str.maketrans(
         "β": r"\beta ", "γ": r"\gamma ", "φ": r"\phi ", "ω": r"\omega ", "λ": r"\lambda ", "μ": r"\mu ", "∪": r"\cup ",
         "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R} ", "ℤ": r"\mathbb{Z} ", "…": r"\ldots ",
         "⋯": r"\ldots ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "°": r"^\circ ", "º": r"^\circ ",
-        "→": r"\rightarrow ", "⟶": r"\rightarrow ", "⇒": r"\rightarrow ", "➜": r"\rightarrow ",
+        "→": r"\rightarrow ", "⟶": r"\rightarrow ", "⟹": r"\rightarrow ", "⇔": r"\rightarrow ", "⇒": r"\rightarrow ", "➜": r"\rightarrow ",
         "∠": r"\angle ", "⟨": r"\langle ", "⟩": r"\rangle ", "、": ",", "。": ".", "【": "[",
         "】": "]", "∣": "|", "∶": ":", "ℯ": "e",
     }
@@ -45,7 +45,7 @@ _NO_BACKSLASH = re.compile(r"(?<![\\a-zA-Z])(?=[dt]?frac(?:\s*\{|\d\d)|(?:sqrt|t
 _COMMAND_NAMES = (
     "frac|dfrac|tfrac|sqrt|pi|text|left|right|cdot|times|infty|cup|cap|le|ge|leq|geq|pm|circ|sin|cos|tan|ln|log"
 )
-_DOUBLED = re.compile(rf"\\\\(?=(?:{_COMMAND_NAMES})(?![a-zA-Z]))")
+_DOUBLED = re.compile(rf"\\\\(?=(?:{_COMMAND_NAMES})(?![a-zA-Z])|[)\]])")
 _LEFT_DOT = re.compile(r"\\(?:left|right)\s*\.(?!\d)")
 _LOOKS = re.compile(
     r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|large|Large|LARGE|huge|Huge|small|limits|nolimits|hfill|centering"
@@ -103,6 +103,9 @@ _INVERSE_UNIT = re.compile(
 )
 """m s^{-1}."""
 _CHOSEN = re.compile(r"(?<![A-Za-z\\])(?:\\text\s*\{\s*C\s*\}|C)\s*_\s*\{?(\d+)\}?\s*\^\s*\{?(\d+)\}?")
+_IMPLIES = re.compile(r"=>(?=\s*[A-Za-z]\s*=)")
+_EXCLAIMED = re.compile(r"((?:[$€£]\s?[\d,.]*\d|\*\*))!$")
+"""An exclamation rather than a factorial."""
 _THOUSANDS_OF_MONEY = re.compile(r"(?:(?<![$\\])\$(?=[^$]*$)|[¤€£])\s?(\d[\d,]*(?:\.\d+)?)([kKM])(?![\w$])")
 _LETTER_TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)")
 _HOURS = re.compile(r"(?<=\d)\s*(?:h|hrs?)\s*(?=\d+\s*(?:m|min|mins|minutes)\b)")
@@ -147,9 +150,11 @@ def clean(text: str) -> str:
         text = _UNIT_ABOVE.sub(r"\\frac{\1}{\3}\\text{\2}", text)
     text = _INVERSE_UNIT.sub(lambda m: rf"\text{{{m[1]}/{m[2]}{'^2' if m[3] == '2' else ''}}}", text)
     text = _CHOSEN.sub(r"\\binom{\1}{\2}", text)
+    text = _IMPLIES.sub(r"\\rightarrow ", text)
     for pattern, spelling in _SAME_COMPILED:
         text = pattern.sub(spelling, text)
     text = _TEMPERATURE.sub(lambda m: " ℃" if m[1] == "C" else " ℉", text)
+    text = _EXCLAIMED.sub(r"\1", text)
     text = _MONEY.sub("¤", text)
     text = _THOUSANDS_OF_MONEY.sub(_thousands, text)
     text = _MATH_MARKS.sub(" ", text)

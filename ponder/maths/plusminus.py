@@ -3,7 +3,7 @@
 The signs of one answer go together: "\\pm 1 \\mp 2" is 1 - 2 and -1 + 2.
 """
 
-from ponder.maths.tree import Apply, Bracket, Many, Matrix, Measure, Relation, Tree, contains
+from ponder.maths.tree import Apply, Bracket, Many, Matrix, Measure, Number, Relation, Tree, contains
 
 __all__ = ["signed"]
 
@@ -27,6 +27,8 @@ def _with_sign(tree: Tree, *, upper: bool) -> Tree:
         return _with_sign(node, upper=upper)
 
     match tree:
+        case Apply("±" | "∓" as name, (Number(value), alone)) if value == 0:
+            return part(alone) if (name == "±") == upper else Apply("neg", (part(alone),))
         case Apply(name, args):
             name = {"±": "+" if upper else "-", "∓": "-" if upper else "+"}.get(name, name)
             return Apply(name, tuple(part(a) for a in args))

@@ -22,7 +22,10 @@ _LABEL = re.compile(
     r"|(?P<figure>[A-Z]{2,4}|\|[A-Z](?:\s*(?:\\cup|\\cap)?\s*[A-Z])*\||[nP]\s*\([^()=]{1,30}\))\s*="
     r"|(?P<words>\\text\s*\{[^{}=]*\}|(?:[A-Za-z]{3,}\s+){0,5}[A-Za-z]{3,})\s*(?:\([A-Za-z ]{1,20}\))?\s*[=:](?=.)"
 )
-_NO_RESULT = re.compile(r"(?:given|note|let|suppose|assume|example|problem|question|hint|step|recall)\b", re.IGNORECASE)
+_NO_RESULT = re.compile(
+    r"(?:given|note|let|suppose|assume|example|problem|question|hint|step|recall|check|verification|explanation)\b",
+    re.IGNORECASE,
+)
 _NOTE = re.compile(r"\s*\(\s*(?:\\text\s*\{[^{}\d]*\}|[A-Za-z]{3,}(?: [A-Za-z]+)*|[\u3400-\u9fff]+)\s*\)$")
 _QUANTIFIED = re.compile(
     r"(.*?[^\s,(])[\s,(]*(?:\\text\s*\{)?\s*(?:for (?:some|all|any|every|each)|where)\b(?:.*[a-zA-Z].*)"

@@ -80,6 +80,11 @@ def _settled_relation(tree: Relation) -> Tree:
         signs, sides = signs[start:], sides[start:]
         if not signs:
             return sides[0]
+    if "->" in signs:  # 2x = 14 -> x = 7
+        start = len(signs) - signs[::-1].index("->")
+        name = sides[start]
+        if isinstance(name, Symbol) and name.name in set().union(*(free_symbols(side) for side in sides[:start])):
+            signs, sides = signs[start:], sides[start:]
     if "~" in signs:
         # "x = 2 sqrt 3 ~ 3.46" says 2 sqrt 3; "x ~ 3.46" says 3.46.
         cut = signs.index("~")

@@ -44,7 +44,7 @@ def is_surely_set(tree: Tree) -> bool:
         case Union() | Apply("∖"):
             return True
         case Bracket(opening, closing, items):
-            if opening == "\\{":
+            if opening in ("\\{", "row", "cases"):
                 return False
             mixed = (opening, closing) not in (("(", ")"), ("[", "]"), ("⟨", "⟩"))
             return len(items) == 2 and (mixed or any(_is_infinite(i) for i in items))

@@ -57,6 +57,9 @@ power   1000       kw kilowatt kilowatts
 frequency 1        hz hertz
 turns/time 1       rpm
 words/time 1       wpm
+share   1/1000000 ppm
+share   1/10000    bp bps
+share   1/1000     permille ‰
 count   12         dozen dozens 打
 dollar  1          dollar dollars usd 美元 美金
 dollar  1/100      cent cents ¢ 美分
@@ -75,13 +78,14 @@ for _line in _TABLE.strip().splitlines():
     for _name in _names:
         _UNITS[_name] = Unit(_dimension, Fraction(_factor))
 
+_UNITS |= {"basis points": _UNITS["bp"], "basis point": _UNITS["bp"], "per mille": _UNITS["permille"]}
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
 _PLURAL_FREE = re.compile(r"\s*(?:\^\s*\{?\s*([23])\s*\}?)\s*$")
 
 
 def read_unit(text: str) -> Unit | None:
     """The unit that `text` names, such as "cm^2", "square inches", "km/h", "千米/小时"; None if it names none."""
-    text = text.strip().strip(".").casefold()
+    text = text.strip().strip(".").casefold().replace("²", "^2").replace("³", "^3")
     for slash in ("/", " per ", "每"):
         top, found, bottom = text.partition(slash)
         if found:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ponder.maths.notation import with_backslashes
-from ponder.verify.later import is_replaced, is_taken_back
+from ponder.verify.later import correction, is_replaced, is_taken_back
 from ponder.verify.surroundings import modulus_of, why_no_answer
 
 __all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer", "find_answers", "on_one_line"]
@@ -28,21 +28,27 @@ _MAX_PHRASES = 20
 """Phrases looked at, from the end, for one that something follows."""
 _NEAR_CHARS = 1_500
 """A phrase in a sentence further from the end is one of the steps."""
+_NEAR_WORDS = 60
+"""Characters before a phrase that may say whose answer it is."""
+_FINAL_CHARS = 8
+"""Before a phrase, where "final" may stand."""
 _MAX_JOIN_CHARS = 60
 """Text between two boxes of one list."""
 _END_OF_TURN = re.compile(
-    r"<\|(?:im_start|im_end|endoftext|end_of_text|eot_id|end)\|>|<｜end▁of▁sentence｜>|</s>|<eos>"
+    r"<\|(?:im_start|im_end|endoftext|end_of_text|end_of_turn|eot_id|eom_id|end|user|assistant|return)\|>"
+    r"|<｜(?:end▁of▁sentence|User|Assistant)｜>|</s>|<eos>|<end_of_turn>|\[/?INST\]"
 )
 _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 """Notes that GSM8K's solutions carry: "40/2 = <<40/2=20>>20"."""
-_DISPLAY = re.compile(r"(?<!\\)\\[\[\]]|\$\$")
+_DISPLAY = re.compile(r"(?<!\\)\\[\[\]]|\$\$|\\(?:begin|end)\{(?:align|equation|gather|multline|eqnarray)\*?\}")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BOX = re.compile(r"(?:\\(?:boxed|fbox|framebox)|(?<![\\A-Za-z])boxed)\s*(?=\{)")
 _BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$]+)")
+_DOZEN = re.compile(r"[\s$)\\]*dozens?\b")
 _HASH = re.compile(r"####(?!#)[ \t]*([^\n]*)")
 _HEADING = re.compile(r"[\s*_]*(?:\d{1,2}[.)][ \t]+\D|(?!\d)[^\W\d_]{3,}|[\u3400-\u9fff]{2,}).*|.*[:：][\s*_]*")
 _PHRASE = re.compile(
-    r"(?:(?<!check our )(?<!check my )(?<!check the )(?<!check this )(?<!verify the )(?<!verify our )\banswer(?:s(?=[ \t]+are\b))?[ \t*_]{0,8}(?:(?:is|are|would be|will be|must be)[ \t]{0,4}:?|[:=：])"
+    r"(?:(?<!check our )(?<!check my )(?<!check the )(?<!check this )(?<!verify the )(?<!verify our )\banswer(?:s(?=[ \t]+are\b))?[ \t*_]{0,8}(?:(?:is|are|would be|will be|must be)\b[ \t]{0,4}:?|\"?[:=：])"
     r"|【答案】|\banswer[ \t*_]{0,8}[-–—][ \t](?=[(*]{0,3}[A-J][)*.]{0,3}[ \t]*(?:\n|\Z))"
     r"|\bfinal answer[ \t*_]{0,8}(?:[-–—>][ \t]|\n\s{0,8})"
     r"|答案(?:应该|应)?[ \t*_]{0,8}(?:是|为|[:：=])[:：]?)[ \t*_]{0,8}(?:\n\s{0,8})?",
@@ -51,10 +57,21 @@ _PHRASE = re.compile(
 _VALUE = re.compile(r"[\d\\$]|^[\s*_(]*[A-J][\s*_).]*(?:$|\n)")
 _STRUCK = re.compile(r"<!--.*?-->|~~[^~\n]{1,200}~~", re.DOTALL)
 """What a reader does not see, or sees struck out."""
-_LEAD = re.compile(r"\A(?:#{1,6}[ \t]+|>[ \t]+(?=\*\*)|(?:[∴⇒→➜➡👉✅✔✓☑]\ufe0f?)[ \t]*)+")
-_TICK = re.compile(r"[ \t]*(?:[✅✔✓☑]\ufe0f?)+$")
+_LEAD = re.compile(r"\A(?:#{1,6}[ \t]+|={1,2}>[ \t]*|->[ \t]*|>[ \t]+(?=\*\*)|(?:[∴⇒→➜➡👉✅✔✓☑]\ufe0f?)[ \t]*)+")
+_TICK = re.compile(r"[ \t]*(?:[✅✔✓☑]\ufe0f?)+$|!?[ \t]*(?:[\U0001f300-\U0001faff✨⭐❤]\ufe0f?[ \t]*)+$")
 """Marks that lead to an answer or tick it off."""
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _FINAL = re.compile(r"\bfinal\b|最终", re.IGNORECASE)
+_UNSTATED = re.compile(
+    r"\b(?:suppos(?:e|ing)|assum(?:e|ing)|imagin(?:e|ing)|if|unless|whether|false|untrue|not true|n['’]t true|doubt|guess(?:ing)?"
+    r"|for the sake of argument|(?:would|might|may|could) (?:say|think|guess|claim|answer|believe))(?:,| that)*\s+"
+    r"(?:(?:the|its|my|our|this)\s+)?(?:(?:final|correct|right)\s+)?$"
+    r"|\b(?:naive|wrong|incorrect|false|mistaken|tempting|previous|initial|earlier|student['’]s|common)\s+$|\bclaims?\b[^.\n]{0,25}$"
+    r"|(?:假设|假如|如果|若|设)[^。，\n]{0,4}$",
+    re.IGNORECASE,
+)
+"""What before a phrase says that its answer is supposed, or somebody else's."""
+_JSON = re.compile(r"\s*(?:\"([^\"]*)\"|([^\",{}]*))\s*[,}]")
 _REMARK = re.compile(
     r"[\s*]*(?:also |indeed |therefore |thus |now )?(?:correct|right|reasonable|verified|confirmed|consistent|valid"
     r"|clear|unique|plausible|as follows|given|found|the same|below|above|in the box|boxed)\b[^\d$\\]*",
@@ -100,7 +117,7 @@ def find_answers(text: str) -> Iterator[Found]:
         yield Found(text=None, rule="no answer: the thinking never ends")
         return
     text = on_one_line(_CALCULATOR.sub("", _END_OF_TURN.split(text, maxsplit=1)[0]))
-    text = _STRUCK.sub("", text)
+    text = _STRUCK.sub("", text).replace('\\"', '"')
     before, closing, behind = text.rpartition("</answer>")
     if closing and "<answer>" in before:
         outside, _, inside = before.rpartition("<answer>")
@@ -135,12 +152,16 @@ def on_one_line(text: str) -> str:
     pieces: list[str] = []
     start, opening = 0, None
     for mark in _DISPLAY.finditer(text):
-        if opening is not None and mark[0] == ("$$" if opening[0] == "$$" else "\\]"):
+        if opening is not None and mark[0] == _closing_mark(opening[0]):
             pieces += [text[start : opening.start()], " ".join(text[opening.start() : mark.end()].split())]
             start, opening = mark.end(), None
-        elif mark[0] != "\\]":
+        elif mark[0] != "\\]" and not mark[0].startswith("\\end") and (opening is None or opening[0] != "\\["):
             opening = mark
     return "".join(pieces) + text[start:]
+
+
+def _closing_mark(opening: str) -> str:
+    return {"$$": "$$", "\\[": "\\]"}.get(opening, opening.replace("begin", "end"))
 
 
 def _explicit(text: str) -> Iterator[Found]:
@@ -150,6 +171,7 @@ def _explicit(text: str) -> Iterator[Found]:
         content, start, end = box
         yield from _later(text, end)
         reason = why_no_answer(text[:start], content, text[end:])
+        content += " dozen" if _DOZEN.match(text, end) else ""
         if reason is None:
             yield Found(text=content, rule="boxed", behind=text[end:], modulus=modulus_of(text[:start], text[end:]))
         else:
@@ -182,6 +204,8 @@ def _phrases(text: str, start: int = 0) -> Iterator[tuple[int, Found]]:
         rest = rest.strip()
         if _is_passed_over(text, match, rest, more):
             continue
+        field = _JSON.match(text, match.end()) if '"' in match[0] else None  # {"answer": 15}
+        rest = (field[1] or field[2] or "").strip() if field else rest
         if rest.strip(" *_.$：:}") and not _REMARK.fullmatch(rest):
             display = re.fullmatch(r"(?:\\\[|\$\$)(.*?)(?:\\\]|\$\$)[.\s]*", rest)
             rest = display[1] if display else rest
@@ -199,8 +223,10 @@ def _is_passed_over(text: str, match: re.Match[str], rest: str, more: str) -> bo
     starts_line = not re.search(
         r"\w", text[text.rfind("\n", 0, match.start()) + 1 : match.start()].replace("final", "")
     )
-    far = len(text) - match.end() > _NEAR_CHARS and not starts_line and not _FINAL.search(match[0])
-    return heading or far
+    final = _FINAL.search(text, max(0, match.start() - _FINAL_CHARS), match.end())
+    far = len(text) - match.end() > _NEAR_CHARS and not starts_line
+    far = far and (final is None or is_taken_back("", text[match.end() + len(rest) :]))
+    return heading or far or _UNSTATED.search(text, max(0, match.start() - _NEAR_WORDS), match.start()) is not None
 
 
 def _checked(found: Found) -> Found:
@@ -211,11 +237,21 @@ def _checked(found: Found) -> Found:
         return Found(text=None, rule=f"no answer: the {found.rule} is empty")
     if len(text) > MAX_ANSWER_CHARS:
         return Found(text=None, rule=f"no answer: the {found.rule} holds more than {MAX_ANSWER_CHARS} characters")
-    if is_taken_back(text, found.behind) or (found.rule == "answer phrase" and is_taken_back("", text)):
+    if _is_taken_back(text, found):
+        corrected = correction(text if found.rule == "answer phrase" else "", found.behind)
+        if corrected is not None:
+            return Found(text=corrected, rule=found.rule, before=found.before)
         return Found(text=None, rule=f"no answer: the {found.rule} is taken back by what follows it")
     if is_replaced(text, found.behind):
         return Found(text=None, rule=f"no answer: the {found.rule} is followed by another value")
     return Found(text=text, rule=found.rule, before=found.before, modulus=found.modulus)
+
+
+def _is_taken_back(text: str, found: Found) -> bool:
+    if found.rule != "answer phrase":
+        return is_taken_back(text, found.behind)
+    said, *more = _SENTENCE_END.split(text, maxsplit=1)
+    return is_taken_back("", said) or is_taken_back(said, f"{''.join(more)} {found.behind}")
 
 
 def _boxes(text: str) -> tuple[str, int, int] | None:

@@ -8,8 +8,10 @@ from fractions import Fraction
 
 from ponder.maths.units import read_unit
 
-__all__ = ["is_bounded", "states_nothing"]
+__all__ = ["is_bounded", "states_nothing", "words_before"]
 
+_NEAR_CHARS = 80
+"""Before a number; what bears on it stands nearer."""
 _FRACTIONS = r"(?:half|thirds?|quarters?|fifths?|tenths?)"
 _OF = (
     r"multiple|factor|divisor|square|cube|square root|root|power|negative|opposite|reciprocal|inverse|loss|debt|deficit"
@@ -17,12 +19,12 @@ _OF = (
 )
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _BEFORE = re.compile(
-    rf"(?:\b(?:{_FRACTIONS}(?: of)?|twice|thrice|double|triple"
+    rf"(?:\b(?:{_FRACTIONS}(?: of)?|twice|thrice|double|triple|\w+ times"
     r"|at least|at most|less than|more than|fewer than|greater than|up to|no more than|no less than|over|under"
     r"|above|below|almost|nearly|if|unless|maybe|perhaps|possibly|probably|might be|could be|between|as"
     rf"|(?:{_OF}) of(?: the)?"
-    r"|divisible by|exceeds?|anything but|different from|(?:not|n't) equal(?: to)?|close to|closer to|near|depends on"
-    r"|owes?|owed|lost|is down|composed of|all his|ratio of \w+ to \w+ is|sum of digits of"
+    r"|divisible by|exceeds?|anything but|different from|(?:not|n't) equal(?: to)?|close to|closer to|far from|no longer|contains?|containing|including|such as|e\.g\.|near|depends on"
+    r"|owes?|owed|lost|is down|composed of|all his|digits of"
     r"|by adding|number (?:before|after|with|of digits)|obtained in|found in"
     r"|step|day|week|level|round|case|chapter|theorem|example|lemma|figure|formula|option|page|line|room|bus|exercise"
     rf"|every|has no|(?:has|wears|wearing) (?:the )?number|(?:\w+n['’]t|not) have|to have|{_MONTHS})\s+(?:a\s+)?"
@@ -38,6 +40,7 @@ _BEHIND = re.compile(
     r"(?:wrong|incorrect|false|not|too|rejected|extraneous|impossible|a contradiction)\b"
     r"|\s*,?\s+(?:does(?:n['’]t| not)|did(?:n['’]t| not)|fails?\b|it fails)|\s*[:：]\s*no\b|\s*[-‐‑](?=[A-Za-z])"
     r"|\s*(?:,\s*)?(?:if|when|unless|provided|where)\b|\s*(?:如果|当)"
+    r"|\s*,?\s+(?:would|might|could) (?:be|have been)\b"
     r"|\s*(?:[A-Za-z°]{1,12}\s+){0,2}?(?:below\b|short of|off\b(?=\W*$)|under par|less\s+(?=\d)"
     r"|(?:older|younger|shorter|taller|colder"
     r"|warmer|larger|smaller|fewer|less)(?=\W*$)|at least\b|at most\b"
@@ -56,6 +59,7 @@ _EXTREME = re.compile(
 _RATE = re.compile(
     r"\s*(?:cents?|dollars?)?\s+(?:per|an?|each)\s+(?:ounce|pound|item|unit|kilogram|gram|mile|gallon|foot|piece)\b"
 )
+_RATIO_OF = re.compile(r"\bratio of \w+ to \w+ is\s*$", re.IGNORECASE)
 _IN_ONE = re.compile(r"\s*([A-Za-z]+) (?:in|to|per|make) (?:a|an|one|each|every|the) ([A-Za-z]+)\b")
 _CHINESE = re.compile(
     r"[-\d./]+\s*(?:分之|的(?:平方|立方|一半|倍|\d)|以[上下内]|点半|个半|又|(?:小时|分钟?|元|米|公斤|千克|点)\s*\d)"
@@ -68,22 +72,36 @@ _SECOND = re.compile(
 )
 _LOSS = re.compile(r"\(\s*\\?\$[\d.,]+\s*\)")
 _NOTHING = re.compile(
-    r"^(?:\W*\d+\.)?\W*(?:given|assume|note|time limit|we know|the (?:problem|question) says|it is given|problem|sorry"
+    r"^(?:\W*\d+\.)?\W*(?:given|assume|note|time limit|we know|(?:we|i|you) (?:are|were) given|imagine|unfortunately|for the sake of argument|the (?:problem|question) says|it is given|problem|sorry"
     r"|i (?:do not|don['’]t) know|i cannot|i am unable|for \w = \d+ it)\b"
     r"|\b(?:not unique|not enough|undefined|depends on|extraneous|rejected|it fails|contradiction|impossible to|typo)\b"
     r"|\b(?:twice|double|half|triple) (?:of )?(?:this|that|it|these)\b|\b(?:nothing|none|no \w+) (?:is |are )?(?:left|remain\w*)\b"
-    r"|\bwait,|n['’]t know\b|\b(?:cannot|can['’]t|could not) solve\b",
+    r"|\bwait,|(?:\b(?:false|untrue|not true)|n['’]t true) that\b|^\W*assuming (?:that )?the answer\b|\b(?:not|n['’]t) (?:sure|certain)\b|\bcannot (?:determine|be determined|find)\b"
+    r"|\b(?:would|might) (?:say|think|guess)\b|\b(?:naive|careless|(?:wrong|incorrect) answer)\b|\bknown so far\b|\bwhether\b|\bclaim\b|\b(?:false|wrong) (?:statement|assertion)\b|\brefuted\b|\bdiscarded\b|\bruled out\b|^\W*(?:so|then|next|now|first)?,?\s*(?:we|i) (?:add|subtract|multiply|divide|plug|substitute)\b[^=]*$"
+    r"|^\W*(?:flight|gate|platform|seat|highway|route|apartment|house|problem|question|grade|player|channel|train) \d"
+    r"|,\s*no[.!]?$"
+    r"|\bthe (?:problem|question|statement|exercise|task|text) (?:gives|says|states|tells|mentions|asks)\b"
+    r"|\b(?:we|i) (?:look|are looking|search) for\b|\bwe (?:want|seek)\b|\bguess was\b"
+    r"|\bwhich (?:fails|failed)\b|n['’]t know\b|\b(?:cannot|can['’]t|could not) solve\b",
     re.IGNORECASE,
 )
 _CUT_OFF = re.compile(
-    r"\b(?:and|or|then|by|the|a|of|with|to|if|so|holds|away|an|his|her|their)\s*$|,\s*$", re.IGNORECASE
+    r"\b(?:and|or|then|by|the|a|of|with|to|if|so|holds|away|an|his|her|their)\s*$|,\s*$|(?:[-+/=×÷^(]|(?<=\s)\*|\\(?:cdot|times|div|frac))\s*\$?\s*$",
+    re.IGNORECASE,
 )
+
+
+def words_before(sentence: str, start: int) -> str:
+    """What stands right before a place in a sentence."""
+    return sentence[max(0, start - _NEAR_CHARS) : start]
 
 
 def is_bounded(sentence: str, start: int, end: int) -> bool:
     """Whether the number between `start` and `end` is a limit, denied, supposed, a name, or one of two parts."""
-    before, text = sentence[:start].rstrip("$ ") + " ", sentence[start:end]
+    before, text = words_before(sentence, start).rstrip("$ ") + " ", sentence[start:end]
     if _BEFORE.search(before) or _BEFORE.search(before.rstrip()) or _SUPPOSED.search(before):
+        return True
+    if _RATIO_OF.search(before) and ":" not in text and " to " not in text:
         return True
     compared = _COMPARED.match(
         sentence, end

@@ -8,31 +8,57 @@ import re
 
 from ponder.verify.mentions import numbers_in
 
-__all__ = ["is_replaced", "is_taken_back"]
+__all__ = ["correction", "is_replaced", "is_taken_back"]
 
 _TAKEN_BACK = re.compile(
     r"\b(?:wait|hold on|oops|sorry|correction|on second thought|scratch that|typo"
     r"|let me (?:re-?(?:check|compute|calculate|do|think|consider|examine|evaluate)|correct|fix|try)"
     r"|i (?:mean|meant|forgot|misread|made an?|was wrong)|miscalculat\w+|misread|or rather|but actually|but it should"
-    r"|(?:that|this|it|which|answer|value|result)(?:['’]s|\s+(?:is|was|seems|looks))\s+(?:\w+\s+)?(?:wrong|incorrect|mistaken"
+    r"|(?:that|this|it|answer|value|result)(?:['’]s|\s+(?:is|was|seems|looks))\s+(?:\w+\s+)?(?:wrong|incorrect|mistaken|invalid|void"
     r"|not\s+(?:right|correct|valid|the answer)|an? (?:mistake|error))"
     r"|(?:cannot|can not|can['’]t) be (?:right|correct)|(?:it|this|that|answer) should (?:be|have been)"
     r"|(?:correct|right) (?:value|answer) (?:is|should))\b"
+    r"|\b(?:nope|erratum|strike that|make that|never ?mind|my bad)\b|\bi take (?:that|it) back\b|\b(?:ignore|disregard|discard) (?:that|this|the)\b"
     r"|\bactually,?\s+(?:it|the|this|that|no|[\d$\\])|[(]\s*(?:wrong|incorrect)|(?:^|[.!?…,;]|\n)\s*no\b\s*(?:[,.!;:—-]|$)"
     r"|不对|错了|应该是|等等|更正",
     re.IGNORECASE,
 )
+_CONFIRMED = re.compile(r"\b(?:is (?:indeed )?(?:correct|right)|confirmed|checks out)\b", re.IGNORECASE)
+_WHICH_IS_WRONG = re.compile(
+    r"([^.!?\n]*),?\s+which\s+(?:is|was|seems)\s+(?:\w+\s+)?(?:wrong|incorrect|mistaken|not\s+(?:right|correct|valid))\b",
+    re.IGNORECASE,
+)
+_CORRECTED = re.compile(
+    r"(?:\bit['’]s|\b(?:it|that) (?:is|should be|should have been)|\bthe (?:\w+ )?(?:answer|value|result|total) (?:is|should be))\s*:?\s+"
+    r"(\S[^.!?\n]{0,40}(?:\.\d+)?)[.!]?\s*$",
+    re.IGNORECASE,
+)
 _INSTEAD = re.compile(r"(?:^|\n|[.!?]\s+)\s*(?:so|thus|therefore|hence|but|however)\b[,]?\s+([^\n]*)", re.IGNORECASE)
+_DENIED = re.compile(r"\b(?:not|wrong|incorrect|or|at least|at most|than|maybe|perhaps)\b|n['’]t\b", re.IGNORECASE)
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n")
 _NUMBER_LINE = re.compile(r"[-\s$*]*\d[\d,.]*[\s$*.]*")
 
 
 def is_taken_back(answer: str, behind: str) -> bool:
     """Whether what follows an answer calls it wrong or begins again, and does not come back to it in the end."""
-    if _TAKEN_BACK.search(behind) is None:
+    own = numbers_in(answer)
+    of_it = any(not numbers_in(m[1]) or numbers_in(m[1]) & own for m in _WHICH_IS_WRONG.finditer(behind))
+    if not of_it and _TAKEN_BACK.search(behind) is None:
         return False
-    last, own = _SENTENCES.split(behind.strip())[-1], numbers_in(answer)
+    rest = behind[max((m.end() for m in _TAKEN_BACK.finditer(behind)), default=0) :]
+    if own and numbers_in(rest) == own and _CONFIRMED.search(rest):
+        return False
+    last = _SENTENCES.split(behind.strip())[-1]
     return not own or numbers_in(last) != own or _TAKEN_BACK.search(last) is not None
+
+
+def correction(answer: str, behind: str) -> str | None:
+    """The value that the last sentence gives in place of an answer that is taken back: "Wait, no. It is 69"."""
+    last = _SENTENCES.split(f"{answer} {behind}".strip())[-1]
+    match = _CORRECTED.search(last)
+    if match is None or _TAKEN_BACK.search(match[1]) or _DENIED.search(match[1]) or not numbers_in(match[1]):
+        return None
+    return match[1]
 
 
 def is_replaced(answer: str, behind: str) -> bool:

@@ -8,13 +8,14 @@ compared as words. `MathGold.strictness` says what becomes of an answer in doubt
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
 from ponder.maths.equality import equal, nearly_equal
 from ponder.maths.finished import is_finished
 from ponder.maths.notation import clean, text_key
-from ponder.maths.reader import MAX_READ_CHARS, read, read_measure
+from ponder.maths.reader import MAX_READ_CHARS, integers_of, read, read_measure
 from ponder.maths.samevalue import is_constant
 from ponder.maths.tree import Apply, Measure, TooLarge, Unreadable, contains, free_symbols
 from ponder.maths.values import Undefined, exact, numeric
@@ -26,14 +27,16 @@ from ponder.verify.prose import first_sentence, sentences, stated
 
 __all__ = ["check_math", "same_math", "verify_math"]
 
-_PLAIN = re.compile(r"\s*\$?\s*([-+]?)(\d{1,3}(?:,\d{3})+|\d{1,60})(\.\d{1,60})?\s*\$?\.?\s*")
+_PLAIN = re.compile(r"\s*\$?\s*([-+]?)([1-9]\d{0,2}(?:,\d{3})+|\d{1,60})(\.\d{1,60})?\s*\$?\.?\s*")
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _SHORT = 60
+_MOST_OF_A_GOLD = 300
+"""A longer gold is a whole solution."""
 _PROSE_WORDS = 9
 """A longer text with more words than this is a sentence: what it states is read, not the whole."""
 _PROSE = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|frac|sin|cos|tan|log|ln|pi)\b)[A-Za-z]{2,}|[\u3400-\u9fff]")
 _GROUP = re.compile(r"\\[A-Za-z]+\s*\{[^{}]*\}")
-_WRAPPED = re.compile(r"\s*[\"'“‘`]([^\"'“”‘’`]+)[\"'”’`]\.?\s*")
+_WRAPPED = re.compile(r"\s*[\"'“‘`]([^\"'“”‘’`]+)[\"'”’`]\.?(?:\s+[A-Z].*)?\s*", re.DOTALL)
 _SENTENCE_END = re.compile(
     r"[.。!！?？](?:\s|$)|[;；]|(?:,|\s\()?\s*\b(?:because|since|as|so|which|where|when)\s|[，,（(]\s*(?:因为|所以|其中)"
 )
@@ -54,10 +57,11 @@ def verify_math(answer_text: str, gold: MathGold) -> Verdict:
     wanted, lenient = _gold_text(gold), gold.strictness == "lenient"
     problem, different = "", None
     modulus = found.modulus if _MODULUS.search(wanted) else ""
+    counted = lenient or answer_text.count("dozen") > 1
     for text in _candidates(found, lenient):
         text = text.strip() + modulus
         try:
-            same = _equal(wanted, text, lenient)
+            same = _equal(wanted, text, lenient, counted)
         except (Unreadable, Undefined, TooLarge) as stopped:
             problem = problem or str(stopped)
             continue
@@ -98,11 +102,13 @@ def check_math(gold: MathGold) -> str | None:
 
 
 def _gold_text(gold: MathGold) -> str:
-    """The answer of a gold; of a whole solution what it boxes."""
-    if "boxed" not in gold.answer:
+    """The answer of a gold; of a whole solution what it boxes, or says to be its final answer."""
+    if "boxed" not in gold.answer and len(gold.answer) <= _MOST_OF_A_GOLD:
         return gold.answer
     found = find_answer(gold.answer, trusted=True)
-    return found.text if found.rule == "boxed" and found.text is not None else gold.answer
+    if found.text is None or found.rule not in ("boxed", "answer phrase"):
+        return gold.answer
+    return found.text if found.rule == "boxed" else next(stated(first_sentence(found.text), leading=True), gold.answer)
 
 
 def same_math(a: str, b: str, gold: MathGold) -> bool:
@@ -113,7 +119,8 @@ def same_math(a: str, b: str, gold: MathGold) -> bool:
         return False
 
 
-def _equal(gold: str, answer: str, lenient: bool = False) -> bool:
+def _equal(gold: str, answer: str, lenient: bool = False, counted: bool = True) -> bool:
+    """Whether an answer equals a gold. "2 dozen" is 24; where dozens were `counted`, it may also be 2."""
     plain_gold, plain_answer = _plain(gold), _plain(answer)
     if plain_gold is not None and plain_answer is not None and "." not in gold:
         return plain_gold == plain_answer
@@ -132,12 +139,19 @@ def _equal(gold: str, answer: str, lenient: bool = False) -> bool:
         raise Unreadable("it is prose")
     if clean(gold) == clean(answer):
         return True
+    letters = integers_of(gold), integers_of(answer)
+    if letters[0] is not None and letters[1] is not None and letters[0] != letters[1]:
+        if letters[0][1] != letters[1][1]:
+            return False
+        answer = re.sub(rf"(?<![\\A-Za-z]){letters[1][0]}(?![A-Za-z])", letters[0][0], answer)
     moduli = _MODULUS.findall(clean(gold)), _MODULUS.findall(clean(answer))
     if all(moduli) and moduli[0] != moduli[1]:
         return False
     tree, read_answer = read(gold), read(answer)
     if not lenient and not is_finished(read_answer) and is_finished(tree):
         return False
+    if isinstance(read_answer, Measure) and read_answer.unit.dimension == "count" and not counted:
+        read_answer = replace(read_answer, larger=None)
     if equal(tree, read_answer) or _decimal_comma(gold, answer):
         return True
     if lenient and (_decimal_comma(answer, gold) or nearly_equal(tree, read_answer)):

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from ponder.maths.units import read_unit
 from ponder.maths.words import MULTIPLIERS
-from ponder.verify.doubts import is_bounded
+from ponder.verify.doubts import is_bounded, words_before
 
 __all__ = ["Mention", "mention_key", "mentions", "numbers_in"]
 
@@ -30,7 +30,7 @@ _PIECE = re.compile(
     |(?P<command>\\[A-Za-z]+(?:\s*\{{[^{{}}]*\}})*)
     |(?P<bold>(?<!\d)\*\*|\*\*(?!\d))
     |(?P<equals>=|≈|≃|\\approx|→|=>|⇒)
-    |(?P<operator>[-−–—+×✕*·⋅÷/^_%°√∛π∞<>≤≥≠!|±′½⅓⅔¼¾⅕⅛²³⁴]|(?<=\d):(?=\d)|[()\[\]{{}}])
+    |(?P<operator>[-−–—+×✕*·⋅÷/^_%°√∛π∞<>≤≥≠!|±′½⅓⅔¼¾⅕⅛²³⁴]|(?<=\d)(?::|[ ]:[ ])(?=\d)|[()\[\]{{}}])
     |(?P<comma>[,，;；、])
     |(?P<space>\s+)
     |(?P<other>.)""",
@@ -38,16 +38,17 @@ _PIECE = re.compile(
 )
 _TEXT_GROUP = re.compile(r"\\(?:text|mathrm|textbf|mbox|operatorname)\s*\{[^{}]*\}")
 _DENIED = re.compile(
-    r"(?:\b(?:(?:can't|cannot|can not|couldn't|won't) be|not"
+    r"(?:\b(?:(?:can't|cannot|can not|couldn't|won't) be|not|n['’]est pas|no es|non è|não é|nicht"
     r"|never|isn't|wasn't|aren't|instead of|rather than|unlike|than|nor|neither)\s+(?:just\s+|only\s+)?"
     r"|不是|不等于|不为|并非|不可能是|不会是|should not be|shouldn't be)\s*$",
     re.IGNORECASE,
 )
 _FROM = re.compile(r"\bfrom\s+$", re.IGNORECASE)
-_NEGATIVE = re.compile(r"\b(?:negative|minus)\s+$|负\s*$", re.IGNORECASE)
+_NEGATIVE = re.compile(r"\b(?:negative|minus)\s+$|(?:负|零下)\s*$", re.IGNORECASE)
 _BETWEEN_LIST = re.compile(r"\s*(?:[,，、;；]|,?\s*\b(?:and|or)\b|或者?|和|及|与)\s*", re.IGNORECASE)
+_OR = re.compile(r"\bor\b|或", re.IGNORECASE)
 _BETWEEN_TERM = re.compile(
-    r"\s*(?:times|plus|minus|divided by|over|to|out of|of|by|for every|in every|in|squared|cubed|and a|and"
+    r"[\"″”]?\s*(?:times|plus|minus|divided by|over|to|out of|of|by|for every|in every|in|squared|cubed|and a|and"
     r"|到|至|比|又|乘|加|减)\s*",
     re.IGNORECASE,
 )
@@ -101,7 +102,7 @@ def mentions(sentence: str) -> tuple[list[Mention], list[Mention]]:
 def _mentions(sentence: str) -> list[Mention]:
     merged: list[Mention] = []
     for mention in _joined(sentence, list(_chunks(sentence))):
-        if _DENIED.search(sentence[: mention.start]):
+        if _DENIED.search(words_before(sentence, mention.start)) or (merged and mention.start < merged[-1].end):
             continue
         between = sentence[merged[-1].end : mention.start] if merged else None
         if between is not None and not mention.computed:
@@ -112,11 +113,16 @@ def _mentions(sentence: str) -> list[Mention]:
             if _BETWEEN_LIST.fullmatch(between) and not (
                 merged[-1].computed or _is_time(sentence, merged[-1], between)
             ):
-                text = f"{merged[-1].whole or merged[-1].text}, {mention.whole or mention.text}"
+                joint = " or " if _OR.search(between) else ", "
+                text = f"{merged[-1].whole or merged[-1].text}{joint}{mention.whole or mention.text}"
                 merged[-1] = _merge(merged[-1], mention, text)
                 continue
             share = between.strip() not in ("in", "over") or (merged[-1].text + mention.text).isdigit()
-            if share and _BETWEEN_TERM.fullmatch(between) and not _FROM.search(sentence[: merged[-1].start]):
+            if (
+                share
+                and _BETWEEN_TERM.fullmatch(between)
+                and not _FROM.search(words_before(sentence, merged[-1].start))
+            ):
                 merged[-1] = _merge(merged[-1], mention, merged[-1].text + between + mention.text)
                 continue
         merged.append(mention)
@@ -223,7 +229,7 @@ def _mention(sentence: str, group: list[tuple[int, int]]) -> Mention | None:
     value = _trimmed(value)
     if not value:
         return None
-    if _NEGATIVE.search(sentence[:value_start]):
+    if _NEGATIVE.search(words_before(sentence, value_start)):
         value = "-" + value
     number_end = end
     value, end = _with_unit(sentence, value, end)
@@ -286,7 +292,9 @@ def _with_unit(sentence: str, value: str, end: int) -> tuple[str, int]:
         match = pattern.match(sentence, end)
         if match:
             return (value + "%" if pattern is _PERCENT else value + match[0]), match.end()
-    words = list(re.finditer(r"\s*(?:/\s*)?([A-Za-z°]+[²³]?|[\u3400-\u9fff]+)", sentence[end : end + 60]))
+    words = list(
+        re.finditer(r"\s*(?:/\s*)?([A-Za-z°]+(?:[²³]|\^\{?[23]\}?)?|[\u3400-\u9fff]+)", sentence[end : end + 60])
+    )
     run, stop = "", end
     best = value, end
     for word in words[:4]:

@@ -11,10 +11,10 @@ from fractions import Fraction
 
 from ponder.maths.equality import equal
 from ponder.maths.reader import read
-from ponder.maths.tree import Many, Relation, TooLarge, Unreadable, free_symbols
+from ponder.maths.tree import Based, Many, Relation, TooLarge, Tree, Unreadable, free_symbols
 from ponder.maths.values import Undefined
 from ponder.verify.answer import on_one_line
-from ponder.verify.doubts import states_nothing
+from ponder.verify.doubts import states_nothing, words_before
 from ponder.verify.mentions import Mention, mention_key, mentions, numbers_in
 from ponder.verify.numerals import numerals
 
@@ -31,16 +31,16 @@ _SENTENCE = re.compile(
     r"|(?<=[?])[ \t]+|(?<=[。！？；])|\n+|[ \t]+(?=(?:So|Thus|Therefore|Hence)\b,? )"
 )
 _RETRACTED = re.compile(
-    r"\b(?:wrong|incorrect|mistake|typo|error|wait|actually|impossible|insufficient|unable|cannot|can't|can not|not enough"
+    r"\b(?:wrong|incorrect|(?<!common )(?<!frequent )(?<!typical )(?:mistake|error)|typo|wait|actually|impossible|insufficient|unable|cannot|can't|can not|not enough"
     r"|not (?:right|correct|possible|valid|sure|certain|the answer)|let me (?!know)|let's (?:re|check|try)"
     r"|should(?:n't| not)? be)\b"
     r"|不对|错|等等|无法|重新",
     re.IGNORECASE,
 )
 _ASKS = re.compile(
-    r"^(?:\W*(?:user|question|problem|q)\s*[:.])?\W*(?:what|how|which|who|whose|when|where|why|find|compute|simplify|evaluate"
-    r"|calculate|determine|solve|prove|express|write|list|factor|expand|round|convert|suppose|let)\b|[?？][\s*\"]*$"
-    r"|^\W*(?:求|计算|化简|多少|设)",
+    r"^(?:\W*(?:user|question|problem|q)\s*[:.])?\W*(?:what|how|which|who|whose|when(?! (?:we|you|i)\b)|where|why|find|compute|simplify|evaluate"
+    r"|calculate|determine|solve|prove|put|plug|substitute|try|consider|test|express|write|list|factor|expand|round|convert|suppose|let)\b|[?？][\s*\"]*$"
+    r"|^\W*(?:求|计算|化简|多少|设|假设|假如|如果|若)",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
@@ -49,12 +49,12 @@ _GOES_ON = re.compile(
 )
 """A sentence without a value that the steps go on with."""
 _SINCE = re.compile(r"^\W*(?:since|because|as)\b[^,]*,\s+(?=\D{0,40}\d)", re.IGNORECASE)
-_BECAUSE_CLAUSE = re.compile(r"(\sbecause\s|\\text\s*\{\s*(?:because|since)\s*\})")
+_BECAUSE_CLAUSE = re.compile(r"(\sbecause\s|,\s(?:since|as)\s|\\text\s*\{\s*(?:because|since)\s*\})")
 _CODE = re.compile(r";(?=\S)|[#@~`<](?=[A-Za-z])|\s#\s")
 _CUE = re.compile(
     r"(?:\b(?:is|are|was|were|be|equals?|equal to|totals?|totaling|total of|sum of|leav(?:es|ing)|giv(?:es|ing)"
     r"|mak(?:es?|ing)|costs?|now (?:has|have)|ends? (?:up )?with|yields?|get|results? in|resulting in|comes to|amounts to|left with|from \S{1,12} to)"
-    r"(?:\s+(?:only|just|exactly|about|approximately|a|an|the|her|him|them|us|it|with|total|final|of|cost|sum"
+    r"(?:\s+(?:only|just|exactly|up|each|about|approximately|a|an|the|her|him|them|us|it|with|total|final|of|cost|sum"
     r"|\w{1,12} of)){0,4}"
     r"|[:：]|是|为|剩下?|共|等于)[\s*]*$",
     re.IGNORECASE,
@@ -62,7 +62,7 @@ _CUE = re.compile(
 _ADJUNCT = re.compile(
     r"\b(?:in|after|for|by|per|over|within|each|every|during|at|from|with|on|before|until|among|between|across|all|out of|when|where)"
     r"(?:\s+(?:the|a|an|all|his|her|their|its|first|last|next|other|each|these|those|another|only)){0,2}[\s*]*$"
-    r"|\bof (?:the|these|those|all|his|her|their|its)[\s*]*$",
+    r"|\bof (?:the|these|those|all|his|her|their|its)[\s*]*$|,\s+who (?:has|had|have|is|was)\s+$",
     re.IGNORECASE,
 )
 _GIVEN = re.compile(
@@ -70,13 +70,28 @@ _GIVEN = re.compile(
 )
 """What stands before a number that was spoken of before: "the 4 friends"."""
 _MONEY = re.compile(r"[-−\s]*\\?[$€£¥]")
+_IS_THE_ANSWER = re.compile(
+    r"\W{0,3}\s+(?:is|was)\s+(?:the|our|my)\s+(?:final\s+|correct\s+|right\s+)?answer\b", re.IGNORECASE
+)
+_GOING_ON = re.compile(r"\b(?:adding|subtracting|multiplying|dividing|then)\b", re.IGNORECASE)
+_INTRODUCTION = re.compile(
+    r"\W*(?:After|Before|By|With|While|Given|Having|Out of|Of|On|[A-Z][a-z]+ing)\b[^,]*,\s+(?=[a-z$])"
+)
+"""A clause before the one that states something."""
+_IN_TOTAL = re.compile(r"(?:\s+[a-z]+){0,3}\s+(?:in total|in all|altogether|combined|together|overall)\b")
 _NOUN = re.compile(r"\s+[a-z]{2,}")
 _IN_PASSING = 12
 _SUBJECT = re.compile(r"\s*[A-Za-z°]{0,12}\s+(?:is|are|was|were|equals?)\b", re.IGNORECASE)
 _CLAUSE = re.compile(
-    r"(?:,|;|\s[—–-])\s*(?:so|thus|hence|therefore|which is|which means|which (?:makes|leaves|gives|comes to|equals|totals)|meaning|that is|i\.e\.),?\s+",
+    r";\s+(?=the\b)|(?:,|;|\s[—–-])\s*(?:(?:and )?(?:so|thus|hence|therefore|finally)|which (?:simplifies|reduces) to|which is|which means|which (?:makes|leaves|gives|comes to|equals|totals)|meaning|that is|i\.e\.),?\s+|，(?:所以|因此|故|即|得|则)",
     re.IGNORECASE,
 )
+_NO_VALUE = re.compile(
+    r"\bno (?:real |integer |such |valid )?(?:solutions?|answer|value)\b|\bdo(?:es)? not exist\b|无解|不存在",
+    re.IGNORECASE,
+)
+_CHECK = re.compile(r"^\W*(?:check(?:ing)?|verif(?:y(?:ing)?|ication)|explanation|justification)\b", re.IGNORECASE)
+"""How a sentence begins that comes after the answer."""
 _BECAUSE = re.compile(r"\b(?:because|since|as)\b|因为", re.IGNORECASE)
 _INEQUALITY = re.compile(r"(?:[<>≤≥]|\\[lg]eq?(?![a-z]))\s*\$?(\d[\d,]*(?:\.\d+)?)")
 _CHINESE_NUMBER = re.compile("[二两三四五六七八九十百千万亿][零一二两三四五六七八九十百千万亿]*(?![分半])")
@@ -108,13 +123,20 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
         if remarks > _MAX_REMARKS or _CODE.search(sentence):
             return
         where = len(parts) - remarks
+        if _CHECK.search(sentence) and where > 1:
+            continue
         sentence = _without_reason(sentence)
         found, asides = mentions(sentence)
         valued = [m for m in found if _says_a_value(m.text)]
         words = [] if valued else _number_words(sentence)
         beside = sentence.startswith("(") and sentence.rstrip(".").endswith(")") and where > 1
         if beside or (not valued and not words and not (remarks == len(parts) - 1 and found)):
-            if _RETRACTED.search(sentence) or _GOES_ON.search(sentence) or states_nothing(sentence):
+            if (
+                _NO_VALUE.search(sentence)
+                or _RETRACTED.search(sentence)
+                or _GOES_ON.search(sentence)
+                or states_nothing(sentence)
+            ):
                 return
             continue
         earlier = [*sentences(before[-4_000:]), *parts[: where - 1]]
@@ -134,6 +156,7 @@ def _without_reason(sentence: str) -> str:
     sentence = _SINCE.sub("", sentence)
     claim, because, reason = [*_BECAUSE_CLAUSE.split(sentence, maxsplit=1), "", ""][:3]
     known, worked_out = numbers_in(claim), re.findall(r"=\s*\$?([\d,.]*\d)", reason)
+    claim = claim.rstrip(" ,")
     return claim if because and known and not (worked_out and numbers_in(worked_out[-1]) <= known) else sentence
 
 
@@ -148,14 +171,20 @@ def _said(mention: Mention, sentence: str) -> Iterator[str]:
             yield mention.text
             return
         closed = [side for side in tree.sides if not free_symbols(side)]
-        if "~" not in tree.signs and not all(equal(closed[-1], side) for side in closed[:-1]):
+        if "~" not in tree.signs and not all(_holds(closed[-1], side) for side in closed[:-1]):
             return
     except (Unreadable, TooLarge, Undefined):
         yield mention.text
         return
     yield mention.whole
-    if len(closed) > 1 or _CUE.search(sentence[: mention.start]):
+    if len(closed) > 1 or _CUE.search(words_before(sentence, mention.start)):
         yield mention.text
+
+
+def _holds(value: Tree, side: Tree) -> bool:
+    if isinstance(value, Based) and isinstance(side, Based):  # the same number in two bases
+        return int(value.digits, value.base) == int(side.digits, side.base)
+    return equal(value, side)
 
 
 def _only(found: Sequence[Mention]) -> Iterator[str]:
@@ -168,6 +197,9 @@ def _chosen(
     sentence: str, found: list[Mention], asides: list[Mention], earlier: list[str], leading: bool, lenient: bool
 ) -> Mention | None:
     """The mention that says the value of the sentence."""
+    called = [m for m in found if _IS_THE_ANSWER.match(sentence, m.end) and not m.bounded]
+    if len(called) == 1:
+        return called[0]
     found = _without_subjects(sentence, found)
     results = {mention_key(m.text) for m in asides if m.whole} or _last_results(earlier)
     first, last = found[0], found[-1]
@@ -199,7 +231,13 @@ def _chosen(
     repeated = [m for m in found if mention_key(m.text) in results]
     if len({mention_key(m.text) for m in repeated}) == 1 and fits(repeated[-1], found):
         return repeated[-1]
-    cued = [m for m in found if _CUE.search(sentence[: m.start]) and not m.bounded]
+    cued = [
+        m
+        for m in found
+        if not m.bounded and (_CUE.search(words_before(sentence, m.start)) or _IN_TOTAL.match(sentence, m.end))
+    ]
+    if len(cued) > 1 and _GOING_ON.search(sentence, cued[-2].end, cued[-1].start):
+        cued = cued[-1:]
     if len({mention_key(m.text) for m in cued}) == 1 and fits(cued[-1], [m for m in found if m.start >= cued[-1].end]):
         return cued[-1]
     main = [m for m in found if not _is_adjunct(sentence, m)]
@@ -210,12 +248,18 @@ def _chosen(
 
 
 def _is_adjunct(sentence: str, mention: Mention) -> bool:
-    return _ADJUNCT.search(sentence[: mention.start]) is not None or _is_given(sentence, mention)
+    introduction = _INTRODUCTION.match(sentence)
+    if introduction and mention.end <= introduction.end() and not mention.computed:
+        return True
+    return _ADJUNCT.search(words_before(sentence, mention.start)) is not None or _is_given(sentence, mention)
 
 
 def _is_given(sentence: str, mention: Mention) -> bool:
     """Whether a number says which things are meant rather than how many there are: "the 4 friends", "her 9 eggs"."""
-    return _GIVEN.search(sentence[: mention.start]) is not None and _NOUN.match(sentence, mention.end) is not None
+    return (
+        _GIVEN.search(words_before(sentence, mention.start)) is not None
+        and _NOUN.match(sentence, mention.end) is not None
+    )
 
 
 def _other_words(sentence: str, mention: Mention) -> bool:

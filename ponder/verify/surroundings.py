@@ -10,7 +10,7 @@ than Ann") leave it what it is, and the modulus of a congruence belongs to both 
 import re
 
 from ponder.maths.equality import equal
-from ponder.maths.reader import read
+from ponder.maths.reader import read, read_measure
 from ponder.maths.tree import TooLarge, Unreadable
 from ponder.maths.units import read_unit
 from ponder.maths.values import Undefined
@@ -39,12 +39,12 @@ _PART_BEFORE = re.compile(
     r"|\\(?:cdot|times|div|sqrt|pm|mp|neq?|leq?|geq?|lt|gt|mid|frac|log|ln|lg|sin|cos|tan|exp)\s*$|\d[.,:]$|\d\s*:\s*$|\b(?:minus|negative|times|plus)\s+$"
 )
 _PART_BEHIND = re.compile(
-    r"\s?(?:\^(?!\s*\{?\s*\\circ)|[+×·*/_!<>≤≥√|'′∶]|[-−]\s?[\d\\a-z]|[.,:]\d|\{,\}\d|\d{3}(?!\d))|\d|(?!(?:st|nd|rd|th)\b)[a-zA-Z]"
+    r"\s?(?:\^(?!\s*\{?\s*\\circ)|[+×·*/_!<>≤≥√|‰'′∶]|[-−]\s?[\d\\a-z]|[.,:]\d|\{,\}\d|\d{3}(?!\d))|\d|(?!(?:st|nd|rd|th)\b)[a-zA-Z]"
     r"|\s*\\(?:pi|sqrt|cdot|times|div|frac|p?mod|bmod|pm|mp|neq?|leq?|geq?|lt|gt|mid|infty|binom|log|ln|sin|cos|tan)"
     r"(?![a-zA-Z])"
     r"|\s*\(?\s*(?:mod|choose|remainder|with (?:a )?remainder|plus|minus|squared|cubed|factorial|or more|or less|or so|at least"
-    r"|at most|to the power|versus|vs|hundred|thousand|million|billion|trillion|dozen|in base|halves|thirds|tenths|over \d+|divided by)\b"
-    r"|\s*times\s+(?:the|[\d\\$(]|[a-z]\b(?<!a))|\s+(?:\w+\s+)?(?:less|more|fewer)\s+than\s+(?:[-\d\\$(]|[a-z]\b(?<!a)|twice|half)"
+    r"|at most|to the power|versus|vs|hundred|thousand|million|billion|trillion|in base|halves|thirds|tenths|over \d+|divided by)\b"
+    r"|\s*times\s+(?:the|[\d\\$(]|[a-z]\b(?<!a))|\s+(?:\w+\s+)?(?:less|more|fewer)\s+than\s+(?:[-\d\\$(][\d.,}$]*(?!\s*[A-Za-z\d.,}$])|[a-z]\b(?<!a)|twice|half)"
     r"|[^.\n]{0,12}\b(?:below|short of|under par|in the red)\b|\s+and a (?:half|third|quarter)\b"
     r"|\s*(?:,|or\b|and\b)\s*[A-J](?=\W*$)|\s+for\s+\w+\s+and\s+\d"
 )
@@ -71,8 +71,9 @@ _DENIED = re.compile(
 _SUPPOSED = re.compile(
     r"\b(?:(?:(?<!only )if|unless|suppose|assume|example|e\.g\.|template|format|might think|previous answer"
     r"|(?:wrong|incorrect|mistaken) answer|mistake|student(?: \w)?(?:['’]s)? (?:wrote|answer\w*|got))[^.,;]{0,25}"
+    r"|(?:(?:wrong|false|incorrect|untrue|not true|n['’]t true) (?:to \w+ )?that|claims? that|(?:would|might) (?:claim|say))\b[^.,;:\n]{0,40}"
     r"|maybe |perhaps |possibly |(?:could|might|may) be |from "
-    r"|(?:negative|opposite|reciprocal|root|square|cube|half|multiple|divisor|factor|loss|debt|deficit) of |number (?:before|after) )"
+    r"|(?:negative|opposite|reciprocal|root|square|cube|half|multiple|divisor|factor) of |number (?:before|after) )"
     r"\W{0,3}$",
     re.IGNORECASE,
 )
@@ -169,7 +170,8 @@ def _holds_a_value(text: str) -> bool:
 
 def _same(content: str, value: str) -> bool:
     try:
-        return equal(read(content), read(value))
+        measure = read_measure(value)  # "2.25 m"
+        return equal(read(content), read(value) if measure is None else measure.value)
     except (Unreadable, TooLarge, Undefined):
         return False
 
