@@ -26,7 +26,8 @@ _CHARACTERS = str.maketrans(
         "β": r"\beta ", "γ": r"\gamma ", "φ": r"\phi ", "ω": r"\omega ", "λ": r"\lambda ", "μ": r"\mu ", "∪": r"\cup ",
         "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R} ", "ℤ": r"\mathbb{Z} ", "…": r"\ldots ",
         "⋯": r"\ldots ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "°": r"^\circ ", "º": r"^\circ ",
-        "→": r"\rightarrow ", "⟶": r"\rightarrow ", "⟹": r"\rightarrow ", "⇔": r"\rightarrow ", "⇒": r"\rightarrow ", "➜": r"\rightarrow ",
+        "→": r"\rightarrow ", "⟶": r"\rightarrow ", "⟹": r"\rightarrow ", "⇔": r"\rightarrow ", "⇒": r"\rightarrow "
+        "", "➜": r"\rightarrow ",
         "∠": r"\angle ", "⟨": r"\langle ", "⟩": r"\rangle ", "、": ",", "。": ".", "【": "[",
         "】": "]", "∣": "|", "∶": ":", "ℯ": "e",
     }
@@ -48,14 +49,17 @@ _COMMAND_NAMES = (
 _DOUBLED = re.compile(rf"\\\\(?=(?:{_COMMAND_NAMES})(?![a-zA-Z])|[)\]])")
 _LEFT_DOT = re.compile(r"\\(?:left|right)\s*\.(?!\d)")
 _LOOKS = re.compile(
-    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|large|Large|LARGE|huge|Huge|small|limits|nolimits|hfill|centering"
+    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|large|Large|LARGE|huge|Huge|small"
+    r"|limits|nolimits|hfill|centering"
     r"|boldmath|bf|rm|it|sf)(?![a-zA-Z])"
 )
 _SPACES = re.compile(r"(?<!\\)\\(?:[;:> ]|,|q?quad(?![a-zA-Z](?!_))|enspace|thinspace|hspace\*?\{[^{}]*\})|~")
 _THIN_SEPARATOR = re.compile(r"(?<=\d)(?:\\,|\\ |[\u00a0\u2009\u202f]|[ ]?\{[ ]?,[ ]?\}|\\!|,\\!)\s*(?=\d{3}(?!\d))")
 _FONTS = re.compile(
-    r"\\(?:boxed|fbox|mathbf|mathit|mathsf|mathtt|mathcal|mathnormal|boldsymbol|bm|operatorname\*?|mathop|mathord|mathrel|displaylines"
-    r"|overrightarrow|(?:vec|hat|bar)(?!\s*\{?\s*\d)|ensuremath|phantom|underline|color\{[a-z]+\}|textcolor\{[a-z]+\})(?![a-zA-Z])"
+    r"\\(?:boxed|fbox|mathbf|mathit|mathsf|mathtt|mathcal|mathnormal|boldsymbol|bm|operatorname\*?|mathop|mathord"
+    r"|mathrel|displaylines"
+    r"|overrightarrow|(?:vec|hat|bar)(?!\s*\{?\s*\d)|ensuremath|phantom|underline|color\{[a-z]+\}"
+    r"|textcolor\{[a-z]+\})(?![a-zA-Z])"
 )
 _TEXT = re.compile(r"\\(?:textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mbox|hbox|emph)(?![a-zA-Z])")
 _LAYOUT = re.compile(
@@ -156,6 +160,7 @@ def clean(text: str) -> str:
     text = _TEMPERATURE.sub(lambda m: " ℃" if m[1] == "C" else " ℉", text)
     text = _EXCLAIMED.sub(r"\1", text)
     text = _MONEY.sub("¤", text)
+    text = text.replace("¤", " ") if text.count("¤") > 1 and "=" in text else text
     text = _THOUSANDS_OF_MONEY.sub(_thousands, text)
     text = _MATH_MARKS.sub(" ", text)
     text = text.replace("\\%", "%").replace("\\_", "_").replace("\\&", "&").replace("\\#", "#").replace("\\|", "|")

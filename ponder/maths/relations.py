@@ -20,6 +20,7 @@ from ponder.maths.tree import (
     children,
     free_symbols,
 )
+from ponder.maths.values import Undefined, exact
 
 __all__ = ["assigned", "quantity", "same_equations", "same_name", "settled", "shared_name"]
 
@@ -39,8 +40,31 @@ def settled(tree: Tree) -> Tree:
             if not any(_plainly_same(item, k) for k in kept):
                 kept.append(settled(item))
         kept = kept or list(items)
+        if len(kept) > 1 and _is_solved(kept[:-1], kept[-1]):
+            return kept[-1]
         return kept[0] if len(kept) == 1 else Many(tuple(kept), tree.word)
     return tree
+
+
+def _is_solved(steps: list[Tree], solution: Tree) -> bool:
+    """Whether equations in one name are followed by its value: "3n = 84, n = 28"."""
+    named = assigned(solution)
+    value = exact(named[1], {}) if named is not None and is_constant(named[1]) and _is_term(named[1]) else None
+    if named is None or value is None:
+        return False
+    at = {named[0]: value}
+    for step in steps:
+        if not isinstance(step, Relation) or step.signs != ("=",) or free_symbols(step) != {named[0]}:
+            return False
+        if assigned(step) is not None or not all(_is_term(side) for side in step.sides):
+            return False
+        try:
+            sides = [exact(side, at) for side in step.sides]
+        except Undefined:
+            return False
+        if sides[0] is None or sides[0] != sides[1]:
+            return False
+    return True
 
 
 def _plainly_same(a: Tree, b: Tree) -> bool:

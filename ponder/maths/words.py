@@ -44,7 +44,9 @@ _SENSE_CHANGING_WORDS = (
     "all none every neither nor either maybe half quarter third over divided hundred thousand million billion trillion "
     "dozen where with without for otherwise halves thirds quarters fourths fifths sixths eighths tenths squared cubed "
     "factorial wrong incorrect false below above short off under choose mod remainder base power vs versus "
-    "is are was were be has have had will can should needed cost costs fails fail failed makes make leaves gives works work rejected extraneous too contradiction impossible typo digit digits sided pack prime tenths hundredths thousandths"
+    "is are was were be has have had will can should needed cost costs fails fail failed makes make leaves gives "
+    "works work rejected extraneous too contradiction impossible typo digit digits sided pack prime tenths "
+    "hundredths thousandths"
 )
 SENSE_CHANGING = frozenset(_SENSE_CHANGING_WORDS.split())
 """Words that may not be passed over after a number, since the answer means something else with them."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ponder.maths.notation import with_backslashes
-from ponder.verify.later import correction, is_replaced, is_taken_back
+from ponder.verify.later import correction, doubts_itself, is_replaced, is_taken_back
 from ponder.verify.surroundings import modulus_of, why_no_answer
 
 __all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer", "find_answers", "on_one_line"]
@@ -48,7 +48,8 @@ _DOZEN = re.compile(r"[\s$)\\]*dozens?\b")
 _HASH = re.compile(r"####(?!#)[ \t]*([^\n]*)")
 _HEADING = re.compile(r"[\s*_]*(?:\d{1,2}[.)][ \t]+\D|(?!\d)[^\W\d_]{3,}|[\u3400-\u9fff]{2,}).*|.*[:：][\s*_]*")
 _PHRASE = re.compile(
-    r"(?:(?<!check our )(?<!check my )(?<!check the )(?<!check this )(?<!verify the )(?<!verify our )\banswer(?:s(?=[ \t]+are\b))?[ \t*_]{0,8}(?:(?:is|are|would be|will be|must be)\b[ \t]{0,4}:?|\"?[:=：])"
+    r"(?:(?<!check our )(?<!check my )(?<!check the )(?<!check this )(?<!verify the )(?<!verify our )"
+    r"\banswer(?:s(?=[ \t]+are\b))?[ \t*_]{0,8}(?:(?:is|are|would be|will be|must be)\b[ \t]{0,4}:?|\"?[:=：])"
     r"|【答案】|\banswer[ \t*_]{0,8}[-–—][ \t](?=[(*]{0,3}[A-J][)*.]{0,3}[ \t]*(?:\n|\Z))"
     r"|\bfinal answer[ \t*_]{0,8}(?:[-–—>][ \t]|\n\s{0,8})"
     r"|答案(?:应该|应)?[ \t*_]{0,8}(?:是|为|[:：=])[:：]?)[ \t*_]{0,8}(?:\n\s{0,8})?",
@@ -63,10 +64,12 @@ _TICK = re.compile(r"[ \t]*(?:[✅✔✓☑]\ufe0f?)+$|!?[ \t]*(?:[\U0001f300-\U
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _FINAL = re.compile(r"\bfinal\b|最终", re.IGNORECASE)
 _UNSTATED = re.compile(
-    r"\b(?:suppos(?:e|ing)|assum(?:e|ing)|imagin(?:e|ing)|if|unless|whether|false|untrue|not true|n['’]t true|doubt|guess(?:ing)?"
+    r"\b(?:suppos(?:e|ing)|assum(?:e|ing)|imagin(?:e|ing)|if|unless|whether|false|untrue|not true|n['’]t true|doubt"
+    r"|guess(?:ing)?"
     r"|for the sake of argument|(?:would|might|may|could) (?:say|think|guess|claim|answer|believe))(?:,| that)*\s+"
     r"(?:(?:the|its|my|our|this)\s+)?(?:(?:final|correct|right)\s+)?$"
-    r"|\b(?:naive|wrong|incorrect|false|mistaken|tempting|previous|initial|earlier|student['’]s|common)\s+$|\bclaims?\b[^.\n]{0,25}$"
+    r"|\b(?:of|half|twice|double|triple)\s+(?:the|its|our)\s+$|\b(?:naive|wrong|incorrect|false|mistaken|tempting"
+    r"|previous|initial|earlier|student['’]s|common)\s+$|\bclaims?\b[^.\n]{0,25}$"
     r"|(?:假设|假如|如果|若|设)[^。，\n]{0,4}$",
     re.IGNORECASE,
 )
@@ -82,7 +85,8 @@ _JOIN = re.compile(
     r"(?:[\s$.;,，、;]|\\(?:quad|qquad)(?![a-z])|\\[,;()])*"
     r"(?:(?:[A-Za-z]{1,15}[\s,]+){0,3}(?=and\b|or\b))?"
     r"(?:\\text\s*\{[^{}]{0,30}\b(?:and|or)\s*\}|\band\b|\bor\b|和|或|及|与)?"
-    r"(?:[\s$,，、]|\\(?:quad|qquad)(?![a-z])|\\[,;()])*(?:(?:[A-Za-z](?:_\{?\w\}?)?\s*=|[A-Z][a-z]{0,12}(?:\s\([a-z]\))?\s*:)\s*)?"
+    r"(?:[\s$,，、]|\\(?:quad|qquad)(?![a-z])|\\[,;()])*(?:(?:[A-Za-z](?:_\{?\w\}?)?\s*="
+    r"|[A-Z][a-z]{0,12}(?:\s\([a-z]\))?\s*:)\s*)?"
 )
 
 
@@ -242,6 +246,9 @@ def _checked(found: Found) -> Found:
         if corrected is not None:
             return Found(text=corrected, rule=found.rule, before=found.before)
         return Found(text=None, rule=f"no answer: the {found.rule} is taken back by what follows it")
+    if found.rule == "answer phrase":
+        said, *more = _SENTENCE_END.split(text, maxsplit=1)
+        text = said if more and doubts_itself(more[0]) else text  # it has come back to what it said
     if is_replaced(text, found.behind):
         return Found(text=None, rule=f"no answer: the {found.rule} is followed by another value")
     return Found(text=text, rule=found.rule, before=found.before, modulus=found.modulus)

@@ -30,13 +30,15 @@ _WORD = re.compile(r"(?<![A-Za-z'])([B-HJ]|[AI](?!\s+(?!or\b|and\b|nor\b|is\b)[a
 
 # What may stand around one letter in a short answer: "I think it is B", "B it is".
 _AROUND_WORDS = (
-    "answer option choice letter is it s i ll think believe choose pick go with select selected the correct right best my "
+    "answer option choice letter is it s i ll think believe choose pick go with select selected the correct right "
+    "best my "
     "final would be should must definitely so therefore thus hence going for"
 )
 _AROUND = frozenset(_AROUND_WORDS.split())
 _AROUND_CHINESE = re.compile(r"[选项择答案是为应故因此所以正确本题我最终的该了]*")
 _DOUBTS = re.compile(
-    r"\b(?:not|neither|nor|never|no|except|if|unless|wrong|incorrect|false|maybe|perhaps|without|cannot|opposite)\b|n't\b"
+    r"\b(?:not|neither|nor|never|no|except|if|unless|wrong|incorrect|false|maybe|perhaps|without|cannot|opposite)\b"
+    r"|n't\b"
     "|不|错|非|除|没|如果|可能"
 )
 _TERM = re.compile(r"[\s$*(]*[A-J](?:\([a-z]|'\.?\s*$|\.[A-Z])")

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from ponder.maths.units import read_unit
 
-__all__ = ["is_bounded", "states_nothing", "words_before"]
+__all__ = ["is_bounded", "is_limit", "states_nothing", "words_before"]
 
 _NEAR_CHARS = 80
 """Before a number; what bears on it stands nearer."""
@@ -23,13 +23,18 @@ _BEFORE = re.compile(
     r"|at least|at most|less than|more than|fewer than|greater than|up to|no more than|no less than|over|under"
     r"|above|below|almost|nearly|if|unless|maybe|perhaps|possibly|probably|might be|could be|between|as"
     rf"|(?:{_OF}) of(?: the)?"
-    r"|divisible by|exceeds?|anything but|different from|(?:not|n't) equal(?: to)?|close to|closer to|far from|no longer|contains?|containing|including|such as|e\.g\.|near|depends on"
+    r"|divisible by|exceeds?|anything but|different from|(?:not|n't) equal(?: to)?|(?:in addition to|apart from"
+    r"|besides|except(?: for)?)(?: the)?|close to|closer to|far from|no longer|contains?|containing|including"
+    r"|such as|e\.g\.|near|depends on"
     r"|owes?|owed|lost|is down|composed of|all his|digits of"
     r"|by adding|number (?:before|after|with|of digits)|obtained in|found in"
     r"|step|day|week|level|round|case|chapter|theorem|example|lemma|figure|formula|option|page|line|room|bus|exercise"
     rf"|every|has no|(?:has|wears|wearing) (?:the )?number|(?:\w+n['’]t|not) have|to have|{_MONTHS})\s+(?:a\s+)?"
     r"|至少|至多|最多|最少|超过|不到|不足|大于|小于|高于|低于)$",
     re.IGNORECASE,
+)
+_LIMIT = re.compile(
+    r"\b(?:at least|at most|no more than|no less than|up to)\W*$|(?:至少|至多|最多|最少)\s*$", re.IGNORECASE
 )
 _SUPPOSED = re.compile(
     r"\b(?:if|unless|initially|originally|already|yesterday|wanted|should have had|impossible)\b[^,.;:]*$",
@@ -49,7 +54,8 @@ _BEHIND = re.compile(
     r"|\s+(?:\w+\s+){0,2}?times\s+(?:as|the|[a-z]\b)"
 )
 _COMPARED = re.compile(
-    r"\s+(?:\w+\s+)?(?:more|less|fewer|older|younger|higher|lower|taller|shorter|larger|smaller|longer|heavier|faster|cheaper)"
+    r"\s+(?:\w+\s+)?(?:more|less|fewer|older|younger|higher|lower|taller|shorter|larger|smaller|longer|heavier"
+    r"|faster|cheaper)"
     r"\s+than\s+([A-Z])?",
 )
 _WHEN = re.compile(r"\$?\s*,?\s*(?:when|where|at|if)\b")
@@ -67,17 +73,25 @@ _CHINESE = re.compile(
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b\s+[a-z]")
 _LETTERS_OF_ORDINAL = re.compile(r"\d(?:st|nd|rd|th)$")
 _SECOND = re.compile(
-    r"\s+(?:for\s+(?!every|each)|(?!because|since|as|after|when|if|from|with|in|on|at|by|per|over|out|of|for|and|or|times|to|is"
+    r"\s+(?:for\s+(?!every|each)|(?!because|since|as|after|when|if|from|with|in|on|at|by|per|over|out|of|for|and|or"
+    r"|times|to|is"
     r"|are|was)(?=[a-z]))[A-Za-z]+\.?(?:\s*=\s*\d+)?(?:,\s*|\s+(?:and|vs\.?)\s+|\s+)(?:\$)?\d"
 )
 _LOSS = re.compile(r"\(\s*\\?\$[\d.,]+\s*\)")
 _NOTHING = re.compile(
-    r"^(?:\W*\d+\.)?\W*(?:given|assume|note|time limit|we know|(?:we|i|you) (?:are|were) given|imagine|unfortunately|for the sake of argument|the (?:problem|question) says|it is given|problem|sorry"
+    r"^(?:\W*\d+\.)?\W*(?:given|assume|note|time limit|we know|(?:we|i|you) (?:are|were) given|imagine|unfortunately"
+    r"|for the sake of argument|the (?:problem|question) says|it is given|problem|sorry"
     r"|i (?:do not|don['’]t) know|i cannot|i am unable|for \w = \d+ it)\b"
     r"|\b(?:not unique|not enough|undefined|depends on|extraneous|rejected|it fails|contradiction|impossible to|typo)\b"
-    r"|\b(?:twice|double|half|triple) (?:of )?(?:this|that|it|these)\b|\b(?:nothing|none|no \w+) (?:is |are )?(?:left|remain\w*)\b"
-    r"|\bwait,|(?:\b(?:false|untrue|not true)|n['’]t true) that\b|^\W*assuming (?:that )?the answer\b|\b(?:not|n['’]t) (?:sure|certain)\b|\bcannot (?:determine|be determined|find)\b"
-    r"|\b(?:would|might) (?:say|think|guess)\b|\b(?:naive|careless|(?:wrong|incorrect) answer)\b|\bknown so far\b|\bwhether\b|\bclaim\b|\b(?:false|wrong) (?:statement|assertion)\b|\brefuted\b|\bdiscarded\b|\bruled out\b|^\W*(?:so|then|next|now|first)?,?\s*(?:we|i) (?:add|subtract|multiply|divide|plug|substitute)\b[^=]*$"
+    r"|\b(?:twice|double|half|triple) (?:of )?(?:this|that|it|these)\b|\b(?:nothing|none|no \w+) (?:is "
+    r"|are )?(?:left|remain\w*)\b"
+    r"|\bwait,|(?:\b(?:false|untrue|not true)|n['’]t true) that\b|^\W*assuming (?:that )?the answer\b|\b(?:not"
+    r"|n['’]t) (?:sure|certain)\b|\bcannot (?:determine|be determined|find)\b"
+    r"|\b(?:would|might) (?:say|think|guess)\b|\b(?:naive|careless|(?:wrong|incorrect) answer)\b|\bknown so far\b"
+    r"|\bwhether\b|\bclaim\b|\b(?:false|wrong) (?:statement|assertion)\b|\b(?:of|half|twice|double"
+    r"|triple) the answer\b|\bthe answer (?:squared|cubed|ends|contains|rounds|has|plus|minus|times|divided)\b"
+    r"|不能确定|无法确定|\brefuted\b|\bdiscarded\b|\bruled out\b|^\W*(?:so|then|next|now|first)?,?\s*(?:we|i) (?:add"
+    r"|subtract|multiply|divide|plug|substitute)\b[^=]*$"
     r"|^\W*(?:flight|gate|platform|seat|highway|route|apartment|house|problem|question|grade|player|channel|train) \d"
     r"|,\s*no[.!]?$"
     r"|\bthe (?:problem|question|statement|exercise|task|text) (?:gives|says|states|tells|mentions|asks)\b"
@@ -86,9 +100,15 @@ _NOTHING = re.compile(
     re.IGNORECASE,
 )
 _CUT_OFF = re.compile(
-    r"\b(?:and|or|then|by|the|a|of|with|to|if|so|holds|away|an|his|her|their)\s*$|,\s*$|(?:[-+/=×÷^(]|(?<=\s)\*|\\(?:cdot|times|div|frac))\s*\$?\s*$",
+    r"\b(?:and|or|then|by|the|a|of|with|to|if|so|holds|away|an|his|her|their)\s*$|,\s*$|(?:[-+/=×÷^(]|(?<=\s)\*"
+    r"|\\(?:cdot|times|div|frac))\s*\$?\s*$",
     re.IGNORECASE,
 )
+
+
+def is_limit(sentence: str, start: int) -> bool:
+    """Whether what bounds the number at `start` is a least or a most, which may be what was asked for."""
+    return _LIMIT.search(words_before(sentence, start)) is not None
 
 
 def words_before(sentence: str, start: int) -> str:

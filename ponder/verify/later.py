@@ -8,28 +8,33 @@ import re
 
 from ponder.verify.mentions import numbers_in
 
-__all__ = ["correction", "is_replaced", "is_taken_back"]
+__all__ = ["correction", "doubts_itself", "is_replaced", "is_taken_back"]
 
 _TAKEN_BACK = re.compile(
     r"\b(?:wait|hold on|oops|sorry|correction|on second thought|scratch that|typo"
     r"|let me (?:re-?(?:check|compute|calculate|do|think|consider|examine|evaluate)|correct|fix|try)"
     r"|i (?:mean|meant|forgot|misread|made an?|was wrong)|miscalculat\w+|misread|or rather|but actually|but it should"
-    r"|(?:that|this|it|answer|value|result)(?:['’]s|\s+(?:is|was|seems|looks))\s+(?:\w+\s+)?(?:wrong|incorrect|mistaken|invalid|void"
+    r"|(?:that|this|it|answer|value|result)(?:['’]s|\s+(?:is|was|seems|looks))\s+(?:\w+\s+)?(?:wrong|incorrect"
+    r"|mistaken|invalid|void"
     r"|not\s+(?:right|correct|valid|the answer)|an? (?:mistake|error))"
     r"|(?:cannot|can not|can['’]t) be (?:right|correct)|(?:it|this|that|answer) should (?:be|have been)"
     r"|(?:correct|right) (?:value|answer) (?:is|should))\b"
-    r"|\b(?:nope|erratum|strike that|make that|never ?mind|my bad)\b|\bi take (?:that|it) back\b|\b(?:ignore|disregard|discard) (?:that|this|the)\b"
-    r"|\bactually,?\s+(?:it|the|this|that|no|[\d$\\])|[(]\s*(?:wrong|incorrect)|(?:^|[.!?…,;]|\n)\s*no\b\s*(?:[,.!;:—-]|$)"
+    r"|\b(?:nope|erratum|strike that|make that|never ?mind|my bad)\b|\bi take (?:that|it) back\b|\b(?:ignore"
+    r"|disregard|discard) (?:that|this|the)\b"
+    r"|\bactually,?\s+(?:it|the|this|that|no|[\d$\\])|[(]\s*(?:wrong|incorrect)|(?:^|[.!?…,;]"
+    r"|\n)\s*no\b\s*(?:[,.!;:—-]|$)"
     r"|不对|错了|应该是|等等|更正",
     re.IGNORECASE,
 )
 _CONFIRMED = re.compile(r"\b(?:is (?:indeed )?(?:correct|right)|confirmed|checks out)\b", re.IGNORECASE)
 _WHICH_IS_WRONG = re.compile(
-    r"([^.!?\n]*),?\s+which\s+(?:is|was|seems)\s+(?:\w+\s+)?(?:wrong|incorrect|mistaken|not\s+(?:right|correct|valid))\b",
+    r"([^.!?\n]*),?\s+which\s+(?:is|was|seems)\s+(?:\w+\s+)?(?:wrong|incorrect|mistaken|not\s+(?:right|correct"
+    r"|valid))\b",
     re.IGNORECASE,
 )
 _CORRECTED = re.compile(
-    r"(?:\bit['’]s|\b(?:it|that) (?:is|should be|should have been)|\bthe (?:\w+ )?(?:answer|value|result|total) (?:is|should be))\s*:?\s+"
+    r"(?:\bit['’]s|\b(?:it|that) (?:is|should be|should have been)|\bthe (?:\w+ )?(?:answer|value|result"
+    r"|total) (?:is|should be))\s*:?\s+"
     r"(\S[^.!?\n]{0,40}(?:\.\d+)?)[.!]?\s*$",
     re.IGNORECASE,
 )
@@ -50,6 +55,11 @@ def is_taken_back(answer: str, behind: str) -> bool:
         return False
     last = _SENTENCES.split(behind.strip())[-1]
     return not own or numbers_in(last) != own or _TAKEN_BACK.search(last) is not None
+
+
+def doubts_itself(text: str) -> bool:
+    """Whether a text takes something back, be it only for a moment."""
+    return _TAKEN_BACK.search(text) is not None
 
 
 def correction(answer: str, behind: str) -> str | None:

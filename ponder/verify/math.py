@@ -40,6 +40,9 @@ _WRAPPED = re.compile(r"\s*[\"'“‘`]([^\"'“”‘’`]+)[\"'”’`]\.?(?:\
 _SENTENCE_END = re.compile(
     r"[.。!！?？](?:\s|$)|[;；]|(?:,|\s\()?\s*\b(?:because|since|as|so|which|where|when)\s|[，,（(]\s*(?:因为|所以|其中)"
 )
+_LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
+_OPTION = re.compile(r"\s*(?:\\text(?:bf)?\s*\{\s*)?\(?[A-J]\)[:.]?\s*\}?[\s\\]*(\S.*)")
+"""The letter of an option before its value."""
 _IS = re.compile(r"\b(?:is|are|be|equals|was)\s*:?\s+|(?:是|为|等于)\s*[:：]?")
 _MODULUS = re.compile(r"mod\s*\{?\s*(\w+)")
 _LOSS = re.compile(r"\s*\(\s*\\?\$\s*[\d.,]+\s*\)[\s.]*")
@@ -227,7 +230,11 @@ def _candidates(found: Found, lenient: bool) -> Iterator[str]:
     wrapped = _WRAPPED.fullmatch(text)
     if wrapped:
         yield wrapped[1]
-    if _PROSE.search(_GROUP.sub("", text)) is None and text.count("=") < 2:
+    option = _OPTION.fullmatch(text)
+    if option:
+        yield option[1]
+    formula = _GROUP.sub("", text)
+    if _PROSE.search(formula) is None and ("=" not in text or _LETTER.search(formula)) and text.count("=") < 2:
         return
     if found.rule == "boxed" and not re.search(r"[A-Za-z]{3}|[\u3400-\u9fff]", text):
         return  # "ab = 12" is a formula

@@ -11,10 +11,10 @@ from fractions import Fraction
 
 from ponder.maths.equality import equal
 from ponder.maths.reader import read
-from ponder.maths.tree import Based, Many, Relation, TooLarge, Tree, Unreadable, free_symbols
-from ponder.maths.values import Undefined
+from ponder.maths.tree import Apply, Based, Many, Relation, Symbol, TooLarge, Tree, Unreadable, free_symbols
+from ponder.maths.values import Undefined, exact
 from ponder.verify.answer import on_one_line
-from ponder.verify.doubts import states_nothing, words_before
+from ponder.verify.doubts import is_limit, states_nothing, words_before
 from ponder.verify.mentions import Mention, mention_key, mentions, numbers_in
 from ponder.verify.numerals import numerals
 
@@ -31,15 +31,18 @@ _SENTENCE = re.compile(
     r"|(?<=[?])[ \t]+|(?<=[。！？；])|\n+|[ \t]+(?=(?:So|Thus|Therefore|Hence)\b,? )"
 )
 _RETRACTED = re.compile(
-    r"\b(?:wrong|incorrect|(?<!common )(?<!frequent )(?<!typical )(?:mistake|error)|typo|wait|actually|impossible|insufficient|unable|cannot|can't|can not|not enough"
+    r"\b(?:wrong|incorrect|(?<!common )(?<!frequent )(?<!typical )(?:mistake|error)|typo|wait|actually|impossible"
+    r"|insufficient|unable|cannot|can't|can not|not enough"
     r"|not (?:right|correct|possible|valid|sure|certain|the answer)|let me (?!know)|let's (?:re|check|try)"
     r"|should(?:n't| not)? be)\b"
     r"|不对|错|等等|无法|重新",
     re.IGNORECASE,
 )
 _ASKS = re.compile(
-    r"^(?:\W*(?:user|question|problem|q)\s*[:.])?\W*(?:what|how|which|who|whose|when(?! (?:we|you|i)\b)|where|why|find|compute|simplify|evaluate"
-    r"|calculate|determine|solve|prove|put|plug|substitute|try|consider|test|express|write|list|factor|expand|round|convert|suppose|let)\b|[?？][\s*\"]*$"
+    r"^(?:\W*(?:user|question|problem|q)\s*[:.])?\W*(?:what|how|which|who|whose|when(?! (?:we|you|i)\b)|where|why"
+    r"|find|compute|simplify|evaluate"
+    r"|calculate|determine|solve|prove|put|plug|substitute|try|consider|test|express|write|list|factor|expand|round"
+    r"|convert|suppose|let)\b|[?？][\s*\"]*$"
     r"|^\W*(?:求|计算|化简|多少|设|假设|假如|如果|若)",
     re.IGNORECASE,
 )
@@ -53,14 +56,16 @@ _BECAUSE_CLAUSE = re.compile(r"(\sbecause\s|,\s(?:since|as)\s|\\text\s*\{\s*(?:b
 _CODE = re.compile(r";(?=\S)|[#@~`<](?=[A-Za-z])|\s#\s")
 _CUE = re.compile(
     r"(?:\b(?:is|are|was|were|be|equals?|equal to|totals?|totaling|total of|sum of|leav(?:es|ing)|giv(?:es|ing)"
-    r"|mak(?:es?|ing)|costs?|now (?:has|have)|ends? (?:up )?with|yields?|get|results? in|resulting in|comes to|amounts to|left with|from \S{1,12} to)"
+    r"|mak(?:es?|ing)|costs?|now (?:has|have)|ends? (?:up )?with|yields?|get|results? in|resulting in|comes to"
+    r"|amounts to|left with|from \S{1,12} to)"
     r"(?:\s+(?:only|just|exactly|up|each|about|approximately|a|an|the|her|him|them|us|it|with|total|final|of|cost|sum"
     r"|\w{1,12} of)){0,4}"
     r"|[:：]|是|为|剩下?|共|等于)[\s*]*$",
     re.IGNORECASE,
 )
 _ADJUNCT = re.compile(
-    r"\b(?:in|after|for|by|per|over|within|each|every|during|at|from|with|on|before|until|among|between|across|all|out of|when|where)"
+    r"\b(?:in|after|for|by|per|over|within|each|every|during|at|from|with|on|before|until|among|between|across|all"
+    r"|out of|when|where)"
     r"(?:\s+(?:the|a|an|all|his|her|their|its|first|last|next|other|each|these|those|another|only)){0,2}[\s*]*$"
     r"|\bof (?:the|these|those|all|his|her|their|its)[\s*]*$|,\s+who (?:has|had|have|is|was)\s+$",
     re.IGNORECASE,
@@ -73,17 +78,21 @@ _MONEY = re.compile(r"[-−\s]*\\?[$€£¥]")
 _IS_THE_ANSWER = re.compile(
     r"\W{0,3}\s+(?:is|was)\s+(?:the|our|my)\s+(?:final\s+|correct\s+|right\s+)?answer\b", re.IGNORECASE
 )
+_EARLIER = re.compile(r"(?:\s+[a-z]+)?\s+(?:before|at first|initially|originally|to begin with|to start with)\b")
 _GOING_ON = re.compile(r"\b(?:adding|subtracting|multiplying|dividing|then)\b", re.IGNORECASE)
 _INTRODUCTION = re.compile(
     r"\W*(?:After|Before|By|With|While|Given|Having|Out of|Of|On|[A-Z][a-z]+ing)\b[^,]*,\s+(?=[a-z$])"
 )
 """A clause before the one that states something."""
+_GIVEN_TO = re.compile(r"(?<![\w\\])([A-Za-z])\s*=\s*\$?(-?\d{1,12})(?![\w.,/^]*\d)")
 _IN_TOTAL = re.compile(r"(?:\s+[a-z]+){0,3}\s+(?:in total|in all|altogether|combined|together|overall)\b")
 _NOUN = re.compile(r"\s+[a-z]{2,}")
 _IN_PASSING = 12
 _SUBJECT = re.compile(r"\s*[A-Za-z°]{0,12}\s+(?:is|are|was|were|equals?)\b", re.IGNORECASE)
 _CLAUSE = re.compile(
-    r";\s+(?=the\b)|(?:,|;|\s[—–-])\s*(?:(?:and )?(?:so|thus|hence|therefore|finally)|which (?:simplifies|reduces) to|which is|which means|which (?:makes|leaves|gives|comes to|equals|totals)|meaning|that is|i\.e\.),?\s+|，(?:所以|因此|故|即|得|则)",
+    r";\s+(?=the\b)|(?:,|;|\s[—–-])\s*(?:(?:and )?(?:so|thus|hence|therefore|finally)|which (?:simplifies"
+    r"|reduces) to|which is|which means|which (?:makes|leaves|gives|comes to|equals|totals)|meaning|that is"
+    r"|i\.e\.),?\s+|，(?:所以|因此|故|即|得|则)",
     re.IGNORECASE,
 )
 _NO_VALUE = re.compile(
@@ -147,7 +156,7 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
             return  # a question holds values, and states none
         chosen = _chosen(sentence, valued, asides, earlier, leading and where == 1, lenient)
         if chosen is not None:
-            yield from _said(chosen, sentence)
+            yield from _said(chosen, sentence, earlier)
         return
 
 
@@ -160,7 +169,7 @@ def _without_reason(sentence: str) -> str:
     return claim if because and known and not (worked_out and numbers_in(worked_out[-1]) <= known) else sentence
 
 
-def _said(mention: Mention, sentence: str) -> Iterator[str]:
+def _said(mention: Mention, sentence: str, earlier: list[str]) -> Iterator[str]:
     """An equation as it stands, and its last side where that is worked out; nothing where it does not hold."""
     try:
         tree = read(mention.whole)
@@ -177,13 +186,25 @@ def _said(mention: Mention, sentence: str) -> Iterator[str]:
         yield mention.text
         return
     yield mention.whole
-    if len(closed) > 1 or _CUE.search(words_before(sentence, mention.start)):
+    if len(closed) > 1 or _follows(tree, earlier) or _CUE.search(words_before(sentence, mention.start)):
         yield mention.text
+
+
+def _follows(tree: Relation, earlier: list[str]) -> bool:
+    """Whether an equation is worked out from values that were given to its names right before: "x = 5, y = 8, so xy "
+    "= 40"."""
+    values = {name: Fraction(number) for name, number in _GIVEN_TO.findall(" ".join(earlier[-2:]))}
+    if len(tree.sides) != 2 or not free_symbols(tree) or not free_symbols(tree) <= values.keys():
+        return False
+    sides = [exact(side, values) for side in tree.sides]
+    return not isinstance(tree.sides[0], Symbol) and sides[0] is not None and sides[0] == sides[1]
 
 
 def _holds(value: Tree, side: Tree) -> bool:
     if isinstance(value, Based) and isinstance(side, Based):  # the same number in two bases
         return int(value.digits, value.base) == int(side.digits, side.base)
+    if isinstance(value, Apply) and value.name == "%" and equal(value.args[0], side):
+        return True  # "18/40 * 100 = 45%"
     return equal(value, side)
 
 
@@ -204,9 +225,11 @@ def _chosen(
     results = {mention_key(m.text) for m in asides if m.whole} or _last_results(earlier)
     first, last = found[0], found[-1]
     if len({mention_key(m.text) for m in found}) == 1:
+        if lenient and all(not m.bounded or is_limit(sentence, m.start) for m in found):
+            return last
         doubtful = any(m.bounded for m in found) or all(_is_given(sentence, m) for m in found)
         doubtful = doubtful or _other_words(sentence, last)
-        return last if lenient or last.computed or not doubtful or mention_key(last.text) in results else None
+        return last if last.computed or not doubtful or mention_key(last.text) in results else None
     if leading and not first.bounded and not sentence[: first.start].strip(" *_:$\\([~"):
         return first
     bold = [m for m in found if any(b.start() <= m.start and m.end <= b.end() for b in _BOLD.finditer(sentence))]
@@ -250,6 +273,8 @@ def _chosen(
 def _is_adjunct(sentence: str, mention: Mention) -> bool:
     introduction = _INTRODUCTION.match(sentence)
     if introduction and mention.end <= introduction.end() and not mention.computed:
+        return True
+    if _EARLIER.match(sentence, mention.end):
         return True
     return _ADJUNCT.search(words_before(sentence, mention.start)) is not None or _is_given(sentence, mention)
 

@@ -1,10 +1,10 @@
 """Whether a box is all that its sentence states: what stands before it, what it holds and what stands behind it in, a
 reason or None out.
 
-A box says by itself what the answer is. Its surroundings take that back only where they change the value: a term that it
-is a part of ("3\\sqrt{\\boxed{12}}", "\\boxed{12} million"), another value beside it ("\\boxed{9} or 10"), a limit, a
-denial, a supposition. What repeats the value ("5/4, or \\boxed{1.25}") and what is compared with it ("\\boxed{10} more
-than Ann") leave it what it is, and the modulus of a congruence belongs to both sides of it.
+A box says by itself what the answer is. Its surroundings take that back only where they change the value: a term that
+it is a part of ("3\\sqrt{\\boxed{12}}", "\\boxed{12} million"), another value beside it ("\\boxed{9} or 10"), a limit,
+a denial, a supposition. What repeats the value ("5/4, or \\boxed{1.25}") and what is compared with it ("\\boxed{10}
+more than Ann") leave it what it is, and the modulus of a congruence belongs to both sides of it.
 """
 
 import re
@@ -20,7 +20,8 @@ __all__ = ["modulus_of", "why_no_answer"]
 _MAX_CHARS = 400
 _BREAK = re.compile(r"\n|\\\\|(?<=[.!?。！？])\s+(?=[A-Z*\"“(\\$\[])|(?<=[。！？])|&")
 _EQUALS = re.compile(
-    r"(?<![<>])(?<![^\d)}]!)(?:=|≈)(?!>)|\\(?:approx|in|implies|iff|Rightarrow|Longrightarrow|Leftrightarrow|rightarrow|to"
+    r"(?<![<>])(?<![^\d)}]!)(?:=|≈)(?!>)|\\(?:approx|in|implies|iff|Rightarrow|Longrightarrow|Leftrightarrow"
+    r"|rightarrow|to"
     r"|therefore)(?![a-zA-Z])|[→⇒∴∈]|\\q?quad(?![a-zA-Z])|[:：](?![ ]?\d)\s*"
 )
 _LOOKS = re.compile(
@@ -36,15 +37,20 @@ _CHOICE = re.compile(r"\\text(?:bf)?\s*\{\s*\(?[A-J]\)?\s*\}|\([A-J]\)|[A-J]")
 _OPTION = re.compile(r"\s+[\d$(]")
 _PART_BEFORE = re.compile(
     r"(?:[+×·*/^_<>≤≥≠√|]|[-−](?=$)|(?<=[\d)}$])\s[-−–]\s|\d|(?<![a-zA-Z'’])[a-zA-Z](?<![AI]))\s?$"
-    r"|\\(?:cdot|times|div|sqrt|pm|mp|neq?|leq?|geq?|lt|gt|mid|frac|log|ln|lg|sin|cos|tan|exp)\s*$|\d[.,:]$|\d\s*:\s*$|\b(?:minus|negative|times|plus)\s+$"
+    r"|\\(?:cdot|times|div|sqrt|pm|mp|neq?|leq?|geq?|lt|gt|mid|frac|log|ln|lg|sin|cos|tan|exp)\s*$|\d[.,:]$"
+    r"|\d\s*:\s*$|\b(?:minus|negative|times|plus)\s+$"
 )
 _PART_BEHIND = re.compile(
-    r"\s?(?:\^(?!\s*\{?\s*\\circ)|[+×·*/_!<>≤≥√|‰'′∶]|[-−]\s?[\d\\a-z]|[.,:]\d|\{,\}\d|\d{3}(?!\d))|\d|(?!(?:st|nd|rd|th)\b)[a-zA-Z]"
+    r"\s?(?:\^(?!\s*\{?\s*\\circ)|[+×·*/_!<>≤≥√|‰'′∶]|[-−]\s?[\d\\a-z]|[.,:]\d|\{,\}\d|\d{3}(?!\d))|\d|(?!(?:st|nd"
+    r"|rd|th)\b)[a-zA-Z]"
     r"|\s*\\(?:pi|sqrt|cdot|times|div|frac|p?mod|bmod|pm|mp|neq?|leq?|geq?|lt|gt|mid|infty|binom|log|ln|sin|cos|tan)"
     r"(?![a-zA-Z])"
-    r"|\s*\(?\s*(?:mod|choose|remainder|with (?:a )?remainder|plus|minus|squared|cubed|factorial|or more|or less|or so|at least"
-    r"|at most|to the power|versus|vs|hundred|thousand|million|billion|trillion|in base|halves|thirds|tenths|over \d+|divided by)\b"
-    r"|\s*times\s+(?:the|[\d\\$(]|[a-z]\b(?<!a))|\s+(?:\w+\s+)?(?:less|more|fewer)\s+than\s+(?:[-\d\\$(][\d.,}$]*(?!\s*[A-Za-z\d.,}$])|[a-z]\b(?<!a)|twice|half)"
+    r"|\s*\(?\s*(?:mod|choose|remainder|with (?:a )?remainder|plus|minus|squared|cubed|factorial|or more|or less"
+    r"|or so|at least"
+    r"|at most|to the power|versus|vs|hundred|thousand|million|billion|trillion|in base|halves|thirds|tenths"
+    r"|over \d+|divided by)\b"
+    r"|\s*times\s+(?:the|[\d\\$(]|[a-z]\b(?<!a))|\s+(?:\w+\s+)?(?:less|more"
+    r"|fewer)\s+than\s+(?:[-\d\\$(][\d.,}$]*(?!\s*[A-Za-z\d.,}$])|[a-z]\b(?<!a)|twice|half)"
     r"|[^.\n]{0,12}\b(?:below|short of|under par|in the red)\b|\s+and a (?:half|third|quarter)\b"
     r"|\s*(?:,|or\b|and\b)\s*[A-J](?=\W*$)|\s+for\s+\w+\s+and\s+\d"
 )
@@ -53,7 +59,8 @@ _ITEM = re.compile(r"\s*[-*+•–—→>]\s")
 _RATIO = re.compile(r"[\d}]\s*[:∶]\s*$")
 _LIMITED = re.compile(
     r"\b(?:at least|at most|less than|more than|fewer than|greater than|larger than|smaller than|up to|over|under|above"
-    r"|below|almost|nearly|close(?:r)? to|near|between|exceeds?|(?:half|twice|thrice|double|triple|third|quarter)(?: of)?)\W*$"
+    r"|below|almost|nearly|close(?:r)? to|near|between|exceeds?|(?:half|twice|thrice|double|triple|third"
+    r"|quarter)(?: of)?)\W*$"
     r"|(?:至少|至多|最多|最少|超过|不到|不足|大于|小于|高于|低于|不是|不等于|不为|并非|不可能是)\s*$",
     re.IGNORECASE,
 )
@@ -64,21 +71,24 @@ _EXTREME = re.compile(
 )
 """A limit that is what was asked for: the most that can be had, the least that is needed."""
 _DENIED = re.compile(
-    r"(?:\b(?:not|never|neither|nor|cannot|instead of|rather than|unlike|than|other than|anything but|different from)|n['’]t)"
+    r"(?:\b(?:not|never|neither|nor|cannot|instead of|rather than|unlike|than|other than|anything but"
+    r"|different from)|n['’]t)"
     r"\s+(?:(?:be|just|only|simply|really|equal(?: to)?)\s+)*$",
     re.IGNORECASE,
 )
 _SUPPOSED = re.compile(
     r"\b(?:(?:(?<!only )if|unless|suppose|assume|example|e\.g\.|template|format|might think|previous answer"
     r"|(?:wrong|incorrect|mistaken) answer|mistake|student(?: \w)?(?:['’]s)? (?:wrote|answer\w*|got))[^.,;]{0,25}"
-    r"|(?:(?:wrong|false|incorrect|untrue|not true|n['’]t true) (?:to \w+ )?that|claims? that|(?:would|might) (?:claim|say))\b[^.,;:\n]{0,40}"
+    r"|(?:(?:wrong|false|incorrect|untrue|not true|n['’]t true) (?:to \w+ )?that|claims? that|(?:would"
+    r"|might) (?:claim|say))\b[^.,;:\n]{0,40}"
     r"|maybe |perhaps |possibly |(?:could|might|may) be |from "
     r"|(?:negative|opposite|reciprocal|root|square|cube|half|multiple|divisor|factor) of |number (?:before|after) )"
     r"\W{0,3}$",
     re.IGNORECASE,
 )
 _REFUTED = re.compile(
-    r"^[^.\n]{0,25}\b(?:is|was|are|seems|looks)\s+(?:\w+\s+)?(?:wrong|incorrect|false|not|impossible|mistaken|rejected)\b"
+    r"^[^.\n]{0,25}\b(?:is|was|are|seems|looks)\s+(?:\w+\s+)?(?:wrong|incorrect|false|not|impossible|mistaken"
+    r"|rejected)\b"
     r"|^\s*[?？]|^\W{0,6}(?:wrong|incorrect)\b|^[^.\n]{0,25}\b(?:does(?:n['’]t| not)|fails)\b"
     r"|^[^.\n]{0,12}\b(?:format|template)\b|^[^.\n]{0,25}\bthe template\b",
     re.IGNORECASE,
