@@ -37,7 +37,9 @@ def main(deadline_seconds: float, memory_bytes: int, core: int, isolation: Least
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     parent = socket.socket(fileno=sys.stdin.detach().detach().fileno())  # type: ignore[union-attr]
     _warm_up()
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    least = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
+    resource.setrlimit(resource.RLIMIT_AS, (least, most))  # programs have limits of their own, some of them above this
     gc.freeze()
     stream = parent.makefile("rb")
     _send(parent, {"ready": True})
