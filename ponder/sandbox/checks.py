@@ -16,6 +16,10 @@ __all__ = [
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 _BROAD = frozenset({"Exception", "BaseException", "AssertionError"})
 _NUMPY_ASSERTIONS = frozenset({"assert_allclose", "assert_almost_equal", "assert_array_equal", "assert_equal"})
+_OF_ONE = frozenset({"assertTrue", "assertFalse", "assertIsNone", "assertIsNotNone", "assert_"})
+_EQUALITIES = frozenset({"assertEqual", "assertEquals", "assertIs", "assertLessEqual", "assertGreaterEqual"})
+_RUNNERS = frozenset({"self", "cls", "case", "tc", "np", "numpy", "testing"})
+"""What is usually asked for assertions, and is nothing that is compared."""
 _EXPECTING = re.compile(r"assert|raises$|warns$|deprecated_call$|expect")
 
 
@@ -73,10 +77,38 @@ def call_name(expression: ast.expr) -> str:
     return ""
 
 
+def _is_certain(test: ast.expr) -> bool:
+    """Whether a test is true whatever the program does: a lambda, a tuple with a message in it, a value equal to
+    itself."""
+    match test:
+        case ast.Lambda() | ast.GeneratorExp() | ast.List(elts=[_, *_]) | ast.Tuple(elts=[_, *_]):
+            return True
+        case ast.Set() | ast.Dict(keys=[_, *_]) | ast.JoinedStr(values=[ast.Constant(), *_]):
+            return True
+        case ast.BoolOp(op=ast.Or(), values=values):
+            return any(_is_certain(part) and (not is_constant(part) or _is_true(part)) for part in values)
+        case ast.BoolOp(op=ast.And(), values=values):
+            return all(_is_certain(part) or is_constant(part) for part in values)
+        case ast.Compare(left=left, ops=[ast.Eq() | ast.Is() | ast.LtE() | ast.GtE()], comparators=[right]) if (
+            _is_one_value(left, right)
+        ):
+            return True
+    return is_constant(test)
+
+
+def _is_true(constant: ast.expr) -> bool:
+    return isinstance(constant, ast.Constant) and bool(constant.value)
+
+
+def _is_one_value(left: ast.expr, right: ast.expr) -> bool:
+    """The same value twice. What is called twice may differ."""
+    return not any(isinstance(node, ast.Call) for node in ast.walk(left)) and ast.dump(left) == ast.dump(right)
+
+
 def is_check(statement: ast.stmt) -> bool:
     match statement:
         case ast.Assert(test=test):
-            return not is_constant(test)
+            return not _is_certain(test)
         case ast.Expr(value=value):
             return is_assertion(value)
         case ast.If(test=test, body=body, orelse=orelse):
@@ -92,11 +124,27 @@ def is_assertion(value: ast.expr) -> bool:
     if isinstance(value, ast.Await):
         value = value.value
     match value:
-        case ast.Call(func=ast.Attribute(attr=name, value=owner), args=arguments):
-            return name.lower().startswith("assert") and not all(map(is_constant, (owner, *arguments)))
-        case ast.Call(func=ast.Name(id=name), args=arguments):
-            return name in _NUMPY_ASSERTIONS and not all(map(is_constant, arguments))
+        case ast.Call(func=ast.Attribute(attr=name, value=owner), args=arguments, keywords=named):
+            speaks = not (isinstance(owner, ast.Name) and owner.id in _RUNNERS) or _may_fail(name, arguments, named)
+            return name.lower().startswith("assert") and speaks
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=named):
+            return name in _NUMPY_ASSERTIONS and _may_fail(name, arguments, named)
     return False
+
+
+def _may_fail(name: str, arguments: list[ast.expr], named: list[ast.keyword]) -> bool:
+    """Whether what an assertion compares is more than constants, or one value with itself. Messages do not count."""
+    if any(keyword.arg != "msg" for keyword in named):
+        return True
+    match arguments[: 1 if name in _OF_ONE else 2]:
+        case [ast.Starred(), *_] | []:
+            return True
+        case [left, right] if name in _EQUALITIES:
+            return not (_is_one_value(left, right) or (is_constant(left) and is_constant(right)))
+        case [test] if name == "assertTrue":
+            return not _is_certain(test)
+        case compared:
+            return not all(map(is_constant, compared))
 
 
 def expects(items: list[ast.withitem]) -> bool:

@@ -22,16 +22,16 @@ from ponder.sandbox.checks import (
 )
 
 __all__ = [
-    "ASSERTED", "CASE", "CHECKING", "CHOSEN", "COUNTED", "ENTERED", "LEFT", "NUMBER", "PARAMETERS", "SEEN", "SKIPS",
-    "SWALLOWED", "TYPE", "WITHIN", "ZIP", "instrument",
+    "ASSERTED", "CASE", "CHECKING", "CHOSEN", "COUNTED", "ENTERED", "EXPECTED", "LEFT", "NUMBER", "PARAMETERS",
+    "SEEN", "SKIPS", "SWALLOWED", "TYPE", "WITHIN", "ZIP", "instrument",
 ]  # fmt: skip
 
 CASE, SEEN, COUNTED, ENTERED = "__case__", "__seen__", "__counted__", "__entered__"
 ASSERTED, NUMBER, SWALLOWED, TYPE = "__asserted__", "__number__", "__swallowed__", "__type__"
-WITHIN, LEFT, ZIP = "__within__", "__left__", "__zip__"
+WITHIN, LEFT, EXPECTED, ZIP = "__within__", "__left__", "__expected__", "__zip__"
 CHOSEN, PARAMETERS, SKIPS = "__chosen__", "__parameters__", "__skips__"
 """Names that instrumented code calls; `probes` binds them."""
-CHECKING = frozenset({ASSERTED, COUNTED})
+CHECKING = frozenset({ASSERTED, COUNTED, EXPECTED})
 """What the code of a function speaks of that has checks."""
 _MARKS = re.compile(rf"{ASSERTED}|{SEEN}|, __block\d+_\d+__(?=:$)|{CHOSEN}\((.*), '[^']*'\)(?=:$)")
 _SKIPPING = {"skipif": True, "skipIf": True, "skipUnless": False}
@@ -80,14 +80,14 @@ def _mark_checks(body: list[ast.stmt], checking: set[str], held: dict[str, str],
                 statement.test = _call(ASSERTED, statement.test)
             case ast.If() if checks:
                 statement.test = _call(SEEN, statement.test)
-            case ast.Expr() | ast.With() | ast.AsyncWith() if checks:
+            case ast.Expr() if checks:
                 after = [_count()]
-            case ast.With() | ast.AsyncWith() if _may_swallow(statement, checking):
+            case ast.With() | ast.AsyncWith() if checks or _may_swallow(statement, checking):
                 name = f"__block{place}_{statement.lineno}__"
                 named = ast.Assign(targets=[ast.Name(name, ast.Store())], value=_call(WITHIN))
                 before = [ast.copy_location(named, statement)]
                 statement.items.append(ast.withitem(context_expr=ast.Name(name, ast.Load())))
-                after = [ast.Expr(_call(LEFT, ast.Name(name, ast.Load())))]
+                after = [ast.Expr(_call(EXPECTED if checks else LEFT, ast.Name(name, ast.Load())))]
             case ast.For() if any(is_check(s) or uses(s, checking) for s in statements(statement.body)):
                 statement.iter = _call(CHOSEN, statement.iter, ast.Constant(_source(statement.iter, held)))
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
@@ -165,7 +165,7 @@ def _reports(statement: ast.stmt) -> bool:
         case ast.Assert(test=ast.Call(func=ast.Name(id=name))) | ast.If(test=ast.Call(func=ast.Name(id=name))):
             return name in (ASSERTED, SEEN)
         case ast.Expr(value=ast.Call(func=ast.Name(id=name))):
-            return name in (COUNTED, SWALLOWED)
+            return name in (COUNTED, SWALLOWED, EXPECTED)
         case ast.Expr(value=value):
             return is_assertion(value)
         case ast.With(items=items) | ast.AsyncWith(items=items):

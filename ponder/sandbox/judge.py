@@ -28,7 +28,7 @@ from ponder.sandbox.instrument import CASE, instrument
 from ponder.sandbox.ledger import Case, Ledger, check_import
 from ponder.sandbox.names import bound_names, code_names, expected_objects
 from ponder.sandbox.probes import test_module
-from ponder.sandbox.program import LocalProgram, Program, Solution
+from ponder.sandbox.program import LocalProgram, Program
 from ponder.sandbox.remote import RemoteProgram
 from ponder.sandbox.serve import run_module
 from ponder.sandbox.suite import run_collected
@@ -101,13 +101,13 @@ def _world(surroundings: Surroundings | None) -> dict[str, Callable[..., Any]]:
 
 def _run(job: dict[str, Any], program: Program, ledger: Ledger) -> None:
     """The test code as its own runner would have it: its statements, then what they define as tests."""
-    ledger.program = program
+    ledger.program, ledger.undefined = program, frozenset(job["undefined"])
     trees = [ast.parse(test) for test in job["tests"]]
     bound: set[str] = set().union(*map(bound_names, trees))
     space = test_module(program, ledger, bound)
     program.expected = set().union(*map(expected_objects, trees))
     own = set(job["own"]) | ({job["entry"]} if job["entry"] else set())
-    sys.modules["solution"] = Solution(program, program.names - bound - builtins.__dict__.keys())
+    sys.modules["solution"] = program.offered(program.names - bound - builtins.__dict__.keys())
     if job["prefix"]:
         exec(_whole(job["prefix"]), space)
         for name in own & program.names:

@@ -38,6 +38,8 @@ class Ledger:
         """How often a function with checks was begun."""
         self.begun: set[str] = set()
         """Those of them that stand at the top of the test file."""
+        self.undefined: frozenset[str] = frozenset()
+        """Names that the tests speak of, and neither they nor a right program define."""
         self.swallowed: list[str] = []
         """Failures that test code caught and did not pass on, in the case that runs."""
 
@@ -97,6 +99,8 @@ class Ledger:
             return
         if not isinstance(error, AssertionError):
             self.program.strange = self.program.strange or f"the tests raised {type(error).__name__}"
+        if isinstance(error, NameError) and error.name in self.undefined:
+            self.write("excuse", True, f"the tests speak of {error.name!r}, which nothing defines")
         if isinstance(error, OSError) and (error.errno in _REFUSED or _NO_FOLDER in str(error)):
             self.write("excuse", True, f"the tests want what the sandbox refuses: {error}")
 

@@ -1,6 +1,7 @@
 """Names in test code: those it gives a meaning itself, those it speaks of, those it expects objects of."""
 
 import ast
+import builtins
 import re
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,11 @@ from types import CodeType
 
 from ponder.sandbox.checks import call_name, is_constant, statements
 
-__all__ = ["bound_names", "code_names", "expected_objects", "lent_imports"]
+__all__ = [
+    "bound_names", "code_names", "expected_objects", "lent_imports", "takes_every_name", "undefined_names",
+]  # fmt: skip
+
+_OF_A_MODULE = ("__name__", "__file__", "__doc__", "__builtins__")
 
 
 def bound_names(tree: ast.Module) -> set[str]:
@@ -58,6 +63,37 @@ def _standard_imports(tests: tuple[str, ...]) -> tuple[tuple[str, frozenset[str]
                 names = frozenset(alias.asname or alias.name.partition(".")[0] for alias in aliases)
                 found.append((ast.unparse(statement), names))
     return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def undefined_names(tests: tuple[str, ...]) -> frozenset[str]:
+    """Names that the tests speak of and nothing in them defines, the program's among them; none where they may be
+    defined in ways that their text does not show."""
+    spoken: set[str] = set()
+    defined: set[str] = set(_OF_A_MODULE)
+    for test in tests:
+        for node in ast.walk(ast.parse(test)):
+            match node:
+                case ast.Name(id="exec" | "globals" | "setattr" | "vars"):
+                    return frozenset()
+                case ast.ImportFrom(module=module, names=[ast.alias(name="*")]) if module != "solution":
+                    return frozenset()
+                case ast.Name(id=name, ctx=ast.Load()):
+                    spoken.add(name)
+                case ast.Name(id=name) | ast.arg(arg=name) | ast.MatchAs(name=str() as name):
+                    defined.add(name)
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                    defined.add(name)
+                case ast.ExceptHandler(name=str() as name) | ast.MatchStar(name=str() as name):
+                    defined.add(name)
+                case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                    defined |= {alias.asname or alias.name.partition(".")[0] for alias in aliases}
+    return frozenset(spoken - defined - builtins.__dict__.keys())
+
+
+def takes_every_name(tests: tuple[str, ...]) -> bool:
+    """Whether a test file has every name of the program without saying which: by a star."""
+    return any(re.search(r"^\s*from\s+solution\s+import\s+\*", test, re.MULTILINE) for test in tests)
 
 
 def expected_objects(tree: ast.Module) -> set[str]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from ponder.sandbox import instrument
 from ponder.sandbox.errors import SkippedError
 from ponder.sandbox.ledger import Ledger
-from ponder.sandbox.program import LocalProgram, Program, Solution, is_of_program
+from ponder.sandbox.program import LocalProgram, Program, Solution, is_of_program, went_through_program
 from ponder.sandbox.proxy import Remote
 from ponder.sandbox.stand_ins import STAND_INS
 
@@ -115,6 +115,13 @@ def test_module(program: Program, ledger: Ledger, bound: set[str]) -> dict[str, 
         else:
             program.unsure = program.unsure or "a block with checks broke off, and its context manager swallowed why"
 
+    def expected(block: _Block) -> None:
+        """After a block that must raise: what the tests misspell is nothing that the program raised."""
+        error = block.error
+        if isinstance(error, NameError) and error is not program.raised and not went_through_program(error):
+            program.unsure = program.unsure or f"the tests raised {error!r} themselves"
+        counted()
+
     def swallowed(checks_something: bool) -> None:
         """In an `except` that goes on after a check: a failed check, or a program that raised where it should not."""
         error = sys.exception()
@@ -144,6 +151,7 @@ def test_module(program: Program, ledger: Ledger, bound: set[str]) -> dict[str, 
         instrument.ZIP: zipped,
         instrument.WITHIN: _Block,
         instrument.LEFT: left,
+        instrument.EXPECTED: expected,
         instrument.ENTERED: entered,
         instrument.SWALLOWED: swallowed,
         instrument.TYPE: lambda value: value.own_class() if type(value) is Remote else type(value),

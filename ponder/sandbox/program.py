@@ -2,6 +2,7 @@
 
 import traceback
 import types
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
 __all__ = ["LocalProgram", "Program", "Solution", "is_of_program", "went_through_program"]
@@ -22,6 +23,7 @@ class Program(Protocol):
 
     def look(self, name: str) -> Any: ...
     def change(self, name: str, value: Any) -> None: ...
+    def offered(self, names: AbstractSet[str]) -> types.ModuleType: ...
 
 
 class LocalProgram:
@@ -43,11 +45,16 @@ class LocalProgram:
     def change(self, name: str, value: Any) -> None:
         self._module.__dict__[name] = value
 
+    def offered(self, names: AbstractSet[str]) -> types.ModuleType:
+        """What `import solution` gives a test file. Only these `names` come with a star."""
+        self._module.__dict__["__all__"] = sorted(name for name in names if not name.startswith("_"))
+        return self._module
+
 
 class Solution(types.ModuleType):
     """What `import solution` gives a test file. Only `offered` comes with a star."""
 
-    def __init__(self, program: Program, offered: set[str] | frozenset[str]) -> None:
+    def __init__(self, program: Program, offered: AbstractSet[str]) -> None:
         super().__init__("solution")
         self.__dict__["__all__"] = sorted(name for name in offered if not name.startswith("_"))
         self.__dict__["_program"] = program

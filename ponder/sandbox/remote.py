@@ -10,6 +10,7 @@ import types
 from _thread import RLock
 from collections import deque
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ponder.sandbox import values
@@ -24,12 +25,16 @@ from ponder.sandbox.errors import (
 from ponder.sandbox.inplace import update
 from ponder.sandbox.instrument import CHECKING
 from ponder.sandbox.packages import check_modules
+from ponder.sandbox.program import Solution
 from ponder.sandbox.proxy import MUTABLE, Remote, holds_any, same_data
 from ponder.sandbox.raised import MAX_NAME, MAX_TEXT, ExceptionClasses
 
 __all__ = ["RemoteProgram"]
 
-_ITERATORS = (types.GeneratorType, map, filter, zip, enumerate, reversed)
+_ITERATORS: tuple[type, ...] = (
+    types.GeneratorType, map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())), type(iter("")),
+    type(iter(range(0))), type(iter({})), type(iter(set())), type(reversed([])),
+)  # fmt: skip
 _BOUND = (types.BuiltinMethodType, types.MethodWrapperType)
 """Methods of built-in objects, such as `seen.append`."""
 
@@ -139,6 +144,10 @@ class RemoteProgram:
             if number in self.known and not same_data(list(other), list(given), 0)
         )
         return any(not same_data(self.ask("state", other), state, 0) for other in others)
+
+    def offered(self, names: AbstractSet[str]) -> Solution:
+        """What `import solution` gives a test file. Only these `names` come with a star."""
+        return Solution(self, names)
 
     def change(self, name: str, value: Any) -> None:
         """Give one of the program's names another meaning."""
@@ -358,4 +367,8 @@ class _Writer(pickle.Pickler):
         return None
 
     def reducer_override(self, value: Any) -> Any:
-        return (iter, (list(value),)) if isinstance(value, _ITERATORS) else NotImplemented
+        if not isinstance(value, _ITERATORS):
+            return NotImplemented
+        self._program.strange = self._program.strange or "an iterator of the tests was handed over"
+        items: Any = value
+        return iter, (list(items),)

@@ -18,7 +18,7 @@ from ponder.sandbox.descriptors import held, memory_file, null_device
 from ponder.sandbox.direct import DirectCase, read_direct, run_direct
 from ponder.sandbox.errors import NotJudgeableError, NotPlainAnswerError, ProgramGoneError, TooLargeError
 from ponder.sandbox.limits import Limits
-from ponder.sandbox.names import lent_imports
+from ponder.sandbox.names import lent_imports, takes_every_name, undefined_names
 from ponder.sandbox.remote import RemoteProgram
 from ponder.sandbox.report import Report, listen
 from ponder.sandbox.sandbox import Sandbox, check_setup
@@ -61,13 +61,17 @@ def judge(
         "own": own,
         "classes": classes,
     }
+    whole = form == "unittest" and not takes_every_name(tests)
+    known = whole or classes is not None
+    job["undefined"] = sorted(undefined_names(tests) - (set() if whole else {*own, entry})) if known else []
     job["worldly"] = is_worldly(tests)
     lent = lent_imports(tests, program) if form == "asserts" else ""
     source = _after_future(lent, prefix + program).encode(errors="replace")
     cases = read_direct(tests, prefix, entry) if form == "asserts" else None
     if cases is not None:
         names = frozenset([*own, *filter(None, [entry])])
-        report = _run_both(sandbox, source, limits, deadline, _Direct(cases=cases, own=names))
+        direct = _Direct(cases=cases, own=names, undefined=frozenset(job["undefined"]))
+        report = _run_both(sandbox, source, limits, deadline, direct)
         if report is not None:
             return report
     report = _run_both(sandbox, source, limits, deadline, job)
@@ -96,6 +100,7 @@ class _Direct:
 
     cases: tuple[DirectCase, ...]
     own: frozenset[str]
+    undefined: frozenset[str]
 
 
 def _run_both(
@@ -136,9 +141,12 @@ def _judge_here(report: Report, tests: _Direct, channel: int, deadline: float) -
             report.gone = f"the program failed: {program.failure}"
             return True
         report.total = len(tests.cases)
+        spoken = frozenset().union(*(case.names for case in tests.cases)) - program.names
         for number, (passed, note) in enumerate(run_direct(tests.cases, tests.own, program)):
             report.add(number, passed, note)
         report.done, report.checks, report.excuse = True, len(tests.cases), program.refused
+        for name in spoken & tests.undefined:
+            report.excuse = f"the tests speak of {name!r}, which nothing defines"
     except (NotPlainAnswerError, TooLargeError):
         return False
     except NotJudgeableError as error:

@@ -8,6 +8,7 @@ is wrong with the text is a NotPlainError.
 
 import datetime
 import json
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -76,6 +77,8 @@ def loads(payload: bytes, revive: Callable[[Handle], Any], *, deadline: float | 
 
 def _encode(value: Any, keep: Callable[[object], Handle], depth: int) -> Any:
     kind = type(value)
+    if value is math.nan:
+        return {"nan": []}  # lists that hold the one object are equal
     if value is None or kind is bool or kind is str or kind is float:
         return value
     if kind is int:
@@ -188,6 +191,8 @@ class _Reader:
         if tag in _FROM_TEXT:
             return self._noted(form, _FROM_TEXT[tag](_checked(content, str)))
         items = _checked(content, list)
+        if tag == "nan":
+            return math.nan
         if tag in _FROM_ITEMS:
             return self._noted(form, _FROM_ITEMS[tag](self._items(items, depth)))
         if tag == "d":

@@ -1,6 +1,7 @@
 """Tests that follow a program in its own language, as MultiPL-E has them for C++ and JavaScript."""
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from ponder.records import CodeGold
@@ -8,6 +9,9 @@ from ponder.records import CodeGold
 __all__ = ["complete", "why_nothing_is_appended", "with_tests"]
 
 _INCLUDE = re.compile(r"^[ \t]*(?:#[ \t]*include\b.*|using\b.*;)[ \t]*$", re.MULTILINE)
+_SAID = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|(?<!\d)'(?:\\.|[^'\\\n])*'""", re.DOTALL)
+"""Comments of C++, and what stands in quotes."""
+_NAME = re.compile(r"\b(?!(?:true|false|null|undefined|nullptr|NaN|Infinity)\b)[A-Za-z_]\w*")
 _MAIN = re.compile(r"\bint\s+main\s*\(")
 _MACROS = (
     "assert",
@@ -66,6 +70,32 @@ def why_nothing_is_appended(gold: CodeGold) -> str | None:
         return "tests that follow the program need the name of its function (entry_point)"
     if gold.program_language == "cpp" and _MAIN.search(code) is None:
         return "the tests have no `int main(`"
-    if re.search(r"\b(?:assert\w*\b|throw\b)", re.sub(r"assert\s*(?:=|;|>)", "", code)) is None:
-        return "the tests check nothing: no assert in them"
+    bare = _SAID.sub(" 0 ", code) if gold.program_language == "cpp" else code  # JavaScript has patterns with quotes
+    if re.search(r"\bthrow\b", bare) is None and not any(map(_NAME.search, _checked(bare))):
+        return "the tests check nothing: no assert in them that speaks of anything"
+    if gold.program_language == "cpp":
+        if re.search(r"#[ \t]*define[ \t]+NDEBUG", code):
+            return "the tests check nothing: they define NDEBUG"
+        if 'R"' not in code and not _is_closed(bare.strip().removeprefix("}")):
+            return "the tests do not compile: their brackets do not close"
     return None
+
+
+def _checked(code: str) -> Iterator[str]:
+    """What stands in the brackets of each assert."""
+    for found in re.finditer(r"\bassert[\w.]*\s*\(", code):
+        depth, end = 1, found.end()
+        while depth and end < len(code):
+            depth += {"(": 1, ")": -1}.get(code[end], 0)
+            end += 1
+        yield code[found.end() : end]
+
+
+def _is_closed(code: str) -> bool:
+    open_ones: list[str] = []
+    for bracket in re.findall(r"[][(){}]", code):
+        if bracket in "([{":
+            open_ones.append(bracket)
+        elif not open_ones or open_ones.pop() + bracket not in ("()", "[]", "{}"):
+            return False
+    return not open_ones

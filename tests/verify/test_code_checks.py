@@ -76,6 +76,7 @@ def test_checks_are_made_wherever_they_stand(name: str, form: str) -> None:
         assert verify_code(wrong, gold).outcome == "wrong", verify_code(wrong, gold)
 
 
+METHOD = "import unittest\nclass T(unittest.TestCase):\n    def test_f(self):\n        "
 NOTHING = {
     "no check": "f(1)",
     "a constant": "f(1)\nassert True",
@@ -84,6 +85,17 @@ NOTHING = {
     "a coroutine that nothing runs": "async def look():\n    assert f(1) == 2",
     "only prints": "print('PASS' if f(1) == 2 else 'FAIL')",
     "a test without a check": "def test_f():\n    f(1)",
+    "a tuple": "assert (f(1) == 2, 'f of 1')",
+    "a lambda": "assert lambda: f(1) == 2",
+    "a generator": "assert (f(x) == x + 1 for x in range(3))",
+    "a list": "assert [f(1) == 2]",
+    "or a message": "assert f(1) == 2 or 'f of 1'",
+    "a value and itself": "r = f(1)\nassert r == r",
+    "a value and itself, in a test": "def test_f():\n    r = f(1)\n    assert r == r and r is r",
+    "a message alone": METHOD + "self.assertTrue(2, f(1))",
+    "a message that compares": METHOD + "self.assertTrue('f', f(1) == 2)",
+    "a value equal to itself": METHOD + "r = f(1)\n        self.assertEqual(r, r)",
+    "constants": METHOD + "f(1)\n        self.assertEqual(2, 2, msg='f')",
 }
 
 
@@ -95,6 +107,43 @@ def test_what_checks_nothing_cannot_tell(name: str, form: str) -> None:
     assert "check nothing" in (check_code(gold) or "")
     for program in (RIGHT, WRONG):
         assert verify_code(program, gold).outcome == "cannot_tell"
+
+
+@pytest.mark.parametrize("check", [
+    "assert f(1) == f(1) == 2", "r = f(1)\nassert not r != r and r == 2", "assert (f(1) == 2) and (1, 2)",
+    METHOD + "self.assertTrue(f(1) == 2, 'f')",
+    METHOD + "self.assertEqual(first=2, second=f(1))",
+])  # fmt: skip
+def test_what_can_fail_is_a_check(check: str) -> None:
+    gold = CodeGold(tests=(check,), entry_point="f")
+    assert (verify_code(RIGHT, gold).outcome, verify_code(WRONG, gold).outcome) == ("right", "wrong")
+
+
+MISSPELT = "import pytest\nfrom solution import f\n"
+
+
+@pytest.mark.parametrize("tests", [
+    MISSPELT + "def test_f():\n    with pytest.raises(Exception):\n        f_of(f(1))",
+    MISSPELT + "def test_f():\n    assert f(1) == EXPECTED",
+    MISSPELT + "assert f(1) == EXPECTED",
+    MISSPELT + "import unittest\nclass T(unittest.TestCase):\n    def test_f(self):\n"
+        "        with self.assertRaises(NameError):\n            f_of(f(1))",
+])  # fmt: skip
+def test_a_name_that_nothing_defines_judges_nobody(tests: str) -> None:
+    gold = CodeGold(form="unittest", tests=(tests,))
+    assert {verify_code(program, gold).outcome for program in (RIGHT, WRONG)} == {"cannot_tell"}
+
+
+def test_a_name_that_a_right_program_defines_is_its_own() -> None:
+    gold = CodeGold(tests=("assert f(1) == two()",), answer=RIGHT + "\ndef two(): return 2")
+    assert verify_code(RIGHT, gold).outcome == "wrong"
+    gold = CodeGold(tests=("assert f(1) == EXPECTED",), answer=RIGHT)
+    assert verify_code(RIGHT, gold).outcome == verify_code(WRONG, gold).outcome == "cannot_tell"
+    gold = CodeGold(tests=("for x in f(1): last = x\nassert last == 2",), answer="def f(x): return [2]")
+    assert verify_code("def f(x): return []", gold).outcome == "wrong"
+    assert verify_code("def f(x):\n    raise NameError('last')", gold).outcome == "wrong"
+    gold = CodeGold(tests=("import pytest\nwith pytest.raises(NameError): f(1)",), entry_point="f")
+    assert verify_code("def f(x): return unknown", gold).outcome == "right"
 
 
 EVASIONS = {

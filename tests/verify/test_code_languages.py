@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -115,6 +116,10 @@ def test_cpp(program: str, outcome: str) -> None:
         (CodeGold(tests=("x",), form="appended", entry_point="f"), "'asserts' or 'unittest'"),
         (CodeGold(tests=("int main() { f(); }",), form="appended", program_language="cpp", entry_point="f"), "nothing"),
         (CodeGold(tests=("assert(f(1));",), form="appended", program_language="cpp"), "entry_point"),
+        (replace(CPP, tests=("}\nint main() { auto g = doubled; g({}); assert(1 == 1); }",)), "nothing"),
+        (replace(CPP, tests=("}\n#define NDEBUG\n#include <cassert>\nint main() { assert(doubled({})); }",)), "NDEBUG"),
+        (replace(CPP, tests=("}\nint main() { assert(doubled({}) == doubled({}); }",)), "do not compile"),
+        (replace(JS, tests=("const assert = require('node:assert');\npairs([]); assert.equal(1, 1);",)), "nothing"),
         (CodeGold(tests=("x",), outputs=("y",), form="stdio", seconds=0.0), "time limit"),
     ],
 )  # fmt: skip

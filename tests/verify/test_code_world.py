@@ -68,6 +68,18 @@ WORLD = {
         "import random\nfrom solution import f\ndef test_f():\n    random.seed(7)\n    first = f()\n"
         "    random.seed(7)\n    state = random.getstate()\n    again = f()\n    random.setstate(state)\n"
         "    third = f()\n    assert first == again == third\n    assert f() != first", "right"),
+    "an iterator of the tests": (
+        "def f(items): return next(items)", "def f(items): return 1",
+        "from solution import f\ndef test_f():\n    items = iter(range(5))\n    assert f(items) == 0\n"
+        "    assert next(items) == 1", "unsure"),
+    "a nan that is the same": (
+        "import math\ndef f(xs): return [*xs, math.nan]", "def f(xs): return [*xs, float('nan')]",
+        "import math\nfrom solution import f\ndef test_f():\n    assert f([1]) == [1, math.nan]", "right"),
+    "doctest": (
+        'def f(x):\n    """\n    >>> f(1)\n    2\n    """\n    return x + 1',
+        'def f(x):\n    """\n    >>> f(1)\n    2\n    """\n    return x',
+        "import doctest, solution\ndef test_f():\n    found = doctest.testmod(solution)\n"
+        "    assert found.attempted == 1 and found.failed == 0", "unsure"),
     "environment": (
         "import os\ndef f(): return os.environ.get('MODE', 'none')", "def f(): return 'none'",
         "import os\nfrom unittest.mock import patch\nfrom solution import f\ndef test_f():\n"
