@@ -1,17 +1,20 @@
 """The tokenizer's own chat template: turns in, the text of a prompt out, or one paragraph that says why not.
 
 What it renders is a function of the turns alone: the clock stands still, a template that can think on request is asked
-to (or not to), and whatever it raises, drops, or opens twice is an error.
+to (or not to), and whatever it raises, drops, writes twice or opens twice is an error.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
 from ponder.errors import DataError, ModelError, PonderError
 from ponder.records import Message
+from ponder.text.control import chat_source
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -28,6 +31,11 @@ _FOREIGN = ("[THINK]", "<|START_THINKING|>", "<seed:think>", "\u25c1think\u25b7"
 _LONG = 20
 """A text of as many characters does not occur by chance in what a template writes."""
 _PROBE = "(here stands what turn {} says)"
+_KEPT = 256
+"""Sequences of roles whose form in a template is remembered."""
+Role = Literal["system", "user", "assistant"]
+Form = Callable[[str], object]
+"""How a turn's content is given to a template."""
 
 
 def chat_prompt(
@@ -36,57 +44,85 @@ def chat_prompt(
     """The prompt up to where the reply begins, without the prefill. The turns' texts must not hold think tags.
 
     `thinking` says whether a reply begins with a thought, of which the prompt opens as much as `prefill` does. Raises
-    DataError for a conversation that the template refuses, leaves a turn of out or will not have thoughts in, and
-    ModelError for a template that is damaged or always opens or closes thoughts of its own.
+    DataError for a conversation that the template refuses, does not write every turn of once or will not have thoughts
+    in, and ModelError for a template that is damaged or always opens or closes thoughts of its own.
     """
-    variables = dict.fromkeys(_SWITCHES, thinking) | {"strftime_now": clock.strftime}
-    text, probed, probes = _rendered(tokenizer, turns, variables)
-    usual = probed.rpartition(probes[-1].content.strip())[2]
+    roles = tuple(turn.role for turn in turns)
+    form, usual = _read_as(tokenizer, chat_source(tokenizer), roles, thinking, clock)
+    text = _rendered(tokenizer, turns, form, thinking, clock)
+    squeezed = _squeezed(text)
+    for turn in turns:
+        if len(turn.content.strip()) >= _LONG and _squeezed(turn.content) not in squeezed:
+            raise _left_out(turn.role, text)
     _check_thoughts(usual, prefill, thinking, ModelError)
     if not text.endswith(usual):  # the template listens to what this conversation says
-        _check_thoughts(text.rpartition(turns[-1].content.strip())[2], prefill, thinking, DataError)
+        _check_thoughts(_after(text, turns[-1].content), prefill, thinking, DataError)
     return _without_prefill(text, prefill)
 
 
-def _rendered(
-    tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Message], variables: Mapping[str, Any]
-) -> tuple[str, str, Sequence[Message]]:
-    """The text with every turn in it; and, to tell where they stand, the same with probes in place of short texts.
-
-    Some templates read a turn's content as text, others as a list of parts.
-    """
-    probes = [
-        turn if len(turn.content.strip()) >= _LONG else Message(role=turn.role, content=_PROBE.format(place))
-        for place, turn in enumerate(turns)
-    ]
+@lru_cache(maxsize=_KEPT)
+def _read_as(
+    tokenizer: "PreTrainedTokenizerBase", source: str, roles: tuple[Role, ...], thinking: bool, clock: datetime
+) -> tuple[Form, str]:
+    """How the template (whose text is `source`) reads a turn's content, as text or as a list of parts, and what it
+    writes after the last turn: shown by probes in place of the texts."""
     fault: PonderError | None = None
     for form in (_as_text, _as_parts):
-
-        def render(these: Sequence[Message], form: Callable[[str], object] = form) -> str:
-            chat: Any = [{"role": turn.role, "content": form(turn.content)} for turn in these]
-            return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **variables))
-
+        probes = [Message(role=role, content=_PROBE.format(place)) for place, role in enumerate(roles)]
         try:
-            text = render(turns)
-            probed = text if probes == turns else render(probes)
-        except TemplateSyntaxError as error:
-            raise ModelError(
-                f"The tokenizer's chat template is damaged at line {error.lineno}: {str(error.message).rstrip('.')}. "
-                f"Expected a Jinja template: fetch `chat_template` of the model's tokenizer again."
-            ) from error
-        except _FAULTS as error:
-            fault = fault or DataError(_refusal(turns, error))
+            text = _rendered(tokenizer, probes, form, thinking, clock)
+        except DataError as error:
+            fault = fault or error
             continue
-        left_out = [probe.role for probe in probes if probe.content.strip() not in probed]
-        if not left_out:
-            return text, probed, probes
-        fault = fault or DataError(
-            f"The tokenizer's chat template leaves the text of the {left_out[-1]}'s turn out of the prompt, which "
-            f"begins {text[:120]!r}. Expected every turn in it: mend `chat_template` of the model's tokenizer"
-            + (", or put what the system turn says into the user's turn." if left_out[-1] == "system" else ".")
-        )
+        counts = [text.count(probe.content) for probe in probes]
+        if all(count == 1 for count in counts):
+            return form, text.rpartition(probes[-1].content)[2]
+        role, count = next(one for one in zip(reversed(roles), reversed(counts), strict=True) if one[1] != 1)
+        fault = fault or (_left_out(role, text) if count == 0 else _repeated(role, count, text))
     assert fault is not None
     raise fault
+
+
+def _rendered(
+    tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Message], form: Form, thinking: bool, clock: datetime
+) -> str:
+    variables: dict[str, Any] = dict.fromkeys(_SWITCHES, thinking) | {"strftime_now": clock.strftime}
+    chat: Any = [{"role": turn.role, "content": form(turn.content)} for turn in turns]
+    try:
+        return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **variables))
+    except TemplateSyntaxError as error:
+        raise ModelError(
+            f"The tokenizer's chat template is damaged at line {error.lineno}: {str(error.message).rstrip('.')}. "
+            f"Expected a Jinja template: fetch `chat_template` of the model's tokenizer again."
+        ) from error
+    except _FAULTS as error:
+        raise DataError(_refusal([turn.role for turn in turns], error)) from error
+
+
+def _left_out(role: str, text: str) -> DataError:
+    return DataError(
+        f"The tokenizer's chat template leaves the text of the {role}'s turn out of the prompt, which begins "
+        f"{text[:120]!r}. Expected every turn in it: mend `chat_template` of the model's tokenizer"
+        + (", or put what the system turn says into the user's turn." if role == "system" else ".")
+    )
+
+
+def _repeated(role: str, count: int, text: str) -> DataError:
+    return DataError(
+        f"The tokenizer's chat template writes the text of the {role}'s turn {count} times into the prompt, which "
+        f"begins {text[:120]!r}. Expected every turn in it once: mend `chat_template` of the model's tokenizer."
+    )
+
+
+def _squeezed(text: str) -> str:
+    """The text with its blanks as a template may write them anew."""
+    return " ".join(text.split())
+
+
+def _after(text: str, content: str) -> str:
+    """What stands after the last place where a text has the content, whatever its blanks."""
+    words = r"\s+".join(map(re.escape, content.split()))
+    return text[max((found.end() for found in re.finditer(words, text)), default=0) :]
 
 
 def _as_text(content: str) -> object:
@@ -97,8 +133,7 @@ def _as_parts(content: str) -> object:
     return [{"type": "text", "text": content}]
 
 
-def _refusal(turns: Sequence[Message], error: Exception) -> str:
-    roles = [turn.role for turn in turns]
+def _refusal(roles: Sequence[str], error: Exception) -> str:
     reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     if not isinstance(error, TemplateError):
         reason = f"{type(error).__name__}: {reason}"

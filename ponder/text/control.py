@@ -11,7 +11,8 @@ tokens are spelt as private characters, which stand in the text at the template'
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import count
@@ -33,16 +34,20 @@ _PRIVATE = (range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
 """The supplementary planes of characters for private use."""
 _KEPT = 8
 """Twins and tables of tokenizers in memory."""
+Span = tuple[int, int, int | None]
+"""From where to where something stands in a text, and the id of the control token that it is, if it is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guarded:
     """Texts with a private character in place of each spelling in `spellings`. `typed` says whether one of those is a
-    control token to the tokenizer."""
+    control token to the tokenizer, `edges` whether one is a part of such a token, at an edge of a text, which what
+    stands beside it may make whole."""
 
     texts: tuple[str, ...]
     spellings: Mapping[str, str]
     typed: bool
+    edges: bool
 
     def restore(self, text: str) -> str:
         """The spellings back in their places."""
@@ -67,6 +72,8 @@ class Control:
         """The texts with every control token and tag in them guarded; in replies of the model but for what it writes
         there itself, which must be learnt as the tokens that it samples."""
         found = [self._spelt(text, reply) for text, reply in zip(texts, replies, strict=True)]
+        edges = [self._edges(text, spans) for text, spans in zip(texts, found, strict=True)]
+        found = [_ordered(spans + more) for spans, more in zip(found, edges, strict=True)]
         spellings = list(
             dict.fromkeys(text[a:b] for text, spans in zip(texts, found, strict=True) for a, b, _ in spans)
         )
@@ -78,12 +85,13 @@ class Control:
             ),
             spellings={char: spelling for spelling, char in private.items()},
             typed=any(token is not None for spans in found for _, _, token in spans),
+            edges=any(edges),
         )
 
     def encode(self, text: str, guarded: Guarded) -> list[int]:
         """The ids of a text in which guarded ones stand, without begin and end token."""
         plain = guarded.restore(text)
-        if not guarded.typed:
+        if not guarded.typed and not (guarded.edges and self._tokens(plain) - self._tokens(text)):
             return list(self.tokenizer.encode(plain, add_special_tokens=False))
         if not self.tokenizer.is_fast:
             raise DataError(
@@ -103,15 +111,34 @@ class Control:
             )
         return ids
 
-    def _spelt(self, text: str, reply: bool) -> list[tuple[int, int, int | None]]:
+    def _spelt(self, text: str, reply: bool) -> list[Span]:
         """Where control tokens (with their id) and tags stand that are to be guarded."""
-        spans: list[tuple[int, int, int | None]] = [
+        spans: list[Span] = [
             span for span in self._read(text) if not (reply and text[span[0] : span[1]] in self.spoken)
         ]
         if not reply:
             blanked = _replaced(text, [(start, end, " " * (end - start)) for start, end, _ in spans])
             spans += [(*found.span(), None) for found in _TAG.finditer(blanked)]
-        return sorted(spans, key=lambda span: span[0])
+        return _ordered(spans)
+
+    def _edges(self, text: str, spans: Sequence[Span]) -> list[Span]:
+        """Where, outside the spans, a text begins with the end of a control token or ends with the beginning of one, or
+        lies within one; blanks aside, which templates take away."""
+        first, last = (spans[0][0], spans[-1][1]) if spans else (len(text), 0)
+        start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+        if not spans and 0 < end - start < self._longest:
+            whole = text[start:end]
+            if any(whole in spelling for spelling in self.ids):
+                return [(start, end, None)]
+        lengths = range(self._longest - 1, 0, -1)
+        head = next((n for n in lengths if start + n <= first and text[start : start + n] in self._ends), 0)
+        tail = next(
+            (n for n in lengths if end - n >= max(last, start + head) and text[end - n : end] in self._beginnings), 0
+        )
+        return [(a, b, None) for a, b in ((start, start + head), (end - tail, end)) if a < b]
+
+    def _tokens(self, text: str) -> Counter[int]:
+        return Counter(token for _, _, token in self._read(text))
 
     def _read(self, text: str) -> list[tuple[int, int, int]]:
         """Where the tokenizer reads control tokens in a text, and which."""
@@ -150,6 +177,18 @@ class Control:
     def _heads(self) -> frozenset[str]:
         """The first characters of control tokens: most texts hold none of these, which is known at once."""
         return frozenset(spelling[:2] for spelling in self.ids)
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(map(len, self.ids), default=0)
+
+    @cached_property
+    def _beginnings(self) -> frozenset[str]:
+        return frozenset(spelling[:length] for spelling in self.ids for length in range(1, len(spelling)))
+
+    @cached_property
+    def _ends(self) -> frozenset[str]:
+        return frozenset(spelling[length:] for spelling in self.ids for length in range(1, len(spelling)))
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -204,6 +243,10 @@ def _replaced(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
         pieces += [text[position:start], new]
         position = end
     return "".join((*pieces, text[position:]))
+
+
+def _ordered(spans: Iterable[Span]) -> list[Span]:
+    return sorted(spans, key=lambda span: span[0])
 
 
 def _private(text: str, number: int) -> list[str]:

@@ -68,7 +68,8 @@ class Template:
 
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt in the template's own words, prefill included. A system message stands before the user turn that
-        follows it. Raises DataError unless the last message is a user's."""
+        follows it, and user turns without a reply between them are one. Raises DataError unless the first message of
+        user and assistant is a user's, and the last."""
         return self._rendered(self._history(messages)) + self.prefill
 
     def encode(
@@ -107,7 +108,7 @@ class Template:
             try:
                 text = self.compose(thinking, answer)
                 guarded = control.guard([thinking or "", answer], [True, True])
-                if guarded.typed:
+                if guarded.typed or guarded.edges:
                     thinking, answer = (one.strip() for one in guarded.texts)
                     found.append(control.encode(self._written(thinking, answer).removeprefix(self.prefill), guarded))
                 else:
@@ -275,17 +276,22 @@ class Template:
         return [_without_thinking(m) if self.chat and m.role == "assistant" else m for m in messages]
 
     def _rendered(self, turns: Sequence[Message]) -> str:
+        if next(turn.role for turn in turns if turn.role != "system") == "assistant":
+            raise DataError(
+                f"A conversation begins with an assistant's turn, and template {self.name!r} writes only replies to a "
+                f"user. Begin with a user's turn, or leave such conversations out of the data."
+            )
         text = self.opening
-        system = ""
-        for message in turns:
-            match message.role:
-                case "system":
-                    system += message.content + "\n\n"
-                case "user":
-                    text += self.before_user + system + message.content + self.after_user
-                    system = ""
-                case "assistant":
-                    text += self.before_assistant + message.content + self.after_assistant
+        said: list[str] = []
+        for place, turn in enumerate(turns):
+            if turn.role == "assistant":
+                text += self.before_assistant + turn.content + self.after_assistant
+                continue
+            said.append(turn.content)
+            following = (later.role for later in turns[place + 1 :] if later.role != "system")
+            if turn.role == "user" and next(following, None) != "user":
+                text += self.before_user + "\n\n".join(said) + self.after_user
+                said = []
         return text
 
     def _written(self, thinking: str, answer: str) -> str:

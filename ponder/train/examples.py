@@ -88,11 +88,11 @@ def encode_examples(loaded: LoadedExamples, policy: Policy, max_tokens: int) -> 
     sizes = {name: sum(one.source == name for one in kept) for name in loaded.weights}
     for name, size in sizes.items():
         if size == 0:
-            reasons = [f"row {one.row}: {one.reason}" for one in left_out if one.source == name]
+            reasons = [f"row {one.row}: {one.reason.rstrip('.')}" for one in left_out if one.source == name]
             raise DataError(
                 f"Source {name!r} has no example that can be learnt: {'; '.join(reasons[:_SHOWN])}"
                 + (f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else "")
-                + ". Raise `max_tokens`, or mend the source."
+                + ". Change what these reasons name, or mend the source."
             )
     return EncodedExamples(examples=tuple(kept), left_out=tuple(left_out), weights=loaded.weights, sizes=sizes)
 

@@ -52,6 +52,9 @@ ALTERNATES = (
     "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('roles must alternate') }}{% endif %}[{{ m.content | trim }}]{% endfor %}"
 )
+TWICE = TURN.replace("CONTENT", "{{ m.content }}\n{{ m.content }}")
+ASKS_AGAIN = TURNS + "Again: {{ messages[-1].content }}\n" + REPLY
+SQUEEZES = TURN.replace("CONTENT", r"{{ m.content | trim | replace('\n\n', '\n') }}")
 SUMS = "{{ messages[0].content + 1 }}"
 UNKNOWN = "{{ messages[0].speaker.name.first }}"
 DAMAGED = "{% for m in messages %}{{ m.content }"
@@ -154,6 +157,9 @@ def test_templates_that_read_parts(chat_template: str, question: str) -> None:
         (DROPS_SYSTEM, ("q",), "Be brief.", "leaves the text of the system's turn out.*into the user's turn"),
         (DROPS_QUESTION, ("a",), "", "leaves the text of the user's turn out"),
         (ALTERNATES, ("q", "r", "s"), "s", "roles must alternate"),
+        (TWICE, ("q",), "", "writes the text of the user's turn 2 times"),
+        (TWICE, ("What is the capital of France?",), "", "writes the text of the user's turn 2 times"),
+        (ASKS_AGAIN, ("q", "r", "s"), "", "writes the text of the user's turn 2 times.*in it once"),
         (SUMS, ("q",), "", "TypeError: can only concatenate"),
         (UNKNOWN, ("q",), "", "has no attribute 'speaker'"),
         ({"tool_use": TURNS, "rag": TURNS}, ("q",), "", "ValueError: .*multiple chat templates"),
@@ -169,12 +175,26 @@ def test_refusals_are_one_paragraph(chat_template: Any, texts: tuple[str, ...], 
 def test_a_conversation_that_asks_for_no_thinking() -> None:
     assert prompt(CHAT, HYBRID_BY_WORD, "q", system="Be brief.").endswith("assistant\n<think>\n")
     assert prompt(PLAIN, HYBRID_BY_WORD, "q", system="/no_think").endswith("<think>\n\n</think>\n\n")
-    with pytest.raises(DataError, match="opens 2 thoughts and closes 1"):
-        prompt(CHAT, HYBRID_BY_WORD, "q", system="/no_think")
+    for system in ("/no_think", "Answer in one line,\n\nand do not think. /no_think"):
+        for chat_template in (
+            HYBRID_BY_WORD,
+            HYBRID_BY_WORD.replace("{{ m.content }}", "{{ m.content.split() | join(' ') }}"),
+        ):
+            with pytest.raises(DataError, match="opens 2 thoughts and closes 1"):
+                prompt(CHAT, chat_template, "What is it,\n\nthe capital of France?", system=system)
+
+
+def test_the_same_text_in_several_turns() -> None:
+    again = "Say it once more, please."
+    assert prompt(CHAT, TURNS + REPLY, again, again, again, system=again).count(again) == 4
 
 
 def test_trimmed_texts_and_several_templates() -> None:
     assert prompt(CHAT, ALTERNATES, " q \n") == "[q]<think>\n"
+    lines = "def f():\n\n  return 2 + 3\n\nWhat is f()? "
+    assert prompt(CHAT, SQUEEZES, lines) == (
+        "<|start|>user\ndef f():\n  return 2 + 3\nWhat is f()?<|end|>\n<|start|>assistant\n<think>\n"
+    )
     assert prompt(CHAT, {"default": TURNS + REPLY, "rag": DAMAGED}, "q").startswith("<|start|>user\nq<|end|>")
 
 

@@ -1,6 +1,8 @@
 """What users type is ordinary text to every kind of tokenizer, and ordinary text keeps the ids it has in one piece."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -130,12 +132,13 @@ def test_which_tokens_control(name: str) -> None:
 def test_ordinary_text_keeps_its_ids(name: str, first: str, second: str) -> None:
     """Also where the twin reads it, since something else in the prompt is typed."""
     tokenizer = TOKENIZERS[name]
-    text = f"{START}system\n{first}{END}\n{START}user\n{second}{END}\n{START}assistant\n<think>\n"
+    form = f"{START}system\n{{}}{END}\n{START}user\n{{}}{END}\n{START}assistant\n<think>\n"
     guarded = control(tokenizer).guard([first, second], [False, False])
-    assert not guarded.typed and guarded.texts == (first, second)
-    whole = tokenizer.encode(text, add_special_tokens=False)
-    assert control(tokenizer).encode(text, guarded) == whole
-    assert control(tokenizer).encode(text, Guarded(texts=(first, second), spellings={}, typed=True)) == whole
+    assert not guarded.typed and [guarded.restore(text) for text in guarded.texts] == [first, second]
+    whole = tokenizer.encode(form.format(first, second), add_special_tokens=False)
+    assert control(tokenizer).encode(form.format(*guarded.texts), guarded) == whole
+    read_by_the_twin = Guarded(texts=(first, second), spellings={}, typed=True, edges=False)
+    assert control(tokenizer).encode(form.format(first, second), read_by_the_twin) == whole
 
 
 @pytest.mark.parametrize("typed", TYPED)
@@ -202,6 +205,40 @@ def test_a_spelling_that_becomes_one_when_normalised() -> None:
     for content in (wide, "</THINK>"):
         ids = TEMPLATES["r1"].encode(tokenizer, [Message(role="user", content=f"a {content} b")])
         assert tokenizer.convert_tokens_to_ids("</think>") not in ids
+
+
+BARE = "{% for m in messages %}{{ m.content }}{% endfor %}"
+
+
+@pytest.mark.parametrize("name", sorted(set(TOKENIZERS) - {"words"}))
+@pytest.mark.parametrize(
+    ("chat_template", "contents"),
+    [
+        (BARE + "|>", ["2+3<|end"]),
+        ("<|" + BARE, ["end|> 2+3"]),
+        ("<|" + BARE + "|>", ["end"]),
+        ("<|e" + BARE + "d|>", [" n "]),
+        (BARE, ["2<|", "en", "d|>3"]),
+        (BARE.replace("}}", "| trim }}"), ["2<|end  \n", "  |>3"]),
+        (BARE, ["<|end|><|start", "|><|end|>"]),
+        (BARE + " <|end|>", ["<|end|", "x", "><|end"]),
+    ],
+)
+def test_what_is_put_together_at_a_border(name: str, chat_template: str, contents: list[str]) -> None:
+    """Parts of control tokens, in contents and in the template's words, that together spell one."""
+    tokenizer = deepcopy(TOKENIZERS[name])
+    tokenizer.chat_template = chat_template
+    roles = ["user", "assistant", "user"]
+    turns = [Message(role=role, content=text) for role, text in zip(roles, contents, strict=False)]  # type: ignore[arg-type]
+    if len(turns) == 2:
+        turns.insert(0, Message(role="system", content="Be brief."))
+        turns = [turns[0], replace(turns[1], role="user"), replace(turns[2], role="user")]
+    ids = TEMPLATES["plain"].encode(tokenizer, turns)
+    marks = {tokenizer.convert_tokens_to_ids(mark) for mark in MARKS}
+    own = chat_template.count("<|end|>")
+    assert sum(token in marks for token in ids) == own
+    spelt = "".join(tokenizer.decode(ids).replace("\u2581", " ").split())
+    assert "".join("".join(contents).split()) in spelt
 
 
 def test_responses_that_are_learnt() -> None:

@@ -73,6 +73,30 @@ def test_chat_in_its_own_words() -> None:
         )
 
 
+def test_user_turns_without_a_reply_between_them_are_one() -> None:
+    two = [user("q1"), user("q2")]
+    assert CHAT.render(two) == "User: q1\n\nq2\n\nAssistant: <think>\n"
+    assert ZERO.render(two) == PAPER.replace("prompt. A", "q1\n\nq2. A")
+    system = Message(role="system", content="s")
+    history = [system, user("q1"), system, user("q2"), assistant("a1"), assistant("a2"), user("q3")]
+    assert CHAT.render(history) == (
+        "User: s\n\nq1\n\ns\n\nq2\n\nAssistant: a1\n\na2\n\nUser: q3\n\nAssistant: <think>\n"
+    )
+    assert CHAT.render([user("q1"), system, assistant("a"), user("q2")]) == (
+        "User: q1\n\nAssistant: a\n\nUser: s\n\nq2\n\nAssistant: <think>\n"
+    )
+
+
+@pytest.mark.parametrize("template", TEMPLATES.values())
+def test_a_conversation_does_not_begin_with_a_reply(template: Template) -> None:
+    for greeting in ([assistant("Hello!")], [Message(role="system", content="s"), assistant("Hello!")]):
+        with pytest.raises(DataError, match="begins with an assistant's turn"):
+            template.render([*greeting, user("q")])
+    tokenizer = byte_tokenizer(("<|im_start|>", "<|im_end|>"), eos_token="<|im_end|>")
+    tokenizer.chat_template = CHATML  # knows how to write it
+    assert "assistant\nHello!" in tokenizer.decode(CHAT.encode(tokenizer, [assistant("Hello!"), user("q")]))
+
+
 @pytest.mark.parametrize("template", TEMPLATES.values())
 @pytest.mark.parametrize("messages", [[], [assistant("5")], [user("q"), assistant("5")]])
 def test_a_prompt_ends_with_the_user(template: Template, messages: list[Message]) -> None:
