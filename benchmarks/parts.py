@@ -9,6 +9,7 @@ time is compared, the functions return it. Names: see `PARTS`.
 
 import argparse
 import atexit
+import contextlib
 import shutil
 import tempfile
 import time
@@ -20,13 +21,15 @@ from statistics import median
 
 import numpy as np
 import torch
+from shapes import SHAPES, model_folder
 from torch.nn import functional
 
-from ponder.policy import Policy, load_policy
+from ponder.policy import Policy, add_lora, load_policy
+from ponder.recipe import Lora
 from ponder.recipe.rollout import Sampling
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.records import Completion, Message, Problem, Rollout, Verdict
-from ponder.rollout import PARITY_SAMPLES, LocalEngine, Request, check_parity, lane, slots, spread
+from ponder.rollout import PARITY_SAMPLES, LocalEngine, Request, check_parity, lane, local, slots, spread
 from ponder.rollout.sampler import _draw, sample
 from ponder.rollout.written import Written
 from ponder.train import Sample, Trainer
@@ -34,6 +37,7 @@ from ponder.watch.lines import read_lines
 from ponder.watch.rollouts import RolloutLog, rollout_files
 
 Attended = tuple[torch.Tensor, torch.Tensor]
+Sampled = list[tuple[Completion, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +97,7 @@ def attention() -> list[Part]:
         mixed = torch.bmm(weights.to(value.dtype).flatten(0, 1).flatten(1, -2), value.flatten(0, 1))
         return mixed.view(*shape, -1), lse
 
-    def generated(before: bool) -> list[tuple[Completion, ...]]:
+    def generated(before: bool) -> Sampled:
         now = lane.attention_dtype, slots._attend
         if before:
             lane.attention_dtype = lambda device, products: products  # type: ignore[attr-defined]
@@ -124,6 +128,54 @@ def attention() -> list[Part]:
             before=lambda: _nothing(generated(True)),
             after=lambda: _nothing(generated(False)),
         ),
+    ]
+
+
+def frozen() -> list[Part]:
+    """A model of 24M parameters that nothing trains, with bf16 products: the memory of its weights, and what sampling
+    64 completions of 32 tokens takes. Before: loaded as one that is trained, in float32."""
+    folder = model_folder(SHAPES["m24"], _temporary())
+    whole, kept = (load_policy(folder, "r1-zero", "bf16", trained=trained) for trained in (True, False))
+
+    def size(policy: Policy) -> float:
+        return sum(parameter.nbytes for parameter in policy.model.parameters()) / 2**20
+
+    def sampled(policy: Policy) -> Sampled:
+        return LocalEngine(policy, 64, 1).generate(_requests(policy, problems=4, samples=16), Sampling(), 32, 0)
+
+    assert sampled(whole) == sampled(kept)
+    return [
+        Part(
+            title="weights of a model of 24M parameters that only writes",
+            before=lambda: size(whole),
+            after=lambda: size(kept),
+            unit="MiB",
+        ),
+        Part(
+            title="  ... and sampling 64 completions of 32 tokens with it",
+            before=lambda: _nothing(sampled(whole)),
+            after=lambda: _nothing(sampled(kept)),
+        ),
+    ]
+
+
+def lora() -> list[Part]:
+    """Sampling 64 completions of 32 tokens from a model of 24M parameters with adapters, bf16 products. Before: each
+    frozen matrix cast in every product, as autocast does with weights that take no gradient."""
+    policy = load_policy(model_folder(SHAPES["m24"], _temporary()), "r1-zero", "bf16")
+    add_lora(policy, Lora(rank=8), seed=0)
+    asked = _requests(policy, problems=4, samples=16)
+
+    def sampled() -> Sampled:
+        return LocalEngine(policy, 64, 1).generate(asked, Sampling(), 32, 0)
+
+    assert sampled() == _cast_in_every_product(sampled)
+    return [
+        Part(
+            title="sampling 64 completions of 32 tokens with LoRA, 24M parameters",
+            before=lambda: _nothing(_cast_in_every_product(sampled)),
+            after=lambda: _nothing(sampled()),
+        )
     ]
 
 
@@ -193,8 +245,7 @@ def parity() -> list[Part]:
 
 def resume() -> list[Part]:
     """Cutting 4,000 rollouts of 2,000 tokens, 130 MB on disk, back to their last step."""
-    folder = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, folder)
+    folder = _temporary()
     log = RolloutLog(folder)
     for step in range(4_000):
         log.write(step, _rollout(2_000))
@@ -232,11 +283,28 @@ def completions() -> list[Part]:
 PARTS: dict[str, Callable[[], list[Part]]] = {
     "top_p": top_p,
     "attention": attention,
+    "frozen": frozen,
+    "lora": lora,
     "steps": steps,
     "parity": parity,
     "resume": resume,
     "completions": completions,
 }
+
+
+def _temporary() -> Path:
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    return folder
+
+
+def _cast_in_every_product(work: Callable[[], Sampled]) -> Sampled:
+    now = local.cast_once
+    local.cast_once = contextlib.nullcontext  # type: ignore[assignment]
+    try:
+        return work()
+    finally:
+        local.cast_once = now
 
 
 def _requests(policy: Policy, problems: int, samples: int) -> list[Request]:

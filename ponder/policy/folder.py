@@ -19,8 +19,8 @@ _QUANTISED_CONFIGS = ("quantization_config", "compression_config", "quantization
 """Keys of a config.json that say so: of transformers, of old compressed-tensors, of MLX."""
 _QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
 """Files that said so before it stood in config.json: of GPTQ, AWQ and ModelOpt."""
-_NARROW = ("F8", "F6", "F4", "I8", "U8")
-"""Types of weights that only a quantised model has, or how they begin."""
+_NARROW = ("F8", "F6_", "F4", "I8", "U8")
+"""Types of weights that only a quantised model has, or how they begin; F64 is none."""
 _HEADER_BYTES = 100 * 2**20
 """No longer header is read: the format allows none."""
 
@@ -49,7 +49,7 @@ def check_folder(folder: Path) -> None:
 def weight_types(folder: Path) -> dict[str, str]:
     """The type of every tensor in the folder's safetensors files, such as BF16, from their headers alone."""
     found: dict[str, str] = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in filter(Path.is_file, sorted(folder.glob("*.safetensors"))):
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = file.read(length) if length <= _HEADER_BYTES else b""

@@ -5,6 +5,7 @@ packed tokens must equal what its own code computes for each sequence alone, so 
 does not know is refused instead of being trained wrongly.
 """
 
+import json
 import warnings
 from collections.abc import Mapping
 from functools import partial
@@ -62,6 +63,9 @@ def load_policy(
         tokenizer = load_tokenizer(folder)
         model = read_model(AutoModelForCausalLM, folder)
     except UNLOADABLE as error:
+        if error.args == (ATTENTION_NAME,):  # what an architecture that lists its attentions itself does not find there
+            kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+            raise _without_our_attention(str(name_or_path), f"a {kind}") from error
         raise ModelError(
             f"The model in {str(folder)!r} cannot be loaded: {first_line(error)}. Expected a causal language model and "
             f"its tokenizer in the Hugging Face format: fetch the folder again, or name another."
@@ -138,16 +142,14 @@ def _policy(
             f"belongs to another model: put the right one into the folder."
         )
     if not model._supports_attention_backend:
-        raise ModelError(
-            f"Model {name!r} is a {type(model).__name__}, which does not let its attention be replaced, so it can "
-            f"neither be packed nor sampled here. Use an architecture such as Qwen2, Qwen3, Llama or DeepSeek-V3."
-        )
+        raise _without_our_attention(name, f"a {type(model).__name__}")
     if not tokenizer("1").input_ids:
         raise ModelError(
             f"The tokenizer of model {name!r} knows {len(tokenizer)} tokens and cannot even split the text '1': its "
             f"files are missing or damaged. Put the tokenizer.json of the model into its folder."
         )
     check_savable(model, tokenizer, name)
+    _leave_out_unknown_ends(model, name, rows)
     stop_ids = template.stop_ids(tokenizer, model.generation_config)
     pad = tokenizer.pad_token_id
     model = model.eval().to(where)
@@ -170,6 +172,30 @@ def _policy(
             f"Model {name!r} is used up to {window.tokens:,} tokens only: {window.limit}.{_WAY_OUT}", stacklevel=3
         )
     return policy
+
+
+def _without_our_attention(name: str, kind: str) -> ModelError:
+    return ModelError(
+        f"Model {name!r} is {kind}, which does not let its attention be replaced, so it can neither be packed nor "
+        f"sampled here. Use an architecture such as Qwen2, Qwen3, Llama or DeepSeek-V3."
+    )
+
+
+def _leave_out_unknown_ends(model: Any, name: str, rows: int) -> None:
+    """Let the generation config name such end tokens only as the model can write."""
+    if not model.can_generate():
+        return
+    declared = model.generation_config.eos_token_id
+    ends = declared if isinstance(declared, list | tuple) else [] if declared is None else [declared]
+    known = [one for one in ends if type(one) is int and 0 <= one < rows]
+    if len(known) < len(ends):
+        unknown = ", ".join(repr(one) for one in ends if one not in known)
+        warnings.warn(
+            f"The generation config of model {name!r} names end tokens that the model cannot write, for it has "
+            f"{rows:,}, counted from 0; left out of it: {unknown}.",
+            stacklevel=4,
+        )
+        model.generation_config.eos_token_id = known or None
 
 
 def _ends(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:

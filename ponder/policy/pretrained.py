@@ -5,15 +5,16 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from ponder.errors import ModelError
+from ponder.errors import ModelError, PonderError
 from ponder.policy.attention import ATTENTION_NAME, register
 from ponder.text.template import Template
 
@@ -25,6 +26,7 @@ __all__ = [
     "hide_progress",
     "load_tokenizer",
     "read_model",
+    "uncomputable",
     "write_model",
 ]
 
@@ -34,10 +36,13 @@ _TOLERANCE = 1e-3
 UNLOADABLE = (
     OSError,
     ValueError,
-    KeyError,
+    LookupError,
+    AttributeError,
     TypeError,
     ArithmeticError,
     RuntimeError,
+    ImportError,
+    UnpicklingError,
     SafetensorError,
     StrictDataclassError,
 )
@@ -70,8 +75,11 @@ def read_model(factory: Any, folder: Path, dtype: torch.dtype = torch.float32) -
     """The model with all its weights; transformers would fill in what the files lack with random numbers."""
     register()
     hide_progress()
+    config: Any = AutoConfig.from_pretrained(folder)
+    config._attn_implementation = ATTENTION_NAME  # some files name that of the machine they were written on
     model, found = factory.from_pretrained(
         folder,
+        config=config,
         attn_implementation=ATTENTION_NAME,
         dtype=dtype,
         output_loading_info=True,
@@ -124,7 +132,7 @@ def check_savable(model: Any, tokenizer: PreTrainedTokenizerBase, name: str) -> 
             tokenizer.save_pretrained(nowhere)
             if model.generation_config is not None:
                 model.generation_config.save_pretrained(nowhere)
-        except (*UNLOADABLE, AttributeError, NotImplementedError) as error:
+        except UNLOADABLE as error:
             raise ModelError(
                 f"The model {name!r} can be loaded but not saved, so its training would be lost: {first_line(error)}. "
                 f"Correct the file of its folder that this is about, or fetch the folder again."
@@ -153,6 +161,16 @@ def _holds(settings: dict[str, Any]) -> bool:
     return True
 
 
+def uncomputable(name: str, error: Exception) -> PonderError:
+    """What to say of an error that a model's own code raised on a few tokens."""
+    if isinstance(error, PonderError):
+        return error
+    return ModelError(
+        f"Model {name!r} cannot be computed: {first_line(error)}. Its config.json contradicts itself, or its "
+        f"architecture does not pass on what packing needs; use Qwen2, Qwen3, Llama, DeepSeek-V3 or a relative of them."
+    )
+
+
 def check_same(
     model: Any, name: str, what: str, ours: Callable[[], torch.Tensor], own: Callable[[], torch.Tensor]
 ) -> None:
@@ -163,8 +181,8 @@ def check_same(
             found = ours()
             model.set_attn_implementation("eager")
             expected = own()
-    except TypeError as error:
-        raise ModelError(f"Model {name!r} does not pass on what packing needs ({error}); it cannot be used.") from error
+    except UNLOADABLE as error:
+        raise uncomputable(name, error) from error
     finally:
         model.set_attn_implementation(ATTENTION_NAME)
     if not torch.isfinite(expected).all():

@@ -5,6 +5,8 @@ models (longrope, dynamic NTK) depend on the longest position of a whole pass: i
 change all others. And attention may leave out what lies far back (a sliding window, chunks), which layouts do not. Up
 to where these begin, such a model is computed rightly, and there its window ends here.
 
+A model whose tokens see each other outside attention as well, in a convolution or a state, is refused.
+
 The model is asked, not its configuration: a pass of a few tokens, one of which stands far away, shows what it makes of
 the positions of the others and which masks it asks for.
 """
@@ -19,14 +21,17 @@ from transformers import AttentionInterface, AttentionMaskInterface
 
 from ponder.errors import ModelError
 from ponder.policy.attention import ATTENTION_NAME
+from ponder.policy.pretrained import UNLOADABLE, uncomputable
 
 __all__ = ["Window", "check_length", "find_window"]
 
 _NAME = "ponder-window"
 _NEAR = 8
-"""Tokens whose states are watched, at the first positions."""
+"""Tokens at the first positions, whose states are watched."""
 _LEAST = 64
 """A shorter window is of no use to anybody."""
+_MOST = 2**25
+"""No model has a longer one, and what is watched takes eight bytes a token."""
 _TOLERANCE = 2e-5
 """Of a state's largest number: what products of other shapes round differently (experts get other numbers of tokens).
 Where nothing changes, all else is equal bit for bit."""
@@ -56,13 +61,22 @@ def check_length(longest: int, window: int, limit: str | None) -> None:
 def find_window(model: Any, name: str) -> Window:
     """The window of a loaded model. ModelError where hardly anything of it can be computed."""
     whole = int(model.config.get_text_config().max_position_embeddings)
+    if not _LEAST <= whole <= _MOST:
+        raise ModelError(
+            f"Model {name!r} has a window of {whole:,} tokens, says its config.json (`max_position_embeddings`). "
+            f"Expected {_LEAST:,} to {_MOST:,}: correct it, or fetch the folder again."
+        )
     with _watched(model) as watch:
         try:
             near = watch.states(1)
-        except TypeError as error:
+        except UNLOADABLE as error:
+            raise uncomputable(name, error) from error
+        if _changed(near, watch.states(1, first=_NEAR)) is not None:
             raise ModelError(
-                f"Model {name!r} does not pass on what packing needs ({error}); it cannot be used."
-            ) from error
+                f"Model {name!r} ({type(model).__name__}) lets a token see those before it outside its attention, in a "
+                f"convolution or a state, where packed sequences would see each other. Use Qwen2, Qwen3, Llama, "
+                f"DeepSeek-V3 or a relative of them."
+            )
         tokens, limit = whole, None
         if (seen := watch.sight(whole)) < whole:
             tokens, limit = seen, f"its attention leaves out what lies further back than {seen:,} tokens"
@@ -111,12 +125,14 @@ class _Watch:
     _states: list[torch.Tensor] = field(default_factory=list)
     _layers: int | None = None
 
-    def states(self, far: int, layers: int | None = None) -> list[torch.Tensor]:
-        """Queries and keys of the near tokens, layer by layer, in a pass with a sequence of `far` tokens."""
+    def states(self, far: int, layers: int | None = None, first: int = 0) -> list[torch.Tensor]:
+        """Queries and keys of the near tokens but the first, which is token `first`, layer by layer, in a pass with a
+        sequence of `far` tokens."""
         self._states, self._layers = [], layers
         device = self.model.get_input_embeddings().weight.device
         rows = self.model.get_input_embeddings().weight.shape[0]
         ids_1T = (torch.arange(_NEAR + 1, device=device) % rows)[None]
+        ids_1T[0, 0] = first % rows
         positions_1T = torch.tensor([[*range(_NEAR), far - 1]], device=device)
         with contextlib.suppress(_Enough), torch.autocast(device.type, enabled=False):
             self.model.base_model(
@@ -150,7 +166,7 @@ class _Watch:
                     f"compute; use a model with full causal attention"
                 )
             self.used.append(self.masks[mask.untyped_storage().data_ptr()][0])
-        near = [state[0, :, :_NEAR].flatten().float() for state in (query_BHTD, key_BKTD)]
+        near = [state[0, :, 1:_NEAR].flatten().float() for state in (query_BHTD, key_BKTD)]
         self._states.append(torch.cat(near))
         if sliding_window is not None:
             self.sliding.append(int(sliding_window))

@@ -24,6 +24,7 @@ from ponder.records import Completion
 from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Request, check_fits
 from ponder.rollout.forks import Forks, Share
 from ponder.rollout.lane import Finished, Lane, Step
+from ponder.rollout.probe import check_sampling
 
 __all__ = ["LocalEngine"]
 
@@ -89,6 +90,7 @@ class LocalEngine:
         policy.model.train(False)
         try:
             with torch.no_grad(), cast_once(policy.model), policy.autocast(), Forks() as forks:
+                check_sampling(policy)
                 if len(shares) > 1:
                     torch.set_num_threads(1)  # a forked process has none of its parent's worker threads
                 lanes = []

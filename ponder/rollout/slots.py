@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from transformers import Cache
 
+from ponder.errors import ModelError
 from ponder.policy.packed import PackedLayout
 
 __all__ = ["PromptLayout", "SlotCache", "SlotLayout"]
@@ -81,7 +82,13 @@ class SlotCache(Cache):
         return sum(t.nbytes for t in tensors)
 
     def store_prompts(self, key_1KTD: torch.Tensor, value_1KTE: torch.Tensor) -> None:
-        """Note the packed prompts' keys and values of the current layer; `add_prompts` files them."""
+        """Note the packed prompts' keys and values of the current layer; `add_prompts` files them. ModelError for a
+        model that attends twice in a layer, of which one would be forgotten."""
+        if self._layer_idx in self._computed:
+            raise ModelError(
+                f"The model attends more than once in layer {self._layer_idx}, so that it cannot be sampled from here. "
+                f"Use Qwen2, Qwen3, Llama, DeepSeek-V3 or a relative of them."
+            )
         self._computed[self._layer_idx] = key_1KTD[0].to(self.dtype), value_1KTE[0].to(self.dtype)
 
     def add_prompts(self, kept_G: _Index, lengths: Sequence[int]) -> None:
@@ -236,7 +243,7 @@ class SlotLayout:
             shared_TKQE, shared_lse_TKQ = self._attend_prompts(layer, query_KQTD.transpose(1, 2))
         share_TKQ1 = torch.sigmoid(own_lse_TKQ - shared_lse_TKQ)[..., None]
         merged_TKQE = torch.lerp(shared_TKQE.float(), own_TKQE.float(), share_TKQ1)
-        return merged_TKQE.flatten(1, 2)[None]
+        return merged_TKQE.flatten(1, 2)[None].contiguous()  # as models have it from other attentions
 
     def _attend_own(self, layer: _Layer, query_KQTD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         heads, group, tokens, size = query_KQTD.shape

@@ -1,13 +1,15 @@
 """Files of problems as rows: JSONL, JSON, CSV, TSV and Parquet, each also gzipped.
 
-A path in, numbered rows out. Text is UTF-8, with or without a byte order mark, with any line ends. A line or row that
-cannot be read becomes a row with a fault; only a file that cannot be read as a whole is an error.
+A path in, numbered rows out. Text is UTF-8, with or without a byte order mark, with any line ends; what separates the
+fields of CSV and TSV is read from the names of the columns. A line or row that cannot be read becomes a row with a
+fault; only a file that cannot be read as a whole is an error.
 """
 
 import csv
 import gzip
 import io
 import json
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +21,9 @@ from ponder.errors import DataError
 from ponder.task.fault import known_names
 
 __all__ = ["Row", "read_rows"]
+
+_DELIMITERS = (",", ";", "\t", "|")
+_SAID = re.compile(r'"?sep=(.)"?\r?(?:\n|\Z)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,10 +146,11 @@ def _rows_inside(value: dict[str, Any], path: Path) -> list[Any]:
     )
 
 
-def _separated(delimiter: str) -> Callable[[bytes, Path], list[Row]]:
+def _separated(usual: str) -> Callable[[bytes, Path], list[Row]]:
     def read(content: bytes, path: Path) -> list[Row]:
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-        reader = csv.reader(io.StringIO(_text(content, path), newline=""), delimiter=delimiter, strict=True)
+        text, delimiter = _delimited(_text(content, path), usual)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         try:
             records = [(reader.line_num, record) for record in reader if record]
         except csv.Error as error:
@@ -152,7 +158,7 @@ def _separated(delimiter: str) -> Callable[[bytes, Path], list[Row]]:
         if not records:
             return []
         names = [name.strip() for name in records[0][1]]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted({name for name in names if name and names.count(name) > 1})
         if twice:
             raise DataError(f"{path} has the column {twice[0]!r} more than once in its first line. Rename one of them.")
         rows = []
@@ -165,6 +171,23 @@ def _separated(delimiter: str) -> Callable[[bytes, Path], list[Row]]:
         return rows
 
     return read
+
+
+def _delimited(text: str, usual: str) -> tuple[str, str]:
+    """The text and its delimiter: the usual one, or else the first other that splits the names of the columns. A first
+    line `sep=;`, as spreadsheets write it, says which it is and is no part of the table."""
+    said = _SAID.match(text)
+    if said is not None:
+        return text[said.end() :], said[1]
+    others = [delimiter for delimiter in _DELIMITERS if delimiter != usual]
+    return text, next((one for one in (usual, *others) if len(_first_record(text, one)) > 1), usual)
+
+
+def _first_record(text: str, delimiter: str) -> list[str]:
+    try:
+        return next((record for record in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if record), [])
+    except csv.Error:
+        return []  # damaged: reading it whole says so
 
 
 def _parquet(content: bytes, path: Path) -> list[Row]:

@@ -211,7 +211,14 @@ class _Twin:
 def chat_source(tokenizer: "PreTrainedTokenizerBase") -> str:
     """The text of a tokenizer's chat templates, "" where it has none."""
     source: Any = tokenizer.chat_template
-    return source if isinstance(source, str) else "\n".join(map(str, source.values())) if source else ""
+    if isinstance(source, dict):
+        return "\n".join(map(str, source.values()))
+    if source is not None and not isinstance(source, str):
+        raise ModelError(
+            f"The tokenizer's chat template is {source!r:.80}; expected a text, or several by name. Mend "
+            f"`chat_template` in the model's tokenizer_config.json."
+        )
+    return source or ""
 
 
 def control_of(tokenizer: "PreTrainedTokenizerBase", template_tokens: tuple[str, ...]) -> Control:

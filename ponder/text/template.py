@@ -313,7 +313,7 @@ class Template:
         return parser.close().well_formed
 
     def _uses_chat_template(self, tokenizer: PreTrainedTokenizerBase) -> bool:
-        return self.chat and bool(tokenizer.chat_template)
+        return self.chat and bool(chat_source(tokenizer))
 
     def _control(self, tokenizer: PreTrainedTokenizerBase) -> Control:
         return control_of(tokenizer, self.end)

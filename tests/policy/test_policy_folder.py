@@ -63,6 +63,43 @@ def test_weights_that_are_quantised_and_nothing_says_so(dtype: torch.dtype, name
     assert f"is quantised (its weight {key!r} is of the type {name})" in refused(folder)
 
 
+def test_double_precision_is_no_quantisation(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file({n: w.double() for n, w in weights.items()}, folder / "model.safetensors", metadata={"format": "pt"})
+    loaded = load_policy(folder, device="cpu").model.state_dict()
+    assert all(torch.equal(loaded[name], weight) for name, weight in weights.items())
+
+
+@pytest.mark.parametrize("kind", ["link to nowhere", "folder", "link to itself"])
+def test_weights_that_are_no_file(kind: str, folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.unlink()
+    if kind == "folder":
+        file.mkdir()
+    else:
+        file.symlink_to("nowhere" if kind == "link to nowhere" else file.name)
+    assert "cannot be loaded" in refused(folder)
+
+
+def test_code_in_pickled_weights_is_not_run(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    mark = folder / "it-ran"
+
+    class Weight:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (mark,)
+
+    torch.save({"model.embed_tokens.weight": Weight()}, folder / "pytorch_model.bin")
+    assert "cannot be loaded: Weights only load failed" in refused(folder)
+    assert not mark.exists()
+
+
+def test_an_attention_that_the_folder_asks_for(folder: Path) -> None:
+    """That of the machine it was made on; ponder uses its own."""
+    edit(folder / "config.json", _attn_implementation="flash_attention_2", attn_implementation="flash_attention_2")
+    assert load_policy(folder, device="cpu").window == 256
+
+
 def test_null_is_no_quantisation(folder: Path) -> None:
     edit(folder / "config.json", quantization_config=None)
     assert load_policy(folder, device="cpu").window == 256

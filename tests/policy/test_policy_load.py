@@ -11,7 +11,13 @@ import pytest
 import torch
 from rounding import assert_close_logits
 from safetensors.torch import load_file, save_file
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    CONFIG_MAPPING,
+    AutoModelForCausalLM,
+    GPTJConfig,
+    GPTJForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from ponder.errors import ModelError, RecipeError
 from ponder.policy import (
@@ -26,6 +32,9 @@ from ponder.policy import (
     shrink,
 )
 from ponder.policy.load import autocast_dtype
+from ponder.recipe.rollout import Sampling
+from ponder.rollout import LocalEngine, Request
+from ponder.text.template import TEMPLATES
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])
 
@@ -284,6 +293,46 @@ def test_a_generation_config_that_could_not_be_saved_again(
     kept = json.loads((tmp_path / "again" / "generation_config.json").read_text())
     assert kept["eos_token_id"] == [1, 7] and kept.get("repetition_penalty") == given.get("repetition_penalty")
     assert not {one.partition(":")[0] for one in gone} & kept.keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "gone"),
+    [
+        ([1, 7, 60], {1, 7}, "60"),
+        ([-1, 7], {1, 7}, "-1"),
+        (99_999_999, {1}, "99999999"),
+        (["1", 7, None], {1, 7}, "'1', None"),
+        ("<eos>", {1}, "'<eos>'"),
+    ],
+)
+def test_end_tokens_that_the_model_cannot_write(
+    given: Any, kept: set[int], gone: str, qwen2: Policy, tmp_path: Path
+) -> None:
+    save_policy(qwen2, tmp_path)
+    edited(tmp_path, "generation_config.json", eos_token_id=given)
+    with pytest.warns(UserWarning, match=f"for it has 60, counted from 0; left out of it: {gone}"):
+        policy = load_policy(tmp_path, device="cpu")
+    assert policy.stop_ids == kept
+    request = Request(prompt_ids=(5, 6), seeds=(1,), key="p")
+    LocalEngine(policy, lanes=1).generate([request], Sampling(), 4, 0)
+
+
+@pytest.mark.parametrize("chat_template", [7, ["{{ x }}"], True])
+def test_a_chat_template_that_is_no_text(chat_template: Any, qwen2: Policy, tmp_path: Path) -> None:
+    qwen2.template = TEMPLATES["r1"]
+    save_policy(qwen2, tmp_path)
+    edited(tmp_path, "tokenizer_config.json", chat_template=chat_template)
+    with pytest.raises(ModelError, match="chat") as caught:
+        load_policy(tmp_path, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_architecture_that_lists_its_attentions_itself(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    config = GPTJConfig(vocab_size=60, n_embd=32, n_layer=1, n_head=4, rotary_dim=4, n_positions=128, eos_token_id=1)
+    GPTJForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="is a gptj, which does not let its attention be replaced"):
+        load_policy(tmp_path, "r1-zero", device="cpu")
 
 
 def test_settings_that_go_together_are_kept(qwen2: Policy, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:

@@ -178,6 +178,27 @@ def test_a_window_that_nobody_could_use(tokenizer: PreTrainedTokenizerFast) -> N
         make({"model_type": "llama", **longrope(50)}, tokenizer)
 
 
+@pytest.mark.parametrize("tokens", [0, 1, 63, 2**25 + 1, 10**12])
+def test_a_window_that_makes_no_sense(tokens: int, tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(ModelError, match=rf"has a window of {tokens:,} tokens.*Expected 64 to 33,554,432"):
+        make({"model_type": "llama", "max_position_embeddings": tokens}, tokenizer)
+
+
+def test_tokens_that_see_each_other_outside_attention(tokenizer: PreTrainedTokenizerFast) -> None:
+    """However little: with weights near zero the log-probs hardly differ."""
+    fields = {"model_type": "lfm2", "layer_types": ["conv", "full_attention"], "initializer_range": 0.01}
+    with pytest.raises(ModelError, match=r"Lfm2ForCausalLM.*see those before it outside its attention"):
+        make(fields, tokenizer)
+    assert make(fields | {"layer_types": ["full_attention"] * 2}, tokenizer).window == 256
+
+
+def test_code_that_fails_on_a_few_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
+    moe = MOE | {"num_experts": 2, "num_local_experts": 2, "num_experts_per_tok": 5}
+    with pytest.raises(ModelError, match=r"cannot be computed: .*config.json contradicts itself") as caught:
+        make({"model_type": "qwen3_moe", **moe}, tokenizer)
+    assert "\n" not in str(caught.value)
+
+
 def test_an_attention_with_a_mask_of_its_own(tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(ModelError, match="mask of its own"):
         make({"model_type": "doge", "keep_window_size": 64}, tokenizer)

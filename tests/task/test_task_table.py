@@ -90,6 +90,38 @@ def test_tsv_and_long_fields(tmp_path: Path) -> None:
     assert rows[0].values == {"a": long, "b": "2"}
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_other_delimiters(tmp_path: Path, name: str, delimiter: str) -> None:
+    """Spreadsheets write those of the country they are in."""
+    table = 'question@"the answer"@notes, more\n"2@3; 4,5|6\t7"@5@x,y\n\n8@9@\n'
+    if delimiter in ",":
+        table = table.replace("notes, more", '"notes, more"').replace("x,y", '"x,y"')
+    expected = [
+        {"question": f"2{delimiter}3; 4,5|6\t7", "the answer": "5", "notes, more": "x,y"},
+        {"question": "8", "the answer": "9", "notes, more": ""},
+    ]
+    for said in ("", f"sep={delimiter}\r\n", f'"sep={delimiter}"\n'):
+        if not said and delimiter != {"a.csv": ",", "a.tsv": "\t"}[name]:
+            table = table.replace("notes, more", "notes").replace('"notes"', "notes")
+            expected = [{key.partition(",")[0]: value for key, value in row.items()} for row in expected]
+        content = ("\ufeff" + said + table.replace("@", delimiter)).encode()
+        assert [row.values for row in read_rows(write(tmp_path / name, content))] == expected
+
+
+def test_one_column_is_split_by_nothing(tmp_path: Path) -> None:
+    rows = read_rows(write(tmp_path / "a.csv", b'question\n"2;3, 4|5?"\n"a\nb"\n'))
+    assert [row.values for row in rows] == [{"question": "2;3, 4|5?"}, {"question": "a\nb"}]
+    assert read_rows(write(tmp_path / "a.csv", b'"a;b"\n1\n'))[0].values == {"a;b": "1"}
+    assert read_rows(write(tmp_path / "a.csv", b"sep=;")) == []
+
+
+def test_columns_without_a_name(tmp_path: Path) -> None:
+    """As spreadsheets write them beside a table, and data frames for their index."""
+    rows = read_rows(write(tmp_path / "a.csv", b",question,answer,,\n0,2+3?,5,,\n"))
+    assert rows[0].values is not None and rows[0].values["question"] == "2+3?" and rows[0].values["answer"] == "5"
+
+
 def test_csv_with_ragged_rows(tmp_path: Path) -> None:
     rows = read_rows(write(tmp_path / "a.csv", b"a,b\n1,2\n1\n\n1,2,3\n5,6\n"))
     assert [(row.number, row.values is None) for row in rows] == [(1, False), (2, True), (3, True), (4, False)]
