@@ -22,9 +22,9 @@ from ponder.errors import DataError, ModelError, VerifierError
 from ponder.recipe.problems import FileProblems, GoldKind, ProblemColumns
 from ponder.records import Gold, Problem, Verdict, from_json
 from ponder.sandbox.isolation import Least
+from ponder.task.cell import ABSENT, cell
 from ponder.task.fault import RowFault, known_names
 from ponder.task.gold import GOLDS, unpacked
-from ponder.task.row import ABSENT, cell
 from ponder.task.table import Row, read_rows
 from ponder.text.template import Template, template_for
 from ponder.text.think import Response, ThinkParser

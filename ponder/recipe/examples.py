@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ponder.recipe.base import Component
+from ponder.recipe.context import ContextColumns
 
 __all__ = [
     "ExampleColumns",
@@ -18,7 +19,7 @@ __all__ = [
 ]
 
 
-class ExampleColumns(Component):
+class ExampleColumns(ContextColumns):
     """Which column holds what."""
 
     prompt: str = "prompt"

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ponder.recipe.base import Component
+from ponder.recipe.context import ContextColumns
 
 __all__ = ["FileProblems", "GymProblems", "HubProblems", "MicroProblems", "ProblemColumns", "ProblemSource"]
 
@@ -12,7 +13,7 @@ GoldKind = Literal["math", "choice", "expression", "assignment", "code", "instru
 ProgramLanguage = Literal["python", "cpp", "javascript"]
 
 
-class ProblemColumns(Component):
+class ProblemColumns(ContextColumns):
     """Which column holds what."""
 
     prompt: str = "prompt"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ponder.recipe.base import Component
+from ponder.recipe.context import ContextColumns
 
 __all__ = [
     "FilePreferences",
@@ -18,7 +19,7 @@ __all__ = [
 ]
 
 
-class PreferenceColumns(Component):
+class PreferenceColumns(ContextColumns):
     """Which column holds what. `chosen` and `rejected` are read for pairs, `response` and `safe` for labels."""
 
     prompt: str = "prompt"

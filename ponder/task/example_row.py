@@ -6,11 +6,12 @@ from typing import Any
 from ponder.errors import DataError
 from ponder.recipe.examples import FileExamples, HubExamples
 from ponder.records import Example, Language, Message
+from ponder.task.cell import ABSENT, cell
+from ponder.task.context import asked, check_learnt
 from ponder.task.fault import RowFault, known_names
 from ponder.task.gold import plain_text, unpacked
-from ponder.task.row import ABSENT, cell
 from ponder.task.table import Row
-from ponder.task.turns import THINKING_KEYS, Turn, check_beside, is_conversation, question_of, turns_of
+from ponder.task.turns import THINKING_KEYS, Turn, is_conversation, question_of, turns_of
 from ponder.text.think import ThinkParser
 
 __all__ = ["check_example_columns", "examples_of", "split_response"]
@@ -23,9 +24,10 @@ def check_example_columns(rows: Sequence[Row], table: Table, name: str) -> None:
     """DataError if no row has a column that the source names or needs."""
     readable = [row.values for row in rows if row.values is not None]
     columns = table.columns
-    for field, column in columns.model_dump().items():
-        if field in (("prompt", "response", "thinking") if columns.messages is not None else ()) or column is None:
-            continue
+    skipped = ("prompt", "response", "thinking") if columns.messages is not None else ()
+    named = [(field, column) for field, column in columns.model_dump().items() if isinstance(column, str)]
+    context = [("context", column) for column in columns.context]
+    for field, column in (*context, *((field, column) for field, column in named if field not in skipped)):
         if readable and all(cell(values, column) is ABSENT for values in readable):
             there = dict.fromkeys(key for values in readable for key in values if isinstance(key, str))
             raise DataError(
@@ -39,6 +41,7 @@ def examples_of(row: Row, table: Table, name: str) -> Iterator[Example]:
     if row.values is None:
         raise RowFault(row.fault)
     values, columns = row.values, table.columns
+    check_learnt(values, columns)
     key = _optional(values, columns.id) or str(row.number)
     responses = list(_from_messages(values, table) if columns.messages is not None else _from_columns(values, table))
     for number, (messages, thinking, answer) in enumerate(responses, start=1):
@@ -72,19 +75,17 @@ Response = tuple[Sequence[Message], str | None, str]
 
 def _from_columns(values: Mapping[str, Any], table: Table) -> Iterator[Response]:
     columns = table.columns
-    asked, written = _required(values, columns.prompt), _required(values, columns.response)
-    if is_conversation(unpacked(asked)) or is_conversation(unpacked(written)):
-        check_beside(values, _read(table))
-    if is_conversation(unpacked(asked)):
-        prompt = question_of(asked, columns.prompt)
+    question, written = _required(values, columns.prompt), _required(values, columns.response)
+    if is_conversation(unpacked(question)):
+        turns = question_of(question, columns.prompt)
     else:
-        prompt = [Message(role="user", content=_text(asked, columns.prompt))]
+        turns = [Message(role="user", content=_text(question, columns.prompt))]
     thinking, answer = _reply(written, table)
     if columns.thinking is not None:
         if thinking is not None:
             raise RowFault(f"thinking stands both in column {columns.thinking!r} and in {columns.response!r}")
         thinking = _optional(values, columns.thinking)
-    yield prompt, thinking, answer
+    yield asked(turns, values, columns), thinking, answer
 
 
 def _reply(written: Any, table: Table) -> tuple[str | None, str]:
@@ -102,7 +103,6 @@ def _reply(written: Any, table: Table) -> tuple[str | None, str]:
 
 def _from_messages(values: Mapping[str, Any], table: Table) -> Iterator[Response]:
     column = str(table.columns.messages)
-    check_beside(values, _read(table))
     turns = turns_of(_required(values, column), column)
     if turns[-1].role != "assistant":
         raise RowFault(f"column {column!r} ends with a turn of {turns[-1].role!r}; expected the assistant's response")
@@ -113,7 +113,10 @@ def _from_messages(values: Mapping[str, Any], table: Table) -> Iterator[Response
     for place in wanted:
         if place == 0 or turns[place - 1].role != "user":
             raise RowFault(f"column {column!r}: turn {place + 1} is a response to no user's turn")
-        yield [turn.message for turn in turns[:place]], *_turn_response(turns[place], table, table.columns.thinking)
+        yield (
+            asked([turn.message for turn in turns[:place]], values, table.columns),
+            *_turn_response(turns[place], table, table.columns.thinking),
+        )
 
 
 def _turn_response(turn: Turn, table: Table, key: str | None) -> tuple[str | None, str]:
@@ -128,10 +131,6 @@ def _turn_response(turn: Turn, table: Table, key: str | None) -> tuple[str | Non
             "thinking stands in two places of the response: " + " and ".join(repr(one[:30]) for one in found)
         )
     return (found[0] if found else None), answer
-
-
-def _read(table: Table) -> list[str]:
-    return [name for name in table.columns.model_dump().values() if isinstance(name, str)]
 
 
 def _required(values: Mapping[str, Any], column: str) -> Any:

@@ -6,10 +6,12 @@ from typing import Any
 from ponder.errors import DataError
 from ponder.recipe.reward_model import FilePreferences, HubPreferences
 from ponder.records import LabelledResponse, Language, Message, PreferencePair
+from ponder.task.cell import ABSENT, cell
+from ponder.task.context import asked, beside
 from ponder.task.dialogue import split_dialogue
 from ponder.task.fault import RowFault, known_names
 from ponder.task.gold import unpacked
-from ponder.task.row import ABSENT, cell, conversation
+from ponder.task.row import conversation
 from ponder.task.table import Row
 from ponder.task.turns import is_conversation, turns_of
 
@@ -27,8 +29,8 @@ def check_columns(rows: Sequence[Row], table: Table, name: str, *, pairs: bool) 
     needed = ["chosen", "rejected"] if pairs else ["response", "safe"]
     if table.form == "answers":
         needed.append("messages" if columns.messages is not None else "prompt")
-    for field in needed if readable else ():
-        column = str(columns.model_dump()[field])
+    named = [*((field, str(columns.model_dump()[field])) for field in needed), *beside(columns)]
+    for field, column in named if readable else ():
         if all(cell(values, column) is ABSENT for values in readable):
             there = dict.fromkeys(key for values in readable for key in values if isinstance(key, str))
             hint = " Where whole dialogues stand in one column, set `form: dialogues`." if field == "prompt" else ""
@@ -82,7 +84,8 @@ def _reply(values: Values, column: str, table: Table) -> tuple[tuple[Message, ..
     if not isinstance(found, str):
         raise RowFault(f"column {column!r} holds {found!r:.80}; expected text")
     if table.form == "dialogues":
-        prompt, reply = split_dialogue(found, column)
+        told, reply = split_dialogue(found, column)
+        prompt = tuple(asked(told, values, table.columns))
     else:
         prompt, reply = tuple(conversation(values, table.columns)), found.strip()
     if not reply:
@@ -95,15 +98,15 @@ def _last_turn(value: Any, column: str, values: Values, table: Table) -> tuple[t
     *before, last = turns_of(value, column)
     if last.role != "assistant":
         raise RowFault(f"column {column!r} ends with a turn of the {last.role}; expected the assistant's reply")
-    asked = tuple(turn.message for turn in before)
+    told = tuple(turn.message for turn in before)
     if table.form == "answers":
         prompt = tuple(conversation(values, table.columns))
-        if asked and asked != prompt[-len(asked) :]:
-            raise RowFault(f"column {column!r} answers {asked[-1].content[:60]!r}, which is not what the prompt asks")
+        if told and told != prompt[-len(told) :]:
+            raise RowFault(f"column {column!r} answers {told[-1].content[:60]!r}, which is not what the prompt asks")
         return prompt, last.content
-    if not asked or asked[-1].role != "user":
+    if not told or told[-1].role != "user":
         raise RowFault(f"column {column!r} has no user turn that its last one answers")
-    return asked, last.content
+    return tuple(asked(told, values, table.columns)), last.content
 
 
 def _present(values: Values, column: str) -> Any:

@@ -8,18 +8,18 @@ from ponder.errors import DataError
 from ponder.recipe.problems import FileProblems, HubProblems, ProblemColumns
 from ponder.recipe.reward_model import PreferenceColumns
 from ponder.records import ExpressionGold, Gold, Language, Message, Problem, Route
+from ponder.task.cell import ABSENT, cell
+from ponder.task.context import asked, beside
 from ponder.task.fault import Candidate, RowFault, known_names
 from ponder.task.gold import GOLDS, LETTERS, Cells, options_of, plain_text, unpacked, whole
 from ponder.task.program import plain_code, tests_columns
 from ponder.task.table import Row
-from ponder.task.turns import check_beside, is_conversation, question_of
+from ponder.task.turns import is_conversation, question_of
 from ponder.verify import check_gold
 
-__all__ = ["ABSENT", "cell", "check_columns", "conversation", "problems_of"]
+__all__ = ["check_columns", "conversation", "problems_of"]
 
 Table = FileProblems | HubProblems
-ABSENT = object()
-"""Stands for the value of a column that a row does not have."""
 _COUNTDOWN: Mapping[Language, str] = {
     "en": "Using the numbers {numbers}, write an expression that equals {target}. Use each number exactly once, and "
     "only the operations {operators} and parentheses.",
@@ -78,21 +78,13 @@ def _needed(table: Table, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[s
         for one in (column,) if isinstance(column, str) else column or ():
             yield field, one
     yield from (("wrong_options", column) for column in columns.wrong_options)
+    yield from beside(columns)
 
 
 def _makes_prompts(table: Table, rows: Sequence[Mapping[str, Any]]) -> bool:
     """Numbers and a target are a question by themselves, where no column was named for one."""
     unnamed = "prompt" not in table.columns.model_fields_set and table.columns.messages is None
     return table.gold == "expression" and unnamed and all(cell(row, "prompt") is ABSENT for row in rows)
-
-
-def cell(values: Mapping[str, Any], column: str) -> Any:
-    """The value of a column; `a.b` also reaches into objects."""
-    if column in values:
-        return values[column]
-    head, dot, rest = column.partition(".")
-    inner = unpacked(values.get(head)) if dot else None
-    return cell(inner, rest) if dot and isinstance(inner, Mapping) else ABSENT
 
 
 def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, makes_prompts: bool) -> Problem:
@@ -168,11 +160,10 @@ def conversation(values: Mapping[str, Any], columns: ProblemColumns | Preference
     if value is ABSENT:
         raise RowFault(f"column {column!r} is missing")
     if columns.messages is not None or is_conversation(unpacked(value)):
-        check_beside(values, [name for name in columns.model_dump().values() if isinstance(name, str)])
-        return question_of(value, column)
+        return asked(question_of(value, column), values, columns)
     if isinstance(value, list | dict):
         raise RowFault(f"column {column!r} holds {type(value).__name__} {value!r:.80}; expected text")
-    return [Message(role="user", content=plain_text(value, column))]
+    return asked([Message(role="user", content=plain_text(value, column))], values, columns)
 
 
 def _listed_options(cells: Cells, table: Table, question: str) -> str:

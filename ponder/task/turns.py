@@ -13,7 +13,7 @@ from ponder.records import Message
 from ponder.task.fault import RowFault
 from ponder.task.gold import plain_text, unpacked
 
-__all__ = ["THINKING_KEYS", "Turn", "check_beside", "is_conversation", "question_of", "turns_of"]
+__all__ = ["THINKING_KEYS", "Turn", "is_conversation", "is_empty", "question_of", "says", "turns_of"]
 
 Role = Literal["system", "user", "assistant"]
 _NAMES: Mapping[Role, tuple[str, ...]] = {
@@ -34,8 +34,6 @@ _ABOUT = """
     """
 _HARMLESS = frozenset(_ABOUT.split())
 """Where a turn came from, who wrote it and how good it was."""
-_BESIDE = ("tools", "functions", "tool_calls", "function_call", "images", "image", "videos", "video", "audios", "audio")
-"""Columns beside a conversation without which it is another one."""
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _THOUGHT_PARTS = ("thinking", "reasoning")
 _PART_KEYS = {"annotations", "cache_control", "id", "index", "logprobs", "signature"}
@@ -84,13 +82,17 @@ def question_of(value: object, column: str) -> list[Message]:
     return messages
 
 
-def check_beside(values: Mapping[str, Any], read: Sequence[str]) -> None:
-    """RowFault where a column that the source does not read makes another conversation of the one it reads."""
-    for name in _BESIDE:
-        if name not in read and not _is_empty(values.get(name)):
-            raise RowFault(
-                f"column {name!r} holds {values[name]!r:.80}, without which the conversation is another; it is not read"
-            )
+def is_empty(value: Any) -> bool:
+    """Whether a key is there only because tables have the same keys in all rows."""
+    value = unpacked(value)
+    if isinstance(value, str):
+        return value.strip().lower() in ("", "null", "none")
+    return value is None or (isinstance(value, list | tuple | Mapping) and not value)
+
+
+def says(value: Any) -> bool | None:
+    """Whether a value of `weight` or `train` says that something is learnt; None where it says neither."""
+    return _SAYS.get(str(value).strip().lower())
 
 
 def _is_turn(value: object) -> bool:
@@ -112,7 +114,7 @@ def _turn(turn: Mapping[str, Any], column: str, number: int) -> Turn:
         raise RowFault(f"column {column!r} has a turn of {turn[role_key]!r:.60}; expected system, user or assistant")
     known = {role_key, text_key, "weight", "train", *THINKING_KEYS}
     for key, value in turn.items():
-        if key not in known and str(key).lower() not in _HARMLESS and not _is_empty(value):
+        if key not in known and str(key).lower() not in _HARMLESS and not is_empty(value):
             raise RowFault(
                 f"column {column!r}: turn {number} has {key!r}: {value!r:.60}, which may change what it means. Of such "
                 f"keys `weight` and `train` are known"
@@ -124,14 +126,18 @@ def _turn(turn: Mapping[str, Any], column: str, number: int) -> Turn:
 
 def _learnt(turn: Mapping[str, Any], role: Role, column: str, number: int) -> bool:
     """What `weight` (0 or 1) and `train` say, true where neither is there."""
-    said = [(key, turn[key]) for key in ("weight", "train") if not _is_empty(turn.get(key))]
-    for key, value in said:
+    found = True
+    for key in ("weight", "train"):
+        if is_empty(value := turn.get(key)):
+            continue
         has = f"column {column!r}: turn {number}, of the {role}, has {key!r}: {value!r:.40}"
-        if str(value).strip().lower() not in _SAYS:
+        learnt = says(value)
+        if learnt is None:
             raise RowFault(f"{has}; expected 0 or 1, true or false")
-        if role != "assistant" and _SAYS[str(value).strip().lower()]:
+        if role != "assistant" and learnt:
             raise RowFault(f"{has}; only the assistant's turns can be learnt")
-    return all(_SAYS[str(value).strip().lower()] for _, value in said)
+        found = found and learnt
+    return found
 
 
 _SAYS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
@@ -162,13 +168,5 @@ def _part(part: Any) -> tuple[str, str | None]:
         return "", None
     kind = str(part.get("type") or "text")
     text = next((part[key] for key in (kind, "text") if isinstance(part.get(key), str)), None)
-    others = [key for key, value in part.items() if key not in ("type", kind, "text") and not _is_empty(value)]
+    others = [key for key, value in part.items() if key not in ("type", kind, "text") and not is_empty(value)]
     return ("" if set(others) - _PART_KEYS else kind), text
-
-
-def _is_empty(value: Any) -> bool:
-    """Whether a key is there only because tables have the same keys in all rows."""
-    value = unpacked(value)
-    if isinstance(value, str):
-        return value.strip().lower() in ("", "null", "none")
-    return value is None or (isinstance(value, list | tuple | Mapping) and not value)

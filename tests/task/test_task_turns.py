@@ -119,7 +119,7 @@ def test_columns_beside_a_conversation(tmp_path: Path) -> None:
     row = {"m": talk, "gold": "5"}
     for beside in ({"tools": '[{"name": "add"}]'}, {"functions": [{"name": "f"}]}, {"images": ["a.png"]}):
         for found in (examples(tmp_path, row | beside).left_out, problems(tmp_path, row | beside).left_out):
-            assert "without which the conversation is another" in found[0].reason
+            assert "without which what is asked is something else" in found[0].reason
     for beside in ({"tools": "[]"}, {"tools": None}, {"images": []}, {"source": "somewhere"}):
         assert not examples(tmp_path, row | beside).left_out and not problems(tmp_path, row | beside).left_out
 
