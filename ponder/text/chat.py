@@ -34,6 +34,7 @@ _PROBE = "(here stands what turn {} says)"
 _KEPT = 256
 """Sequences of roles whose form in a template is remembered."""
 Role = Literal["system", "user", "assistant"]
+_SINGLE: tuple[Role, ...] = ("user",)
 Form = Callable[[str], object]
 """How a turn's content is given to a template."""
 
@@ -65,7 +66,10 @@ def _read_as(
     tokenizer: "PreTrainedTokenizerBase", source: str, roles: tuple[Role, ...], thinking: bool, clock: datetime
 ) -> tuple[Form, str]:
     """How the template (whose text is `source`) reads a turn's content, as text or as a list of parts, and what it
-    writes after the last turn: shown by probes in place of the texts."""
+    writes after the last turn: shown by probes in place of the texts. ModelError for one that writes not even a single
+    question as it should."""
+    if roles != _SINGLE:
+        _read_as(tokenizer, source, _SINGLE, thinking, clock)
     fault: PonderError | None = None
     for form in (_as_text, _as_parts):
         probes = [Message(role=role, content=_PROBE.format(place)) for place, role in enumerate(roles)]
@@ -74,22 +78,71 @@ def _read_as(
         except DataError as error:
             fault = fault or error
             continue
-        counts = [text.count(probe.content) for probe in probes]
-        if all(count == 1 for count in counts):
-            return form, text.rpartition(probes[-1].content)[2]
-        role, count = next(one for one in zip(reversed(roles), reversed(counts), strict=True) if one[1] != 1)
+        wrong = [(probe.role, count) for probe in probes if (count := _times(probe.content, text)) != 1]
+        if not wrong:
+            tail = text.rpartition(probes[-1].content)[2]
+            if roles == _SINGLE:
+                _check_form(tokenizer, probes, text, form, thinking, clock)
+            return form, tail
+        role, count = wrong[-1]
         fault = fault or (_left_out(role, text) if count == 0 else _repeated(role, count, text))
     assert fault is not None
+    if roles == _SINGLE:  # no data would help
+        raise ModelError(str(fault)) from fault
     raise fault
 
 
+def _times(probe: str, text: str) -> int:
+    """How often a probe stands in a text; as a part printed with its braces and quotes it does not."""
+    return text.count(probe) - len(re.findall(r"""["']text["']: ["']""" + re.escape(probe), text))
+
+
+def _check_form(
+    tokenizer: "PreTrainedTokenizerBase",
+    asked: Sequence[Message],
+    text: str,
+    form: Form,
+    thinking: bool,
+    clock: datetime,
+) -> None:
+    """ModelError for a template that draws at random, or does not begin the reply as those that were given."""
+    if _rendered(tokenizer, asked, form, thinking, clock) != text:
+        raise ModelError(
+            f"The tokenizer's chat template writes the same conversation otherwise each time, such as {text[:120]!r}, "
+            f"so that no run could be repeated. Take what is random out of `chat_template` of the model's tokenizer."
+        )
+    if _rendered(tokenizer, asked, form, thinking, clock, begin=False) != text:
+        return
+    reply = Message(role="assistant", content=_PROBE.format("of the reply"))
+    try:
+        given = _rendered(tokenizer, [*asked, reply], form, thinking, clock, begin=False)
+    except DataError:
+        return  # knows no replies, which conversations that hold some will show
+    question = asked[-1].content
+    before, _, after = given.partition(question)[2].partition(reply.content)
+    now = text.partition(question)[2]
+    ends = before.startswith(now) and _squeezed(after) == _squeezed(now)  # the question's turn, as that of a reply does
+    if ends and _squeezed(before.replace(_OPEN, "").replace(_CLOSE, "")) != _squeezed(now):
+        raise ModelError(
+            f"The tokenizer's chat template does not begin the reply: the prompt ends in {now!r}, and a reply that was "
+            f"given stands after {before!r}. Let `chat_template` of the model's tokenizer write that where "
+            f"`add_generation_prompt` is true."
+        )
+
+
 def _rendered(
-    tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Message], form: Form, thinking: bool, clock: datetime
+    tokenizer: "PreTrainedTokenizerBase",
+    turns: Sequence[Message],
+    form: Form,
+    thinking: bool,
+    clock: datetime,
+    begin: bool = True,
 ) -> str:
+    """What the template makes of the turns, with the beginning of a reply if `begin` says so."""
     variables: dict[str, Any] = dict.fromkeys(_SWITCHES, thinking) | {"strftime_now": clock.strftime}
     chat: Any = [{"role": turn.role, "content": form(turn.content)} for turn in turns]
     try:
-        return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **variables))
+        return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=begin, **variables))
     except TemplateSyntaxError as error:
         raise ModelError(
             f"The tokenizer's chat template is damaged at line {error.lineno}: {str(error.message).rstrip('.')}. "
@@ -140,6 +193,8 @@ def _refusal(roles: Sequence[str], error: Exception) -> str:
     advice = (
         "Put what the system turn says into the user's turn, or use a model whose template knows system turns."
         if "system" in roles
+        else "Mend `chat_template` of the model's tokenizer: it must take a question alone, without tools or documents."
+        if len(roles) == 1
         else "Leave such conversations out of the data, or mend `chat_template` of the model's tokenizer."
     )
     return f"The tokenizer's chat template refuses a conversation of the turns {', '.join(roles)}: {reason}. {advice}"

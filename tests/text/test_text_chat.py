@@ -39,7 +39,7 @@ PARTS = TURN.replace(
     "CONTENT", "{% for part in m.content %}{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}"
 )
 FIRST_PART = TURN.replace("CONTENT", "{{ m.content[0].text }}")
-JOINED_PARTS = TURN.replace("CONTENT", "{{ m.role + m.content[0]['text'] }}")
+JOINED_PARTS = TURN.replace("CONTENT", "{{ '' + m.content[0]['text'] }}")
 EITHER = TURN.replace(
     "CONTENT", "{% if m.content is string %}{{ m.content }}{% else %}{{ m.content[0].text }}{% endif %}"
 )
@@ -50,11 +50,16 @@ DROPS_SYSTEM = TURN.replace("m in messages", "m in messages if m.role != 'system
 DROPS_QUESTION = "<|start|>user\n{{ messages[0].text }}<|end|>\n" + REPLY
 ALTERNATES = (
     "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('roles must alternate') }}{% endif %}[{{ m.content | trim }}]{% endfor %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}"
+    "{% if m.role == 'user' %}[{{ m.content | trim }}]{% else %}{{ m.content }}{% endif %}{% endfor %}"
 )
 TWICE = TURN.replace("CONTENT", "{{ m.content }}\n{{ m.content }}")
 ASKS_AGAIN = TURNS + "Again: {{ messages[-1].content }}\n" + REPLY
 SQUEEZES = TURN.replace("CONTENT", r"{{ m.content | trim | replace('\n\n', '\n') }}")
+EACH = "{{% for m in messages %}}{}{{% endfor %}}"
+EMPTY_THOUGHTS = (
+    TURNS.replace("{{ m.content }}", "{{ '<think></think>' if m.role == 'assistant' }}{{ m.content }}") + REPLY
+)
 SUMS = "{{ messages[0].content + 1 }}"
 UNKNOWN = "{{ messages[0].speaker.name.first }}"
 DAMAGED = "{% for m in messages %}{{ m.content }"
@@ -155,14 +160,7 @@ def test_templates_that_read_parts(chat_template: str, question: str) -> None:
     [
         (NO_SYSTEM, ("q",), "s", "turns system, user: no system turns.*into the user's turn"),
         (DROPS_SYSTEM, ("q",), "Be brief.", "leaves the text of the system's turn out.*into the user's turn"),
-        (DROPS_QUESTION, ("a",), "", "leaves the text of the user's turn out"),
         (ALTERNATES, ("q", "r", "s"), "s", "roles must alternate"),
-        (TWICE, ("q",), "", "writes the text of the user's turn 2 times"),
-        (TWICE, ("What is the capital of France?",), "", "writes the text of the user's turn 2 times"),
-        (ASKS_AGAIN, ("q", "r", "s"), "", "writes the text of the user's turn 2 times.*in it once"),
-        (SUMS, ("q",), "", "TypeError: can only concatenate"),
-        (UNKNOWN, ("q",), "", "has no attribute 'speaker'"),
-        ({"tool_use": TURNS, "rag": TURNS}, ("q",), "", "ValueError: .*multiple chat templates"),
     ],
 )
 def test_refusals_are_one_paragraph(chat_template: Any, texts: tuple[str, ...], system: str, message: str) -> None:
@@ -170,6 +168,48 @@ def test_refusals_are_one_paragraph(chat_template: Any, texts: tuple[str, ...], 
         prompt(CHAT, chat_template, *texts, system=system)
     assert "\n" not in str(caught.value)
     assert prompt(ZERO, chat_template, *texts, system=system).endswith("Assistant:")  # in its own words
+
+
+@pytest.mark.parametrize(
+    ("chat_template", "message"),
+    [
+        (DROPS_QUESTION, "leaves the text of the user's turn out"),
+        (TWICE, "writes the text of the user's turn 2 times"),
+        (ASKS_AGAIN, "writes the text of the user's turn 2 times.*in it once"),
+        (SUMS, "TypeError: can only concatenate"),
+        (UNKNOWN, "has no attribute 'speaker'"),
+        ({"tool_use": TURNS, "rag": TURNS}, "ValueError: .*multiple chat templates"),
+        ("{% for tool in tools %}{{ tool }}{% endfor %}" + TURNS + REPLY, "refuses .*without tools or documents"),
+        (TURN.replace("CONTENT", "{{ m.content[:12] }}"), "leaves the text of the user's turn out"),
+        (TURN.replace("CONTENT", "{{ m.content[:1] }}"), "leaves the text of the user's turn out"),
+        (TURN.replace("CONTENT", "{{ m.content[:1] | tojson }}"), "leaves the text of the user's turn out"),
+        ("{{ ['one', 'two', 'three'] | random }}" * 9 + TURNS + REPLY, "the same conversation otherwise each time"),
+        ("{{ lipsum() }}" + TURNS + REPLY, "the same conversation otherwise each time"),
+        (
+            TURNS,
+            r"does not begin the reply: .*ends in '<\|end\|>\\n', and .* after .*assistant",
+        ),
+    ],
+)
+@pytest.mark.parametrize("texts", [("q",), ("What is the capital of France?", "Paris.", "And of Spain, if I may ask?")])
+def test_what_no_conversation_can_mend(chat_template: Any, message: str, texts: tuple[str, ...]) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
+        prompt(CHAT, chat_template, *texts)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("chat_template", "ending"),
+    [
+        (EACH.format("{{ '[' + m.content + ']' if m.role == 'user' else ' ' + m.content }}"), "[q]"),
+        (EACH.format("{{ 'U: ' + m.content + '\nA:' if m.role == 'user' else m.content + '\n' }}"), "U: q\nA:"),
+        (EMPTY_THOUGHTS, "<|end|>\n<|start|>assistant\n"),
+        (TURNS + REPLY, "<|end|>\n<|start|>assistant\n"),
+        (TURNS + "{% if add_generation_prompt %}" + REPLY + "{% endif %}", "<|end|>\n<|start|>assistant\n"),
+    ],
+)
+def test_templates_that_begin_the_reply_with_the_question_or_apart(chat_template: str, ending: str) -> None:
+    assert prompt(CHAT, chat_template, "q").endswith(ending + "<think>\n")
 
 
 def test_a_conversation_that_asks_for_no_thinking() -> None:
