@@ -26,6 +26,8 @@ __all__ = ["ChatClient"]
 
 _FIRST_WAIT_SECONDS = 1.0
 _CONNECT_SECONDS = 30.0
+_MOST_BYTES = 64 * 2**20
+"""Of a body: a reply of 128k tokens, streamed token by token with log-probs, takes half of that."""
 _REFUSED = {
     401: "check the key",
     402: "check the account's balance",
@@ -94,7 +96,7 @@ class ChatClient:
                 asyncio.timeout(self._endpoint.timeout_seconds),
                 self._http.stream("POST", self._url, json=body) as response,
             ):
-                content = await response.aread()
+                content = await _body(response)
         except TimeoutError:
             raise _TryAgain(f"no whole reply within {self._endpoint.timeout_seconds:g} seconds") from None
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
@@ -121,7 +123,8 @@ class ChatClient:
         said = f"status {status}" + (f": {refusal.message}" if refusal.message else "")
         advice = refused_parameter(text, body) if status in (400, 422) else None
         if advice is None and status < 400:
-            advice = "give the address that it leads to"
+            leads_to = response.headers.get("location", "").partition("?")[0]
+            advice = f"give the address that it leads to{f' ({leads_to!r})' if leads_to else ''}"
         elif advice is None and refusal.fate == "stop":
             advice = _REFUSED.get(status, _CHECK)
         if advice is not None:
@@ -146,6 +149,16 @@ class ChatClient:
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "(key)") if self._key else text
+
+
+async def _body(response: httpx2.Response) -> bytes:
+    """The whole body. FailedReply for one that no reply could fill: a server that never ends would take all memory."""
+    content = bytearray()
+    async for piece in response.aiter_bytes():
+        content += piece
+        if len(content) > _MOST_BYTES:
+            raise FailedReply(f"the reply is longer than {_MOST_BYTES // 2**20} MiB")
+    return bytes(content)
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -82,9 +82,20 @@ _TAGS = (
     ("<seed:think>", "</seed:think>"),
     ("[THINK]", "[/THINK]"),
     ("\u25c1think\u25b7", "\u25c1/think\u25b7"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|channel>thought", "<channel|>"),
+    ("Here is my thought process:", "Here is my response:"),
 )
 """Marks around thinking that stands at the beginning of the content, beside `<think>`: of Claude, Gemini, others, Seed,
-Magistral, Kimi."""
+Magistral, Kimi, Command A, Gemma 4, Granite."""
+_BEGIN_TOKENS = ("<|START_RESPONSE|>", "<|START_TEXT|>")
+"""Tokens before an answer that servers let through: of Command A."""
+_STOP_TOKENS = (
+    "<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|return|>", "</s>",
+    "<\uff5cend\u2581of\u2581sentence\uff5c>", "<end_of_turn>", "<turn|>", "<eos>", "<|END_RESPONSE|>",
+    "<|END_TEXT|>", "<|END_OF_TURN_TOKEN|>", "[EOS]", "<|user|>", "<|endofturn|>", "[|endofturn|]",
+)  # fmt: skip
+"""Tokens that end a turn, which servers let through at the end of the content."""
 _END_TOKENS = 16
 """Some servers count end tokens and the like beyond the limit."""
 _CHANNEL = re.compile(
@@ -115,9 +126,19 @@ def split_marks(thinking: str, answer: str) -> Texts:
     for opening, closing in _TAGS:
         if not thinking and answer.lstrip().startswith(opening):
             inside, _, rest = answer.lstrip().removeprefix(opening).partition(closing)
-            return inside, rest.lstrip()
+            return inside, _without_tokens(rest)
+    answer = _without_tokens(answer)
     bare = thinking.strip()
     return (bare.removeprefix("<think>").removesuffix("</think>") if bare.startswith("<think>") else thinking), answer
+
+
+def _without_tokens(answer: str) -> str:
+    """An answer without the tokens around it that say where a turn begins and ends."""
+    for token in _BEGIN_TOKENS:
+        answer = answer.lstrip().removeprefix(token) if answer.lstrip().startswith(token) else answer
+    while last := next((one for one in _STOP_TOKENS if answer.rstrip().endswith(one)), None):
+        answer = answer.rstrip().removesuffix(last)
+    return answer
 
 
 def read_tokens(usage: object, max_tokens: int) -> tuple[int | None, int | None]:

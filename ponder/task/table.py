@@ -5,6 +5,7 @@ fields of CSV and TSV is read from the names of the columns. A line or row that 
 fault; only a file that cannot be read as a whole is an error.
 """
 
+import contextlib
 import csv
 import gzip
 import io
@@ -18,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from ponder.errors import DataError
-from ponder.task.fault import known_names
+from ponder.task.fault import RowFault, known_names
 
 __all__ = ["Row", "read_rows"]
 
+_GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
+"""The first bytes of such files."""
 _DELIMITERS = (",", ";", "\t", "|")
 _SAID = re.compile(r'"?sep=(.)"?\r?(?:\n|\Z)', re.IGNORECASE)
 
@@ -43,16 +46,18 @@ def read_rows(path: Path) -> list[Row]:
     ending = _ending(path)
     if path.is_dir():
         raise DataError(f"{path} is a folder; expected a file ({_kinds()}). {_beside(path, '')}")
+    if not path.exists():
+        raise DataError(f"There is no file {path}. {_missing(path)}")
     if ending not in _READERS:
         raise DataError(f"{path} ends in {ending or 'nothing'!r}; expected one of {_kinds()}.")
     try:
         content = path.read_bytes()
-        if path.suffix.lower() == ".gz":
+        if path.suffix.lower() == ".gz" or content.startswith(_GZIP):  # some are packed and not named so
             content = gzip.decompress(content)
-    except FileNotFoundError as error:
-        raise DataError(f"There is no file {path}. {_missing(path)}") from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}. Fetch it again or check its permissions.") from error
+    if content.startswith(_PARQUET) and ending != ".parquet":
+        raise DataError(f"{path} is a Parquet file by its first bytes, and its name ends in {ending!r}: rename it.")
     return _READERS[ending](content, path)
 
 
@@ -90,10 +95,14 @@ def _text(content: bytes, path: Path) -> str:
 
 def _jsonl(content: bytes, path: Path) -> list[Row]:
     try:  # line by line: the text as a whole would take four bytes for each of its characters
-        return _lines(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=None))
+        rows = _lines(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=None))
     except UnicodeDecodeError:
         _text(content, path)  # says at which byte of the file
         raise
+    if rows and all(row.values is None for row in rows) and content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
+        with contextlib.suppress(DataError):  # one list or object over several lines: JSON under another name
+            return _json(content, path)
+    return rows
 
 
 def _lines(lines: Iterable[str]) -> list[Row]:
@@ -102,12 +111,29 @@ def _lines(lines: Iterable[str]) -> list[Row]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = _loaded(line)
+        except RowFault as fault:
+            rows.append(Row(number=number, values=None, fault=str(fault)))
+            continue
         except (ValueError, RecursionError) as error:
             rows.append(Row(number=number, values=None, fault=f"not JSON: {error}"))
             continue
         rows.append(_object(number, value))
     return rows
+
+
+def _loaded(text: str) -> Any:
+    """The value of a JSON text; RowFault where an object has a key twice, of which one would be dropped."""
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RowFault(f"an object has the key {twice!r} twice")
+    return found
 
 
 def _object(number: int, value: object) -> Row:
@@ -119,7 +145,9 @@ def _object(number: int, value: object) -> Row:
 def _json(content: bytes, path: Path) -> list[Row]:
     text = _text(content, path)
     try:
-        value = json.loads(text)
+        value = _loaded(text)
+    except RowFault as fault:
+        raise DataError(f"{path} cannot be read: {fault}. Rename one of them.") from fault
     except (ValueError, RecursionError) as error:
         lines = _lines(io.StringIO(text, newline=None))
         if len(lines) > 1 and lines[0].values is not None:  # one object per line: JSONL under another name
@@ -197,7 +225,7 @@ def _parquet(content: bytes, path: Path) -> list[Row]:
     try:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(content))
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a Parquet file: {error}.") from error
+        raise DataError(f"{path} cannot be read as a Parquet file: {error}.") from error
     return [Row(number=number, values=_texts(values)) for number, values in enumerate(table.to_pylist(), start=1)]
 
 

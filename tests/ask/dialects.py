@@ -153,6 +153,15 @@ DIALECTS = {
     "Gemini's tags": _inside(f"<thought>\n{THOUGHT}</thought>{ANSWER}"),
     "Magistral's tags": _inside(f"[THINK]{THOUGHT}[/THINK]{ANSWER}"),
     "Kimi's tags": _inside(f"\u25c1think\u25b7{THOUGHT}\u25c1/think\u25b7{ANSWER}"),
+    "Command A's tags": _inside(
+        f"<|START_THINKING|>{THOUGHT}<|END_THINKING|><|START_RESPONSE|>{ANSWER}<|END_RESPONSE|><|END_OF_TURN_TOKEN|>"
+    ),
+    "Gemma 4's channel": _inside(f"<|channel>thought\n{THOUGHT}<channel|>{ANSWER}<turn|>"),
+    "Granite's words": _inside(f"Here is my thought process: {THOUGHT}\n\nHere is my response: {ANSWER}"),
+    "an end token let through": _inside(f"<think>{THOUGHT}</think>{ANSWER}<|im_end|>\n"),
+    "several end tokens let through": _inside(
+        f"<think>{THOUGHT}</think>{ANSWER}<\uff5cend\u2581of\u2581sentence\uff5c> </s>"
+    ),
     "raw harmony": _inside(
         f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>{ANSWER}<|return|>"
     ),

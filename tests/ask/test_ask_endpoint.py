@@ -1,6 +1,7 @@
 """The client against a real server that misbehaves in every way servers do."""
 
 import email.utils
+import gzip
 import json
 import time
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from chat_server import Action, ChatServer, said
 
-from ponder.ask import Ask, Reply, RequestLog, ask_all
+from ponder.ask import Ask, Reply, RequestLog, ask_all, client
 from ponder.ask.client import _retry_after
 from ponder.ask.endpoint import EndpointAsker
 from ponder.errors import EndpointError
@@ -106,7 +107,13 @@ def test_a_request_that_is_wrong_itself_is_not_repeated(server: ChatServer, tmp_
 
 @pytest.mark.parametrize(
     ("status", "advice"),
-    [(401, "check the key"), (403, "key"), (404, "model's name"), (405, "base_url"), (302, "the address")],
+    [
+        (401, "check the key"),
+        (403, "key"),
+        (404, "model's name"),
+        (405, "base_url"),
+        (302, "to .'http://elsewhere.invalid/'.,"),
+    ],
 )
 def test_a_refusal_stops_at_once(
     server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, advice: str
@@ -118,6 +125,21 @@ def test_a_refusal_stops_at_once(
         run(server.endpoint(api_key_env="TEACHER_KEY", max_concurrency=2), tmp_path / "log", asks(9))
     assert "sk-secret" not in str(caught.value) and "(key)" in str(caught.value)
     assert len(server.requests) <= 2
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_body_without_end_does_not_fill_the_memory(
+    server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    monkeypatch.setattr(client, "_MOST_BYTES", 2**20)
+    body = "data: " + "x" * (3 * 2**20)
+    action = Action(body=body)
+    if packed:
+        content = gzip.compress(body.encode()).decode("latin-1")
+        action = Action(body=content, headers={"Content-Encoding": "gzip"}, encoding="latin-1")
+    server.play = lambda body, tries: action
+    (reply,) = run(server.endpoint(), tmp_path / "log", asks(1))
+    assert reply.failure == "the reply is longer than 1 MiB" and len(server.requests) == 1
 
 
 def test_a_server_that_is_down(server: ChatServer, tmp_path: Path) -> None:

@@ -74,6 +74,32 @@ def test_json_that_is_lines(tmp_path: Path) -> None:
     assert [row.values for row in read_rows(write(tmp_path / "a.json", text.encode()))] == ROWS
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_json_under_the_name_of_lines(tmp_path: Path, indent: int | None, mark: bytes) -> None:
+    for value in (ROWS, {"data": ROWS}):
+        if indent is None and isinstance(value, dict):
+            continue  # an object in one line is a row
+        content = mark + json.dumps(value, indent=indent).encode()
+        assert [row.values for row in read_rows(write(tmp_path / "a.jsonl", content))] == ROWS
+    rows = read_rows(write(tmp_path / "a.jsonl", b"[1]\n[2]\n"))
+    assert [row.fault for row in rows] == ["not a JSON object but a list"] * 2
+
+
+def test_packed_files_that_are_not_named_so(tmp_path: Path) -> None:
+    for name, content in (("a.csv", TEXT), ("a.jsonl", b'{"question": "2+3?"}\n')):
+        (tmp_path / name).write_bytes(gzip.compress(content))
+        values = read_rows(tmp_path / name)[0].values
+        assert values is not None and values["question"] == "2+3?"
+
+
+def test_keys_that_stand_twice(tmp_path: Path) -> None:
+    rows = read_rows(
+        write(tmp_path / "a.jsonl", b'{"a": 1, "a": 2}\n{"a": {"b": 1, "b": 1}}\n{"a": 1, "b": {"a": 1}}\n')
+    )
+    assert [row.fault for row in rows] == ["an object has the key 'a' twice", "an object has the key 'b' twice", ""]
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "A.CSV"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_csv(tmp_path: Path, name: str, mark: bytes) -> None:
@@ -154,7 +180,9 @@ def test_parquet(tmp_path: Path, name: str) -> None:
         ("a.json", b"3", "holds a number"),
         ("a.json", b'{"a": 1}', "one object with the keys a"),
         ("a.json", b'{"a": [1], "b": [1, 2]}', "one object with the keys a, b"),
-        ("a.parquet", b"PAR1", "not a Parquet file"),
+        ("a.parquet", b"PAR1", "cannot be read as a Parquet file"),
+        ("a.jsonl", b"PAR1\x15\x04", "is a Parquet file by its first bytes, and its name ends in '.jsonl'"),
+        ("a.json", b'[{"a": 1, "b": 2, "a": 3}]', "an object has the key 'a' twice"),
         ("a.xlsx", b"", "ends in '.xlsx'; expected one of .jsonl"),
         ("data", b"", "ends in 'nothing'"),
     ],
@@ -169,6 +197,11 @@ def test_torn_gzip(tmp_path: Path) -> None:
         (tmp_path / "a.jsonl.gz").write_bytes(content)
         with pytest.raises(DataError, match="cannot be read"):
             read_rows(tmp_path / "a.jsonl.gz")
+
+
+def test_a_name_without_an_ending_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"There is no file .*nope"):
+        read_rows(tmp_path / "nope")
 
 
 def test_missing_file_names_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
