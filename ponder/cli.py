@@ -1,5 +1,8 @@
 """The command line: reads arguments, calls the layer that does the work, prints errors as one paragraph."""
 
+import errno
+import io
+import math
 import os
 import signal
 import sys
@@ -21,6 +24,7 @@ __all__ = ["app", "main"]
 
 _INTERRUPTED = 130
 _TRACEBACK = "PONDER_TRACEBACK"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = typer.Typer(
     name="ponder",
@@ -30,6 +34,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _finite(number: float) -> float:
+    """A number that is neither infinite nor `nan`, which no bounds keep out."""
+    if math.isfinite(number):
+        return number
+    raise typer.BadParameter(f"{number} is no finite number")
+
+
+def _share(number: float) -> float:
+    if number > 0:
+        return _finite(number)
+    raise typer.BadParameter("must be above 0")
+
 
 RecipeFile = Annotated[
     str, typer.Argument(metavar="RECIPE", help="Recipe file, or the name of a shipped recipe (ponder recipes).")
@@ -140,8 +158,8 @@ def evaluate(
         int | None,
         typer.Option("--samples", "-k", min=1, help="Completions per problem; the benchmark's own if not given."),
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0.0, help="Sampling temperature.")] = 0.6,
-    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Nucleus mass.")] = 0.95,
+    temperature: Annotated[float, typer.Option(min=0.0, callback=_finite, help="Sampling temperature.")] = 0.6,
+    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, callback=_share, help="Nucleus mass.")] = 0.95,
     template: TemplateName = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for scores and completions.")] = None,
@@ -178,7 +196,9 @@ def sample(
     model: Model,
     prompts: Annotated[list[str], typer.Argument(metavar="PROMPT", help="Questions.")],
     samples: Annotated[int, typer.Option("--samples", "-k", min=1, help="Completions per question.")] = 1,
-    temperature: Annotated[float, typer.Option(min=0.0, help="Sampling temperature; 0 is greedy.")] = 0.6,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, callback=_finite, help="Sampling temperature; 0 is greedy.")
+    ] = 0.6,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest completion.")] = 512,
     template: TemplateName = None,
     seed: Seed = 0,
@@ -211,7 +231,9 @@ def verify(
     answer: Annotated[str | None, typer.Option(metavar="FIELD", help="Field with the text to judge.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="JSONL file; standard output unless given.")] = None,
     template: TemplateName = None,
-    deadline: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Longest judgement of one answer.")] = 5.0,
+    deadline: Annotated[
+        float, typer.Option(min=0.1, callback=_finite, metavar="SECONDS", help="Longest judgement of one answer.")
+    ] = 5.0,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one per core unless given.")] = None,
     isolation: Annotated[
         Literal["auto", "full", "limits"],
@@ -280,28 +302,51 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 def main() -> None:
     """Entry point of the `ponder` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode shows escapes
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            app()
+            try:
+                app()
+            finally:
+                sys.stdout.flush()  # here, where it is known what to do when that fails
         except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _write_nowhere()
             sys.exit(1)
         except (PonderError, OSError) as error:
             if os.environ.get(_TRACEBACK) or not _is_users(error):
                 raise
             print(f"ponder: {_told(error)}", file=sys.stderr)
+            if _is_full(error):
+                _write_nowhere()
             sys.exit(1)
 
 
+def _write_nowhere() -> None:
+    """What is left to print is dropped, or Python would try once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_full(error: PonderError | OSError) -> bool:
+    """Whether a file that was open cannot be written on, such as the output."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in _FULL
+
+
 def _is_users(error: PonderError | OSError) -> bool:
-    """Whether the error is about something the user named, and no bug."""
-    return isinstance(error, PonderError) or error.filename is not None
+    """Whether the error is about something the user named, or the machine, and no bug."""
+    return isinstance(error, PonderError) or error.filename is not None or _is_full(error)
 
 
 def _told(error: PonderError | OSError) -> str:
     if isinstance(error, PonderError):
         return str(error)
+    if _is_full(error):
+        return (
+            f"the output, or a file of the run, cannot be written: {error.strerror}. Make room, and give the same "
+            f"command again; what was written before is kept"
+        )
     return (
         f"{str(error.filename)!r} cannot be used: {error.strerror}. Check that the path is right, that its folder can "
         f"be written to and that the disk is in order; `ponder --traceback ...` shows where it came up"

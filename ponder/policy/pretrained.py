@@ -90,6 +90,12 @@ def read_model(factory: Any, folder: Path, dtype: torch.dtype = torch.float32) -
         raise ValueError(f"weight {key!r} is of shape {tuple(got)}, and config.json asks for {tuple(expected)}")
     if lacking := sorted(found["missing_keys"]):
         raise ValueError(f"its files lack {len(lacking)} of the weights, such as {lacking[0]!r}")
+    if left_over := sorted(found["unexpected_keys"]):
+        warnings.warn(
+            f"The files of {str(folder)!r} hold {len(left_over)} weights for which the model of its config.json has no "
+            f"place, such as {left_over[0]!r}; they are left out.",
+            stacklevel=3,
+        )
     return model
 
 

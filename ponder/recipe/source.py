@@ -20,6 +20,8 @@ __all__ = ["Source", "Where", "dotted", "parse_value", "read_source"]
 Where = tuple[str | int, ...]
 """The way from the top of a recipe to a value: keys and list indices."""
 
+_MOST_VALUES, _DEEPEST, _MOST_DIGITS = 100_000, 50, 1_000
+"""More no recipe has; aliases of aliases would fill all memory."""
 _NULL = re.compile(r"~|null|Null|NULL|")
 _TRUE = re.compile(r"true|True|TRUE")
 _FALSE = re.compile(r"false|False|FALSE")
@@ -95,6 +97,10 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         ) from None
     except yaml.YAMLError as error:
         raise RecipeError(f"{name}: not valid YAML: {error}") from None
+    except RecursionError:
+        raise RecipeError(
+            f"{name}: lists or mappings stand hundreds deep in each other; no recipe needs that"
+        ) from None
 
 
 def _kind_of(node: yaml.Node | None) -> str:
@@ -109,10 +115,17 @@ class _Builder:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.open: list[yaml.Node] = []
+        self.built = 0
 
     def value(self, node: yaml.Node, where: Where) -> Any:
         if any(node is outer for outer in self.open):
             raise RecipeError(f"{self.line(node)}: {dotted(where)} contains itself through an alias; write it out")
+        self.built += 1
+        if self.built > _MOST_VALUES or len(self.open) > _DEEPEST:
+            raise RecipeError(
+                f"{self.line(node)}: the recipe holds more than {_MOST_VALUES:,} values, its aliases written out, or "
+                f"stands {_DEEPEST} deep in itself; no recipe needs that"
+            )
         self.open.append(node)
         try:
             if isinstance(node, yaml.MappingNode):
@@ -166,6 +179,8 @@ class _Builder:
         if _TRUE.fullmatch(text) or _FALSE.fullmatch(text):
             return bool(_TRUE.fullmatch(text))
         if _WHOLE.fullmatch(text):
+            if len(text) > _MOST_DIGITS:
+                raise RecipeError(f"{self.line(node)}: a number of {len(text):,} digits; put quotes around a text")
             return int(text.replace("_", ""))
         if _FLOAT.fullmatch(text):
             return float(text.replace("_", ""))

@@ -1,7 +1,10 @@
 """What bad input gets, as a user meets it: one paragraph, status 1, no traceback, and nothing lost."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -190,3 +193,50 @@ def test_a_bug_keeps_its_traceback(folder: Path, ponder: Ponder, monkeypatch: py
     monkeypatch.setattr(cli, "load_recipe", broken)
     with pytest.raises(OSError, match="neither"):
         ponder("plan", "recipe.yaml")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--temperature", "inf"), ("--temperature", "nan"), ("--top-p", "0")])
+def test_numbers_that_are_none(ponder: Ponder, option: str, value: str) -> None:
+    status, _, said = ponder("eval", "micro", "-b", "micro-test", option, value)
+    assert status == 2 and "Traceback" not in said and f"'{option}'" in said
+
+
+def _in_a_process(*arguments: str, output: object = subprocess.PIPE, **environment: str) -> tuple[int, bytes, str]:
+    run = subprocess.run(
+        [sys.executable, "-m", "ponder.cli", *arguments],
+        stdout=output,  # type: ignore[call-overload]
+        stderr=subprocess.PIPE,
+        env=os.environ | environment,
+        timeout=120,
+    )
+    return run.returncode, run.stdout or b"", run.stderr.decode()
+
+
+def test_output_that_cannot_be_written() -> None:
+    with open("/dev/full", "wb") as full:
+        status, _, said = _in_a_process("recipes", output=full)
+    assert status == 1 and said.startswith("ponder: the output, or a file of the run, cannot be written: No space")
+    assert "Traceback" not in said and "Exception" not in said
+
+
+def test_output_that_is_no_unicode(folder: Path) -> None:
+    (folder / "mine.yaml").write_text(f"# \u7b97\u672f\n{RECIPE}")
+    status, _, said = _in_a_process("show", "\u7b97\u672f", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert status == 1 and "\\u7b97\\u672f" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
+            f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9)
+        ), "100,000 values"),
+        ("a: " + "[" * 60 + "]" * 60, "50 deep"),
+        ("a: " + "[" * 5000 + "]" * 5000, "deep"),
+        ("name: x\nseed: " + "9" * 5000, "a number of 5,000 digits"),
+    ],
+    ids=["aliases", "nested", "nested too deep for any parser", "digits"],
+)  # fmt: skip
+def test_recipes_that_no_recipe_is(folder: Path, ponder: Ponder, text: str, word: str) -> None:
+    (folder / "odd.yaml").write_text(text)
+    _refused(ponder("plan", "odd.yaml"), word)

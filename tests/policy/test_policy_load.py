@@ -215,6 +215,13 @@ def test_weights_that_transformers_would_take(
     assert "\n" not in str(caught.value)
 
 
+def test_weights_that_have_no_place_are_named(qwen2: Policy, tmp_path: Path) -> None:
+    save_policy(qwen2, tmp_path)
+    edited(tmp_path, "config.json", num_hidden_layers=1, layer_types=["full_attention"])
+    with pytest.warns(UserWarning, match=r"hold 12 weights for which .* has no place, such as 'model.layers.1.input"):
+        load_policy(tmp_path)
+
+
 def test_the_folder_of_a_run_names_its_models(qwen2: Policy, tmp_path: Path) -> None:
     save_policy(qwen2, tmp_path / "stages" / "zero" / "model")
     for folder in (tmp_path, tmp_path / "stages" / "zero"):
