@@ -7,6 +7,7 @@ __all__ = ["is_placeholder"]
 _SPELLINGS = """
     proof proved proven qed omitted null nil nan tbd tba todo unknown unavailable unsolved pending
     error notfound notavailable notapplicable notprovided notgiven notspecified notknown noanswer noanswers
+    henceproved henceshown tobedetermined tobeproved tobeproven asrequired ans image figure picture diagram graph varies
     noanswergiven noanswerprovided noanswerfound nosolutionprovided nosolutiongiven nosolutionavailable
     nofinalanswer answernotfound answernotgiven answermissing answerunknown answersvary answersmayvary answersmaydiffer
     proofgiven proofrequired proofneeded proofomitted proofonly proofproblem proofquestion proofbased

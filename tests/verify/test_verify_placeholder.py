@@ -19,7 +19,7 @@ Q.E.D.|\\blacksquare|unknown|omitted|No answer|no answer provided|answers may va
 \u7565|\u8bc1\u660e\u7565|\u89c1\u89e3\u6790|\u65e0\u7b54\u6848|\u4e0d\u8be6\u3002|\uff1f|unavailable|\\ldots|"n/a"|`proof`|
 Prove it.|missing|xxx|\u8a3c\u660e|\uc99d\uba85|Beweis|d\u00e9monstration|
 \u0434\u043e\u043a\u0430\u0437\u0430\u0442\u0435\u043b\u044c\u0441\u0442\u0432\u043e|
-answer|voir solution"""
+answer|voir solution|Hence proved.|to be determined|ans|image|Figure|varies"""
 ANSWERS = """0|-1|no|none|\\text{None}|no solution|No real solutions|does not exist|DNE|
 undefined|\\varnothing|\\emptyset|\\{\\}|{}|\\infty|
 -\\infty|x-1|\\text{Evelyn}|east|impossible|cannot be determined|neither|(A)|\\sqrt{2}|y = -x|\\frac{n}{a}|
