@@ -28,6 +28,7 @@ __all__ = [
     "file_digest",
     "folder_digest",
     "full_disk_explained",
+    "is_pointer",
     "model_path",
     "publishing",
     "read_json",
@@ -54,6 +55,7 @@ _REPLACED = ".old-"
 """A folder that is being replaced has this before its name while the new one takes its place."""
 
 _HASHED_WHOLE_BYTES = 64 * 2**20
+_POINTER = b"version https://git-lfs"
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -189,6 +191,12 @@ def expand_path(text: str) -> Path:
 def model_path(reference: str) -> Path:
     """The folder that a model reference names unless it is a hub id: an embedded model or a path."""
     return EMBEDDED.get(reference) or expand_path(reference)
+
+
+def is_pointer(path: Path) -> bool:
+    """Whether a file is what Git LFS leaves in place of one that was not fetched."""
+    with path.open("rb") as file:
+        return file.read(len(_POINTER)) == _POINTER
 
 
 def file_digest(path: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ponder.errors import ModelError, RunFolderError
-from ponder.files import read_json
+from ponder.files import is_pointer, read_json
 
 __all__ = ["ADAPTER", "check_folder", "weight_types"]
 
@@ -27,6 +27,12 @@ _HEADER_BYTES = 100 * 2**20
 
 def check_folder(folder: Path) -> None:
     """ModelError for a folder with an adapter, quantised weights or code of its own."""
+    for path in filter(Path.is_file, sorted(folder.iterdir())):
+        if is_pointer(path):
+            raise ModelError(
+                f"{str(path)!r} is a pointer of Git LFS in place of the file itself. Fetch it (`git lfs pull` in its "
+                f"folder), or download the model anew."
+            )
     if (folder / ADAPTER).is_file():
         raise ModelError(
             f"{str(folder)!r} holds the adapter {ADAPTER!r} beside a model, so that it is two models: with the adapter "

@@ -35,11 +35,18 @@ _EXPECTED = {
 
 def explain(error: ValidationError, source: Source) -> str:
     """One line per complaint, each with the file and line (or the override) it is about."""
-    details = error.errors(include_url=False)
+    found = error.errors(include_url=False)
+    details = [one for one in found if not (one["type"] == "too_short" and _holds_another(one, found))]
     lines = [_line(detail, source) for detail in details[:_MOST_SHOWN]]
     if len(details) > _MOST_SHOWN:
         lines.append(f"and {len(details) - _MOST_SHOWN} more")
     return "\n".join(lines)
+
+
+def _holds_another(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+    """Whether a complaint is about a part of what this one is about: a list whose items are wrong is not too short."""
+    place = detail["loc"]
+    return any(len(one["loc"]) > len(place) and one["loc"][: len(place)] == place for one in found)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -74,7 +81,7 @@ def _reason(detail: ErrorDetails, where: Where, source: Source) -> str:
         return f"{_named(where[:-1], source)} needs {where[-1]!r}, which has no default ({_sentence(meaning)})"
     if kind == "union_tag_not_found":
         key = str(context["discriminator"]).strip("'")
-        return f"{place} needs {key!r}, which says what it is: one of {_tags(context)}"
+        return f"{place} needs {key!r}, which says what it is; docs/recipe.md lists what there is"
     if kind == "union_tag_invalid":
         known = _words(str(context["expected_tags"]))
         return f"{place}: unknown {context['discriminator']} {context['tag']!r}{did_you_mean(context['tag'], known)}"
@@ -132,10 +139,6 @@ def _sentence(text: str | None) -> str:
 
 def _plain(message: str) -> str:
     return message.removeprefix("Input should be ").removeprefix("Value should ")
-
-
-def _tags(context: dict[str, Any]) -> str:
-    return str(context.get("expected_tags", "see docs/recipe.md"))
 
 
 def _words(quoted: str) -> list[str]:

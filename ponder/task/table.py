@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ponder.errors import DataError
+from ponder.files import is_pointer
 from ponder.task.fault import RowFault, known_names
 
 __all__ = ["Row", "read_rows"]
@@ -51,6 +52,8 @@ def read_rows(path: Path) -> list[Row]:
     if ending not in _READERS:
         raise DataError(f"{path} ends in {ending or 'nothing'!r}; expected one of {_kinds()}.")
     try:
+        if is_pointer(path):
+            raise DataError(f"{path} is a pointer of Git LFS in place of the file itself. Fetch it: `git lfs pull`.")
         content = path.read_bytes()
         if path.suffix.lower() == ".gz" or content.startswith(_GZIP):  # some are packed and not named so
             content = gzip.decompress(content)

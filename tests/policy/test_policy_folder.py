@@ -81,6 +81,12 @@ def test_weights_that_are_no_file(kind: str, folder: Path) -> None:
     assert "cannot be loaded" in refused(folder)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_files_that_were_not_fetched(name: str, folder: Path) -> None:
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123\n")
+    assert f"{name}' is a pointer of Git LFS" in refused(folder)
+
+
 def test_code_in_pickled_weights_is_not_run(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     mark = folder / "it-ran"

@@ -157,6 +157,14 @@ def test_wrong_overrides_name_themselves(recipe_file: Path, override: str, expec
     assert expected in str(caught.value)
 
 
+@pytest.mark.parametrize("item", ["path.jsonl", "{}", "{source: fiel, path: x}", "{count: 4}"])
+def test_a_list_with_a_wrong_item_is_not_too_short(recipe_file: Path, item: str) -> None:
+    override = f"stages.zero={{kind: sft, model: micro, template: r1, max_tokens: 64, steps: 1, examples: [{item}]}}"
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe_file, [override])
+    assert "examples.0" in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_several_mistakes_are_told_at_once(recipe_file: Path) -> None:
     recipe_file.write_text(PLAIN.replace("steps: 5", "steps: -1").replace("count: 8", "count: no"))
     with pytest.raises(RecipeError) as caught:

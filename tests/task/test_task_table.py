@@ -183,6 +183,7 @@ def test_parquet(tmp_path: Path, name: str) -> None:
         ("a.parquet", b"PAR1", "cannot be read as a Parquet file"),
         ("a.jsonl", b"PAR1\x15\x04", "is a Parquet file by its first bytes, and its name ends in '.jsonl'"),
         ("a.json", b'[{"a": 1, "b": 2, "a": 3}]', "an object has the key 'a' twice"),
+        ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n", "a pointer of Git LFS"),
         ("a.xlsx", b"", "ends in '.xlsx'; expected one of .jsonl"),
         ("data", b"", "ends in 'nothing'"),
     ],
