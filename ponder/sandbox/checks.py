@@ -20,6 +20,7 @@ _OF_ONE = frozenset({"assertTrue", "assertFalse", "assertIsNone", "assertIsNotNo
 _EQUALITIES = frozenset({"assertEqual", "assertEquals", "assertIs", "assertLessEqual", "assertGreaterEqual"})
 _RUNNERS = frozenset({"self", "cls", "case", "tc", "np", "numpy", "testing"})
 """What is usually asked for assertions, and is nothing that is compared."""
+_EXITS = frozenset({"exit", "_exit", "quit"})
 _EXPECTING = re.compile(r"assert|raises$|warns$|deprecated_call$|expect")
 
 
@@ -55,14 +56,17 @@ def is_constant(expression: ast.expr) -> bool:
 
 
 def is_failure(statement: ast.stmt) -> bool:
-    """A statement that always fails: `assert False`, `raise ...`, `self.fail(...)`, `sys.exit(1)`."""
+    """A statement that always fails: `assert False`, `raise ...`, `self.fail(...)`, `sys.exit(1)`. What is computed
+    for an exit may be the status of success."""
     match statement:
         case ast.Assert(test=ast.Constant(value=value)):
             return not value
         case ast.Raise():
             return True
-        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name))):
-            return name in ("fail", "exit", "_exit", "quit")
+        case ast.Expr(value=ast.Call(args=[ast.Constant(value=status)]) as call) if call_name(call) in _EXITS:
+            return status not in (None, 0)
+        case ast.Expr(value=ast.Call() as call):
+            return call_name(call) == "fail"
     return False
 
 
@@ -113,6 +117,8 @@ def is_check(statement: ast.stmt) -> bool:
             return is_assertion(value)
         case ast.If(test=test, body=body, orelse=orelse):
             return not is_constant(test) and any(map(is_failure, (*body, *orelse)))
+        case ast.Match(subject=subject, cases=cases):
+            return not is_constant(subject) and any(is_failure(s) for case in cases for s in case.body)
         case ast.With(items=items) | ast.AsyncWith(items=items):
             return expects(items)
         case ast.Try():

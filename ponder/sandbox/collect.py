@@ -10,7 +10,7 @@ from typing import Any
 
 from ponder.sandbox.errors import NotJudgeableError, SkippedError
 from ponder.sandbox.fixtures import Fixtures
-from ponder.sandbox.pytest_stand_in import Parameter
+from ponder.sandbox.pytest_stand_in import Mark, Parameter, listed
 
 __all__ = ["collect"]
 
@@ -24,45 +24,68 @@ def collect(space: Mapping[str, Any], done: set[str], candidate: Any) -> list[un
         if isinstance(value, types.FunctionType) and "_fixture" in vars(value)
     }
     setup = Fixtures(space, fixtures, candidate)
+    marks = listed(space.get("pytestmark", ()))
     cases: list[unittest.TestCase] = []
     for name, value in space.items():
         if isinstance(value, types.FunctionType) and name.startswith("test") and name not in done:
-            if "_fixture" not in vars(value):
-                cases += _cases(name, value, setup, None)
+            if "_fixture" not in vars(value) and vars(value).get("__test__", True):
+                cases += _cases(name, value, setup, None, marks)
         elif name.startswith("Test") and _is_plain_test_class(value):
-            for method, function in inspect.getmembers(value, inspect.isfunction):
-                if method.startswith("test"):
-                    cases += _cases(f"{name}.{method}", function, setup, value)
+            cases += _of_class(name, value, setup, marks)
     return cases
 
 
 def _is_plain_test_class(value: Any) -> bool:
     own = isinstance(value, type) and value.__module__ == "__main__" and not issubclass(value, unittest.TestCase)
-    return own and "__init__" not in vars(value)
+    return own and "__init__" not in vars(value) and vars(value).get("__test__", True)
 
 
-def _cases(name: str, function: Any, setup: Fixtures, owner: type | None) -> Iterator[unittest.TestCase]:
-    marks = [*(vars(owner).get("_marks", ()) if owner else ()), *vars(function).get("_marks", ())]
+def _of_class(name: str, owner: type, setup: Fixtures, marks: list[Mark]) -> Iterator[unittest.TestCase]:
+    """The tests of a plain class, and of the classes in it."""
+    for base in reversed(owner.__mro__):
+        marks = [*marks, *listed(vars(base).get("pytestmark", ())), *vars(base).get("_marks", ())]
+    for member, value in inspect.getmembers(owner):
+        if member.startswith("test") and inspect.isfunction(value):
+            yield from _cases(f"{name}.{member}", value, setup, owner, marks)
+        elif member.startswith("Test") and _is_plain_test_class(value):
+            yield from _of_class(f"{name}.{member}", value, setup, marks)
+
+
+def _cases(
+    name: str, function: Any, setup: Fixtures, owner: type | None, marks: list[Mark]
+) -> Iterator[unittest.TestCase]:
+    marks = [*marks, *vars(function).get("_marks", ())]
     sets: list[list[dict[str, Any]]] = []
-    for mark, (arguments, named) in marks:
-        if mark == "skip" or (mark == "skipif" and bool(named.get("condition", arguments[0] if arguments else False))):
-            return
-        if mark == "xfail":
-            raise NotJudgeableError("they expect a failure (xfail)")
-        if mark == "parametrize":
-            sets.append(list(_sets(*arguments, **named)))
+    used: list[str] = []
+    if _is_left_out(marks):
+        return
+    for mark in marks:
+        if mark.name == "parametrize":
+            sets.append(list(_sets(*mark.arguments, **mark.named)))
+        elif mark.name == "usefixtures":
+            used += mark.arguments
     for wanted in inspect.signature(function).parameters:
         values = setup.parameters(wanted)
         if values is not None:
             sets.append([{f"parameter of {wanted}": value} for value in values])
     for place, chosen in enumerate(itertools.product(*sets)):
         given = {key: value for one in chosen for key, value in one.items()}
-        yield _Function(f"{name}[{place}]" if sets else name, function, given, setup, owner)
+        yield _Function(f"{name}[{place}]" if sets else name, function, given, setup, owner, used)
+
+
+def _is_left_out(marks: list[Mark]) -> bool:
+    if any(mark.skips() for mark in marks):
+        return True
+    if any(mark.name == "xfail" for mark in marks):
+        raise NotJudgeableError("they expect a failure (xfail)")
+    return False
 
 
 def _sets(argnames: Any, argvalues: Any, **_: Any) -> Iterator[dict[str, Any]]:
     names = [n.strip() for n in argnames.split(",") if n.strip()] if isinstance(argnames, str) else list(argnames)
     for values in argvalues:
+        if isinstance(values, Parameter) and _is_left_out(values.marks):
+            continue
         row: Sequence[Any] = values.values if isinstance(values, Parameter) else (values,)
         row = row[0] if len(names) > 1 and len(row) == 1 else row
         yield dict(zip(names, row, strict=True))
@@ -71,9 +94,18 @@ def _sets(argnames: Any, argvalues: Any, **_: Any) -> Iterator[dict[str, Any]]:
 class _Function(unittest.TestCase):
     """A pytest-style test as unittest runs one."""
 
-    def __init__(self, name: str, function: Any, given: dict[str, Any], setup: Fixtures, owner: type | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        function: Any,
+        given: dict[str, Any],
+        setup: Fixtures,
+        owner: type | None,
+        used: list[str],
+    ) -> None:
         super().__init__("run_function")
-        self._name, self._function, self._given, self._setup, self._owner = name, function, given, setup, owner
+        self._name, self._function, self._given, self._setup = name, function, given, setup
+        self._owner, self._used = owner, used
 
     def id(self) -> str:
         return f"tests.{self._name}"
@@ -93,7 +125,7 @@ class _Function(unittest.TestCase):
                 if before is not None:
                     before(*arguments[: len(inspect.signature(before).parameters)])
             known = dict(self._given)
-            for name in self._setup.autouse(thing):
+            for name in (*self._setup.autouse(thing), *self._used):
                 self._setup.value(name, stack, known, thing)
             function = self._function if thing is None else self._function.__get__(thing)
             mocked = sum(map(_is_argument, vars(self._function).get("patchings", ())))

@@ -34,17 +34,13 @@ class Fixtures:
         """The value of a fixture, made once for each test; what it does after its `yield` is put on the stack."""
         if name in known:
             return known[name]
-        function = self._fixtures.get(name)
-        if function is None and owner is not None:
-            method = inspect.getattr_static(type(owner), name, None)
-            function = method.__get__(owner) if method is not None and "_fixture" in vars(method) else None
-        if function is not None:
-            wanted = [n for n in inspect.signature(function).parameters if n != "request"]
-            given = {n: self.value(n, stack, known, owner) for n in wanted}
-            if "request" in inspect.signature(function).parameters:
-                given["request"] = types.SimpleNamespace(param=known.get(f"parameter of {name}"))
-            made = function(**given)
-            known[name] = _begun(made, stack)
+        method = None if owner is None else inspect.getattr_static(type(owner), name, None)
+        if isinstance(method, types.FunctionType) and "_fixture" in vars(method):
+            known[name] = self._made(name, method.__get__(owner), stack, known, owner)
+        elif name in self._fixtures:
+            known[name] = self._made(name, self._fixtures[name], stack, known, owner)
+        elif name == "request":
+            return self._request(name, stack, known, owner)
         elif name in _FIXTURES:
             known[name] = stack.enter_context(_FIXTURES[name]())
         elif name == "candidate" and self._candidate is not None:
@@ -52,6 +48,29 @@ class Fixtures:
         else:
             raise NotJudgeableError(f"they want the fixture {name!r}, which is not there")
         return known[name]
+
+    def _made(self, name: str, function: Any, stack: contextlib.ExitStack, known: dict[str, Any], owner: Any) -> Any:
+        given = {}
+        for wanted in inspect.signature(function).parameters:
+            if wanted == "request":
+                given[wanted] = self._request(name, stack, known, owner)
+            elif wanted == name:  # one of a class builds on the module's of that name
+                given[wanted] = self.value(name, stack, known, None)
+            else:
+                given[wanted] = self.value(wanted, stack, known, owner)
+        return _begun(function(**given), stack)
+
+    def _request(self, name: str, stack: contextlib.ExitStack, known: dict[str, Any], owner: Any) -> Any:
+        """What a fixture, or a test, asks about how it is used."""
+        parameter = f"parameter of {name}"
+        return _Fixture(
+            "request",
+            **({"param": known[parameter]} if parameter in known else {}),
+            addfinalizer=stack.callback,
+            getfixturevalue=lambda wanted: self.value(wanted, stack, known, owner),
+            instance=owner,
+            cls=None if owner is None else type(owner),
+        )
 
 
 def _begun(made: Any, stack: contextlib.ExitStack) -> Any:
@@ -176,9 +195,19 @@ def _folders() -> Iterator[Any]:
         yield _Fixture("tmp_path_factory", mktemp=make)
 
 
+@contextlib.contextmanager
+def _warned() -> Iterator[Any]:
+    import warnings
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        yield caught
+
+
 _FIXTURES: Mapping[str, Callable[[], Any]] = {
     "capsys": _captured,
     "capfd": _captured,
+    "recwarn": _warned,
     "tmp_path": _folder,
     "tmp_path_factory": _folders,
     "monkeypatch": _monkeypatch,

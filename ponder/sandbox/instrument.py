@@ -22,18 +22,19 @@ from ponder.sandbox.checks import (
 )
 
 __all__ = [
-    "ASSERTED", "CASE", "CHECKING", "CHOSEN", "COUNTED", "ENTERED", "EXPECTED", "LEFT", "NUMBER", "PARAMETERS",
-    "SEEN", "SKIPS", "SWALLOWED", "TYPE", "WITHIN", "ZIP", "instrument",
+    "ASSERTED", "CASE", "CHECKING", "CHOSEN", "COUNTED", "ENTERED", "EXPECTED", "LEFT", "MATCHED", "NUMBER",
+    "PARAMETERS", "SEEN", "SKIPS", "SWALLOWED", "TYPE", "WITHIN", "ZIP", "instrument",
 ]  # fmt: skip
 
 CASE, SEEN, COUNTED, ENTERED = "__case__", "__seen__", "__counted__", "__entered__"
 ASSERTED, NUMBER, SWALLOWED, TYPE = "__asserted__", "__number__", "__swallowed__", "__type__"
+MATCHED = "__matched__"
 WITHIN, LEFT, EXPECTED, ZIP = "__within__", "__left__", "__expected__", "__zip__"
 CHOSEN, PARAMETERS, SKIPS = "__chosen__", "__parameters__", "__skips__"
 """Names that instrumented code calls; `probes` binds them."""
 CHECKING = frozenset({ASSERTED, COUNTED, EXPECTED})
 """What the code of a function speaks of that has checks."""
-_MARKS = re.compile(rf"{ASSERTED}|{SEEN}|, __block\d+_\d+__(?=:$)|{CHOSEN}\((.*), '[^']*'\)(?=:$)")
+_MARKS = re.compile(rf"{ASSERTED}|{SEEN}|{MATCHED}|, __block\d+_\d+__(?=:$)|{CHOSEN}\((.*), '[^']*'\)(?=:$)")
 _SKIPPING = {"skipif": True, "skipIf": True, "skipUnless": False}
 _SAME_ITEMS = frozenset({"enumerate", "iter", "len", "list", "range", "reversed", "set", "sorted", "tuple"})
 _SAME_METHODS = frozenset({"copy", "items", "keys", "values"})
@@ -80,6 +81,8 @@ def _mark_checks(body: list[ast.stmt], checking: set[str], held: dict[str, str],
                 statement.test = _call(ASSERTED, statement.test)
             case ast.If() if checks:
                 statement.test = _call(SEEN, statement.test)
+            case ast.Match() if checks:
+                statement.subject = _call(MATCHED, statement.subject)
             case ast.Expr() if checks:
                 after = [_count()]
             case ast.With() | ast.AsyncWith() if checks or _may_swallow(statement, checking):
@@ -164,6 +167,8 @@ def _reports(statement: ast.stmt) -> bool:
     match statement:
         case ast.Assert(test=ast.Call(func=ast.Name(id=name))) | ast.If(test=ast.Call(func=ast.Name(id=name))):
             return name in (ASSERTED, SEEN)
+        case ast.Match(subject=ast.Call(func=ast.Name(id=name))):
+            return name == MATCHED
         case ast.Expr(value=ast.Call(func=ast.Name(id=name))):
             return name in (COUNTED, SWALLOWED, EXPECTED)
         case ast.Expr(value=value):

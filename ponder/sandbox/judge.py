@@ -12,20 +12,18 @@ only ever takes back a verdict: see `runs`.
 
 import ast
 import builtins
-import contextlib
 import json
 import random
 import sys
 import types
-import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ponder.sandbox import processes
 from ponder.sandbox.channel import Channel
-from ponder.sandbox.errors import NotJudgeableError, ProgramGoneError, SkippedError
+from ponder.sandbox.errors import NotJudgeableError, ProgramGoneError
 from ponder.sandbox.instrument import CASE, instrument
-from ponder.sandbox.ledger import Case, Ledger, check_import
+from ponder.sandbox.ledger import Case, Ledger, guard
 from ponder.sandbox.names import bound_names, code_names, expected_objects
 from ponder.sandbox.probes import test_module
 from ponder.sandbox.program import LocalProgram, Program
@@ -120,26 +118,26 @@ def _run(job: dict[str, Any], program: Program, ledger: Ledger) -> None:
     space[CASE] = lambda number: Case(ledger, number, texts[number])
     codes = [compile(tree, "<tests>", "exec", dont_inherit=True) for tree in trees]
     if job["form"] == "asserts":
-        with _guard(ledger, program):
+        with guard(ledger, program):
             _bind(codes, space, own, program, bound)
     ledger.expect(len(texts))
     random.seed(0)
     for code in codes:
-        with _guard(ledger, program):
+        with guard(ledger, program):
             exec(code, space)
     check = space.get("check") if "check" in bound and "check" not in ledger.begun else None
     if isinstance(check, types.FunctionType) and check.__name__ == "check":
         entry = job["entry"] or next(iter(sorted(own)), None)
         if entry is None:
             raise NotJudgeableError("a check function needs the name of the function to check (entry_point)")
-        with _guard(ledger, program):
+        with guard(ledger, program):
             result = check(space[entry] if entry in space else _entry(program, entry))
             if isinstance(result, types.CoroutineType):
                 _finish(result)
     if ledger.checks and ledger.checks == ledger.chosen_checks:
         program.unsure = program.unsure or "how many checks are made is the program's choice"
     candidate = None if job["entry"] is None or job["entry"] not in program.names else program.look(job["entry"])
-    run_collected(space, ledger, ledger.begun, candidate, len(texts))
+    run_collected(space, ledger, program, ledger.begun, candidate, len(texts))
     ledger.close(program)
 
 
@@ -147,18 +145,6 @@ def _entry(program: Program, name: str) -> Any:
     if name not in program.names:
         raise NameError(f"name {name!r} is not defined")
     return program.look(name)
-
-
-@contextlib.contextmanager
-def _guard(ledger: Ledger, program: Program) -> Iterator[None]:
-    """Where test code runs outside of a case: whatever it raises makes the verdict wrong."""
-    try:
-        yield
-    except (SkippedError, unittest.SkipTest) as error:
-        raise NotJudgeableError(f"they skip themselves: {error}") from None
-    except (Exception, SystemExit) as error:
-        check_import(error, program)
-        ledger.fault(error)
 
 
 def _whole(prefix: str) -> types.CodeType:

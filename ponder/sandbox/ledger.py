@@ -1,16 +1,18 @@
 """The tests' own account of their run, written down line by line as it happens."""
 
+import contextlib
 import errno
 import json
 import os
 import unittest
+from collections.abc import Iterator
 from typing import Self
 
 from ponder.sandbox import processes
 from ponder.sandbox.errors import NotJudgeableError, ProgramGoneError, SkippedError
 from ponder.sandbox.program import Program, went_through_program
 
-__all__ = ["VERDICT", "Case", "Ledger", "check_import"]
+__all__ = ["VERDICT", "Case", "Ledger", "check_import", "guard"]
 
 VERDICT = 4
 """Descriptor of the pipe that it is written to."""
@@ -144,3 +146,15 @@ def check_import(error: BaseException, program: Program) -> None:
     """A module that the tests, not the program, cannot import says nothing about the program."""
     if isinstance(error, ModuleNotFoundError) and error is not program.raised:
         raise NotJudgeableError(f"{error}; only the standard library is there")
+
+
+@contextlib.contextmanager
+def guard(ledger: Ledger, program: Program) -> Iterator[None]:
+    """Where test code runs outside of a case: whatever it raises makes the verdict wrong."""
+    try:
+        yield
+    except (SkippedError, unittest.SkipTest) as error:
+        raise NotJudgeableError(f"they skip themselves: {error}") from None
+    except (Exception, SystemExit) as error:
+        check_import(error, program)
+        ledger.fault(error)

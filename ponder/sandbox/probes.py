@@ -45,7 +45,13 @@ def test_module(program: Program, ledger: Ledger, bound: set[str]) -> dict[str, 
     loops = 0
 
     def seen(value: Any) -> Any:
+        if value is NotImplemented:  # what `x.__eq__(y)` says of what it does not know is no truth
+            raise TypeError("NotImplemented is neither true nor false")
         value = bool(value)
+        counted()
+        return value
+
+    def matched(value: Any) -> Any:
         counted()
         return value
 
@@ -144,6 +150,7 @@ def test_module(program: Program, ledger: Ledger, bound: set[str]) -> dict[str, 
         instrument.SEEN: seen,
         instrument.ASSERTED: seen,
         instrument.COUNTED: counted,
+        instrument.MATCHED: matched,
         instrument.NUMBER: number,
         instrument.CHOSEN: chosen,
         instrument.PARAMETERS: parameters,

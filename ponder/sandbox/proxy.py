@@ -133,7 +133,7 @@ class Remote:
 
     def __hash__(self) -> int:
         self._program.strange = self._program.strange or "an object was put into a set or a dict"
-        return self._handle.number
+        return hash(("an object of the program", self._handle.number))  # not one that the program chose
 
     def _order(self, verb: str, other: object) -> Any:
         both = isinstance(other, Remote) and self._class_name() is not None and other._class_name() is not None

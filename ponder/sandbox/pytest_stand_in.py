@@ -3,13 +3,14 @@
 import contextlib
 import inspect
 import math
+import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ponder.sandbox.errors import NotJudgeableError, SkippedError
 
-__all__ = ["PYTEST", "Parameter"]
+__all__ = ["PYTEST", "Mark", "Parameter", "listed"]
 
 
 class _Raises:
@@ -34,8 +35,6 @@ class _Raises:
         return True
 
     def match(self, pattern: str) -> bool:
-        import re
-
         if re.search(pattern, str(self.value)) is None:
             raise AssertionError(f"{str(self.value)!r} does not match {pattern!r}")
         return True
@@ -98,30 +97,48 @@ def _warns(expected: Any = Warning, match: str | None = None) -> Iterator[list[w
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield caught
-    if not any(issubclass(one.category, expected) for one in caught):
-        raise AssertionError(f"did not warn {expected}")
+    if not any(issubclass(w.category, expected) and re.search(match or "", str(w.message)) for w in caught):
+        raise AssertionError(f"did not warn {expected} {match or ''}".rstrip())
 
 
 class Parameter:
-    def __init__(self, *values: Any, id: str | None = None, marks: object = ()) -> None:
+    """`pytest.param`: one set of arguments, with marks of its own."""
+
+    def __init__(self, *values: Any, id: str | None = None, marks: Any = ()) -> None:
         self.values = values
+        self.marks: list[Mark] = listed(marks)
+
+
+class Mark:
+    """One of `pytest.mark`, as a decorator or kept by itself: parametrize, usefixtures, skip, skipif and xfail mean
+    something, all others nothing."""
+
+    def __init__(self, name: str, arguments: tuple[Any, ...] = (), named: Mapping[str, Any] | None = None) -> None:
+        self.name, self.arguments, self.named = name, arguments, dict(named or {})
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        if len(arguments) == 1 and not named and (inspect.isfunction(arguments[0]) or isinstance(arguments[0], type)):
+            target: Any = arguments[0]
+            target._marks = [*vars(target).get("_marks", ()), self]
+            return target
+        return Mark(self.name, arguments, named)
+
+    def skips(self) -> bool:
+        """Whether it says that a test is to be left out."""
+        condition = self.named.get("condition", self.arguments[0] if self.arguments else False)
+        return self.name == "skip" or (self.name == "skipif" and bool(condition))
 
 
 class _Marks:
-    """`pytest.mark`: parametrize, skip, skipif and xfail mean something, all others nothing."""
+    """`pytest.mark`."""
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def mark(*arguments: Any, **named: Any) -> Any:
-            if len(arguments) == 1 and not named and inspect.isfunction(arguments[0]) and name != "parametrize":
-                return _noted(arguments[0], name, ((), {}))
-            return lambda function: _noted(function, name, (arguments, named))
-
-        return mark
+    def __getattr__(self, name: str) -> Mark:
+        return Mark(name)
 
 
-def _noted(function: Any, name: str, what: Any) -> Any:
-    function._marks = [*vars(function).get("_marks", ()), (name, what)]
-    return function
+def listed(marks: Any) -> list[Mark]:
+    """Marks, however they were given: one, or a list."""
+    return [marks] if isinstance(marks, Mark) else list(marks)
 
 
 def _fixture(*arguments: Any, **named: Any) -> Any:

@@ -8,6 +8,8 @@ from ponder.sandbox.names import code_names
 
 __all__ = ["why_nothing_is_checked"]
 
+_CALLED = frozenset({"check", "setup_module", "teardown_module", "setup_function", "teardown_function"})
+
 
 def why_nothing_is_checked(tests: Sequence[str]) -> str | None:
     """Why no check of these tests can ever run, or None: they do not compile, or nothing that runs checks anything."""
@@ -26,12 +28,13 @@ def why_nothing_is_checked(tests: Sequence[str]) -> str | None:
         for statement in tree.body:
             if isinstance(statement, FUNCTIONS):
                 functions.append((statement.name, statement.body))
+                names |= {statement.name} if _is_fixture(statement) else set()
             elif isinstance(statement, ast.ClassDef):
                 if any(map(is_check, statements([statement], into_functions=True))):
                     return None
                 names |= _spoken(statement.body)
     reached = [True]
-    known = {name for name, _ in functions if name.startswith("test") or name == "check"} | names
+    known = {name for name, _ in functions if name.startswith("test") or name in _CALLED} | names
     seen: set[int] = set()
     while reached:
         reached = []
@@ -43,6 +46,12 @@ def why_nothing_is_checked(tests: Sequence[str]) -> str | None:
                 if any(map(is_check, statements(body, into_functions=True))):
                     return None
     return "the tests check nothing: no assert, raising check or test method is ever reached"
+
+
+def _is_fixture(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether pytest may run it for a test that names it."""
+    marks = (mark.func if isinstance(mark, ast.Call) else mark for mark in function.decorator_list)
+    return any("fixture" in (mark.attr if isinstance(mark, ast.Attribute) else ast.unparse(mark)) for mark in marks)
 
 
 def _spoken(body: list[ast.stmt]) -> set[str]:

@@ -2,14 +2,15 @@
 
 import random
 import sys
+import types
 import unittest
 from collections.abc import Iterator
 from typing import Any
 
 from ponder.sandbox.collect import collect
 from ponder.sandbox.errors import NotJudgeableError, ProgramGoneError
-from ponder.sandbox.ledger import Ledger, check_import
-from ponder.sandbox.program import went_through_program
+from ponder.sandbox.ledger import Ledger, check_import, guard
+from ponder.sandbox.program import Program, went_through_program
 
 __all__ = ["run_collected"]
 
@@ -78,7 +79,9 @@ class _Result(unittest.TestResult):
         self._record(test, False)
 
 
-def run_collected(space: dict[str, Any], ledger: Ledger, done: set[str], candidate: Any, first: int) -> None:
+def run_collected(
+    space: dict[str, Any], ledger: Ledger, program: Program, done: set[str], candidate: Any, first: int
+) -> None:
     """Test classes and test functions, as unittest and pytest would run them."""
     module = sys.modules["__main__"]
     suite = unittest.defaultTestLoader.loadTestsFromModule(module)
@@ -88,7 +91,16 @@ def run_collected(space: dict[str, Any], ledger: Ledger, done: set[str], candida
         return
     ledger.expect(len(numbers))
     random.seed(0)
-    suite.run(_Result(ledger, numbers))
+    with guard(ledger, program):
+        _call(space.get("setup_module"), module)
+        suite.run(_Result(ledger, numbers))
+        _call(space.get("teardown_module"), module)
+
+
+def _call(function: Any, module: types.ModuleType) -> None:
+    """What pytest runs before and after the tests of a file, with the module if it wants it."""
+    if isinstance(function, types.FunctionType):
+        function(*[module][: function.__code__.co_argcount])
 
 
 def _flat(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:

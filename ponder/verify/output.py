@@ -9,13 +9,14 @@ __all__ = ["same_output"]
 
 _RELATIVE, _ABSOLUTE = 1e-6, 1e-9
 _WHOLE = re.compile(rb"([+-]?)0*(\d+)")
+_ZERO = re.compile(rb"[+-]?0+\.?0*")
 _DECIMAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 def same_output(printed: bytes, expected: str, comparison: Literal["exact", "tokens", "numeric"]) -> bool:
     """`exact`: the same bytes, a final line break aside. `tokens`: the same words in the same order, however spaced.
     `numeric`: as tokens, whole numbers by value, and where one of two numbers is a decimal they agree within 1e-6 of
-    their size (1e-9 near zero), and of 1 where a whole number is expected."""
+    their size (1e-9 near zero, 1e-6 of zero itself), and of 1 where a whole number is expected."""
     wanted = expected.encode(errors="replace")
     if comparison == "exact":
         return printed.removesuffix(b"\n") == wanted.removesuffix(b"\n")
@@ -37,6 +38,8 @@ def _close(printed: bytes, expected: bytes) -> bool:
     one, other = float(printed), float(expected)
     if theirs is not None and abs(_difference(printed, expected)) > _RELATIVE:
         return False  # a whole number that was wanted is not near because it is large
+    if other == 0 and _ZERO.fullmatch(expected):
+        return abs(one) <= _RELATIVE
     return math.isfinite(other) and math.isclose(one, other, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
 
 

@@ -53,7 +53,9 @@ def test_fixtures(name: str) -> None:
     assert judged(SILENT, head + TESTS[name]) == "wrong"
 
 
-@pytest.mark.parametrize("what", ["capsys.readouter()", "monkeypatch.setall(1)", "caplog.text", "recwarn"])
+@pytest.mark.parametrize(
+    "what", ["capsys.readouter()", "monkeypatch.setall(1)", "caplog.text", "tmpdir", "request.node"]
+)
 def test_a_fixture_that_is_not_there_cannot_tell(what: str) -> None:
     tests = f"{HEAD}def test_f({what.partition('.')[0]}):\n    {what}\n    assert solution.f() == 1"
     assert judged(SAYS, tests) == "cannot_tell"
