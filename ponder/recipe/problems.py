@@ -47,7 +47,8 @@ class ProblemColumns(ContextColumns):
     question that begins to define it is put before the program (HumanEval)."""
     starter: str | None = None
     """Column with the beginning of the program that a `code` problem gives: it is put after the question, and says
-    whether the function is a method of `Solution` (LiveCodeBench)."""
+    whether the function is a method of `Solution` (LiveCodeBench). A list is shown as its lines: with the column of the
+    tests, where nothing else says what the function is called (MBPP)."""
     time_limit: str | None = None
     """Column with the time limit of a `code` problem, in seconds; otherwise the source's `time_limit`."""
     arguments: str = "kwargs"

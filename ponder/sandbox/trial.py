@@ -22,6 +22,7 @@ from ponder.sandbox.names import lent_imports, takes_every_name, undefined_names
 from ponder.sandbox.remote import RemoteProgram
 from ponder.sandbox.report import Report, listen
 from ponder.sandbox.sandbox import Sandbox, check_setup
+from ponder.sandbox.source import joined
 from ponder.sandbox.worldly import is_worldly
 
 __all__ = ["judge", "judge_node"]
@@ -66,7 +67,7 @@ def judge(
     job["undefined"] = sorted(undefined_names(tests) - (set() if whole else {*own, entry})) if known else []
     job["worldly"] = is_worldly(tests)
     lent = lent_imports(tests, program) if form == "asserts" else ""
-    source = _after_future(lent, prefix + program).encode(errors="replace")
+    source = joined(lent, prefix, program).encode(errors="replace")
     cases = read_direct(tests, prefix, entry) if form == "asserts" else None
     if cases is not None:
         names = frozenset([*own, *filter(None, [entry])])
@@ -80,13 +81,6 @@ def judge(
     if report.done and (report.doubt or (shared if report.passes else job["worldly"])):
         _look_again(report, sandbox, source, job, limits, deadline)
     return report
-
-
-def _after_future(lent: str, program: str) -> str:
-    """The program with these lines before it, but not before what must come first."""
-    future = [match.end() for match in re.finditer(r"^from __future__ import .*\n", program, re.MULTILINE)]
-    first = future[-1] if lent and future else 0
-    return program[:first] + lent + program[first:]
 
 
 def _redefines(program: str, prefix: str, entry: str | None) -> bool:

@@ -22,11 +22,12 @@ __all__ = ["code_gold", "plain_code", "tests_columns"]
 _MAX_PACKED_BYTES = 256 << 20
 """Largest text that packed tests may unpack to."""
 _PRELUDE = (
-    "import bisect, collections, functools, heapq, itertools, math, operator, random, re, string, sys\n"
-    "from bisect import *\nfrom collections import *\nfrom functools import *\nfrom heapq import *\n"
-    "from itertools import *\nfrom math import *\nfrom typing import *\n"
+    "import bisect, collections, copy, datetime, functools, heapq, itertools, json, math, operator, random, re\n"
+    "import string, sys\nfrom bisect import *\nfrom collections import *\nfrom copy import *\n"
+    "from functools import *\nfrom heapq import *\nfrom itertools import *\nfrom math import *\n"
+    "from typing import *\nfrom builtins import pow\nsys.setrecursionlimit(50000)\n"
 )
-"""What programs of such sets take for granted, since the sites they come from import it."""
+"""What programs of such sets take for granted, since the sites they come from, and their own judge, have it."""
 
 
 def tests_columns(columns: ProblemColumns) -> tuple[str, ...]:
@@ -35,8 +36,10 @@ def tests_columns(columns: ProblemColumns) -> tuple[str, ...]:
 
 
 def plain_code(value: Any) -> str:
-    """A cell with code, as it stands."""
-    return str(value).replace("\r\n", "\n").rstrip()
+    """A cell with code, as it stands; a list (the tests of MBPP) as its lines."""
+    return (
+        "\n".join(map(str, value) if isinstance(value, list | tuple) else [str(value)]).replace("\r\n", "\n").rstrip()
+    )
 
 
 def code_gold(cells: Any, table: FileProblems | HubProblems) -> CodeGold:
@@ -55,7 +58,16 @@ def code_gold(cells: Any, table: FileProblems | HubProblems) -> CodeGold:
         if called is None and columns.entry_point is not None and _is_functional(tests):
             called = _name(cells(columns.entry_point), columns.entry_point)
         if called is None:
-            return CodeGold(tests=_texts(inputs, "inputs"), outputs=_texts(outputs, "outputs"), form="stdio", **shared)
+            typed = table.program_language == "python" and any(
+                _is_mappings(one) and "testtype" in one[0] for one in tests
+            )
+            return CodeGold(
+                tests=_texts(inputs, "inputs"),
+                outputs=_texts(outputs, "outputs"),
+                form="stdio",
+                prefix=_PRELUDE if typed else "",
+                **shared,
+            )
         starter = "" if columns.starter is None else plain_code(cells(columns.starter))
         return _functional(inputs, outputs, called, starter, shared)
     parts = tuple(part for one, name in zip(tests, tests_columns(columns), strict=True) for part in _parts(one, name))
@@ -93,6 +105,8 @@ def _seconds(cells: Any, table: FileProblems | HubProblems) -> float | None:
     value = None if name is None else cells(name)
     if value is None:
         return table.time_limit
+    if isinstance(value, Mapping) and value.keys() == {"seconds", "nanos"}:  # CodeContests
+        value = int(value["seconds"]) + int(value["nanos"]) / 1e9
     found = re.fullmatch(r"\s*([0-9.]+)\s*(s|sec|seconds?)?\s*", str(value))
     seconds = float(found[1]) if found is not None and found[1].count(".") < 2 and found[1] != "." else 0.0
     if not 0 < seconds <= 60:
@@ -118,6 +132,8 @@ def _cases(tests: Sequence[Any], where: str) -> Cases | None:
         raise RowFault(f"{where} hold tests of different forms")
     for one in data:
         if isinstance(one, Mapping):
+            if {"input", "output"} <= one.keys():  # CodeContests
+                one = {"inputs": one["input"], "outputs": one["output"]}
             if not {"inputs", "outputs"} <= one.keys():
                 raise RowFault(f"{where} holds an object with {', '.join(map(str, one))}; expected inputs and outputs")
             inputs += _list(one["inputs"], "inputs")
@@ -256,7 +272,7 @@ def _list(value: Any, name: str) -> list[Any]:
 def _parts(value: Any, name: str) -> tuple[str, ...]:
     if value is None:
         return ()
-    return _texts([value] if isinstance(value, str) else value, name)
+    return tuple(part for part in _texts([value] if isinstance(value, str) else value, name) if part.strip())
 
 
 def _texts(value: Any, name: str) -> tuple[str, ...]:

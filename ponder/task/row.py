@@ -73,7 +73,9 @@ def _needed(table: Table, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[s
             pass
         case _:
             yield "answer", columns.answer
-    for field in ("id", "language", "difficulty", "domain", "options", "entry_point", "route", "starter", "time_limit"):
+    if columns.entry_point is not None:  # of `metadata.func_name` only problems that call a function have the end
+        yield "entry_point", columns.entry_point.partition(".")[0] if table.gold == "code" else columns.entry_point
+    for field in ("id", "language", "difficulty", "domain", "options", "route", "starter", "time_limit"):
         column = columns.model_dump()[field]
         for one in (column,) if isinstance(column, str) else column or ():
             yield field, one
@@ -113,8 +115,7 @@ def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, ma
     language = _language(optional(columns.language), table)
     difficulty = optional(columns.difficulty)
     turns = _countdown(gold, language) if makes_prompts else conversation(values, table.columns)
-    starter = optional(columns.starter)
-    given = "" if starter is None else f"\n\n{plain_code(cells(str(columns.starter)))}"
+    given = "" if optional(columns.starter) is None else f"\n\n{plain_code(cells(str(columns.starter)))}"
     last = turns[-1].content + given + _listed_options(cells, table, turns[-1].content) + table.prompt_suffix
     return Problem(
         id=f"{name}/{number if columns.id is None else plain_text(cells(columns.id), columns.id)}",

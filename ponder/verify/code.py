@@ -30,6 +30,7 @@ from ponder.sandbox.reach import why_nothing_is_checked
 from ponder.sandbox.report import Report
 from ponder.sandbox.runs import OUTPUT_BYTES, Printed, compile_program, run_binary, run_node, run_script
 from ponder.sandbox.sandbox import Ending, Sandbox, SandboxError, SetupError
+from ponder.sandbox.source import joined
 from ponder.sandbox.trial import judge, judge_node
 from ponder.sandbox.values import short
 from ponder.verify.appended import complete, why_nothing_is_appended, with_tests
@@ -231,7 +232,7 @@ def _by_tests(report: Report, limits: Limits, wall_seconds: float) -> _Judgement
 def _by_output(sandbox: Sandbox, program: str, gold: CodeGold, limits: Limits, wall_seconds: float) -> _Judgement:
     if gold.program_language == "python":
         return _all_inputs(
-            lambda entered, end, room: run_script(sandbox, gold.prefix + program, entered, limits, end, room),
+            lambda entered, end, room: run_script(sandbox, joined(gold.prefix, program), entered, limits, end, room),
             gold,
             limits,
             wall_seconds,

@@ -160,7 +160,7 @@ def local(name: str, file: str, **columns: object) -> Loaded:
     ("aime25", "aime/aime25.jsonl", {"prompt": "prompt"}, 30),
     ("olymmath-en", "olymmath/OlymMATH-EN-EASY.jsonl", {"id": "unique_id"}, 100),
     ("mgsm-zh", "mgsm/mgsm_zh.jsonl", {"messages": "messages", "answer": "answer"}, 250),
-    ("mbpp", "mbpp/mbpp_test.jsonl", {"prompt": "prompt", "tests": "test"}, 500),
+    ("mbpp", "mbpp/mbpp_test.jsonl", {"prompt": "prompt", "tests": "test", "starter": "test"}, 500),
 ])  # fmt: skip
 def test_every_gold_of_the_other_copies_loads(name: str, file: str, columns: dict[str, object], count: int) -> None:
     loaded = local(name, file, **columns)
