@@ -93,10 +93,12 @@ def recipes(
 @app.command(short_help="What would run, with memory and time; starts nothing.")
 def plan(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
     """Show what would run, in which order, what is done already, and the estimated memory and time."""
-    from ponder.pipeline.plan import describe_plan
+    from ponder.pipeline.plan import describe_plan, why_not
 
     loaded = load_recipe(find_recipe(recipe), overrides or ())
     print(describe_plan(loaded, out or default_out(loaded, smoke=False)))
+    if why_not(loaded):
+        raise typer.Exit(1)
 
 
 @app.command(short_help="Run a recipe, or go on with it.")

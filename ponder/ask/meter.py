@@ -19,6 +19,7 @@ class Meter:
         self._done = self._tokens = self._failed = 0
         self._cost: float | None = None
         self._began = self._said = time.monotonic()
+        self._said_done = -1
         if todo < total:
             say(f"{title}: {total - todo:,} of {total:,} replies are there already, {todo:,} are asked for")
 
@@ -34,11 +35,12 @@ class Meter:
             self._line()
 
     def end(self) -> None:
-        """The last line."""
-        self._line()
+        """The last line, unless it has been said."""
+        if self._said_done < self._done:
+            self._line()
 
     def _line(self) -> None:
-        self._said = time.monotonic()
+        self._said, self._said_done = time.monotonic(), self._done
         rate = self._done / max(self._said - self._began, 1e-9)
         facts = [f"{self._total - self._todo + self._done:,} of {self._total:,} replies", f"{rate:.3g} a second"]
         if self._done < self._todo:

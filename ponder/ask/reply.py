@@ -67,6 +67,7 @@ def _streamed(events: Iterable[object], max_tokens: int) -> Reply:
     finish: object = None
     usage: object = None
     ended = False
+    unread: set[str] = set()
     for event in events:
         ended = ended or event == END
         if not isinstance(event, Mapping):
@@ -79,6 +80,7 @@ def _streamed(events: Iterable[object], max_tokens: int) -> Reply:
         piece, message = choice.get("delta") or {}, choice.get("message")
         if not isinstance(piece, Mapping):
             raise FailedReply(f"the stream holds no chat completion: its delta is no object, got {_start(str(piece))}")
+        unread |= {str(name) for name, value in (*choice.items(), *piece.items()) if _may_be_text(name, value)}
         more = read_message(piece)
         thinking.append(more[0])
         answer.append(more[1])
@@ -87,6 +89,11 @@ def _streamed(events: Iterable[object], max_tokens: int) -> Reply:
         finish = choice.get("finish_reason") or finish
     if finish is None and not ended:
         raise MalformedReply("the stream ended before the reply was finished")
+    if not any((*thinking, *answer, *whole)) and unread:
+        raise FailedReply(
+            f"the stream is none of chat completions: its text seems to stand in {', '.join(sorted(unread))}, where no "
+            f"chat completion has it; check base_url"
+        )
     if not any(thinking + answer):
         return _reply(*whole, finish, usage, max_tokens)
     return _reply("".join(thinking), "".join(answer), finish, usage, max_tokens)
@@ -95,6 +102,8 @@ def _streamed(events: Iterable[object], max_tokens: int) -> Reply:
 def _reply(thinking: str, answer: str, finish: object, usage: object, max_tokens: int) -> Reply:
     prompt, completion = read_tokens(usage, max_tokens)
     size = len((thinking + answer).encode("utf-8", "surrogatepass"))
+    if completion == 0 and size:
+        completion = None  # a server that does not count
     ending = _ending(finish, completion, size, max_tokens)
     if ending == "again":
         raise MalformedReply(f"the server broke off with finish_reason {finish!r}")
@@ -111,6 +120,11 @@ def _reply(thinking: str, answer: str, finish: object, usage: object, max_tokens
         prompt_tokens=prompt,
         completion_tokens=completion,
     )
+
+
+def _may_be_text(name: object, value: object) -> bool:
+    """Whether a field of a choice or of its delta that nothing reads holds what a model wrote."""
+    return isinstance(value, str) and bool(value) and name not in _NO_TEXT
 
 
 def _ending(finish: object, completion: int | None, size: int, max_tokens: int) -> Ending:
@@ -162,6 +176,9 @@ def _usage(event: object) -> object:
         if isinstance(place, Mapping) and isinstance(place.get("usage"), Mapping):
             return place["usage"]
     return None
+
+
+_NO_TEXT = ("role", "name", "type", "id", "object", "finish_reason", "stop_reason", "native_finish_reason", "content")
 
 
 def _start(text: str) -> str:

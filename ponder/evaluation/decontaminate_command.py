@@ -41,6 +41,8 @@ def decontaminate_command(
         )
     if out is not None and out.exists() and out.samefile(file):
         raise DataError(f"The output would overwrite {str(file)!r} while it is read: give --out another file.")
+    if not file.is_file():
+        read_rows(file)  # says what is wrong with it, before benchmarks are fetched
     index = benchmark_index(benchmarks)
     if out is None:
         report = _scan(file, index, text, None)

@@ -17,7 +17,7 @@ from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import ReportStage
 
-__all__ = ["describe_plan"]
+__all__ = ["describe_plan", "why_not"]
 
 _FORECASTS: Mapping[str, Callable[[Recipe, Standing, Path, Device], Forecast]] = {
     "rl": training,
@@ -61,11 +61,18 @@ def describe_plan(recipe: Recipe, out: Path, *, smoke: bool = False) -> str:
     lines += ["", *_total(recipe, forecasts)]
     published = list(beside_published(recipe, forecasts))
     lines += ["", *published] if published else []
+    reason = why_not(recipe)
+    lines += ["", f"would not start: {reason}"] if reason else []
+    return "\n".join(lines)
+
+
+def why_not(recipe: Recipe) -> str:
+    """Why a run of `recipe` would not start on this machine; "" where it would."""
     try:
         check_inputs(recipe)
     except PonderError as error:
-        lines += ["", f"would not start: {error}"]
-    return "\n".join(lines)
+        return str(error)
+    return ""
 
 
 def _total(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Iterator[str]:

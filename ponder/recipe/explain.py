@@ -72,7 +72,7 @@ def _reason(detail: ErrorDetails, where: Where, source: Source) -> str:
         fields = component.model_fields if component is not None else ()
         return f"unknown key {where[-1]!r} in {_named(where[:-1], source)}{did_you_mean(str(where[-1]), fields)}"
     if kind == "missing" and isinstance(where[-1], int):
-        return f"{dotted(where[:-1])}: got {where[-1]} values, expected more"
+        return f"{dotted(where[:-1])}: got {where[-1]} value{'' if where[-1] == 1 else 's'}, expected more"
     if kind == "too_long":
         return f"{place}: got {context['actual_length']} values, expected {context['max_length']}"
     if kind == "missing":

@@ -255,8 +255,8 @@ class Template:
             value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise ModelError(
-                f"Model {str(folder)!r} has no {TEMPLATE_FILE}, so its prompt form is not known. Set `template` to one "
-                f"of {_names()}."
+                f"Model {str(folder)!r} has no {TEMPLATE_FILE}, so its prompt form is not known. Name one: "
+                f"`template` in a recipe, --template at the command line, of {_names()}."
             ) from error
         except (OSError, ValueError) as error:
             raise ModelError(f"{path} cannot be read as JSON ({error}). Save the model again.") from error

@@ -48,6 +48,21 @@ def test_forms(message: Any, finish: str, thinking: str | None, answer: str | No
     assert well_formed == (response.problem == "")
 
 
+def test_a_stream_of_something_else() -> None:
+    """Text where no chat completion has it: told apart from an empty reply."""
+    for choice in ({"text": "5"}, {"delta": {"text": "5"}}, {"delta": {"role": "assistant", "reply": "5"}}):
+        lines = [json.dumps({"choices": [choice]}), json.dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]})]
+        with pytest.raises(FailedReply, match=r"seems to stand in (text|reply), where no chat completion"):
+            read_stream([f"data: {line}" for line in [*lines, "[DONE]"]])
+    empty = json.dumps({"choices": [{"delta": {"role": "assistant", "content": ""}, "finish_reason": "stop"}]})
+    assert read_stream([f"data: {empty}", "data: [DONE]"]).text == ""
+
+
+def test_servers_that_do_not_count() -> None:
+    reply = read_reply(body({"content": "5"}, usage={"prompt_tokens": 0, "completion_tokens": 0}))
+    assert reply.completion_tokens is None
+
+
 def test_tokens() -> None:
     reply = read_reply(body({"content": "5"}, usage={"prompt_tokens": 7, "completion_tokens": 9, "total_tokens": 16}))
     assert (reply.prompt_tokens, reply.completion_tokens) == (7, 9)

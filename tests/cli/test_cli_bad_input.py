@@ -186,6 +186,18 @@ def _flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def test_files_that_are_not_there(folder: Path, ponder: Ponder) -> None:
+    _refused(ponder("verify", "nope"), "There is no file", "nope")
+    _refused(ponder("decontaminate", "nope.jsonl", "-b", "no-such-benchmark"), "There is no file", "nope.jsonl")
+
+
+def test_a_plan_that_would_not_start_says_so_in_its_status(folder: Path, ponder: Ponder) -> None:
+    assert ponder("plan", "recipe.yaml")[0] == 0
+    (folder / "problems.jsonl").unlink()
+    status, printed, _ = ponder("plan", "recipe.yaml")
+    assert status == 1 and "would not start" in printed
+
+
 def test_a_bug_keeps_its_traceback(folder: Path, ponder: Ponder, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object, **named: object) -> None:
         raise OSError("neither number nor file")

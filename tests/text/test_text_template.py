@@ -219,7 +219,7 @@ def test_damaged_template_files(content: bytes, tmp_path: Path) -> None:
 
 
 def test_missing_template_and_unknown_name(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="Set `template` to one of r1-zero, r1"):
+    with pytest.raises(ModelError, match="--template at the command line, of r1-zero, r1"):
         template_for(tmp_path)
     with pytest.raises(ModelError, match="did you mean 'r1-zero'"):
         template_for(tmp_path, "r1zero")
