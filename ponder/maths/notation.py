@@ -8,7 +8,9 @@ separators leave the numbers. Money written \\$ and words in \\text{...} stay re
 import re
 import unicodedata
 from fractions import Fraction
+from functools import lru_cache
 
+from ponder.maths.commandnames import SPELLINGS
 from ponder.maths.words import MULTIPLIERS
 
 __all__ = ["clean", "text_key", "with_backslashes"]
@@ -48,20 +50,10 @@ _COMMAND_NAMES = (
 )
 _DOUBLED = re.compile(rf"\\\\(?=(?:{_COMMAND_NAMES})(?![a-zA-Z])|[)\]])")
 _LEFT_DOT = re.compile(r"\\(?:left|right)\s*\.(?!\d)")
-_LOOKS = re.compile(
-    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|large|Large|LARGE|huge|Huge|small"
-    r"|limits|nolimits|hfill|centering"
-    r"|boldmath|bf|rm|it|sf)(?![a-zA-Z])"
-)
 _SPACES = re.compile(r"(?<!\\)\\(?:[;:> ]|,|q?quad(?![a-zA-Z](?!_))|enspace|thinspace|hspace\*?\{[^{}]*\})|~")
 _THIN_SEPARATOR = re.compile(r"(?<=\d)(?:\\,|\\ |[\u00a0\u2009\u202f]|[ ]?\{[ ]?,[ ]?\}|\\!|,\\!)\s*(?=\d{3}(?!\d))")
-_FONTS = re.compile(
-    r"\\(?:boxed|fbox|mathbf|mathit|mathsf|mathtt|mathcal|mathnormal|boldsymbol|bm|operatorname\*?|mathop|mathord"
-    r"|mathrel|displaylines"
-    r"|overrightarrow|(?:vec|hat|bar)(?!\s*\{?\s*\d)|ensuremath|phantom|underline|color\{[a-z]+\}"
-    r"|textcolor\{[a-z]+\})(?![a-zA-Z])"
-)
-_TEXT = re.compile(r"\\(?:textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mbox|hbox|emph)(?![a-zA-Z])")
+_FONTS = re.compile(r"\\(?:operatorname\*?|(?:vec|hat|bar)(?!\s*\{?\s*\d)|(?:text)?color\{[a-z]+\})(?![a-zA-Z])")
+_NAME = re.compile(r"\\([A-Za-z]+)")
 _LAYOUT = re.compile(
     r"\\(?:begin|end)\s*\{(?:aligned|align|equation|gathered|split|multline|math|displaymath|center)\*?\}"
 )
@@ -69,30 +61,19 @@ _NEXT_SIDE = re.compile(r"\\\\\s*(?:\[[^\[\]]*\]\s*)?&?\s*=")
 """A row that goes on with the equation of the row before."""
 _ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*(?:\\text\s*\{\s*)?(?:th|st|nd|rd)\s*\}?(?:\s*\})?(?![a-zA-Z])")
 _SAME = {
-    r"\\(?:dfrac|tfrac|cfrac|nicefrac|sfrac)(?![a-zA-Z])": r"\\frac", r"\\(?:dbinom|tbinom)(?![a-zA-Z])": r"\\binom",
-    r"\\(?:leq|leqslant|leqq|lt\s*=)(?![a-zA-Z])": r"\\le ", r"\\(?:geq|geqslant|geqq)(?![a-zA-Z])": r"\\ge ",
-    r"\\lt(?![a-zA-Z])": "<", r"\\gt(?![a-zA-Z])": ">", r"<=|=<": r"\\le ", r">=|=>": r"\\ge ",
-    r"!=|\\neq(?![a-zA-Z])|\\not\s*=": r"\\ne ", r"\\(?:approx|simeq|thickapprox)(?![a-zA-Z])": r"\\approx ",
-    r"\\(?:cdot|times|ast|bullet)(?![a-zA-Z])|\*\*(?=\s*[*])": "*", r"\\div(?![a-zA-Z])": "/",
-    r"\\(?:varnothing|O(?![a-zA-Z]))": r"\\emptyset ", r"\\(?:dots|cdots|dotsc|dotsb)(?![a-zA-Z])": r"\\ldots ",
+    r"<\s*=|=<": r"\\le ", r">=|=>": r"\\ge ", r"!=|\\not\s*=": r"\\ne ", r"\*\*(?=\s*[*])": "*",
     r"\\p?mod\s*\{([^{}]*)\}|\\p?mod\s*(\d+)|\(\s*(?:\\text\s*\{\s*)?mod\s*\}?\s*(\d+)\s*\)": r" \\bmod \1\2\3 ",
     r"\\frac\s*\{\s*d\s*\}\s*\{\s*d\s*[a-z]\s*\}": r"\\derivative ",
-    r"\\(?:lvert|rvert|vert)(?![a-zA-Z])": "|", 
-    r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degree(?![a-zA-Z])": "°",
-    r"\\(?:Reals|R)(?![a-zA-Z])|\\mathbb\s*\{?\s*R\s*\}?": r"\\reals ", r"\\colon(?![a-zA-Z])": ":",
-    r"\\mathbb\s*\{?\s*([ZNQC])\s*\}?": r"\\text{set \1} ",
-    r"\\(?:lbrace)(?![a-zA-Z])": r"\\{", r"\\(?:rbrace)(?![a-zA-Z])": r"\\}", 
-    r"\\backslash(?![a-zA-Z])": r"\\setminus ",
-    r"\\(?:lbrack)(?![a-zA-Z])": "[", r"\\(?:rbrack)(?![a-zA-Z])": "]", r"\\prime(?![a-zA-Z])": "'",
-    r"\\(?:land|wedge)(?![a-zA-Z])": r"\\text{ and }", r"\\(?:lor|vee)(?![a-zA-Z])": r"\\text{ or }",
-    r"\\var(?=theta|phi|epsilon|rho)": r"\\", r"\\infin(?![a-zA-Z])": r"\\infty ", r"\+\s*\\infty": r"\\infty ",
+    r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])": "°",
+    r"\\mathbb\s*\{?\s*R\s*\}?": r"\\reals ", r"\\mathbb\s*\{?\s*([ZNQC])\s*\}?": r"\\text{set \1} ",
+    r"\+\s*\\infty": r"\\infty ",
 }  # fmt: skip
 _SAME_COMPILED = [(re.compile(pattern), spelling) for pattern, spelling in _SAME.items()]
+_SIGNS = ("\\", "<", ">", "!=", "mod", "**")
 _MATH_MARKS = re.compile(
     r"\\[()\[\]]|(?<!\\)\$|`|(?<!\S)\*\*(?=\S)|(?<=\S)\*\*(?!\S)|\*\*(?![\w(\s\\-])|(?<![\w)\s}])\*\*"
 )
 _TEMPERATURE = re.compile(r"(?:\\text\s*\{\s*)?°\s*(?:\\text\s*\{\s*)?([CF])(?![a-zA-Z])(?:\s*\})?")
-_MONEY = re.compile(r"\\\$")
 _BRACKETED_DIGITS = re.compile(r"\((\d+)\)\s*_(?=\s*\{?\s*\d)")
 """The digits of a number in another base, as in (11101)_2."""
 _OVER = re.compile(r"\{([^{}]*)\\(over|choose)(?![a-zA-Z])([^{}]*)\}")
@@ -127,50 +108,75 @@ _SCALED_PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_SCALE})?")
 _CHINESE_SCALED = re.compile(rf"(?<![\d.])(?:\d+(?:\.\d+)?\s*(?:{_SCALE})(?!分))+(?:\d+(?![\d.]))?")
 
 
+@lru_cache(maxsize=4096)
 def clean(text: str) -> str:
-    """The one spelling of an answer."""
-    text = _repair(text)
-    text = _SCRIPT_RUN.sub(lambda m: "^{" + "".join(_SUPERSCRIPTS[c] for c in m[0]) + "}", text)
-    text = _SUBSCRIPT_RUN.sub(lambda m: "_{" + "".join(_SUBSCRIPTS[c] for c in m[0]) + "}", text)
-    text = _VULGAR.sub(_vulgar, text)
-    text = _THIN_SEPARATOR.sub("", text)
-    text = unicodedata.normalize("NFKC", text.translate(_CHARACTERS)).translate(_CHARACTERS)
-    text = _INVISIBLE.sub("", text)
-    text = _LEFT_DOT.sub(" ", text)
-    text = _LOOKS.sub(" ", text)
-    text = text.replace("\\!", "")
-    text = _SPACES.sub(" ", text)
-    text = _FONTS.sub("", text)
-    text = _TEXT.sub(r"\\text", text)
+    """The one spelling of an answer. What cannot be in a text is not looked for: most answers are short and plain."""
+    text = _ascii(_repair(text))
+    if "\\" in text:
+        text = _latex(text)
+    text = _ORDINAL.sub("", text.replace("~", " "))
+    if "_" in text:
+        text = _CHOSEN.sub(r"\\binom{\1}{\2}", _BRACKETED_DIGITS.sub(r"\1_", text))
+    if "=>" in text:
+        text = _IMPLIES.sub(r"\\rightarrow ", text)
+    if any(sign in text for sign in _SIGNS):
+        for pattern, spelling in _SAME_COMPILED:
+            text = pattern.sub(spelling, text)
+    if "°" in text:
+        text = _TEMPERATURE.sub(lambda m: " ℃" if m[1] == "C" else " ℉", text)
+    text = _money(text)
+    if not text.isascii():
+        text = _CHINESE_SCALED.sub(_scaled, text)
+        for pattern, spelling in _CHINESE_SIGNS:
+            text = pattern.sub(spelling, text)
+    text = _HOURS.sub(" hours ", text) if "h" in text else text
+    text = _MINUS_WORD.sub("-", _LETTER_TIMES.sub(" * ", " ".join(text.split())))
+    text = _ungroup(text)
+    return text.strip(" ;,").rstrip(".").strip() if not text.endswith("...") else text
+
+
+def _ascii(text: str) -> str:
+    """Signs of Unicode as they are typed."""
+    plain = text.isascii()
+    if not plain:
+        text = _SCRIPT_RUN.sub(lambda m: "^{" + "".join(_SUPERSCRIPTS[c] for c in m[0]) + "}", text)
+        text = _SUBSCRIPT_RUN.sub(lambda m: "_{" + "".join(_SUBSCRIPTS[c] for c in m[0]) + "}", text)
+        text = _VULGAR.sub(_vulgar, text)
+    if not plain or "\\" in text or "{" in text:
+        text = _THIN_SEPARATOR.sub("", text)
+    if not plain:
+        text = unicodedata.normalize("NFKC", text.translate(_CHARACTERS)).translate(_CHARACTERS)
+        text = _INVISIBLE.sub("", text)
+    return text
+
+
+def _latex(text: str) -> str:
+    """Commands by one name each, without those that only change the looks."""
+    text = _NAME.sub(lambda m: SPELLINGS.get(m[1], m[0]), _LEFT_DOT.sub(" ", text))
+    text = _FONTS.sub("", _SPACES.sub(" ", text.replace("\\!", "")))
     if _LAYOUT.search(text):
         text = _NEXT_SIDE.sub("=", _LAYOUT.sub(" ", text))
         text = text if "\\begin" in text else text.replace("&", " ")
-    text = _ORDINAL.sub("", text)
-    text = _BRACKETED_DIGITS.sub(r"\1_", text)
     text = _OVER.sub(lambda m: rf"\{'frac' if m[2] == 'over' else 'binom'}{{{m[1]}}}{{{m[3]}}}", text)
     if "\\frac" in text:
         text = _LENGTHS.sub(_apart, text)
         text = _UNIT_OVER_UNIT.sub(r"\\text{\1/\2\3}", text)
         text = _UNIT_ABOVE.sub(r"\\frac{\1}{\3}\\text{\2}", text)
-    text = _INVERSE_UNIT.sub(lambda m: rf"\text{{{m[1]}/{m[2]}{'^2' if m[3] == '2' else ''}}}", text)
-    text = _CHOSEN.sub(r"\\binom{\1}{\2}", text)
-    text = _IMPLIES.sub(r"\\rightarrow ", text)
-    for pattern, spelling in _SAME_COMPILED:
-        text = pattern.sub(spelling, text)
-    text = _TEMPERATURE.sub(lambda m: " ℃" if m[1] == "C" else " ℉", text)
-    text = _EXCLAIMED.sub(r"\1", text)
-    text = _MONEY.sub("¤", text)
+    if "\\text" in text:
+        text = _INVERSE_UNIT.sub(lambda m: rf"\text{{{m[1]}/{m[2]}{'^2' if m[3] == '2' else ''}}}", text)
+    return text
+
+
+def _money(text: str) -> str:
+    """Amounts of money, and what else only marks a formula or a word."""
+    text = _EXCLAIMED.sub(r"\1", text) if text.endswith("!") else text
+    text = text.replace("\\$", "¤")
     text = text.replace("¤", " ") if text.count("¤") > 1 and "=" in text else text
-    text = _THOUSANDS_OF_MONEY.sub(_thousands, text)
-    text = _MATH_MARKS.sub(" ", text)
-    text = text.replace("\\%", "%").replace("\\_", "_").replace("\\&", "&").replace("\\#", "#").replace("\\|", "|")
-    text = _CHINESE_SCALED.sub(_scaled, text)
-    for pattern, spelling in _CHINESE_SIGNS:
-        text = pattern.sub(spelling, text)
-    text = _HOURS.sub(" hours ", text)
-    text = _MINUS_WORD.sub("-", _LETTER_TIMES.sub(" * ", " ".join(text.split())))
-    text = _ungroup(text)
-    return text.strip(" ;,").rstrip(".").strip() if not text.endswith("...") else text
+    if any(sign in text for sign in "$¤€£`*\\"):
+        text = _MATH_MARKS.sub(" ", _THOUSANDS_OF_MONEY.sub(_thousands, text))
+    for sign in "%_&#|" if "\\" in text else "":
+        text = text.replace(f"\\{sign}", sign)
+    return text
 
 
 def text_key(text: str) -> str:
@@ -183,13 +189,16 @@ def text_key(text: str) -> str:
 
 def with_backslashes(text: str) -> str:
     """Text whose commands have the backslash again that an escape has turned into a control character."""
+    if not any(character in text for character in _CONTROL_NAMES):
+        return text
     return _LOST_BACKSLASH.sub(lambda m: "\\" + _CONTROL_NAMES[m[0][-1]], text)
 
 
 def _repair(text: str) -> str:
     """Commands whose backslash is lost, or doubled."""
-    text = _NO_BACKSLASH.sub(r"\\", with_backslashes(text))
-    return text if "\\begin" in text else _DOUBLED.sub(r"\\", text)
+    text = with_backslashes(text)
+    text = _NO_BACKSLASH.sub(r"\\", text) if "{" in text or "frac" in text else text
+    return text if "\\\\" not in text or "\\begin" in text else _DOUBLED.sub(r"\\", text)
 
 
 def _apart(match: re.Match[str]) -> str:

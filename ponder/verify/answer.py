@@ -38,6 +38,7 @@ _END_OF_TURN = re.compile(
     r"<\|(?:im_start|im_end|endoftext|end_of_text|end_of_turn|eot_id|eom_id|end|user|assistant|return)\|>"
     r"|<｜(?:end▁of▁sentence|User|Assistant)｜>|</s>|<eos>|<end_of_turn>|\[/?INST\]"
 )
+_TURN_MARKS = ("<|", "<｜", "</s>", "<eos>", "<end_of_turn>", "INST]")
 _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 """Notes that GSM8K's solutions carry: "40/2 = <<40/2=20>>20"."""
 _DISPLAY = re.compile(r"(?<!\\)\\[\[\]]|\$\$|\\(?:begin|end)\{(?:align|equation|gather|multline|eqnarray)\*?\}")
@@ -55,6 +56,8 @@ _PHRASE = re.compile(
     r"|答案(?:应该|应)?[ \t*_]{0,8}(?:是|为|[:：=])[:：]?)[ \t*_]{0,8}(?:\n\s{0,8})?",
     re.IGNORECASE,
 )
+_PHRASE_WORDS = ("nswer", "NSWER", "答案")
+"""One of them is in every phrase."""
 _VALUE = re.compile(r"[\d\\$]|^[\s*_(]*[A-J][\s*_).]*(?:$|\n)")
 _STRUCK = re.compile(r"<!--.*?-->|~~[^~\n]{1,200}~~", re.DOTALL)
 """What a reader does not see, or sees struck out."""
@@ -114,14 +117,13 @@ def find_answer(text: str, *, trusted: bool = False) -> Found:
 
 def find_answers(text: str) -> Iterator[Found]:
     """The answer, then what the later rules find, for kinds of answers that the first cannot be."""
-    text = with_backslashes(text[-MAX_TEXT_CHARS:])
+    text = text[-MAX_TEXT_CHARS:]
     if "</think>" in text:
         text = text.rpartition("</think>")[2]
     elif "<think>" in text:
         yield Found(text=None, rule="no answer: the thinking never ends")
         return
-    text = on_one_line(_CALCULATOR.sub("", _END_OF_TURN.split(text, maxsplit=1)[0]))
-    text = _STRUCK.sub("", text).replace('\\"', '"')
+    text = _as_written(text)
     before, closing, behind = text.rpartition("</answer>")
     if closing and "<answer>" in before:
         outside, _, inside = before.rpartition("<answer>")
@@ -147,12 +149,27 @@ def find_answers(text: str) -> Iterator[Found]:
     yield _checked(Found(text=lines[-1].strip()[-MAX_ANSWER_CHARS:], rule=rule, before="\n".join(lines[:-1])))
 
 
+def _as_written(text: str) -> str:
+    """A text up to the end of its turn, without what a reader does not see. What cannot be in it is not looked for."""
+    text = with_backslashes(text)
+    if any(mark in text for mark in _TURN_MARKS):
+        text = _END_OF_TURN.split(text, maxsplit=1)[0]
+    if "<<" in text:
+        text = _CALCULATOR.sub("", text)
+    text = on_one_line(text)
+    if "~~" in text or "<!--" in text:
+        text = _STRUCK.sub("", text)
+    return text.replace('\\"', '"')
+
+
 _SAYS = re.compile(r"[^\W_]|[∅∞π?]|\\\{")
 """A line without a letter or a digit is a rule, a fence or the end of a formula."""
 
 
 def on_one_line(text: str) -> str:
     """Displayed formulas without line breaks."""
+    if "\n" not in text or not any(mark in text for mark in ("\\[", "$$", "\\begin{")):
+        return text
     pieces: list[str] = []
     start, opening = 0, None
     for mark in _DISPLAY.finditer(text):
@@ -170,7 +187,7 @@ def _closing_mark(opening: str) -> str:
 
 def _explicit(text: str) -> Iterator[Found]:
     """What the rules find that the writer points at, in their order."""
-    box = _boxes(text)
+    box = _boxes(text) if "box" in text else None
     if box is not None:
         content, start, end = box
         yield from _later(text, end)
@@ -180,7 +197,7 @@ def _explicit(text: str) -> Iterator[Found]:
             yield Found(text=content, rule="boxed", behind=text[end:], modulus=modulus_of(text[:start], text[end:]))
         else:
             yield Found(text=None, rule=f"no answer: {reason}")
-    for match in reversed(list(_HASH.finditer(text))):
+    for match in reversed(list(_HASH.finditer(text)) if "####" in text else []):
         more = text[match.end() :].strip()
         if match[1].strip(" *_") and not (more and _HEADING.fullmatch(match[1])):
             yield from _later(text, match.end())
@@ -203,7 +220,9 @@ def _later(text: str, end: int) -> Iterator[Found]:
 
 def _phrases(text: str, start: int = 0) -> Iterator[tuple[int, Found]]:
     """The answers behind phrases from `start` on, the last first, with where the phrase begins."""
-    for match in reversed(list(_PHRASE.finditer(text, start))[-_MAX_PHRASES:]):
+    places = [at for word in _PHRASE_WORDS if (at := text.find(word, start)) >= 0]
+    first = max(start, min(places, default=len(text)) - _FINAL_CHARS)
+    for match in reversed(list(_PHRASE.finditer(text, first))[-_MAX_PHRASES:]):
         rest, _, more = text[match.end() : match.end() + MAX_ANSWER_CHARS].partition("\n")
         rest = rest.strip()
         if _is_passed_over(text, match, rest, more):

@@ -142,13 +142,13 @@ def _equal(gold: str, answer: str, lenient: bool = False, counted: bool = True) 
         raise Unreadable("it is prose")
     if clean(gold) == clean(answer):
         return True
-    letters = integers_of(gold), integers_of(answer)
+    letters = (integers_of(gold), integers_of(answer)) if "in" in gold or "∈" in gold else (None, None)
     if letters[0] is not None and letters[1] is not None and letters[0] != letters[1]:
         if letters[0][1] != letters[1][1]:
             return False
         answer = re.sub(rf"(?<![\\A-Za-z]){letters[1][0]}(?![A-Za-z])", letters[0][0], answer)
-    moduli = _MODULUS.findall(clean(gold)), _MODULUS.findall(clean(answer))
-    if all(moduli) and moduli[0] != moduli[1]:
+    moduli = (_MODULUS.findall(clean(gold)), _MODULUS.findall(clean(answer))) if "mod" in gold else ()
+    if moduli and all(moduli) and moduli[0] != moduli[1]:
         return False
     tree, read_answer = read(gold), read(answer)
     if not lenient and not is_finished(read_answer) and is_finished(tree):

@@ -16,8 +16,10 @@ from ponder.verify.doubts import is_bounded, words_before
 __all__ = ["Mention", "mention_key", "mentions", "numbers_in"]
 
 _MAX_SENTENCE_CHARS = 1_500
+_MAX_DIGITS = 100
 _WIDE = str.maketrans("（）∶", "():")
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?![\d,]*\d)(?:\.\d+)?|\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+(?!\d)|\d+(?:\.\d+)?|\.\d+"
+_NUMBERS = re.compile(_NUMBER)
 _FUNCTIONS = "sqrt|cbrt|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|lcm|gcd|max|min|pi|theta"
 _PIECE = re.compile(
     rf"""(?P<math>\$\$[^$]*\$\$|\\\((?:[^\\]|\\(?!\)))*\\\)|\\\[(?:[^\\]|\\(?!\]))*\\\]
@@ -314,11 +316,13 @@ def _is_unit(word: str, rest: str) -> bool:
 
 
 def numbers_in(text: str) -> set[str]:
-    return {mention_key(n) for n in re.findall(_NUMBER, text)}
+    return {mention_key(n) for n in set(_NUMBERS.findall(text))}
 
 
 def mention_key(text: str) -> str:
     """What two mentions have in common that state the same number."""
+    if text.isascii() and text.isdigit():
+        return str(int(text)) if len(text) <= _MAX_DIGITS else text
     text = _TEXT_GROUP.sub("", _unwrapped(text)).replace("\\$", "$").replace("\\%", "%").strip(" .*")
     match = _PLAIN.fullmatch(text)
     if match is None:

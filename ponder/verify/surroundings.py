@@ -19,6 +19,9 @@ __all__ = ["modulus_of", "why_no_answer"]
 
 _MAX_CHARS = 400
 _BREAK = re.compile(r"\n|\\\\|(?<=[.!?。！？])\s+(?=[A-Z*\"“(\\$\[])|(?<=[。！？])|&")
+_ALONE = re.compile(r"(?:[\s$]|\\[(\[]|\*\*)*")
+_ALONE_BEHIND = re.compile(r"(?:[ \t$.]|\\[)\]]|\*\*)*(?:\Z|\n)")
+"""A box that has its line to itself."""
 _EQUALS = re.compile(
     r"(?<![<>])(?<![^\d)}]!)(?:=|≈)(?!>)|\\(?:approx|in|implies|iff|Rightarrow|Longrightarrow|Leftrightarrow"
     r"|rightarrow|to"
@@ -111,6 +114,8 @@ _MODULUS = re.compile(
 
 def why_no_answer(before: str, content: str, behind: str) -> str | None:
     """Why the box of `content` between `before` and `behind` is no answer by itself, or None."""
+    if _ALONE.fullmatch(before, before.rfind("\n") + 1) and _ALONE_BEHIND.match(behind):
+        return None
     left = _BREAK.split(before[-_MAX_CHARS:])[-1]
     right = _BREAK.split(behind[:_MAX_CHARS], maxsplit=1)[0]
     if _inside_of_more(left):
