@@ -7,6 +7,7 @@ and a product of one-letter names otherwise ("xy"). Text in \\text{...} only eve
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -214,6 +215,7 @@ def _letters(text: str, glued: bool) -> list[Token]:
     return [Token("word", text, glued)]
 
 
+@lru_cache(maxsize=4096)
 def _is_product(text: str) -> bool:
     """Whether a run of letters stands for a product of variables rather than for a word or a unit."""
     lower = text.casefold()

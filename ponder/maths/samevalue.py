@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
-from ponder.maths.tree import TooLarge, Tree, contains, free_symbols
+from ponder.maths.tree import Number, TooLarge, Tree, contains, free_symbols
 from ponder.maths.values import Undefined, exact, numeric, precision_needed
 
 __all__ = ["is_constant", "ratio", "same_value"]
@@ -32,6 +32,8 @@ def same_value(a: Tree, b: Tree) -> bool:
     """Whether two terms are equal as numbers, or as functions of their variables."""
     if a == b:
         return True
+    if isinstance(a, Number) and isinstance(b, Number):
+        return a.value == b.value
     symbols = sorted(free_symbols(a) | free_symbols(b))
     if not symbols:
         same = _same_at(a, b, {})

@@ -175,6 +175,8 @@ def _walk(tree: Tree) -> Iterator[Tree]:
 
 def free_symbols(tree: Tree) -> frozenset[str]:
     """The names of the variables."""
+    if isinstance(tree, Number):
+        return frozenset()
     return frozenset(n.name for n in _walk(tree) if isinstance(n, Symbol) and n.name not in CONSTANTS)
 
 

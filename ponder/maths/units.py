@@ -6,6 +6,7 @@ Only what answers are given in; an unknown word after a number is not a unit but
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 __all__ = ["Unit", "read_unit"]
 
@@ -83,6 +84,7 @@ _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
 _PLURAL_FREE = re.compile(r"\s*(?:\^\s*\{?\s*([23])\s*\}?)\s*$")
 
 
+@lru_cache(maxsize=4096)
 def read_unit(text: str) -> Unit | None:
     """The unit that `text` names, such as "cm^2", "square inches", "km/h", "千米/小时"; None if it names none."""
     text = text.strip().strip(".").casefold().replace("²", "^2").replace("³", "^3")

@@ -30,6 +30,8 @@ _NEAR_CHARS = 1_500
 """A phrase in a sentence further from the end is one of the steps."""
 _NEAR_WORDS = 60
 """Characters before a phrase that may say whose answer it is."""
+_MAX_LIST_CHARS = 2 * MAX_ANSWER_CHARS
+"""Before the last box, where the boxes of its list stand."""
 _FINAL_CHARS = 8
 """Before a phrase, where "final" may stand."""
 _MAX_JOIN_CHARS = 60
@@ -284,7 +286,7 @@ def _boxes(text: str) -> tuple[str, int, int] | None:
     """The content of the last box, joined by commas with the boxes right before it in the same list; where they begin
     and end."""
     spans: list[tuple[int, int, str]] = []
-    for match in list(_BOX.finditer(text))[-_MAX_BOXES:]:
+    for match in list(_BOX.finditer(text, max(0, text.rfind("box") - _MAX_LIST_CHARS)))[-_MAX_BOXES:]:
         if spans and match.start() < spans[-1][1]:
             continue  # a box inside a box is part of it
         end = _closing(text, match.end())

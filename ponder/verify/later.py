@@ -46,8 +46,11 @@ _NUMBER_LINE = re.compile(r"[-\s$*]*\d[\d,.]*[\s$*.]*")
 
 def is_taken_back(answer: str, behind: str) -> bool:
     """Whether what follows an answer calls it wrong or begins again, and does not come back to it in the end."""
+    if not behind.strip():
+        return False
     own = numbers_in(answer)
-    of_it = any(not numbers_in(m[1]) or numbers_in(m[1]) & own for m in _WHICH_IS_WRONG.finditer(behind))
+    which = _WHICH_IS_WRONG.finditer(behind) if "which" in behind else ()
+    of_it = any(not numbers_in(m[1]) or numbers_in(m[1]) & own for m in which)
     if not of_it and _TAKEN_BACK.search(behind) is None:
         return False
     rest = behind[max((m.end() for m in _TAKEN_BACK.finditer(behind)), default=0) :]
@@ -73,7 +76,7 @@ def correction(answer: str, behind: str) -> str | None:
 
 def is_replaced(answer: str, behind: str) -> bool:
     """Whether the text behind an answer that is a number ends with a conclusion of other numbers."""
-    own = numbers_in(answer)
+    own = numbers_in(answer) if behind.strip() else set()
     if not own:
         return False
     lines = [line for line in behind.splitlines() if line.strip()]

@@ -29,7 +29,9 @@ __all__ = ["check_math", "same_math", "verify_math"]
 
 _PLAIN = re.compile(r"\s*\$?\s*([-+]?)([1-9]\d{0,2}(?:,\d{3})+|\d{1,60})(\.\d{1,60})?\s*\$?\.?\s*")
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
-_SHORT = 60
+_SHORT = 30
+_PLAIN_WORDS = 6
+"""The same without a sign of equality or a label."""
 _MOST_OF_A_GOLD = 300
 """A longer gold is a whole solution."""
 _PROSE_WORDS = 9
@@ -138,7 +140,7 @@ def _equal(gold: str, answer: str, lenient: bool = False, counted: bool = True) 
         return _same_text(gold, answer, lenient)
     if len(answer) > MAX_READ_CHARS:
         raise TooLarge(f"it has more than {MAX_READ_CHARS} characters")
-    if len(answer) > _SHORT and len(_PROSE.findall(_GROUP.sub("", answer))) > _PROSE_WORDS:
+    if _is_prose(answer):
         raise Unreadable("it is prose")
     if clean(gold) == clean(answer):
         return True
@@ -164,6 +166,12 @@ def _equal(gold: str, answer: str, lenient: bool = False, counted: bool = True) 
         measures = read_measure(gold) or tree, read_measure(answer) or read_answer
         return measures != (tree, read_answer) and equal(*measures)
     return False
+
+
+def _is_prose(answer: str) -> bool:
+    """Whether an answer is a sentence, which is not worth reading as a formula."""
+    words = len(_PROSE.findall(_GROUP.sub("", answer))) if len(answer) > _SHORT else 0
+    return words > (_PROSE_WORDS if "=" in answer or ":" in answer else _PLAIN_WORDS)
 
 
 def _difference(answer: str) -> str:

@@ -8,6 +8,7 @@ sentence else speaks of must then have been known before.
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import cached_property
 
 from ponder.maths.equality import equal
 from ponder.maths.reader import read
@@ -22,6 +23,8 @@ __all__ = ["first_sentence", "sentences", "stated"]
 
 _MAX_SENTENCES = 12
 """Sentences before the last one that are looked at for what was worked out."""
+_MAX_BEFORE = 4_000
+"""Characters before the text that are looked at for what was known."""
 _MAX_REMARKS = 6
 """Sentences without a value that may follow the one that states it."""
 _MARKER = re.compile(r"(?m)^[ \t]*(?:[-*+•·]|\d{1,2}[.)]|#{1,6})[ \t]+")
@@ -127,19 +130,18 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
     `before` is what stands before `text`. `leading`: the text goes on right where the value should begin ("the answer
     is ..."). `lenient` also takes what may be a limit, and the last of several values.
     """
-    parts = [clause for sentence in sentences(text) for clause in _CLAUSE.split(sentence)]
-    for remarks, sentence in enumerate(reversed(parts)):
+    for remarks, (sentence, earlier) in enumerate(_from_the_end(sentences(text), before)):
         if remarks > _MAX_REMARKS or _CODE.search(sentence):
             return
-        where = len(parts) - remarks
-        if _CHECK.search(sentence) and where > 1:
+        first = earlier.is_first
+        if not first and _CHECK.search(sentence):
             continue
         sentence = _without_reason(sentence)
         found, asides = mentions(sentence)
         valued = [m for m in found if _says_a_value(m.text)]
         words = [] if valued else _number_words(sentence)
-        beside = sentence.startswith("(") and sentence.rstrip(".").endswith(")") and where > 1
-        if beside or (not valued and not words and not (remarks == len(parts) - 1 and found)):
+        beside = not first and sentence.startswith("(") and sentence.rstrip(".").endswith(")")
+        if beside or (not valued and not words and not (first and found)):
             if (
                 _NO_VALUE.search(sentence)
                 or _RETRACTED.search(sentence)
@@ -148,16 +150,55 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
             ):
                 return
             continue
-        earlier = [*sentences(before[-4_000:]), *parts[: where - 1]]
         if not valued:
             yield from _from_words(sentence, words, earlier) if words else _only(found)
             return
         if (_ASKS.search(sentence) or states_nothing(sentence)) and not valued[-1].computed:
             return  # a question holds values, and states none
-        chosen = _chosen(sentence, valued, asides, earlier, leading and where == 1, lenient)
+        chosen = _chosen(sentence, valued, asides, earlier, leading and first, lenient)
         if chosen is not None:
             yield from _said(chosen, sentence, earlier)
         return
+
+
+class _Earlier:
+    """What stands before a clause, taken apart only as far as it is asked for."""
+
+    def __init__(self, before: str, parts: list[str]) -> None:
+        self.is_first = not parts
+        self._before = before
+        self._parts = parts
+
+    @cached_property
+    def parts(self) -> list[str]:
+        return [*sentences(self._before[-_MAX_BEFORE:]), *self._parts]
+
+    @cached_property
+    def text(self) -> str:
+        return " ".join(self.parts)
+
+    @cached_property
+    def numbers(self) -> set[str]:
+        return numbers_in(self.text)
+
+    @cached_property
+    def results(self) -> set[str]:
+        """What was worked out last."""
+        for sentence in reversed(self.parts[-_MAX_SENTENCES:]):
+            found, asides = mentions(sentence)
+            results = [m for m in (*asides, *found) if m.whole or m.computed]
+            bounds = _INEQUALITY.findall(sentence)
+            if results or bounds:
+                return {mention_key(results[-1].text if results else bounds[-1])}
+        return set()
+
+
+def _from_the_end(parts: list[str], before: str) -> Iterator[tuple[str, _Earlier]]:
+    """The clauses of sentences, the last first, each with what stands before it."""
+    for place in range(len(parts) - 1, -1, -1):
+        clauses = _CLAUSE.split(parts[place])
+        for within in range(len(clauses) - 1, -1, -1):
+            yield clauses[within], _Earlier(before, parts[:place] + clauses[:within])
 
 
 def _without_reason(sentence: str) -> str:
@@ -169,7 +210,7 @@ def _without_reason(sentence: str) -> str:
     return claim if because and known and not (worked_out and numbers_in(worked_out[-1]) <= known) else sentence
 
 
-def _said(mention: Mention, sentence: str, earlier: list[str]) -> Iterator[str]:
+def _said(mention: Mention, sentence: str, earlier: _Earlier) -> Iterator[str]:
     """An equation as it stands, and its last side where that is worked out; nothing where it does not hold."""
     try:
         tree = read(mention.whole)
@@ -190,11 +231,13 @@ def _said(mention: Mention, sentence: str, earlier: list[str]) -> Iterator[str]:
         yield mention.text
 
 
-def _follows(tree: Relation, earlier: list[str]) -> bool:
+def _follows(tree: Relation, earlier: _Earlier) -> bool:
     """Whether an equation is worked out from values that were given to its names right before: "x = 5, y = 8, so xy "
     "= 40"."""
-    values = {name: Fraction(number) for name, number in _GIVEN_TO.findall(" ".join(earlier[-2:]))}
-    if len(tree.sides) != 2 or not free_symbols(tree) or not free_symbols(tree) <= values.keys():
+    if len(tree.sides) != 2 or not free_symbols(tree):
+        return False
+    values = {name: Fraction(number) for name, number in _GIVEN_TO.findall(" ".join(earlier.parts[-2:]))}
+    if not free_symbols(tree) <= values.keys():
         return False
     sides = [exact(side, values) for side in tree.sides]
     return not isinstance(tree.sides[0], Symbol) and sides[0] is not None and sides[0] == sides[1]
@@ -215,42 +258,42 @@ def _only(found: Sequence[Mention]) -> Iterator[str]:
 
 
 def _chosen(
-    sentence: str, found: list[Mention], asides: list[Mention], earlier: list[str], leading: bool, lenient: bool
+    sentence: str, found: list[Mention], asides: list[Mention], earlier: _Earlier, leading: bool, lenient: bool
 ) -> Mention | None:
     """The mention that says the value of the sentence."""
     called = [m for m in found if _IS_THE_ANSWER.match(sentence, m.end) and not m.bounded]
     if len(called) == 1:
         return called[0]
     found = _without_subjects(sentence, found)
-    results = {mention_key(m.text) for m in asides if m.whole} or _last_results(earlier)
+    beside = {mention_key(m.text) for m in asides if m.whole}
     first, last = found[0], found[-1]
     if len({mention_key(m.text) for m in found}) == 1:
         if lenient and all(not m.bounded or is_limit(sentence, m.start) for m in found):
             return last
         doubtful = any(m.bounded for m in found) or all(_is_given(sentence, m) for m in found)
         doubtful = doubtful or _other_words(sentence, last)
-        return last if last.computed or not doubtful or mention_key(last.text) in results else None
+        return last if last.computed or not doubtful or mention_key(last.text) in (beside or earlier.results) else None
     if leading and not first.bounded and not sentence[: first.start].strip(" *_:$\\([~"):
         return first
     bold = [m for m in found if any(b.start() <= m.start and m.end <= b.end() for b in _BOLD.finditer(sentence))]
     if len({mention_key(m.text) for m in bold}) == 1 and not bold[-1].bounded:
         return bold[-1]
-    before = " ".join(earlier)
-    known = numbers_in(before)
+    known = earlier.numbers
 
     def fits(result: Mention, others: Sequence[Mention]) -> bool:
         """Whether what else the sentence speaks of was known before, or stands beside the statement."""
         keys = (mention_key(result.text), *known)
-        return all(mention_key(m.text) in keys or m.text in before or _is_adjunct(sentence, m) for m in others)
+        return all(mention_key(m.text) in keys or m.text in earlier.text or _is_adjunct(sentence, m) for m in others)
 
     computed = [m for m in found if m.computed]
     if computed:
         result = computed[-1]
-        known |= {n for m in computed for n in numbers_in(sentence[m.start : m.end])}
+        known = known | {n for m in computed for n in numbers_in(sentence[m.start : m.end])}
         earlier_mentions = [m for m in found if m.end <= result.start and not m.computed]
         if earlier_mentions and _BECAUSE.search(sentence[earlier_mentions[-1].end : result.start]):
             return result if mention_key(earlier_mentions[-1].text) == mention_key(result.text) else None
         return result if fits(result, [m for m in found if m.start >= result.end]) else None
+    results = beside or earlier.results
     repeated = [m for m in found if mention_key(m.text) in results]
     if len({mention_key(m.text) for m in repeated}) == 1 and fits(repeated[-1], found):
         return repeated[-1]
@@ -300,19 +343,6 @@ def _without_subjects(sentence: str, found: list[Mention]) -> list[Mention]:
     return [*kept, found[-1]]
 
 
-def _last_results(earlier: list[str]) -> set[str]:
-    """What was worked out last before a sentence."""
-    for sentence in reversed(earlier[-_MAX_SENTENCES:]):
-        found, asides = mentions(sentence)
-        results = [m for m in (*asides, *found) if m.whole or m.computed]
-        bounds = _INEQUALITY.findall(sentence)
-        if results:
-            return {mention_key(results[-1].text)}
-        if bounds:
-            return {mention_key(bounds[-1])}
-    return set()
-
-
 def _says_a_value(text: str) -> bool:
     return re.search(r"[\d½⅓⅔¼¾⅕⅛π∞]|\\(?:pi|infty|emptyset)", text) is not None
 
@@ -321,10 +351,10 @@ def _number_words(sentence: str) -> list[str]:
     return [*numerals(sentence), *_CHINESE_NUMBER.findall(sentence)]
 
 
-def _from_words(sentence: str, words: list[str], earlier: list[str]) -> Iterator[str]:
+def _from_words(sentence: str, words: list[str], earlier: _Earlier) -> Iterator[str]:
     """A number in words, said once. "One" is one only where it repeats what was worked out."""
     counted = [w for w in words if w != "1"] or ["1"]
     if len(counted) != 1 or re.search(r"\b(?:no|not)\b|n't\b|没|不", sentence):
         return
-    if counted[0] and (counted[0] != "1" or "1" in _last_results(earlier)):
+    if counted[0] and (counted[0] != "1" or "1" in earlier.results):
         yield counted[0]
