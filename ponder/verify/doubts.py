@@ -10,6 +10,8 @@ from ponder.maths.units import read_unit
 
 __all__ = ["is_bounded", "is_limit", "states_nothing", "words_before"]
 
+_NEAREST_CHARS = 36
+"""Before a number; as long as the longest of `_BEFORE`."""
 _NEAR_CHARS = 80
 """Before a number; what bears on it stands nearer."""
 _FRACTIONS = r"(?:half|thirds?|quarters?|fifths?|tenths?)"
@@ -116,27 +118,38 @@ def words_before(sentence: str, start: int) -> str:
     return sentence[max(0, start - _NEAR_CHARS) : start]
 
 
-def is_bounded(sentence: str, start: int, end: int) -> bool:
-    """Whether the number between `start` and `end` is a limit, denied, supposed, a name, or one of two parts."""
-    before, text = words_before(sentence, start).rstrip("$ ") + " ", sentence[start:end]
-    if _BEFORE.search(before) or _BEFORE.search(before.rstrip()) or _SUPPOSED.search(before):
-        return True
-    if _RATIO_OF.search(before) and ":" not in text and " to " not in text:
-        return True
-    compared = _COMPARED.match(
-        sentence, end
-    )  # "Ann is 10 years older than Ben" says how much, "10 more than Ben" does not
-    if compared and (compared[1] is None or not before.strip()):
-        return True
-    if _RATE.match(sentence, end) or _is_fact(text, sentence, end):
-        return True
-    if _ORDINAL.match(sentence, end) or (
-        _LETTERS_OF_ORDINAL.search(text) and sentence[end : end + 2].strip().isalpha()
+def is_bounded(sentence: str, start: int, *ends: int) -> bool:
+    """Whether the number from `start` on is a limit, denied, supposed, a name, or one of two parts. It has several ends
+    where a unit may belong to it."""
+    before = words_before(sentence, start).rstrip("$ ")
+    near = before[-_NEAREST_CHARS:]
+    if (
+        _BEFORE.search(f"{near} ")
+        or _BEFORE.search(near)
+        or _SUPPOSED.search(before)
+        or _CHINESE.match(sentence, start)
     ):
         return True
-    if text.endswith(("-", "‐", "‑")) and sentence[end : end + 1].isalpha():
+    if _RATIO_OF.search(before) and re.search(r":| to ", sentence[start : ends[0]]) is None:
         return True
-    if _CHINESE.match(sentence, start):
+    return any(_is_bounded_behind(sentence, start, end) for end in {*ends})
+
+
+def _is_bounded_behind(sentence: str, start: int, end: int) -> bool:
+    text = sentence[start:end]
+    # "Ann is 10 years older than Ben" says how much, "10 more than Ben" does not
+    compared = _COMPARED.match(sentence, end)
+    if compared and (compared[1] is None or not sentence[:start].strip("$ ")):
+        return True
+    ordinal = _LETTERS_OF_ORDINAL.search(text) and sentence[end : end + 2].strip().isalpha()
+    hyphen = text.endswith(("-", "‐", "‑")) and sentence[end : end + 1].isalpha()
+    if (
+        ordinal
+        or hyphen
+        or _ORDINAL.match(sentence, end)
+        or _RATE.match(sentence, end)
+        or _is_fact(text, sentence, end)
+    ):
         return True
     if _WHEN.match(sentence, end) and _EXTREME.search(sentence, 0, start):
         return False

@@ -34,7 +34,7 @@ _PLAIN_WORDS = 6
 """The same without a sign of equality or a label."""
 _MOST_OF_A_GOLD = 300
 """A longer gold is a whole solution."""
-_PROSE_WORDS = 9
+_PROSE_WORDS = 7
 """A longer text with more words than this is a sentence: what it states is read, not the whole."""
 _PROSE = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|frac|sin|cos|tan|log|ln|pi)\b)[A-Za-z]{2,}|[\u3400-\u9fff]")
 _GROUP = re.compile(r"\\[A-Za-z]+\s*\{[^{}]*\}")

@@ -241,7 +241,7 @@ def _mention(sentence: str, group: list[tuple[int, int]]) -> Mention | None:
         start=start,
         end=end,
         computed=computed,
-        bounded=not computed and (is_bounded(sentence, start, end) or is_bounded(sentence, start, number_end)),
+        bounded=not computed and is_bounded(sentence, start, end, number_end),
     )
 
 

@@ -116,7 +116,7 @@ def why_no_answer(before: str, content: str, behind: str) -> str | None:
     """Why the box of `content` between `before` and `behind` is no answer by itself, or None."""
     if _ALONE.fullmatch(before, before.rfind("\n") + 1) and _ALONE_BEHIND.match(behind):
         return None
-    left = _BREAK.split(before[-_MAX_CHARS:])[-1]
+    left = _BREAK.split(before[max(len(before) - _MAX_CHARS, before.rfind("\n") + 1) :])[-1]
     right = _BREAK.split(behind[:_MAX_CHARS], maxsplit=1)[0]
     if _inside_of_more(left):
         return "the box is a part of a larger term"
