@@ -69,13 +69,16 @@ _TICK = re.compile(r"[ \t]*(?:[✅✔✓☑]\ufe0f?)+$|!?[ \t]*(?:[\U0001f300-\U
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _FINAL = re.compile(r"\bfinal\b|最终", re.IGNORECASE)
 _UNSTATED = re.compile(
-    r"\b(?:suppos(?:e|ing)|assum(?:e|ing)|imagin(?:e|ing)|if|unless|whether|false|untrue|not true|n['’]t true|doubt"
-    r"|guess(?:ing)?"
-    r"|for the sake of argument|(?:would|might|may|could) (?:say|think|guess|claim|answer|believe))(?:,| that)*\s+"
+    r"(?:\b(?:suppos\w+|assum\w+|imagin\w+|pretend\w*|if|unless|whether|doubt\w*|for the sake of argument)(?:,"
+    r"| that)*\s+"
+    r"|\b(?:wonder\w*|ask(?:s|ed|ing)?|claim\w*|argu(?:es?|ed|ing)|den(?:y|ies|ied)|refut\w+|reject\w*|nobody|no one"
+    r"|(?:would|might|may|could|will) (?:say|think|guess|claim|answer|believe|argue)|(?:false|untrue|impossible"
+    r"|unlikely) that"
+    r"|(?:wrong|incorrect) (?:to \w+ )?that|not true|question is)\b[^.,;:!?\n]{0,30}?\s)"
     r"(?:(?:the|its|my|our|this)\s+)?(?:(?:final|correct|right)\s+)?$"
-    r"|\b(?:of|half|twice|double|triple)\s+(?:the|its|our)\s+$|\b(?:naive|wrong|incorrect|false|mistaken|tempting"
-    r"|previous|initial|earlier|student['’]s|common)\s+$|\bclaims?\b[^.\n]{0,25}$"
-    r"|(?:假设|假如|如果|若|设)[^。，\n]{0,4}$",
+    r"|n['’]t true that\s+(?:the\s+)?$|\b(?:of|half|twice|double|triple)\s+(?:the|its|our)\s+$"
+    r"|\b(?:naive|wrong|incorrect|false|mistaken|tempting|previous|initial|earlier|student['’]s|common)\s+$"
+    r"|\bclaims?\b[^.\n]{0,25}$|(?:假设|假如|如果|若|设)[^。，\n]{0,4}$",
     re.IGNORECASE,
 )
 """What before a phrase says that its answer is supposed, or somebody else's."""

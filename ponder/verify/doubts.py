@@ -23,7 +23,7 @@ _MONTHS = "January|February|March|April|May|June|July|August|September|October|N
 _BEFORE = re.compile(
     rf"(?:\b(?:{_FRACTIONS}(?: of)?|twice|thrice|double|triple|\w+ times"
     r"|at least|at most|less than|more than|fewer than|greater than|up to|no more than|no less than|over|under"
-    r"|above|below|almost|nearly|if|unless|maybe|perhaps|possibly|probably|might be|could be|between|as"
+    r"|above|below|almost|nearly|(?<!only )if|unless|maybe|perhaps|possibly|probably|might be|could be|between|as"
     rf"|(?:{_OF}) of(?: the)?"
     r"|divisible by|exceeds?|anything but|different from|(?:not|n't) equal(?: to)?|(?:in addition to|apart from"
     r"|besides|except(?: for)?)(?: the)?|close to|closer to|far from|no longer|contains?|containing|including"
@@ -39,7 +39,7 @@ _LIMIT = re.compile(
     r"\b(?:at least|at most|no more than|no less than|up to)\W*$|(?:至少|至多|最多|最少)\s*$", re.IGNORECASE
 )
 _SUPPOSED = re.compile(
-    r"\b(?:if|unless|initially|originally|already|yesterday|wanted|should have had|impossible)\b[^,.;:]*$",
+    r"\b(?:(?<!only )if|unless|initially|originally|already|yesterday|wanted|should have had|impossible)\b[^,.;:]*$",
     re.IGNORECASE,
 )
 _BEHIND = re.compile(
@@ -89,8 +89,10 @@ _NOTHING = re.compile(
     r"|are )?(?:left|remain\w*)\b"
     r"|\bwait,|(?:\b(?:false|untrue|not true)|n['’]t true) that\b|^\W*assuming (?:that )?the answer\b|\b(?:not"
     r"|n['’]t) (?:sure|certain)\b|\bcannot (?:determine|be determined|find)\b"
-    r"|\b(?:would|might) (?:say|think|guess)\b|\b(?:naive|careless|(?:wrong|incorrect) answer)\b|\bknown so far\b"
-    r"|\bwhether\b|\bclaim\b|\b(?:false|wrong) (?:statement|assertion)\b|\b(?:of|half|twice|double"
+    r"|\b(?:would|might) (?:say|think|guess)\b|\b(?:naive|careless|tempting|mistaken|(?:wrong|incorrect) answer)\b"
+    r"|\bknown so far\b"
+    r"|\b(?:is|are|was|were) given\b|\bwhether\b|\bclaim\b|\b(?:false|wrong) (?:statement|assertion)\b|\b(?:of|half"
+    r"|twice|double"
     r"|triple) the answer\b|\bthe answer (?:squared|cubed|ends|contains|rounds|has|plus|minus|times|divided)\b"
     r"|不能确定|无法确定|\brefuted\b|\bdiscarded\b|\bruled out\b|^\W*(?:so|then|next|now|first)?,?\s*(?:we|i) (?:add"
     r"|subtract|multiply|divide|plug|substitute)\b[^=]*$"

@@ -42,6 +42,7 @@ _WRAPPED = re.compile(r"\s*[\"'“‘`]([^\"'“”‘’`]+)[\"'”’`]\.?(?:\
 _SENTENCE_END = re.compile(
     r"[.。!！?？](?:\s|$)|[;；]|(?:,|\s\()?\s*\b(?:because|since|as|so|which|where|when)\s|[，,（(]\s*(?:因为|所以|其中)"
 )
+_UNIT_LETTER = re.compile(r"(?<=\d)\s*(?:m|g|s|h|L|l)(?:[²³]|\^[23])?(?![A-Za-z])")
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 _OPTION = re.compile(r"\s*(?:\\text(?:bf)?\s*\{\s*)?\(?[A-J]\)[:.]?\s*\}?[\s\\]*(\S.*)")
 """The letter of an option before its value."""
@@ -241,7 +242,7 @@ def _candidates(found: Found, lenient: bool) -> Iterator[str]:
     option = _OPTION.fullmatch(text)
     if option:
         yield option[1]
-    formula = _GROUP.sub("", text)
+    formula = _UNIT_LETTER.sub("", _GROUP.sub("", text))
     if _PROSE.search(formula) is None and ("=" not in text or _LETTER.search(formula)) and text.count("=") < 2:
         return
     if found.rule == "boxed" and not re.search(r"[A-Za-z]{3}|[\u3400-\u9fff]", text):

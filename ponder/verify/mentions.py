@@ -48,9 +48,10 @@ _DENIED = re.compile(
 _FROM = re.compile(r"\bfrom\s+$", re.IGNORECASE)
 _NEGATIVE = re.compile(r"\b(?:negative|minus)\s+$|(?:负|零下)\s*$", re.IGNORECASE)
 _BETWEEN_LIST = re.compile(r"\s*(?:[,，、;；]|,?\s*\b(?:and|or)\b|或者?|和|及|与)\s*", re.IGNORECASE)
+_UNKNOWN = re.compile(r"(?<![\\A-Za-z])(?![xX]\s+[\d$])[a-zA-Z](?![A-Za-z])(?!\s*[/%²³])")
 _OR = re.compile(r"\bor\b|或", re.IGNORECASE)
 _BETWEEN_TERM = re.compile(
-    r"[\"″”]?\s*(?:times|plus|minus|divided by|over|to|out of|of|by|for every|in every|in|squared|cubed|and a|and"
+    r"[\"″”]?\s*(?:times|mod|plus|minus|divided by|over|to|out of|of|by|for every|in every|in|squared|cubed|and a|and"
     r"|到|至|比|又|乘|加|减)\s*",
     re.IGNORECASE,
 )
@@ -222,6 +223,8 @@ def _mention(sentence: str, group: list[tuple[int, int]]) -> Mention | None:
     equals = [m.end() for m in _EQUALS.finditer(text)]
     whole = inner.strip() if equals and len(group) == 1 else ""
     computed = bool(equals) and (re.search(r"\d", text[: equals[-1]]) is not None or text.lstrip()[0] in "=≈→")
+    if computed and len(equals) == 1 and _UNKNOWN.search(text, 0, equals[0]):
+        computed = False  # "3n = 84" is to be solved
     if equals:
         end_of_last = equals[-1]
         value, value_start = text[end_of_last:], start + end_of_last

@@ -93,7 +93,8 @@ _NOUN = re.compile(r"\s+[a-z]{2,}")
 _IN_PASSING = 12
 _SUBJECT = re.compile(r"\s*[A-Za-z°]{0,12}\s+(?:is|are|was|were|equals?)\b", re.IGNORECASE)
 _CLAUSE = re.compile(
-    r";\s+(?=the\b)|(?:,|;|\s[—–-])\s*(?:(?:and )?(?:so|thus|hence|therefore|finally)|which (?:simplifies"
+    r";\s+(?=the\b)|(?:,|;|\s[—–-]|\sand(?=\s(?:so|thus|hence|therefore|finally)\b))\s*(?:(?:and )?(?:so|thus|hence"
+    r"|therefore|finally)|which (?:simplifies"
     r"|reduces) to|which is|which means|which (?:makes|leaves|gives|comes to|equals|totals)|meaning|that is"
     r"|i\.e\.),?\s+|，(?:所以|因此|故|即|得|则)",
     re.IGNORECASE,
