@@ -21,7 +21,7 @@ _OF = (
 )
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _BEFORE = re.compile(
-    rf"(?:\b(?:{_FRACTIONS}(?: of)?|twice|thrice|double|triple|\w+ times"
+    rf"(?:\b(?:{_FRACTIONS}(?: of(?: the)?)?|twice|thrice|double|triple|\w+ times"
     r"|at least|at most|less than|more than|fewer than|greater than|up to|no more than|no less than|over|under"
     r"|above|below|almost|nearly|(?<!only )if|unless|maybe|perhaps|possibly|probably|might be|could be|between|as"
     rf"|(?:{_OF}) of(?: the)?"
@@ -47,7 +47,7 @@ _BEHIND = re.compile(
     r"(?:wrong|incorrect|false|not|too|rejected|extraneous|impossible|a contradiction)\b"
     r"|\s*,?\s+(?:does(?:n['’]t| not)|did(?:n['’]t| not)|fails?\b|it fails)|\s*[:：]\s*no\b|\s*[-‐‑](?=[A-Za-z])"
     r"|\s*(?:,\s*)?(?:if|when|unless|provided|where)\b|\s*(?:如果|当)"
-    r"|\s*,?\s+(?:would|might|could) (?:be|have been)\b"
+    r"|\s*,?\s+(?:(?:would|might|could) (?:be|have been)|cannot|can not|can['’]t|could not|couldn['’]t)\b"
     r"|\s*(?:[A-Za-z°]{1,12}\s+){0,2}?(?:below\b|short of|off\b(?=\W*$)|under par|less\s+(?=\d)"
     r"|(?:older|younger|shorter|taller|colder"
     r"|warmer|larger|smaller|fewer|less)(?=\W*$)|at least\b|at most\b"
@@ -75,7 +75,8 @@ _CHINESE = re.compile(
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b\s+[a-z]")
 _LETTERS_OF_ORDINAL = re.compile(r"\d(?:st|nd|rd|th)$")
 _SECOND = re.compile(
-    r"\s+(?:for\s+(?!every|each)|(?!because|since|as|after|when|if|from|with|in|on|at|by|per|over|out|of|for|and|or"
+    r"\s+(?:for\s+(?!every|each|the|all|these|those|his|her|their)|(?!because|since|as|after|when|if|from|with|in|on"
+    r"|at|by|per|over|out|of|for|and|or"
     r"|times|to|is"
     r"|are|was)(?=[a-z]))[A-Za-z]+\.?(?:\s*=\s*\d+)?(?:,\s*|\s+(?:and|vs\.?)\s+|\s+)(?:\$)?\d"
 )
@@ -91,7 +92,10 @@ _NOTHING = re.compile(
     r"|n['’]t) (?:sure|certain)\b|\bcannot (?:determine|be determined|find)\b"
     r"|\b(?:would|might) (?:say|think|guess)\b|\b(?:naive|careless|tempting|mistaken|(?:wrong|incorrect) answer)\b"
     r"|\bknown so far\b"
-    r"|\b(?:is|are|was|were) given\b|\bwhether\b|\bclaim\b|\b(?:false|wrong) (?:statement|assertion)\b|\b(?:of|half"
+    r"|\b(?:is|are|was|were) given\b|n['’]t (?:think|believe)\b|\bnot (?:think|believe)\b|\bwhich (?:we|i"
+    r"|you) (?:need|have|must|then|now)\b"
+    r"|^\W*(?:first|firstly|to begin|to start)\b|\bwhether\b|\bclaim\b|\b(?:false|wrong) (?:statement|assertion)\b"
+    r"|\b(?:of|half"
     r"|twice|double"
     r"|triple) the answer\b|\bthe answer (?:squared|cubed|ends|contains|rounds|has|plus|minus|times|divided)\b"
     r"|不能确定|无法确定|\brefuted\b|\bdiscarded\b|\bruled out\b|^\W*(?:so|then|next|now|first)?,?\s*(?:we|i) (?:add"

@@ -69,8 +69,10 @@ _CUE = re.compile(
 _ADJUNCT = re.compile(
     r"\b(?:in|after|for|by|per|over|within|each|every|during|at|from|with|on|before|until|among|between|across|all"
     r"|out of|when|where)"
-    r"(?:\s+(?:the|a|an|all|his|her|their|its|first|last|next|other|each|these|those|another|only)){0,2}[\s*]*$"
-    r"|\bof (?:the|these|those|all|his|her|their|its)[\s*]*$|,\s+who (?:has|had|have|is|was)\s+$",
+    r"(?:\s+(?:the|a|an|all|his|her|their|its|first|last|next|other|each|these|those|another"
+    r"|only)){0,2}(?:\s+\w+ing(?:\s+away)?)?[\s*]*$"
+    r"|\b(?:step|day|week|month|year|case|grade|level|round|room|page|line)\s+$|\bof (?:the|these|those|all|his|her"
+    r"|their|its)[\s*]*$|,\s+who (?:has|had|have|is|was)\s+$",
     re.IGNORECASE,
 )
 _GIVEN = re.compile(
@@ -82,9 +84,11 @@ _IS_THE_ANSWER = re.compile(
     r"\W{0,3}\s+(?:is|was)\s+(?:the|our|my)\s+(?:final\s+|correct\s+|right\s+)?answer\b", re.IGNORECASE
 )
 _EARLIER = re.compile(r"(?:\s+[a-z]+)?\s+(?:before|at first|initially|originally|to begin with|to start with)\b")
+_AT_FIRST = re.compile(r"(?:\s+[a-z]+)?\s+(?:at first|initially|originally|to begin with|to start with|at the start)\b")
+_BUT = re.compile(r"\bbut\b(?! not\b)")
 _GOING_ON = re.compile(r"\b(?:adding|subtracting|multiplying|dividing|then)\b", re.IGNORECASE)
 _INTRODUCTION = re.compile(
-    r"\W*(?:After|Before|By|With|While|Given|Having|Out of|Of|On|[A-Z][a-z]+ing)\b[^,]*,\s+(?=[a-z$])"
+    r"\W*(?:After|Before|By|With|While|Given|Having|Out of|Of|On|[A-Z][a-z]+ing)\b[^,]*,\s+(?=[A-Za-z$])"
 )
 """A clause before the one that states something."""
 _GIVEN_TO = re.compile(r"(?<![\w\\])([A-Za-z])\s*=\s*\$?(-?\d{1,12})(?![\w.,/^]*\d)")
@@ -272,7 +276,7 @@ def _chosen(
         if lenient and all(not m.bounded or is_limit(sentence, m.start) for m in found):
             return last
         doubtful = any(m.bounded for m in found) or all(_is_given(sentence, m) for m in found)
-        doubtful = doubtful or _other_words(sentence, last)
+        doubtful = doubtful or _other_words(sentence, last) or _goes_on(sentence, last)
         return last if last.computed or not doubtful or mention_key(last.text) in (beside or earlier.results) else None
     if leading and not first.bounded and not sentence[: first.start].strip(" *_:$\\([~"):
         return first
@@ -329,6 +333,11 @@ def _is_given(sentence: str, mention: Mention) -> bool:
         _GIVEN.search(words_before(sentence, mention.start)) is not None
         and _NOUN.match(sentence, mention.end) is not None
     )
+
+
+def _goes_on(sentence: str, mention: Mention) -> bool:
+    """Whether what a sentence says of a number is over, or does not end there."""
+    return _AT_FIRST.match(sentence, mention.end) is not None or _BUT.search(sentence, mention.end) is not None
 
 
 def _other_words(sentence: str, mention: Mention) -> bool:
