@@ -3,11 +3,11 @@
     python benchmarks/verify.py [--data ../shared/data] [--most 200] [--peers-on-hostile]
 
 Prints, for each: wrong accepts, refusals and pairs per second on suites with labels (final answers and whole solutions
-of GSM8K, gold solutions, DeepSeek-R1's traces, MATH-500, OlymMATH, countdown outputs), strict and lenient; errors on
-ponder's table of cases; and ponder's times on the hostile completions. There the peers run in a process of their own
-that is killed when a case takes too long, since their time limits cannot interrupt one long operation. Peers get every
-answer in the form that their documentation asks for: the gold in $...$, the answer in a box, unless it has to be found
-in a text.
+of GSM8K, solutions of GSM8K and MATH-500, DeepSeek-R1's traces, MATH-500, OlymMATH, countdown outputs), strict and
+lenient; errors on ponder's table of cases; and ponder's times on the hostile completions. There the peers run in a
+process of their own that is killed when a case takes too long, since their time limits cannot interrupt one long
+operation. Peers get every answer in the form that their documentation asks for: the gold in $...$, the answer in a box,
+unless it has to be found in a text.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ponder.maths import reader
+from ponder.maths import notation, reader
 from ponder.records import ExpressionGold, MathGold
 from ponder.verify import check_gold, math, verify
 
@@ -96,6 +96,13 @@ def math500_pairs(data: Path) -> Iterator[Pair]:
                 yield gold, other, False
 
 
+def math500_solution_pairs(data: Path) -> Iterator[Pair]:
+    """MATH-500's own solutions, judged as if a model had written them."""
+    for line in (data / "math500/test.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        yield row["answer"], row["solution"], True
+
+
 def whole_solution_pairs(data: Path) -> Iterator[Pair]:
     """The same four models' whole solutions, without the calculator's notes."""
     for line in (data / "gsm8k/example_model_solutions.jsonl").read_text(encoding="utf-8").splitlines():
@@ -160,8 +167,8 @@ def _bare(gold: str) -> str:
 def measure(name: str, pairs: Sequence[Pair]) -> tuple[float, int, int]:
     """Pairs per second of processor time, wrong accepts and refusals; nothing is remembered from before."""
     judge = JUDGES[name]
-    reader.read.cache_clear()
-    math.check_math.cache_clear()
+    for remembered in (notation.clean, reader.read, reader.read_measure, math.check_math):
+        remembered.cache_clear()
     start = time.process_time()
     judged = [(judge(gold, answer), equal) for gold, answer, equal in pairs]
     rate = len(pairs) / (time.process_time() - start)
@@ -265,6 +272,7 @@ def main() -> None:
         "GSM8K, whole solutions": list(whole_solution_pairs(options.data)),
         "GSM8K, gold solutions": list(gold_solution_pairs(options.data)),
         "DeepSeek-R1 traces": list(r1_pairs(options.data)),
+        "MATH-500, own solutions": list(math500_solution_pairs(options.data)),
         "MATH-500": _boxed(math500_pairs(options.data)),
         "OlymMATH": _boxed(olymmath_pairs(options.data)),
     }

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ponder.maths.notation import with_backslashes
-from ponder.verify.later import correction, doubts_itself, is_replaced, is_taken_back
+from ponder.verify.later import comes_back, correction, doubts_itself, is_replaced, is_taken_back
 from ponder.verify.surroundings import modulus_of, why_no_answer
 
 __all__ = ["MAX_ANSWER_CHARS", "MAX_TEXT_CHARS", "Found", "find_answer", "find_answers", "on_one_line"]
@@ -77,7 +77,8 @@ _UNSTATED = re.compile(
     r"|(?:wrong|incorrect) (?:to \w+ )?that|not true|question is)\b[^.,;:!?\n]{0,30}?\s)"
     r"(?:(?:the|its|my|our|this)\s+)?(?:(?:final|correct|right)\s+)?$"
     r"|n['’]t true that\s+(?:the\s+)?$|\b(?:of|half|twice|double|triple)\s+(?:the|its|our)\s+$"
-    r"|\b(?:naive|wrong|incorrect|false|mistaken|tempting|previous|initial|earlier|student['’]s|common)\s+$"
+    r"|\b(?:(?:each|every|per) (?:correct|right|wrong)|naive|wrong|incorrect|false|mistaken|tempting|each|every"
+    r"|previous|initial|earlier|student['’]s|common)\s+$"
     r"|\bclaims?\b[^.\n]{0,25}$|(?:假设|假如|如果|若|设)[^。，\n]{0,4}$",
     re.IGNORECASE,
 )
@@ -272,7 +273,8 @@ def _checked(found: Found) -> Found:
         return Found(text=None, rule=f"no answer: the {found.rule} is taken back by what follows it")
     if found.rule == "answer phrase":
         said, *more = _SENTENCE_END.split(text, maxsplit=1)
-        text = said if more and doubts_itself(more[0]) else text  # it has come back to what it said
+        if more and (doubts_itself(more[0]) or comes_back(said, found.behind)):
+            text = said
     if is_replaced(text, found.behind):
         return Found(text=None, rule=f"no answer: the {found.rule} is followed by another value")
     return Found(text=text, rule=found.rule, before=found.before, modulus=found.modulus)

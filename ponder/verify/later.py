@@ -8,7 +8,7 @@ import re
 
 from ponder.verify.mentions import numbers_in
 
-__all__ = ["correction", "doubts_itself", "is_replaced", "is_taken_back"]
+__all__ = ["comes_back", "correction", "doubts_itself", "is_replaced", "is_taken_back"]
 
 _TAKEN_BACK = re.compile(
     r"\b(?:wait|hold on|oops|sorry|correction|on second thought|scratch that|typo"
@@ -58,6 +58,12 @@ def is_taken_back(answer: str, behind: str) -> bool:
         return False
     last = _SENTENCES.split(behind.strip())[-1]
     return not own or numbers_in(last) != own or _TAKEN_BACK.search(last) is not None
+
+
+def comes_back(answer: str, behind: str) -> bool:
+    """Whether what follows an answer ends with its number."""
+    own = numbers_in(answer)
+    return bool(own) and bool(behind.strip()) and numbers_in(_SENTENCES.split(behind.strip())[-1]) == own
 
 
 def doubts_itself(text: str) -> bool:

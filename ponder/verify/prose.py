@@ -13,6 +13,7 @@ from functools import cached_property
 from ponder.maths.equality import equal
 from ponder.maths.reader import read
 from ponder.maths.tree import Apply, Based, Many, Relation, Symbol, TooLarge, Tree, Unreadable, free_symbols
+from ponder.maths.units import read_unit
 from ponder.maths.values import Undefined, exact
 from ponder.verify.answer import on_one_line
 from ponder.verify.doubts import is_limit, states_nothing, words_before
@@ -42,7 +43,8 @@ _RETRACTED = re.compile(
     re.IGNORECASE,
 )
 _ASKS = re.compile(
-    r"^(?:\W*(?:user|question|problem|q)\s*[:.])?\W*(?:what|how|which|who|whose|when(?! (?:we|you|i)\b)|where|why"
+    r"^(?:\W*(?:user|question|problem|q)\s*[:.])?\W*(?:what|how|which|who|whose|when (?:is|are|will|did|does|do|was"
+    r"|were)|where|why"
     r"|find|compute|simplify|evaluate"
     r"|calculate|determine|solve|prove|put|plug|substitute|try|consider|test|express|write|list|factor|expand|round"
     r"|convert|suppose|let)\b|[?？][\s*\"]*$"
@@ -85,10 +87,11 @@ _IS_THE_ANSWER = re.compile(
 )
 _EARLIER = re.compile(r"(?:\s+[a-z]+)?\s+(?:before|at first|initially|originally|to begin with|to start with)\b")
 _AT_FIRST = re.compile(r"(?:\s+[a-z]+)?\s+(?:at first|initially|originally|to begin with|to start with|at the start)\b")
+_ONE = re.compile(r"\bone ([a-z]+)\b", re.IGNORECASE)
 _BUT = re.compile(r"\bbut\b(?! not\b)")
 _GOING_ON = re.compile(r"\b(?:adding|subtracting|multiplying|dividing|then)\b", re.IGNORECASE)
 _INTRODUCTION = re.compile(
-    r"\W*(?:After|Before|By|With|While|Given|Having|Out of|Of|On|[A-Z][a-z]+ing)\b[^,]*,\s+(?=[A-Za-z$])"
+    r"\W*(?:(?i:after|before|by|with|while|given|having|out of|of|on|to|when)|[A-Z][a-z]+ing)\b[^,]*,\s+(?=[A-Za-z$])"
 )
 """A clause before the one that states something."""
 _GIVEN_TO = re.compile(r"(?<![\w\\])([A-Za-z])\s*=\s*\$?(-?\d{1,12})(?![\w.,/^]*\d)")
@@ -366,5 +369,6 @@ def _from_words(sentence: str, words: list[str], earlier: _Earlier) -> Iterator[
     counted = [w for w in words if w != "1"] or ["1"]
     if len(counted) != 1 or re.search(r"\b(?:no|not)\b|n't\b|没|不", sentence):
         return
-    if counted[0] and (counted[0] != "1" or "1" in earlier.results):
+    one = _ONE.search(sentence)  # "in one hour", not "one of them"
+    if counted[0] and (counted[0] != "1" or "1" in earlier.results or (one and read_unit(one[1]))):
         yield counted[0]
