@@ -19,12 +19,13 @@ from typing import IO, Any, get_args
 from pydantic import ValidationError
 
 from ponder.errors import DataError, ModelError, VerifierError
-from ponder.recipe.problems import FileProblems, GoldKind, ProblemColumns
+from ponder.recipe.problems import ChoiceNumbers, FileProblems, GoldKind, ProblemColumns
 from ponder.records import Gold, Problem, Verdict, from_json
 from ponder.sandbox.isolation import Least
 from ponder.task.cell import ABSENT, cell
 from ponder.task.fault import RowFault, known_names
-from ponder.task.gold import GOLDS, unpacked
+from ponder.task.gold import GOLDS, choice_readings, unpacked
+from ponder.task.numbered import Readings, settled
 from ponder.task.table import Row, read_rows
 from ponder.text.template import Template, template_for
 from ponder.text.think import Response, ThinkParser
@@ -146,11 +147,15 @@ def verify_rows(
     form: Template,
 ) -> Iterator[dict[str, Any]]:
     """Every row with its verdict, in order; `totals` is filled on the way."""
+    numbers = None
+    if kind == "choice" and gold is not None:
+        rows = iter(read := list(rows))
+        numbers = settled(_readings(row.values, gold) for row in read if row.values is not None)
     waiting: deque[tuple[Row, _Question | str, Future[Verdict]]] = deque()
     for row in rows:
         question: _Question | str
         try:
-            question = _question(row, kind, gold, answer, form)
+            question = _question(row, kind, gold, answer, form, numbers)
         except RowFault as fault:
             question = f"row {row.number}: {fault}"
         waiting.append((row, question, _judge(question, pool)))
@@ -215,7 +220,9 @@ def _form(folders: Any, template: str | None) -> Template:
     return template_for(".", template or "r1-zero")
 
 
-def _question(row: Row, kind: str | None, gold: str | None, answer: str | None, form: Template) -> _Question:
+def _question(
+    row: Row, kind: str | None, gold: str | None, answer: str | None, form: Template, numbers: ChoiceNumbers | None
+) -> _Question:
     if row.values is None:
         raise RowFault(row.fault)
     if kind is None and isinstance(row.values.get("problem"), Mapping):
@@ -230,7 +237,8 @@ def _question(row: Row, kind: str | None, gold: str | None, answer: str | None, 
         judge = None if gold is None else _gold(row.values, _kind_of(row.values, gold), gold)
         return _Question(answer=response.answer, gold=judge, response=response)
     assert gold is not None
-    return _Question(answer=None if text is None else _after_thinking(text), gold=_gold(row.values, kind, gold))
+    right = _gold(row.values, kind, gold, numbers)
+    return _Question(answer=None if text is None else _after_thinking(text), gold=right)
 
 
 def _rollout(values: Mapping[str, Any], form: Template) -> _Question:
@@ -270,7 +278,13 @@ def _after_thinking(text: str) -> str | None:
     return None if "<think>" in text else text
 
 
-def _gold(values: Mapping[str, Any], kind: str, name: str) -> Gold:
+def _readings(values: Mapping[str, Any], name: str) -> Readings:
+    """What a row's choice gold may mean where it is a number."""
+    table = _table(values, "choice", name, None)
+    return choice_readings(lambda column: _field(values, column), table)
+
+
+def _gold(values: Mapping[str, Any], kind: str, name: str, numbers: ChoiceNumbers | None = None) -> Gold:
     value = unpacked(_field(values, name))
     if isinstance(value, Mapping) and value.get("kind") == kind:
         try:
@@ -278,7 +292,7 @@ def _gold(values: Mapping[str, Any], kind: str, name: str) -> Gold:
         except ValidationError as error:
             raise RowFault(f"field {name!r}: {error.errors()[0]['msg']}") from None
     else:
-        table = _table(values, kind, name, value)
+        table = _table(values, kind, name, value, numbers)
         gold = GOLDS[kind](lambda column: _field(values, column), table)
     unusable = check_gold(gold)
     if unusable is not None:
@@ -286,7 +300,9 @@ def _gold(values: Mapping[str, Any], kind: str, name: str) -> Gold:
     return gold
 
 
-def _table(values: Mapping[str, Any], kind: str, name: str, value: Any) -> FileProblems:
+def _table(
+    values: Mapping[str, Any], kind: str, name: str, value: Any, numbers: ChoiceNumbers | None = None
+) -> FileProblems:
     """Which fields of the row the gold is made of, told by the names they have in known sets."""
     names: dict[str, str] = {"answer": name}
     if kind == "expression" and isinstance(value, Mapping):
@@ -304,6 +320,7 @@ def _table(values: Mapping[str, Any], kind: str, name: str, value: Any) -> FileP
         path="",
         gold=kind,
         answer_after=after,
+        choice_numbers=numbers,
         columns=ProblemColumns(**names),
     )
 

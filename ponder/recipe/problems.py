@@ -7,9 +7,19 @@ from pydantic import Field, model_validator
 from ponder.recipe.base import Component
 from ponder.recipe.context import ContextColumns
 
-__all__ = ["FileProblems", "GymProblems", "HubProblems", "MicroProblems", "ProblemColumns", "ProblemSource"]
+__all__ = [
+    "ChoiceNumbers",
+    "FileProblems",
+    "GymProblems",
+    "HubProblems",
+    "MicroProblems",
+    "ProblemColumns",
+    "ProblemSource",
+]
 
 GoldKind = Literal["math", "choice", "expression", "assignment", "code", "instructions", "rule", "safety"]
+ChoiceNumbers = Literal["text", "from_zero", "from_one"]
+"""What a number in the answer column of `choice` problems means."""
 ProgramLanguage = Literal["python", "cpp", "javascript"]
 
 
@@ -88,6 +98,9 @@ class _Table(_Source):
     their own."""
     answer_after: str | None = None
     """Take only what follows the last occurrence of this mark in the answer column (GSM8K: `####`)."""
+    choice_numbers: ChoiceNumbers | None = None
+    """What numbers in the answer column of `choice` problems are: an option's own text, or its place counted from 0 or
+    from 1. Null takes the one meaning that fits every row; where several fit, rows in doubt are left out."""
     program_language: ProgramLanguage = "python"
     """What the programs of `code` problems are written in."""
     comparison: Literal["exact", "tokens", "numeric"] = "tokens"

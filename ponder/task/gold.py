@@ -22,13 +22,16 @@ from ponder.records import (
     from_json,
 )
 from ponder.task.fault import RowFault
+from ponder.task.numbered import Readings, is_number, letter_of, readings
 from ponder.task.program import code_gold
 from ponder.verify.answer import find_answer
 
-__all__ = ["GOLDS", "LETTERS", "Cells", "options_of", "plain_text", "unpacked", "whole"]
+__all__ = ["GOLDS", "LETTERS", "Cells", "choice_readings", "options_of", "plain_text", "unpacked", "whole"]
 
 LETTERS = "ABCDEFGHIJ"
 _MAX_DIGITS = 100
+_LETTERED = re.compile(r"[\s(\[]*([A-Z]|\d{1,2})\s*[.)\]:\u3001\uff0e\uff1a\uff09]+\s*(.*\S)\s*", re.DOTALL)
+"""An option with its label before it."""
 Cells = Callable[[str], Any]
 """The value in a column of the row; RowFault where the row has none."""
 Table = FileProblems | HubProblems
@@ -46,19 +49,39 @@ def _math(cells: Cells, table: Table) -> Gold:
 
 def _choice(cells: Cells, table: Table) -> Gold:
     labels, options = options_of(cells, table)
-    is_index = isinstance(cells(table.columns.answer), int)
     answer = _answer(cells, table)
     if table.columns.wrong_options:
         answer = LETTERS[options.index(answer)]
-    elif answer in labels:
-        answer = LETTERS[labels.index(answer)]
-    elif options.count(answer) == 1 and not is_index:
-        answer = LETTERS[options.index(answer)]
-    elif re.fullmatch(r"\d", answer) and (options or is_index):  # counted from 0
-        if int(answer) >= (len(options) or len(LETTERS)):
-            raise RowFault(f"answer {answer} is not the index of one of {len(options)} options, counted from 0")
-        answer = LETTERS[int(answer)]
+    elif (label := _label(answer, labels, options)) is not None:
+        answer = LETTERS[label]
+    elif is_number(answer):
+        answer = letter_of(answer, readings(answer, options), table.choice_numbers, LETTERS)
+    elif "text" in (found := readings(answer, options)):
+        answer = LETTERS[found["text"]]
+    if options and answer in LETTERS[: len(options)] and options.count(options[LETTERS.index(answer)]) > 1:
+        raise RowFault(f"the right option {options[LETTERS.index(answer)]!r:.80} stands twice among the options")
     return ChoiceGold(answer=answer, options=options)
+
+
+def _label(answer: str, labels: Sequence[str], options: Sequence[str]) -> int | None:
+    """The option whose label an answer is, or with whose label and text it begins and ends ("B. 60")."""
+    if answer in labels:
+        return labels.index(answer)
+    lettered = _LETTERED.fullmatch(answer)
+    if lettered is None or lettered[1] not in labels:
+        return None
+    label = labels.index(lettered[1])
+    return label if options[label] == lettered[2] else None
+
+
+def choice_readings(cells: Cells, table: Table) -> Readings:
+    """What the answer of a row may mean where it is no label; nothing where the row cannot be read."""
+    try:
+        labels, options = options_of(cells, table)
+        answer = _answer(cells, table)
+    except RowFault:
+        return {}
+    return {} if _label(answer, labels, options) is not None else readings(answer, options)
 
 
 def _expression(cells: Cells, table: Table) -> Gold:
@@ -132,7 +155,8 @@ def options_of(cells: Cells, table: Table) -> tuple[list[str], tuple[str, ...]]:
         return [], ()
     if not isinstance(table.columns.options, str):
         columns = table.columns.options
-        return list(LETTERS[: len(columns)]), tuple(plain_text(cells(column), column) for column in columns)
+        letters = list(LETTERS[: len(columns)])
+        return letters, _without_labels(letters, tuple(plain_text(cells(column), column) for column in columns))
     name = table.columns.options
     value = unpacked(cells(name))
     labels: Sequence[Any]
@@ -146,7 +170,16 @@ def options_of(cells: Cells, table: Table) -> tuple[list[str], tuple[str, ...]]:
         raise RowFault(f"column {name!r} holds {value!r}; expected a list of options")
     if not 2 <= len(texts) <= len(LETTERS) or len(labels) != len(texts):
         raise RowFault(f"column {name!r} holds {len(texts)} options; expected 2 to {len(LETTERS)}")
-    return [str(label) for label in labels], tuple(plain_text(text, name) for text in texts)
+    names = [str(label) for label in labels]
+    return names, _without_labels(names, tuple(plain_text(text, name) for text in texts))
+
+
+def _without_labels(labels: Sequence[str], options: tuple[str, ...]) -> tuple[str, ...]:
+    """Options that all begin with their own labels ("A. 17", "(B) 60") without these: they are written once."""
+    lettered = [_LETTERED.fullmatch(option) for option in options]
+    if [one[1] if one else None for one in lettered] != [*labels]:
+        return options
+    return tuple(one[2] for one in lettered if one)
 
 
 def _shuffled_options(cells: Cells, table: Table) -> tuple[list[str], tuple[str, ...]]:

@@ -11,7 +11,8 @@ from ponder.records import ExpressionGold, Gold, Language, Message, Problem, Rou
 from ponder.task.cell import ABSENT, cell
 from ponder.task.context import asked, beside
 from ponder.task.fault import Candidate, RowFault, known_names
-from ponder.task.gold import GOLDS, LETTERS, Cells, options_of, plain_text, unpacked, whole
+from ponder.task.gold import GOLDS, LETTERS, Cells, choice_readings, options_of, plain_text, unpacked, whole
+from ponder.task.numbered import settled
 from ponder.task.program import plain_code, tests_columns
 from ponder.task.table import Row
 from ponder.task.turns import is_conversation, question_of
@@ -44,7 +45,8 @@ def check_columns(rows: Sequence[Row], table: Table, name: str) -> None:
 
 def problems_of(rows: Sequence[Row], table: Table, name: str) -> Iterator[Candidate]:
     """Each row's problem, or why it is none. Ids are `name/row`, or `name/` and the id column."""
-    makes_prompts = _makes_prompts(table, [row.values for row in rows if row.values is not None])
+    readable = [row.values for row in rows if row.values is not None]
+    makes_prompts, table = _makes_prompts(table, readable), _with_numbers(table, readable)
     for row in rows:
         try:
             if row.values is None:
@@ -89,8 +91,31 @@ def _makes_prompts(table: Table, rows: Sequence[Mapping[str, Any]]) -> bool:
     return table.gold == "expression" and unnamed and all(cell(row, "prompt") is ABSENT for row in rows)
 
 
-def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, makes_prompts: bool) -> Problem:
-    columns = table.columns
+def _with_numbers(table: Table, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The source with what its numbers mean, which all its rows together tell."""
+    if table.gold != "choice" or table.choice_numbers is not None or table.columns.wrong_options:
+        return table
+    taken = (cells for cells in map(_cells, rows) if _is_taken(cells, table))
+    return table.model_copy(update={"choice_numbers": settled(choice_readings(cells, table) for cells in taken)})
+
+
+def _is_taken(cells: Cells, table: Table) -> bool:
+    try:
+        _check_taken(cells, table)
+    except RowFault:
+        return False
+    return True
+
+
+def _check_taken(cells: Cells, table: Table) -> None:
+    """RowFault for a row that `where` leaves out."""
+    for column, wanted in table.where.items():
+        if (found := plain_text(cells(column), column)) != wanted:
+            raise RowFault(f"column {column!r} holds {found!r}, and `where` asks for {wanted!r}")
+
+
+def _cells(values: Mapping[str, Any]) -> Cells:
+    """The values of a row by column."""
 
     def cells(column: str) -> Any:
         value = cell(values, column)
@@ -98,13 +123,17 @@ def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, ma
             raise RowFault(f"column {column!r} is missing")
         return value
 
+    return cells
+
+
+def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, makes_prompts: bool) -> Problem:
+    columns, cells = table.columns, _cells(values)
+
     def optional(column: str | None) -> str | None:
         value = ABSENT if column is None else cell(values, column)
         return None if column is None or value in (ABSENT, None, "") else plain_text(value, column)
 
-    for column, wanted in table.where.items():
-        if (found := plain_text(cells(column), column)) != wanted:
-            raise RowFault(f"column {column!r} holds {found!r}, and `where` asks for {wanted!r}")
+    _check_taken(cells, table)
     route = _route(optional(columns.route), table)
     gold = None if table.gold is None else GOLDS[table.gold](cells, table)
     if gold is None and route == "reasoning":

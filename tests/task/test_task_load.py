@@ -211,14 +211,15 @@ def test_messages(tmp_path: Path) -> None:
     ("options", "answer", "letter"),
     [
         (["x", "y", "z"], "B", "B"),
-        (["x", "y", "z"], 1, "B"),
         (["x", "y", "z"], "y", "B"),
-        (["1", "2", "3"], 2, "C"),
-        (["1", "2", "3"], "2", "B"),
-        (["x", "y", "z"], "2", "C"),
+        (["x", "y", "z"], "B. y", "B"),
         ('["x", "y"]', "A", "A"),
         ({"A": "x", "B": "y"}, "B", "B"),
         ({"label": ["1", "2"], "text": ["x", "y"]}, "2", "B"),
+        (["A. x", "B. y"], "B. y", "B"),
+        (["(A) x", "(B) y"], "y", "B"),
+        (["A)21", "B)21.5"], "B", "B"),
+        (["x", "y", "x"], "B", "B"),
     ],
 )
 def test_choice(tmp_path: Path, options: Any, answer: Any, letter: str) -> None:
@@ -301,7 +302,7 @@ def test_code_refuses_bad_rows(tmp_path: Path) -> None:
 def test_csv_with_everything_as_text(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(
-        '\ufeffid,prompt,answer,o\r\n1,which?,y,"[""x"", ""y""]"\r\n2,what?,1,"[""x"", ""z""]"\r\n'.encode()
+        '\ufeffid,prompt,answer,o\r\n1,which?,y,"[""x"", ""y""]"\r\n2,what?,"B","[""x"", ""z""]"\r\n'.encode()
     )
     loaded = load_problems([FileProblems(path=str(path), gold="choice", columns={"options": "o", "id": "id"})])  # type: ignore[arg-type]
     golds = [p.gold for p in loaded.problems]
