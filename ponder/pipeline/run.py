@@ -25,10 +25,13 @@ from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
 from ponder.sandbox.isolation import accept_isolation
 from ponder.stages import STAGES, Context
+from ponder.task.hub import same_rows
 from ponder.text.clock import fixed_clock
 
 __all__ = ["default_out", "run"]
 
+_HUB_ROWS = "hub_rows.json"
+"""In a stage's folder: how many rows it read of each data set of the hub, and their digest."""
 _RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "datasets", "mpmath")
 
 
@@ -141,7 +144,7 @@ def _run_stage(
         continued=manifest.continued,
     )
     began = time.monotonic()
-    with full_disk_explained(standing.folder):
+    with full_disk_explained(standing.folder), same_rows(standing.folder / _HUB_ROWS):
         try:
             results = STAGES[standing.stage.kind](context)
         except KeyboardInterrupt:

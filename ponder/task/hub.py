@@ -1,15 +1,34 @@
-"""Data sets of the Hugging Face hub as rows."""
+"""Data sets of the Hugging Face hub as rows. Whoever owns one may change it between two sessions of a run, so a stage
+notes what it read."""
 
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from ponder.errors import DataError
+from ponder.errors import DataError, RunFolderError
+from ponder.files import read_json, write_json
 from ponder.hub import HubId, parse_hub_id
 from ponder.recipe.examples import HubExamples
 from ponder.recipe.problems import HubProblems
 from ponder.recipe.reward_model import HubPreferences
 from ponder.task.table import Row
 
-__all__ = ["read_hub"]
+__all__ = ["read_hub", "same_rows"]
+
+_notes: list[Path] = []
+
+
+@contextmanager
+def same_rows(notes: Path) -> Iterator[None]:
+    """Within it, what the hub gives must be what it gave before, as the file `notes` says; what it gives for the first
+    time is noted there."""
+    _notes.append(notes)
+    try:
+        yield
+    finally:
+        _notes.pop()
 
 
 def read_hub(source: HubProblems | HubExamples | HubPreferences) -> list[Row]:
@@ -34,4 +53,23 @@ def _read(source: HubProblems | HubExamples | HubPreferences, subset: str | None
             f"The data set {what} cannot be loaded from the hub: {type(error).__name__}: {reason}. Check the names and "
             f"the connection, or download it and use `source: file` with its path."
         ) from error
-    return [dict(values) for values in table]
+    rows = [dict(values) for values in table]
+    if _notes:
+        _check_same(what, hub_id, rows, _notes[-1])
+    return rows
+
+
+def _check_same(what: str, hub_id: HubId, rows: Sequence[dict[str, Any]], notes: Path) -> None:
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(repr(row).encode("utf-8", "surrogatepass"))
+    found = [len(rows), digest.hexdigest()]
+    known: dict[str, list[Any]] = read_json(notes) if notes.is_file() else {}
+    count, before = known.setdefault(what, found)
+    if [count, before] != found:
+        raise RunFolderError(
+            f"The data set {what} has changed on the hub since this stage began: it had {count:,} rows (sha256 "
+            f"{before[:12]}), and has {len(rows):,} ({digest.hexdigest()[:12]}). Name the revision that it began with "
+            f"as `id: {hub_id.repository}@COMMIT`, or run the stage anew with --redo."
+        )
+    write_json(notes, known)

@@ -352,6 +352,29 @@ def test_hub_data_set_in_a_local_folder(tmp_path: Path) -> None:
     assert HubProblems(id="a/b", subset="c").split == "train"
 
 
+def test_a_hub_data_set_that_changes_between_two_sessions(tmp_path: Path) -> None:
+    data, notes = tmp_path / "data", tmp_path / "hub_rows.json"
+    data.mkdir()
+    source(data, [{"question": "q", "answer": "4"}], "train.jsonl")
+    script = (
+        "from pathlib import Path; from ponder.recipe.problems import HubProblems as H\n"
+        "from ponder.errors import RunFolderError; from ponder.task import load_problems as load\n"
+        "from ponder.task.hub import same_rows\n"
+        f"hub, data = H(id={str(data)!r}, columns={{'prompt': 'question'}}), Path({str(data)!r})\n"
+        f"def session():\n    with same_rows(Path({str(notes)!r})): print(load([hub]).problems[0].gold.answer)\n"
+        "session(); session()\n"
+        '(data / \'train.jsonl\').write_text(\'{"question": "q", "answer": "5"}\\n\')\n'
+        "try: session()\nexcept RunFolderError as error: print(error)\n"
+        "print(load([hub]).problems[0].gold.answer)\n"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["4", "4"] and lines[3] == "5", done.stderr
+    assert "has changed on the hub since this stage began: it had 1 rows" in lines[2] and "@COMMIT" in lines[2]
+    assert json.loads(notes.read_text())[f"{data}, split 'train'"][0] == 1
+
+
 @pytest.mark.parametrize("task", sorted(set(GYM_TASKS) - {"zebra_puzzles"}))
 def test_gym_tasks_judge_their_own_answers(task: str) -> None:
     import reasoning_gym
