@@ -13,7 +13,7 @@ from ponder.task.turns import is_empty, says
 
 __all__ = ["asked", "beside", "check_learnt"]
 
-_MORE = ("input", "context", "passage", "system", "system_prompt", "history")
+_MORE = ("input", "context", "passage", "documents", "system", "system_prompt", "history", "chat_template_kwargs")
 _USED = ("tools", "functions", "tool_calls", "function_call", "images", "image", "videos", "video", "audios", "audio")
 """Columns without which what is asked is something else: more of it, and what it uses."""
 

@@ -19,7 +19,7 @@ from ponder.text.control import chat_source
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["chat_prompt"]
+__all__ = ["chat_end", "chat_prompt"]
 
 _FAULTS = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What running a chat template raises: its own refusals, and whatever its expressions stumble over."""
@@ -59,6 +59,20 @@ def chat_prompt(
     if not text.endswith(usual):  # the template listens to what this conversation says
         _check_thoughts(_after(text, turns[-1].content), prefill, thinking, DataError)
     return _without_prefill(text, prefill)
+
+
+def chat_end(tokenizer: "PreTrainedTokenizerBase", *, thinking: bool, clock: datetime) -> tuple[str, str]:
+    """What the template writes after a reply, "" where it knows none; and what after a question, "" where that is told
+    to begin the reply. ModelError for a template that is of no use."""
+    form, _ = _read_as(tokenizer, chat_source(tokenizer), _SINGLE, thinking, clock)
+    asked = Message(role="user", content=_PROBE.format(0))
+    reply = Message(role="assistant", content=_PROBE.format("of the reply"))
+    try:
+        given = _rendered(tokenizer, [asked, reply], form, thinking, clock, begin=False)
+    except DataError:
+        return "", ""
+    told, untold = (_rendered(tokenizer, [asked], form, thinking, clock, begin=begin) for begin in (True, False))
+    return given.partition(reply.content)[2], told.partition(asked.content)[2] if told == untold else ""
 
 
 @lru_cache(maxsize=_KEPT)

@@ -111,6 +111,10 @@ class Control:
             )
         return ids
 
+    def first(self, text: str) -> int | None:
+        """The control token with which a text begins, blanks aside."""
+        return next((token for start, _, token in self._read(text.lstrip()) if start == 0), None)
+
     def _spelt(self, text: str, reply: bool) -> list[Span]:
         """Where control tokens (with their id) and tags stand that are to be guarded."""
         spans: list[Span] = [
@@ -229,16 +233,26 @@ def control_of(tokenizer: "PreTrainedTokenizerBase", template_tokens: tuple[str,
 @lru_cache(maxsize=_KEPT)
 def _control(tokenizer: Any, size: int, source: str, template_tokens: tuple[str, ...]) -> Control:
     ids, spoken, normalized = {}, set(TAGS), False
+    folded = _folded(tokenizer)
     for token, added in tokenizer.added_tokens_decoder.items():
         spelling = added.content
         between = added.special or spelling in template_tokens or _MARKED.fullmatch(spelling)
         named = spelling in TAGS or (spelling in source and _BRACKETED.fullmatch(spelling))
         if spelling.strip() and (between or named):
             ids[spelling] = token
-            normalized |= added.normalized
+            normalized |= added.normalized or spelling in folded
             if not between:
                 spoken.add(spelling)
     return Control(tokenizer=tokenizer, ids=ids, spoken=frozenset(spoken), normalized=normalized)
+
+
+def _folded(tokenizer: Any) -> frozenset[str]:
+    """The pieces of the tokenizer's own vocabulary that other signs become when they are normalised: full-width ones
+    as the ordinary ones. What looks like no added token would be made one by the pieces."""
+    normalizer = tokenizer.backend_tokenizer.normalizer if tokenizer.is_fast else None
+    if normalizer is None or "<" not in normalizer.normalize_str("\uff1c"):
+        return frozenset()
+    return frozenset(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False))
 
 
 _TAG = re.compile("|".join(TAGS))

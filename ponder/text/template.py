@@ -21,7 +21,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ponder.errors import DataError, ModelError
 from ponder.files import write_json
 from ponder.records import Message
-from ponder.text.chat import chat_prompt
+from ponder.text.chat import chat_end, chat_prompt
 from ponder.text.clock import moment
 from ponder.text.control import Control, chat_source, control_of
 from ponder.text.think import Response, ThinkParser
@@ -178,8 +178,8 @@ class Template:
     def stop_ids(
         self, tokenizer: PreTrainedTokenizerBase, generation_config: GenerationConfig | None = None
     ) -> frozenset[int]:
-        """Every id that ends a completion: the ends the generation configuration, the tokenizer and this template
-        declare. Raises ModelError where there is none.
+        """Every id that ends a completion: the ends that the generation configuration, the tokenizer and this template
+        declare, and the one that the tokenizer's chat template writes. Raises ModelError where there is none.
 
         The pad id is not among them, even if the configuration lists it, with one exception: a tokenizer whose only
         end, or whose own end token, is also its pad token keeps it as an end. Padding must therefore be told from
@@ -187,7 +187,7 @@ class Template:
         """
         vocabulary = tokenizer.get_vocab()
         stops = {vocabulary[token] for token in self.end if token in vocabulary}
-        stops.update(_ids(tokenizer.eos_token_id))
+        stops.update(_ids(tokenizer.eos_token_id), _ids(self._written_end(tokenizer)))
         if generation_config is not None:
             stops.update(_ids(generation_config.eos_token_id))
         pad = tokenizer.pad_token_id
@@ -204,13 +204,15 @@ class Template:
         return frozenset(stops)
 
     def end_id(self, tokenizer: PreTrainedTokenizerBase, generation_config: GenerationConfig | None = None) -> int:
-        """The stop id to put after a response that is learnt from: the tokenizer's own end token where the template
-        declares it too, else the first that the template declares and the tokenizer knows (a base model's own ends a
-        document, the declared one a turn), else the tokenizer's own. Raises ModelError as `stop_ids` does."""
+        """The stop id to put after a response that is learnt from: the one that the tokenizer's chat template writes
+        there, else the tokenizer's own end token where the template declares it too, else the first that the template
+        declares and the tokenizer knows (a base model's own ends a document, the declared one a turn), else the
+        tokenizer's own. Raises ModelError as `stop_ids` does."""
         stops, vocabulary = self.stop_ids(tokenizer, generation_config), tokenizer.get_vocab()
         declared = [vocabulary[token] for token in self.end if vocabulary.get(token) in stops]
         own = _ids(tokenizer.eos_token_id)
-        return [*(one for one in own if one in declared), *declared, *own, *sorted(stops)][0]
+        written = [one for one in _ids(self._written_end(tokenizer)) if one in stops]
+        return [*written, *(one for one in own if one in declared), *declared, *own, *sorted(stops)][0]
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values with the version of this form."""
@@ -314,6 +316,16 @@ class Template:
 
     def _uses_chat_template(self, tokenizer: PreTrainedTokenizerBase) -> bool:
         return self.chat and bool(chat_source(tokenizer))
+
+    def _written_end(self, tokenizer: PreTrainedTokenizerBase) -> int | None:
+        """The token that the tokenizer's chat template puts right after a reply, if it does. A template that begins a
+        reply unasked puts that there, too, so what also follows a question counts for nothing."""
+        if not self._uses_chat_template(tokenizer):
+            return None
+        after_reply, after_question = chat_end(tokenizer, thinking=self.thinking, clock=moment())
+        control = self._control(tokenizer)
+        token = control.first(after_reply)
+        return None if token == control.first(after_question) else token
 
     def _control(self, tokenizer: PreTrainedTokenizerBase) -> Control:
         return control_of(tokenizer, self.end)

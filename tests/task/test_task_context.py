@@ -27,6 +27,8 @@ BESIDE: list[tuple[str, Any]] = [
     ("history", '[["q", "a"]]'),
     ("tools", [{"name": "f"}]),
     ("image", "a.png"),
+    ("documents", [{"title": "x"}]),
+    ("chat_template_kwargs", {"enable_thinking": False}),
 ]
 EMPTY = ("", " ", None, [], {}, "[]", "null")
 

@@ -229,6 +229,35 @@ def test_the_same_text_in_several_turns() -> None:
     assert prompt(CHAT, TURNS + REPLY, again, again, again, system=again).count(again) == 4
 
 
+OWN_END = "{% for m in messages %}<|start|>{{ m.role }}\n{{ m.content }}<|turn|>\n{% endfor %}"
+BEGINS = "{% if add_generation_prompt %}" + REPLY + "{% endif %}"
+LAST_TOO = "{% if add_generation_prompt %}" + REPLY + "{% else %}{{ eos_token }}{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("chat_template", "end"),
+    [
+        (OWN_END + BEGINS, "<|turn|>"),
+        (OWN_END + LAST_TOO, "<|turn|>"),
+        (OWN_END + REPLY, "<|end|>"),  # begins a reply unasked: where a turn ends is not known
+        (TURNS + LAST_TOO, "<|end|>"),
+        (EACH.format("{{ '[' + m.content + ']' if m.role == 'user' else m.content + '<|turn|>' }}"), "<|turn|>"),
+        (EACH.format("<|start|>{{ m.content }}") + REPLY, "<|end|>"),
+        (EACH.format("<|start|>{{ m.content }}") + BEGINS, "<|end|>"),
+        (OWN_END.replace("{{ m.content }}", "{{ m.content[0].text }}") + BEGINS, "<|turn|>"),
+        ("{% if messages | length > 1 %}{{ raise_exception('one turn') }}{% endif %}" + OWN_END + BEGINS, "<|end|>"),
+    ],
+)
+def test_a_reply_ends_as_the_chat_template_ends_it(chat_template: str, end: str) -> None:
+    made = tokenizer(chat_template)
+    made.add_special_tokens({"additional_special_tokens": ["<|turn|>"]})
+    number = made.convert_tokens_to_ids(end)
+    for template in (CHAT, PLAIN):
+        assert template.end_id(made) == number
+        assert template.stop_ids(made) == {number, made.eos_token_id}
+    assert ZERO.end_id(made) == made.eos_token_id and ZERO.stop_ids(made) == {made.eos_token_id}
+
+
 def test_trimmed_texts_and_several_templates() -> None:
     assert prompt(CHAT, ALTERNATES, " q \n") == "[q]<think>\n"
     lines = "def f():\n\n  return 2 + 3\n\nWhat is f()? "

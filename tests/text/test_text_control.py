@@ -207,6 +207,24 @@ def test_a_spelling_that_becomes_one_when_normalised() -> None:
         assert tokenizer.convert_tokens_to_ids("</think>") not in ids
 
 
+def test_a_spelling_that_pieces_become_when_normalised() -> None:
+    """Added tokens are looked for before that, and the model's own pieces hold the same spelling."""
+    pieces = [
+        ("<unk>", 0.0),
+        (END, 0.0),
+        *((piece, -2.0) for piece in sentence_pieces() if piece not in ("<unk>", "<s>")),
+    ]
+    core = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=True))
+    core.normalizer = normalizers.NFKC()
+    core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    tokenizer = dressed(core, flags(), TAGGED)
+    wide = "a \uff1c|end|\uff1e b"
+    end = tokenizer.convert_tokens_to_ids(END)
+    assert end in tokenizer.encode(wide, add_special_tokens=False)
+    ids = TEMPLATES["r1"].encode(tokenizer, [Message(role="user", content=wide)])
+    assert ids.count(end) == 1
+
+
 BARE = "{% for m in messages %}{{ m.content }}{% endfor %}"
 
 
