@@ -55,6 +55,11 @@ class Endpoint(Component):
                 f"base_url {self.base_url!r} is no address: expected http:// or https:// and a host, such as "
                 "https://api.deepseek.com/v1 or http://localhost:8000/v1"
             )
+        if "@" in self.base_url.partition("://")[2].partition("/")[0]:
+            raise ValueError(
+                f"base_url has a name or password before its host ({self.base_url.rpartition('@')[2]!r}), which would "
+                f"stand in records and messages: take it out, and put a key into a variable that `api_key_env` names"
+            )
         if self.base_url.rstrip("/").endswith("/chat/completions"):
             raise ValueError(f"base_url {self.base_url!r} goes too far: leave /chat/completions out, it is added")
         return self

@@ -156,6 +156,10 @@ def test_the_plan(tmp_path: Path) -> None:
         (("stages.data.endpoint={base_url: 'http://a/v1', model: m}",), "give one of them, got both"),
         (("stages.data.endpoint={base_url: a/v1, model: m}",), "base_url 'a/v1' is no address: expected http://"),
         (
+            ("stages.data.endpoint={base_url: 'https://me:secret@host/v1', model: m}",),
+            r"name or password before its host \('host/v1'\)",
+        ),
+        (
             ("stages.data.endpoint={base_url: 'http://a/v1/chat/completions', model: m}",),
             "leave /chat/completions out",
         ),
