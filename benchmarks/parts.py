@@ -29,7 +29,7 @@ from ponder.recipe import Lora
 from ponder.recipe.rollout import Sampling
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.records import Completion, Message, Problem, Rollout, Verdict
-from ponder.rollout import PARITY_SAMPLES, LocalEngine, Request, check_parity, lane, local, slots, spread
+from ponder.rollout import PARITY_SAMPLES, LocalEngine, Request, check_parity, keys, local, slots, spread
 from ponder.rollout.sampler import _draw, sample
 from ponder.rollout.written import Written
 from ponder.train import Sample, Trainer
@@ -98,14 +98,14 @@ def attention() -> list[Part]:
         return mixed.view(*shape, -1), lse
 
     def generated(before: bool) -> Sampled:
-        now = lane.attention_dtype, slots._attend
+        now = keys.attention_dtype, slots.attend
         if before:
-            lane.attention_dtype = lambda device, products: products  # type: ignore[attr-defined]
-            slots._attend = rounded
+            keys.attention_dtype = lambda device, products: products  # type: ignore[attr-defined]
+            slots.attend = rounded
         try:
             return LocalEngine(policy, 256, 1).generate(asked, Sampling(), 128, 0)
         finally:
-            lane.attention_dtype, slots._attend = now  # type: ignore[attr-defined]
+            keys.attention_dtype, slots.attend = now  # type: ignore[attr-defined]
 
     def difference(before: bool) -> float:
         samples = [

@@ -9,6 +9,7 @@
     +-- ParityError      engine and trainer disagree about log-probs       (RuntimeError)
     +-- VerifierError    a verifier was asked something impossible         (ValueError)
     +-- EndpointError    a model at an endpoint refuses or fails too often (RuntimeError)
+    +-- BusyError        an engine has no room for a request now           (RuntimeError)
     +-- LearningError    the run cannot learn and was told to stop         (RuntimeError)
 
 A message is one paragraph: what went wrong, what was got, what was expected, what to do next. The command line prints
@@ -17,6 +18,7 @@ keeps its traceback.
 """
 
 __all__ = [
+    "BusyError",
     "CheckpointError",
     "DataError",
     "EndpointError",
@@ -64,6 +66,10 @@ class VerifierError(PonderError, ValueError):
 
 class EndpointError(PonderError, RuntimeError):
     """A model at an endpoint cannot be reached, refuses, or fails too often."""
+
+
+class BusyError(PonderError, RuntimeError):
+    """An engine has no room for a request now; later it may have."""
 
 
 class LearningError(PonderError, RuntimeError):

@@ -22,6 +22,7 @@ NUMERIC = (
     "policy/test_policy_packed.py",
     "reward_model/test_score_model.py",
     "rollout/test_rollout_draft.py",
+    "rollout/test_rollout_live.py",
     "rollout/test_rollout_local.py",
     "rollout/test_rollout_preference.py",
     "train/test_train_trainer.py",

@@ -1,20 +1,41 @@
 """Sampling completions, and turning problems into groups of judged rollouts."""
 
 from ponder.rollout.collect import Collected, Refill, collect
-from ponder.rollout.engine import Engine, GenerationState, OnFinish, OnProgress, Request, check_fits
+from ponder.rollout.engine import (
+    Bounds,
+    Engine,
+    GenerationState,
+    Job,
+    Load,
+    OnFinish,
+    OnProgress,
+    OpenEngine,
+    Piece,
+    Request,
+    check_fits,
+)
+from ponder.rollout.live import LiveEngine
 from ponder.rollout.local import LocalEngine
 from ponder.rollout.open import open_engine
 from ponder.rollout.parity import PARITY_SAMPLES, Parity, check_parity, spread
+from ponder.rollout.sampler import Drawing
 
 __all__ = [
     "PARITY_SAMPLES",
+    "Bounds",
     "Collected",
+    "Drawing",
     "Engine",
     "GenerationState",
+    "Job",
+    "LiveEngine",
+    "Load",
     "LocalEngine",
     "OnFinish",
     "OnProgress",
+    "OpenEngine",
     "Parity",
+    "Piece",
     "Refill",
     "Request",
     "check_fits",

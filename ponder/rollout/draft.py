@@ -72,6 +72,11 @@ class Drafter:
         worth = next((w for w in _WIDTHS if w <= width and 2 * (guess_RJ[:, :w] >= 0).sum() >= rows * w), 0)
         return guess_RJ[:, :worth]
 
+    def free_width(self, rows: int, wanted: int) -> int:
+        """How many more tokens of each of `rows` rows are computed at little cost, of the `wanted` ones."""
+        fitting = [width for width in _WIDTHS if rows * width <= self._free_tokens]
+        return next((width for width in reversed(fitting) if width >= wanted), max(fitting, default=0))
+
     def judge(self, guess_RJ: _Index, right_RJ: npt.NDArray[np.bool_]) -> None:
         """Count the guesses that were tried: those behind right ones, and which of them were right."""
         tried_RJ = guess_RJ >= 0

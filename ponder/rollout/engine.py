@@ -1,18 +1,34 @@
 """What an engine is: token ids in, completions out.
 
 Requests (one prompt, as many completions as seeds) and a distribution go in; one tuple of completions per request
-comes out, in the order of the requests and of their seeds. An engine knows no messages, no templates, no rewards.
+comes out, in the order of the requests and of their seeds. An open engine takes jobs, requests that each bring their
+own distribution, while others run. An engine knows no messages, no templates, no rewards.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+import torch
 
 from ponder.errors import DataError, ModelError
 from ponder.recipe.rollout import Sampling
-from ponder.records import Completion
+from ponder.records import Completion, FinishReason
+from ponder.rollout.sampler import PLAIN, Drawing
 
-__all__ = ["Engine", "GenerationState", "OnFinish", "OnProgress", "Request", "check_fits"]
+__all__ = [
+    "Bounds",
+    "Engine",
+    "GenerationState",
+    "Job",
+    "Load",
+    "OnFinish",
+    "OnProgress",
+    "OpenEngine",
+    "Piece",
+    "Request",
+    "check_fits",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +77,108 @@ class Engine(Protocol):
 
         Raises DataError or ModelError for a prompt that does not fit; nothing is ever cut.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One prompt to be completed once per seed, in the job's own way.
+
+    `stop_ids` None are the model's, an empty set lets nothing end a completion but `max_tokens`. `forced` are the first
+    tokens of every completion. A lower `priority` goes first. Jobs share what their prompts begin with, and guesses at
+    what comes next, with those of the same `salt` alone; the first `public_tokens` tokens, which everybody's prompt
+    begins with, are shared by all. `key` names the job in errors.
+    """
+
+    prompt_ids: tuple[int, ...]
+    seeds: tuple[int, ...]
+    max_tokens: int
+    key: str
+    drawing: Drawing = PLAIN
+    stop_ids: frozenset[int] | None = None
+    forced: tuple[int, ...] = ()
+    salt: str | None = None
+    public_tokens: int = 0
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What is new of one completion of a job: its next tokens, and why it ended if it did.
+
+    "failed" means that its logits were not finite: the tokens before that are right, and nothing follows. Log-probs are
+    those under the distribution that sampled the token, of forced tokens those under the model at the job's
+    temperature. `hit_tokens` of the prompt came from the prefix cache, the rest was computed.
+    """
+
+    job: int
+    choice: int
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    reason: FinishReason | Literal["failed"] | None
+    hit_tokens: int
+    weight_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What an open engine may use: rows that sample at one time, bytes of the keys and values of all jobs that have
+    begun, bytes of the prefix cache, tokens of the prompts that wait."""
+
+    rows: int = 256
+    memory_bytes: int = 2 << 30
+    cache_bytes: int = 256 << 20
+    waiting_tokens: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What an open engine has to do and holds now. `reserved_bytes` are set aside for the jobs that have begun, for as
+    long as they may become; `held_bytes` are allocated."""
+
+    jobs: int
+    rows: int
+    waiting_tokens: int
+    reserved_bytes: int
+    held_bytes: int
+    cached_bytes: int
+    hit_tokens: int
+    miss_tokens: int
+    weight_version: int
+
+
+class OpenEngine(Engine, Protocol):
+    """An engine that jobs join and leave while it runs. Whoever has it calls `step` while there are jobs."""
+
+    @property
+    def load_now(self) -> Load:
+        """What there is to do."""
+        ...
+
+    def submit(self, job: Job) -> int:
+        """Take a job; the number that the other verbs and the pieces know it by.
+
+        Raises DataError or ModelError for a job that can never be done, BusyError where too much waits.
+        """
+        ...
+
+    def step(self) -> list[Piece]:
+        """Do a little work; what is new of the jobs. Nothing may be new: prompts take several steps."""
+        ...
+
+    def cancel(self, job: int, choice: int | None = None) -> None:
+        """Nothing more is computed for a job, or for one of its completions, nor said of it. One that has ended, or
+        never was, is no error: its end may be on its way."""
+        ...
+
+    def force(self, job: int, choice: int, token_ids: Sequence[int]) -> None:
+        """The next tokens of a completion are these, whatever the model says; a stop id among them ends it. One that
+        has ended is no error."""
+        ...
+
+    def load(self, version: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Sample from these weights: at once, or when all that is begun has ended; until then nothing is begun, so an
+        answer is of one version. The prefix cache is emptied. Raises ModelError for weights that do not fit."""
         ...
 
 

@@ -113,6 +113,8 @@ def _run(lane: Lane, sender: Connection, parent: int) -> None:
         for step in lane.steps():
             tokens += step.tokens
             finished += step.finished
+            if step.failed:
+                sender.send(step)
             if os.getppid() != parent:
                 return
             if finished or time.monotonic() - sent > _SEND_SECONDS:

@@ -1,43 +1,48 @@
-"""One stream of continuous batching: prompts, rows, sampling, until every sample of its share is finished.
+"""One stream of continuous batching: prompts, rows, sampling. Requests join and leave between any two steps.
 
-A lane is given its requests and yields what it finished after each step. It is run by `local.py`, in this process or in
-a forked one, inside `torch.no_grad()` and the policy's autocast.
+A lane is run by `local.py` until its share of a closed batch is finished, in this process or in a forked one, and by
+`live.py` for as long as there is anybody who asks; always inside `torch.no_grad()` and the policy's autocast.
 
 While few samples run, a step costs about the same for one token of a row as for several, so the tokens that will
-probably follow are computed along with the last one (`draft.py`), and those that prove right are kept.
+probably follow are computed along with the last one (`draft.py`), and those that prove right are kept. Forced tokens
+are guesses that are right by decree.
 
 Shapes: R rows, W rows with padding, J guesses per row, K = 1 + J positions per row, T packed tokens, D hidden size.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from ponder.errors import ModelError
-from ponder.policy.attention import attention_dtype
 from ponder.policy.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import FinishReason
 from ponder.rollout.draft import Drafter
 from ponder.rollout.engine import Request
-from ponder.rollout.sampler import sample, uniforms
+from ponder.rollout.keys import BatchKeys, Keys
+from ponder.rollout.rows import Rows, SampleSettings
+from ponder.rollout.sampler import forced_logprobs, sample, sample_rows, uniforms
 from ponder.rollout.schedule import Schedule
-from ponder.rollout.slots import PromptLayout, SlotCache, SlotLayout
 from ponder.rollout.written import Written
 
-__all__ = ["Finished", "Lane", "Step"]
+__all__ = ["NOT_FINITE", "Finished", "Lane", "Step", "closed_lane"]
 
 _ROW_ROUND = 8
 """Rows are computed in multiples of this, so that matrix shapes recur: kernels are made once per shape."""
-_SEED_MASK = (1 << 64) - 1
 _MOST_FREE_TOKENS = 128
 """A forward pass may grow by this many guessed tokens ..."""
 _STEP_FLOPS = 5e8
 """... and on a CPU by no more arithmetic than a step of a small model takes otherwise: about 5 ms of one core."""
+
+NOT_FINITE = (
+    "The model's logits are not finite, so nothing can be sampled. Its weights hold NaN or infinite numbers or "
+    "overflow in this precision: go back to an earlier checkpoint, or set precision: fp32."
+)
+_Index = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,68 +57,124 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did: tokens sampled, samples finished."""
+    """What one step did: tokens sampled, samples finished, and samples that cannot go on, their logits not being
+    finite. `sample_N`, `token_N` and `logprob_N` are the tokens themselves, each sample's in their order."""
 
     tokens: int
-    finished: tuple[Finished, ...]
+    finished: tuple[Finished, ...] = ()
+    failed: tuple[int, ...] = ()
+    sample_N: _Index = field(default_factory=lambda: np.zeros(0, np.int64))
+    token_N: _Index = field(default_factory=lambda: np.zeros(0, np.int64))
+    logprob_N: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 class Lane:
-    """Samples all completions of `requests`, at most `max_rows` at a time."""
+    """Samples at most `max_rows` of the schedule's samples at a time.
 
-    def __init__(
-        self, policy: Policy, requests: Sequence[Request], sampling: Sampling, max_tokens: int, max_rows: int
-    ) -> None:
-        self._policy = policy
-        self._requests = requests
-        self._sampling = sampling
-        self._max_tokens = max_tokens
-        self._seeds = np.array([seed & _SEED_MASK for r in requests for seed in r.seeds], np.uint64)
-        self._prompt_lengths = np.array([len(r.prompt_ids) for r in requests], np.int64)
-        self._schedule = Schedule(self._prompt_lengths.tolist(), [len(r.seeds) for r in requests], max_rows)
-        dtype = policy.autocast_dtype or torch.float32
-        self._cache = SlotCache(attention_dtype(policy.device, dtype), policy.device)
-        head = policy.head()
-        self._head_weight = head.weight_VD.to(dtype)
-        self._head_bias, self._head_scale = head.bias_V, head.scale
-        self._stops = np.zeros(len(head.weight_VD), np.bool_)
+    `sampling` is the one distribution of all rows, in the arithmetic that stored rollouts repeat bit for bit; without
+    it every sample brings its own.
+    """
+
+    def __init__(self, policy: Policy, schedule: Schedule, keys: Keys, sampling: Sampling | None) -> None:
+        self._policy, self._schedule, self._keys, self._sampling = policy, schedule, keys, sampling
+        self.read_head()
+        self._stops = np.zeros(len(self._head_weight), np.bool_)
         self._stops[list(policy.stop_ids)] = True
-        self._prompt_hidden_GD = torch.zeros(0, head.weight_VD.shape[1], device=policy.device)
+        self._prompts: dict[int, Sequence[int]] = {}
+        self._prompt_hidden: dict[int, torch.Tensor] = {}
+        self._settings: dict[int, SampleSettings] = {}
+        self._forced: dict[int, list[int]] = {}  # what samples must have next
+        self._rows = Rows()
         self._written = Written()
         self._drafter = Drafter(_free_tokens(policy))
+        self._next_prompt = self._next_sample = 0
+
+    def add(
+        self,
+        prompt_ids: Sequence[int],
+        samples: Sequence[SampleSettings],
+        *,
+        priority: int = 0,
+        prompt_bytes: int = 0,
+        row_bytes: int = 0,
+    ) -> tuple[int, range]:
+        """Sample completions of this prompt from the next step on; the numbers of the prompt and of the samples. Memory
+        is set aside by the bytes given (`Schedule`)."""
+        prompt, first = self._next_prompt, self._next_sample
+        numbers = range(first, first + len(samples))
+        if samples:
+            self._prompts[prompt] = prompt_ids
+            self._settings.update(zip(numbers, samples, strict=True))
+            self._schedule.add(
+                prompt,
+                len(prompt_ids),
+                numbers,
+                priority=priority,
+                prompt_bytes=prompt_bytes,
+                row_bytes=row_bytes,
+            )
+            self._next_prompt, self._next_sample = prompt + 1, numbers.stop
+        return prompt, numbers
+
+    def cancel(self, sample: int) -> None:
+        """Forget a sample that is not finished; nothing more is computed for it."""
+        self._schedule.cancel(sample)
+        self._forget([sample])
+
+    def force(self, sample: int, token_ids: Sequence[int]) -> None:
+        """The next tokens of a sample that is not finished are these, behind those it was told before."""
+        if token_ids:
+            self._forced.setdefault(sample, []).extend(token_ids)
+
+    def read_head(self) -> None:
+        """Take the output projection as it is now: after the weights have changed."""
+        head = self._policy.head()
+        self._head_weight = head.weight_VD.to(self._policy.autocast_dtype or torch.float32)
+        self._head_bias, self._head_scale = head.bias_V, head.scale
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the model knows."""
+        return len(self._head_weight)
 
     def steps(self) -> Iterator[Step]:
-        """Run to the end; each step samples one token for every running sample."""
-        schedule = self._schedule
-        while not schedule.done:
-            kept_R = schedule.squeeze()
-            if kept_R is not None:
-                longest = int(schedule.length_R.max(initial=0))
-                self._cache.keep_rows(kept_R, longest)
-                self._written.keep(kept_R, longest)
-            if prompts := schedule.prompts_to_compute():
-                self._compute_prompts(prompts)
-            new = schedule.seat()
-            old = schedule.rows - new
-            if new:
-                guess_RJ = np.zeros((schedule.rows, 0), np.int64)
-            else:
-                guess_RJ = self._drafter.guess(self._written.tokens_RL, schedule.length_R)
-            yield self._choose(self._next_hidden(old, new, guess_RJ), guess_RJ)
+        """Run to the end; each step samples one token or more for every running sample."""
+        while not self._schedule.done:
+            yield self.step()
 
-    def _compute_prompts(self, prompts: Sequence[int]) -> None:
-        """Fill the cache with the prompts' keys and values; keep each one's last hidden state for the first token."""
-        lengths = self._prompt_lengths[prompts]
-        layout = PromptLayout(self._cache, lengths.tolist(), self._policy.device)
-        ids_T = [token for p in prompts for token in self._requests[p].prompt_ids]
-        hidden_TD = self._policy.hidden(
-            torch.tensor([ids_T], device=self._policy.device), layout.position_ids_T[None], layout, self._cache
-        )
-        last = torch.from_numpy(np.cumsum(lengths) - 1).to(hidden_TD.device)
-        kept_G = self._schedule.add_prompts(prompts)
-        self._cache.add_prompts(kept_G, lengths.tolist())
-        kept = torch.from_numpy(kept_G).to(hidden_TD.device)
-        self._prompt_hidden_GD = torch.cat([self._prompt_hidden_GD[kept], hidden_TD[last].float()])
+    def step(self) -> Step:
+        """Compute what prompts are next, seat what waits, sample for every row. May sample nothing: where prompts are
+        still being computed, or nothing waits."""
+        schedule = self._schedule
+        kept_R = schedule.squeeze()
+        if kept_R is not None:
+            longest = int(schedule.length_R.max(initial=0))
+            self._keys.keep_rows(kept_R, longest)
+            self._written.keep(kept_R, longest)
+            self._rows.keep(kept_R)
+        self._prompt_hidden.update(self._keys.compute(schedule, self._prompts))
+        new = schedule.seat()
+        old = schedule.rows - new
+        if new:
+            self._rows.seat(schedule.sample_R[old:].tolist(), self._settings)
+        if not schedule.rows:
+            return Step(0)
+        guess_RJ = np.zeros((schedule.rows, 0), np.int64) if new else self._guess()
+        return self._choose(self._next_hidden(old, new, guess_RJ), guess_RJ)
+
+    def _guess(self) -> npt.NDArray[np.int64]:
+        """What may follow, or must, as (R, J)."""
+        guess_RJ = self._drafter.guess(self._written.tokens_RL, self._schedule.length_R)
+        guess_RJ[self._rows.private_R] = -1
+        if forced := self._forced_rows():
+            wanted = max(len(ids) for _, ids in forced)
+            more = self._drafter.free_width(self._schedule.rows, wanted) - guess_RJ.shape[1]
+            guess_RJ = np.pad(guess_RJ, ((0, 0), (0, max(0, more))), constant_values=-1)
+            for row, ids in forced:
+                known = ids[: guess_RJ.shape[1]]
+                guess_RJ[row] = -1
+                guess_RJ[row, : len(known)] = known
+        return guess_RJ
 
     def _next_hidden(self, old: int, new: int, guess_RJ: npt.NDArray[np.int64]) -> torch.Tensor:
         """The states that the next tokens are made of, K per row: `old` rows get their last token and their guesses
@@ -122,52 +183,53 @@ class Lane:
         parts = []
         if old:
             padding = (0, -old % _ROW_ROUND)
-            live_R, length_R = schedule.live_R[:old], schedule.length_R[:old]
-            shortest = int(length_R[live_R].min(initial=self._max_tokens))  # idle rows read and write as little
-            length_W = np.pad(np.where(live_R, length_R, shortest), padding, constant_values=shortest)
-            prompt_W = np.pad(schedule.prompt_R[:old], padding)
             last_R = self._written.tokens_RL[np.arange(old), schedule.length_R[:old] - 1]
             token_RK = np.concatenate([last_R[:, None], np.maximum(guess_RJ[:old], 0)], 1)
             token_WK = np.pad(token_RK, (padding, (0, 0)))
             positions = token_WK.shape[1]
-            position_WK = (self._cache.prompt_lengths_G[prompt_W] + length_W - 1)[:, None] + np.arange(positions)
-            layout = SlotLayout(self._cache, prompt_W, length_W, np.pad(live_R, padding), device, positions)
+            layout, before_W = self._keys.layout(schedule, old, len(token_WK), positions)
+            position_WK = before_W[:, None] + np.arange(positions)
             hidden_TD = self._policy.hidden(
                 torch.from_numpy(token_WK.reshape(1, -1)).to(device),
                 # a guess may lie beyond the window; it is never kept, but its position must be one the model has
                 torch.from_numpy(np.minimum(position_WK, self._policy.window - 1).reshape(1, -1)).to(device),
                 layout,
-                self._cache,
+                self._keys.cache,
             )
             parts.append(hidden_TD[: old * positions])
         if new:
-            prompts = torch.from_numpy(schedule.prompt_R[old:]).to(device)
-            parts.append(self._prompt_hidden_GD[prompts].to(parts[0].dtype if parts else torch.float32))
+            first_ND = torch.stack([self._prompt_hidden[prompt] for prompt in schedule.prompt_R[old:].tolist()])
+            parts.append(first_ND.to(parts[0].dtype if parts else torch.float32))
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def _choose(self, hidden_TD: torch.Tensor, guess_RJ: npt.NDArray[np.int64]) -> Step:
         """Sample every row's next token, and those after it that were guessed; let go of the finished rows."""
-        schedule = self._schedule
+        schedule, limit_R = self._schedule, self._rows.limit_R
         positions = 1 + guess_RJ.shape[1]
         place_RK = schedule.length_R[:, None] + np.arange(positions)
-        token_RK, logprob_RK = self._sample(hidden_TD, np.repeat(schedule.sample_R, positions), place_RK)
+        token_RK, logprob_RK, finite_RK = self._sample(hidden_TD, place_RK)
         live_R = schedule.live_R.copy()
         right_RJ = np.equal(guess_RJ, token_RK[:, :-1])
         self._drafter.judge(guess_RJ[live_R], right_RJ[live_R])
         # A token counts while all guesses before it were right, no token before it ended the sample, and there is room.
-        stop_RK: npt.NDArray[np.bool_] = self._stops[token_RK]
+        stop_RK = self._stopping(token_RK)
         goes_on_RK = np.concatenate([live_R[:, None], right_RJ & ~stop_RK[:, :-1]], 1)
-        kept_RK = np.logical_and.accumulate(goes_on_RK, 1) & (place_RK < self._max_tokens)
+        kept_RK = np.logical_and.accumulate(goes_on_RK, 1) & (place_RK < limit_R[:, None])
+        failed_R = np.logical_or.reduce(kept_RK & ~finite_RK, 1)
+        kept_RK &= np.logical_and.accumulate(finite_RK, 1)
         row_N, position_N = np.nonzero(kept_RK)
         place_N = place_RK[row_N, position_N]
-        self._written.write(row_N, place_N, token_RK[row_N, position_N], logprob_RK[row_N, position_N])
-        if self._drafter.useful:
-            self._drafter.learn(self._written.tokens_RL, row_N, place_N)
-        schedule.extend(kept_RK.sum(1))
+        token_N, logprob_N = token_RK[row_N, position_N], logprob_RK[row_N, position_N]
+        if len(row_N):
+            self._written.write(row_N, place_N, token_N, logprob_N)
+            self._learn(row_N, place_N)
+        kept_R = kept_RK.sum(1)
+        schedule.extend(kept_R)
         stopped_R = np.logical_or.reduce(kept_RK & stop_RK, 1)
-        finished_R = live_R & (stopped_R | (schedule.length_R >= self._max_tokens))
-        schedule.release(finished_R)
-        return Step(
+        finished_R = live_R & ~failed_R & (stopped_R | (schedule.length_R >= limit_R))
+        for row, ids in self._forced_rows():
+            del ids[: int(kept_R[row])]
+        step = Step(
             tokens=len(row_N),
             finished=tuple(
                 Finished(
@@ -177,26 +239,104 @@ class Lane:
                 )
                 for row in np.flatnonzero(finished_R).tolist()
             ),
+            failed=tuple(schedule.sample_R[failed_R].tolist()),
+            sample_N=schedule.sample_R[row_N],
+            token_N=token_N,
+            logprob_N=logprob_N,
         )
+        schedule.release(finished_R | failed_R)
+        self._forget([*(one.sample for one in step.finished), *step.failed])
+        return step
 
     def _sample(
-        self, hidden_TD: torch.Tensor, sample_T: npt.NDArray[np.int64], place_RK: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """A token and its log-prob for every place, each drawn by the place's own random number."""
+        self, hidden_TD: torch.Tensor, place_RK: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """A token, its log-prob and whether that is a number for every place, each drawn by the place's own random
+        number."""
         logits_TV = functional.linear(hidden_TD.to(self._head_weight.dtype), self._head_weight).float()
         if self._head_bias is not None:
             logits_TV += self._head_bias
         if self._head_scale != 1:
             logits_TV *= self._head_scale
-        uniform_T = torch.from_numpy(uniforms(self._seeds[sample_T], place_RK.reshape(-1))).to(logits_TV.device)
-        token_T, logprob_T = sample(logits_TV, uniform_T, self._sampling)
-        token, logprob = token_T.cpu().numpy(), logprob_T.cpu().numpy()
-        if not np.isfinite(logprob).all():
-            raise ModelError(
-                "The model's logits are not finite, so nothing can be sampled. Its weights hold NaN or infinite "
-                "numbers or overflow in this precision: go back to an earlier checkpoint, or set precision: fp32."
-            )
-        return token.reshape(place_RK.shape), logprob.reshape(place_RK.shape)
+        positions = place_RK.shape[1]
+        seed_T = np.repeat(self._rows.seed_R, positions)
+        uniform_T = torch.from_numpy(uniforms(seed_T, place_RK.reshape(-1))).to(logits_TV.device)
+        if self._sampling is not None:
+            token_T, logprob_T = sample(logits_TV, uniform_T, self._sampling)
+            token, logprob = token_T.cpu().numpy(), logprob_T.cpu().numpy()
+            finite = np.isfinite(logprob)
+        else:
+            token, logprob, finite = self._sample_rows(logits_TV, uniform_T, positions)
+        return token.reshape(place_RK.shape), logprob.reshape(place_RK.shape), finite.reshape(place_RK.shape)
+
+    def _sample_rows(
+        self, logits_TV: torch.Tensor, uniform_T: torch.Tensor, positions: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """As `_sample`, every row by its own drawing, or with the tokens it is forced to have."""
+        drawings = [settings.drawing for settings in self._rows.settings for _ in range(positions)]
+        forced = [
+            (row * positions + i, token) for row, ids in self._forced_rows() for i, token in enumerate(ids[:positions])
+        ]
+        if forced:
+            place_F = torch.tensor([place for place, _ in forced], device=logits_TV.device)
+            token_F = torch.tensor([token for _, token in forced], device=logits_TV.device)
+            forced_F = forced_logprobs(logits_TV[place_F], token_F, [drawings[place] for place, _ in forced])
+        token_T, logprob_T = sample_rows(logits_TV, uniform_T, drawings)
+        finite = np.isfinite(logprob_T.cpu().numpy())
+        if forced:
+            token_T[place_F], logprob_T[place_F] = token_F, forced_F
+        return token_T.cpu().numpy(), logprob_T.cpu().numpy(), finite
+
+    def _stopping(self, token_RK: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Whether a token ends its sample."""
+        stop_RK: npt.NDArray[np.bool_] = self._stops[token_RK]
+        for row in self._rows.with_stop_ids:
+            stop_ids = self._rows.settings[row].stop_ids
+            assert stop_ids is not None
+            stop_RK[row] = [token in stop_ids for token in token_RK[row].tolist()]
+        return stop_RK
+
+    def _learn(self, row_N: _Index, place_N: _Index) -> None:
+        """Remember the new tokens of all who share."""
+        if not self._drafter.useful:
+            return
+        if self._rows.private_R.any():
+            shared_N = ~self._rows.private_R[row_N]
+            row_N, place_N = row_N[shared_N], place_N[shared_N]
+        self._drafter.learn(self._written.tokens_RL, row_N, place_N)
+
+    def _forced_rows(self) -> list[tuple[int, list[int]]]:
+        """The live rows that must have certain tokens next."""
+        if not self._forced:
+            return []
+        sample_R, live_R = self._schedule.sample_R.tolist(), self._schedule.live_R.tolist()
+        return [
+            (row, self._forced[sample])
+            for row, (sample, live) in enumerate(zip(sample_R, live_R, strict=True))
+            if live and self._forced.get(sample)
+        ]
+
+    def _forget(self, samples: Sequence[int]) -> None:
+        """Drop what is kept of samples that have finished, and of prompts whose last one has."""
+        for number in samples:
+            del self._settings[number]
+            self._forced.pop(number, None)
+        ended = self._schedule.take_ended()
+        for prompt in ended:
+            del self._prompts[prompt]
+            self._prompt_hidden.pop(prompt, None)
+        if samples:
+            self._keys.drop(ended, samples)
+
+
+def closed_lane(
+    policy: Policy, requests: Sequence[Request], sampling: Sampling, max_tokens: int, max_rows: int
+) -> Lane:
+    """A lane for all of `requests`, at most `max_rows` of their samples at a time, numbered in order."""
+    lane = Lane(policy, Schedule(max_rows), BatchKeys(policy, max_tokens), sampling)
+    for request in requests:
+        lane.add(request.prompt_ids, [SampleSettings(seed=seed, limit=max_tokens) for seed in request.seeds])
+    return lane
 
 
 def _free_tokens(policy: Policy) -> int:

@@ -21,9 +21,10 @@ from ponder.policy.policy import Policy
 from ponder.policy.storage import cast_once
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
+from ponder.rollout.completion import complete, silent_ids
 from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Request, check_fits
 from ponder.rollout.forks import Forks, Share
-from ponder.rollout.lane import Finished, Lane, Step
+from ponder.rollout.lane import NOT_FINITE, Finished, Step, closed_lane
 from ponder.rollout.probe import check_sampling
 
 __all__ = ["LocalEngine"]
@@ -96,7 +97,7 @@ class LocalEngine:
                 lanes = []
                 for i, share in enumerate(shares):
                     rows = self._max_slots // len(shares) + (i < self._max_slots % len(shares))
-                    lanes.append(Lane(policy, _part(requests, share), sampling, max_tokens, rows))
+                    lanes.append(closed_lane(policy, _part(requests, share), sampling, max_tokens, rows))
                 for lane, share in zip(lanes[1:], shares[1:], strict=True):
                     forks.start(lane, share)
                 for step in lanes[0].steps():
@@ -125,8 +126,7 @@ class _Call:
     ) -> None:
         self._requests, self._weight_version = requests, weight_version
         self._on_finish, self._on_progress = on_finish, on_progress
-        self._tokenizer = policy.tokenizer
-        self._silent = policy.stop_ids | {policy.pad_id, policy.tokenizer.bos_token_id}
+        self._policy, self._silent = policy, silent_ids(policy)
         self._done: dict[_Place, Completion] = {}
         self._total = sum(len(r.seeds) for r in requests)
         self._tokens = 0
@@ -134,6 +134,8 @@ class _Call:
 
     def take(self, step: Step, share: Share) -> None:
         """Make completions of what a lane finished; its sample i stands at place `share[i]`."""
+        if step.failed:
+            raise ModelError(NOT_FINITE)
         self._tokens += step.tokens
         for finished in step.finished:
             place = share[finished.sample]
@@ -162,19 +164,14 @@ class _Call:
         return [tuple(self._done[i, j] for j in range(len(r.seeds))) for i, r in enumerate(self._requests)]
 
     def _completion(self, finished: Finished, place: _Place) -> Completion:
-        ids = finished.token_ids.tolist()
-        # Not `skip_special_tokens`: tags such as <think> are special tokens of some tokenizers.
-        text = self._tokenizer.decode(
-            [i for i in ids if i not in self._silent], skip_special_tokens=False, clean_up_tokenization_spaces=False
-        )
-        assert isinstance(text, str)
-        return Completion(
-            token_ids=ids,
-            logprobs=finished.logprobs.tolist(),
-            text=text,
-            finish_reason=finished.reason,
-            weight_version=self._weight_version,
-            seed=self._requests[place[0]].seeds[place[1]],
+        return complete(
+            self._policy,
+            self._silent,
+            finished.token_ids.tolist(),
+            finished.logprobs.tolist(),
+            finished.reason,
+            self._weight_version,
+            self._requests[place[0]].seeds[place[1]],
         )
 
 

@@ -18,7 +18,7 @@ from ponder.policy.policy import Policy
 from ponder.policy.pretrained import UNLOADABLE, first_line
 from ponder.recipe.rollout import Sampling
 from ponder.rollout.engine import Request
-from ponder.rollout.lane import Lane
+from ponder.rollout.lane import NOT_FINITE, closed_lane
 
 __all__ = ["check_sampling"]
 
@@ -65,8 +65,10 @@ def _difference(policy: Policy) -> float:
         for length in _PROMPTS
     ]
     endless = replace(policy, stop_ids=frozenset())
-    lane = Lane(endless, requests, Sampling(), _TOKENS, max_rows=len(_PROMPTS) * 2)
-    finished = {one.sample: one for step in lane.steps() for one in step.finished}
+    steps = list(closed_lane(endless, requests, Sampling(), _TOKENS, max_rows=len(_PROMPTS) * 2).steps())
+    if any(step.failed for step in steps):
+        raise ModelError(NOT_FINITE)
+    finished = {one.sample: one for step in steps for one in step.finished}
     prompts = [request.prompt_ids for request in requests for _ in request.seeds]
     sequences = [[*prompt, *finished[place].token_ids.tolist()] for place, prompt in enumerate(prompts)]
     layout = PackedLayout([len(one) for one in sequences], [], [], policy.device)

@@ -7,13 +7,17 @@ token by inverting the cumulative distribution.
 Shapes: N sequences, V vocabulary, B tokens of a block, C candidates.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from ponder.errors import DataError
 from ponder.recipe.rollout import Sampling
 
-__all__ = ["sample", "uniforms"]
+__all__ = ["PLAIN", "Drawing", "forced_logprobs", "sample", "sample_rows", "uniforms"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
@@ -23,6 +27,31 @@ _CANDIDATES = 1024
 """Tokens among which a nucleus is looked for first ..."""
 _MORE = 16
 """... and how many times more where it is not among these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """How one row is sampled where rows differ: as `Sampling` says, and without the tokens less likely than `min_p`
+    times the most likely one."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises DataError for what is no distribution."""
+        for name, value, right, expected in (
+            ("temperature", self.temperature, 0 <= self.temperature < float("inf"), "a number from 0 on"),
+            ("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1"),
+            ("top_k", self.top_k, self.top_k >= 0, "0, which keeps all, or a count"),
+            ("min_p", self.min_p, 0 <= self.min_p <= 1, "from 0 to 1"),
+        ):
+            if not right:
+                raise DataError(f"Sampling with {name} {value} is impossible: it must be {expected}.")
+
+
+PLAIN = Drawing()
 
 
 def uniforms(seed_N: npt.NDArray[np.uint64], position_N: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -56,6 +85,32 @@ def sample(logits_NV: torch.Tensor, uniform_N: torch.Tensor, sampling: Sampling)
     if sampling.top_k or sampling.top_p < 1:
         _truncate(mass_NV, sampling.top_k, sampling.top_p)
     return _draw(mass_NV, uniform_N)
+
+
+def sample_rows(
+    logits_NV: torch.Tensor, uniform_N: torch.Tensor, drawings: Sequence[Drawing]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `sample`, each row by its own drawing, whatever stands beside it; `min_p` truncates last."""
+    device = logits_NV.device
+    temperature_N = torch.tensor([one.temperature for one in drawings], device=device)
+    greedy_M = torch.nonzero(temperature_N == 0)[:, 0]
+    best = torch.log_softmax(logits_NV[greedy_M], 1).max(1) if len(greedy_M) else None
+    mass_NV = logits_NV.div_(temperature_N.masked_fill(temperature_N == 0, 1)[:, None])
+    mass_NV = mass_NV.sub_(mass_NV.amax(1, keepdim=True)).exp_()
+    drawn = [one if one.temperature else PLAIN for one in drawings]
+    _truncate_rows(mass_NV, [(i, one) for i, one in enumerate(drawn) if one.top_k or one.top_p < 1])
+    if any(one.min_p for one in drawn):
+        mass_NV.mul_(mass_NV >= torch.tensor([one.min_p for one in drawn], device=device)[:, None])
+    token_N, logprob_N = _draw(mass_NV, uniform_N)
+    if best is not None:
+        logprob_N[greedy_M], token_N[greedy_M] = best
+    return token_N, logprob_N
+
+
+def forced_logprobs(logits_NV: torch.Tensor, token_N: torch.Tensor, drawings: Sequence[Drawing]) -> torch.Tensor:
+    """The log-probs of given tokens after temperature and before any truncation, which may have left them out."""
+    temperature_N1 = torch.tensor([one.temperature or 1.0 for one in drawings], device=logits_NV.device)[:, None]
+    return torch.log_softmax(logits_NV / temperature_N1, 1).gather(1, token_N[:, None])[:, 0]
 
 
 def _draw(mass_NV: torch.Tensor, uniform_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -109,7 +164,27 @@ def _truncate(mass_NV: torch.Tensor, top_k: int, top_p: float) -> None:
         mass_NV.mul_(mass_NV >= least_N1)
 
 
-def _least_of_nucleus(mass_NV: torch.Tensor, top_p: float) -> torch.Tensor:
+def _truncate_rows(mass_NV: torch.Tensor, rows: Sequence[tuple[int, Drawing]]) -> None:
+    """As `_truncate`, each of these rows by its own drawing."""
+    for chosen in ([one for one in rows if one[1].top_k], [one for one in rows if not one[1].top_k]):
+        if not chosen:
+            continue
+        row_M = torch.tensor([row for row, _ in chosen], device=mass_NV.device)
+        top_p_M = torch.tensor([one.top_p for _, one in chosen], device=mass_NV.device)
+        mass_MV = mass_NV[row_M]
+        if chosen[0][1].top_k:
+            count = torch.tensor([min(one.top_k, mass_NV.shape[1]) for _, one in chosen], device=mass_NV.device)
+            best_MC = _largest(mass_MV, int(count.max()))
+            best_MC = best_MC.masked_fill(torch.arange(best_MC.shape[1], device=mass_NV.device) >= count[:, None], 0)
+            least_M = best_MC.gather(1, count[:, None] - 1)[:, 0]
+            nucleus_M, _ = _reaching(best_MC, top_p_M * best_MC.cumsum(1)[:, -1])
+            least_M1 = torch.where(top_p_M < 1, nucleus_M, least_M)[:, None]
+        else:
+            least_M1 = _least_of_nucleus(mass_MV, top_p_M)
+        mass_NV[row_M] = mass_MV.mul_(mass_MV >= least_M1)
+
+
+def _least_of_nucleus(mass_NV: torch.Tensor, top_p: float | torch.Tensor) -> torch.Tensor:
     """The least mass in each row's nucleus. A nucleus of a language model is mostly a few tokens of a large vocabulary,
     so the largest ones alone are sorted, and more of them for the rows where these do not reach `top_p`.
 

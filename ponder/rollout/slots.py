@@ -22,6 +22,7 @@ from transformers import Cache
 
 from ponder.errors import ModelError
 from ponder.policy.packed import PackedLayout
+from ponder.rollout.stretch import attend, bias, merge
 
 __all__ = ["PromptLayout", "SlotCache", "SlotLayout"]
 
@@ -112,7 +113,7 @@ class SlotCache(Cache):
                 layer.prompt_key_KGDP = _behind(layer.prompt_key_KGDP.index_select(1, kept), key_KGDP, 3)
                 layer.prompt_value_KGPE = _behind(layer.prompt_value_KGPE.index_select(1, kept), value_KGPE, 2)
         fewest, device = int(self.prompt_lengths_G.min()), self.prompt_bias_G1P.device
-        self.prompt_bias_G1P = _bias(self.prompt_lengths_G, fewest, places, device)[:, None]
+        self.prompt_bias_G1P = bias(self.prompt_lengths_G, fewest, places, device)[:, None]
         self._computed.clear()
 
     def keep_rows(self, kept_R: _Index, length: int) -> None:
@@ -239,11 +240,9 @@ class SlotLayout:
         heads = key_BKLD.shape[1]
         query_KQTD = (query_BHTD[0] * scaling).to(dtype).view(heads, -1, *query_BHTD.shape[2:])
         with torch.autocast(query_BHTD.device.type, enabled=False):  # products are of the cache's dtype
-            own_TKQE, own_lse_TKQ = self._attend_own(layer, query_KQTD)
-            shared_TKQE, shared_lse_TKQ = self._attend_prompts(layer, query_KQTD.transpose(1, 2))
-        share_TKQ1 = torch.sigmoid(own_lse_TKQ - shared_lse_TKQ)[..., None]
-        merged_TKQE = torch.lerp(shared_TKQE.float(), own_TKQE.float(), share_TKQ1)
-        return merged_TKQE.flatten(1, 2)[None].contiguous()  # as models have it from other attentions
+            own = self._attend_own(layer, query_KQTD)
+            shared = self._attend_prompts(layer, query_KQTD.transpose(1, 2))
+        return merge(own, shared).flatten(1, 2)[None].contiguous()  # as models have it from other attentions
 
     def _attend_own(self, layer: _Layer, query_KQTD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         heads, group, tokens, size = query_KQTD.shape
@@ -253,7 +252,7 @@ class SlotLayout:
         outputs = []
         for span in self._spans:
             outputs.append(
-                _attend(
+                attend(
                     query_RKNQD[span.rows],
                     layer.key_RKDL[span.rows, ..., : span.places],
                     layer.value_RKLE[span.rows, :, : span.places],
@@ -268,43 +267,17 @@ class SlotLayout:
         heads, prompts = layer.prompt_key_KGDP.shape[:2]
         group, size = query_KTQD.shape[2:]
         query = query_KTQD.index_select(1, self._member_GM).view(heads, prompts, -1, size)
-        mixed, lse = _attend(query, layer.prompt_key_KGDP, layer.prompt_value_KGPE, self._cache.prompt_bias_G1P)
+        mixed, lse = attend(query, layer.prompt_key_KGDP, layer.prompt_value_KGPE, self._cache.prompt_bias_G1P)
         mixed_KTQE = mixed.view(heads, -1, group, mixed.shape[-1]).index_select(1, self._seat_T)
         lse_KTQ = lse.view(heads, -1, group).index_select(1, self._seat_T)
         return mixed_KTQE.transpose(0, 1), lse_KTQ.transpose(0, 1)
-
-
-def _attend(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention (X, Y, ..., E) and the log-sum-exp of its scores (X, Y, ...), from queries (X, Y, ..., D), transposed
-    keys (X, Y, D, S), values (X, Y, S, E) and a float32 bias of the last places, which broadcasts to their scores
-    (X, Y, ..., S). Scores are float32, as the trainer's: rounded to bf16, those of 8 and more would be off by 1/64."""
-    shape = query.shape[:-1]
-    flat_query, flat_key = query.flatten(0, 1).flatten(1, -2), key.flatten(0, 1)
-    if query.dtype == torch.float32:
-        scores = torch.bmm(flat_query, flat_key).view(*shape, -1)
-    else:
-        scores = torch.bmm(flat_query, flat_key, out_dtype=torch.float32).view(*shape, -1)
-    if bias.shape[-1]:
-        scores[..., -bias.shape[-1] :] += bias
-    weights = torch.softmax(scores, -1)
-    lse = scores.amax(-1) - weights.amax(-1).log()  # the largest score minus its log-probability
-    mixed = torch.bmm(weights.to(value.dtype).flatten(0, 1).flatten(1, -2), value.flatten(0, 1)).view(*shape, -1)
-    return mixed, lse
-
-
-def _bias(lengths: _Index, first: int, places: int, device: torch.device) -> torch.Tensor:
-    """0 where a place from `first` on holds a key and -inf where it does not, as (len(lengths), places - first)."""
-    hidden = torch.from_numpy(np.arange(first, places) >= lengths[:, None]).to(device)
-    return torch.zeros(hidden.shape, device=device).masked_fill_(hidden, float("-inf"))
 
 
 def _own_bias(length_RN: _Index, live_R: npt.NDArray[np.bool_], places: int, device: torch.device) -> torch.Tensor:
     """The bias of the places that not all live rows fill, which are few, since rows of a stretch are alike in length:
     what it costs does not grow with the rows' lengths."""
     filled = int(length_RN[live_R].min(initial=places))
-    bias_TP = _bias(length_RN.reshape(-1), filled, places, device)
+    bias_TP = bias(length_RN.reshape(-1), filled, places, device)
     return bias_TP.view(len(length_RN), 1, length_RN.shape[1], 1, -1)
 
 

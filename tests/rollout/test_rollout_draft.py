@@ -11,7 +11,7 @@ from ponder.records import Completion
 from ponder.rollout import draft
 from ponder.rollout import lane as lanes
 from ponder.rollout.draft import Drafter
-from ponder.rollout.lane import Lane
+from ponder.rollout.lane import closed_lane
 
 EVERY = 1 << 20
 
@@ -83,7 +83,7 @@ def run(policy: Policy, sampling: Sampling, max_rows: int) -> tuple[int, dict[in
     total = sum(len(r.seeds) for r in asked)
     policy.model.train(False)
     with torch.no_grad(), policy.autocast():
-        for step in Lane(policy, asked, sampling, MAX_TOKENS, max_rows).steps():
+        for step in closed_lane(policy, asked, sampling, MAX_TOKENS, max_rows).steps():
             leaps += step.tokens > min(max_rows, total - len(found))
             for one in step.finished:
                 found[one.sample] = Completion(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rounding import assert_close_products
 
 from ponder.recipe.rollout import Sampling
-from ponder.rollout.sampler import _truncate, sample, uniforms
+from ponder.rollout.sampler import Drawing, _truncate, sample, sample_rows, uniforms
 
 _DRAWS = 20_000
 _SIGMAS = 4.5
@@ -183,3 +183,43 @@ GOLDEN = [
     * 2.0**-53
     for place, seed in enumerate([0, 1, 2**63 - 1, 2**64 - 1])
 ]
+
+
+def test_each_row_is_sampled_by_its_own_drawing() -> None:
+    """Whatever stands beside it, as `sample` does it alone; rows with a few large masses and rows that are flat."""
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(60, 1500, generator=generator) * torch.tensor([0.3, 3.0, 8.0]).repeat(20)[:, None]
+    uniform = torch.rand(60, generator=generator, dtype=torch.float64)
+    ways = [
+        (1.0, 1.0, 0),
+        (0.0, 0.5, 3),
+        (0.6, 0.95, 0),
+        (1.3, 0.9, 40),
+        (1.0, 1.0, 7),
+        (2.0, 0.3, 5000),
+        (0.7, 1.0, 1),
+    ]
+    rows = [ways[i % len(ways)] for i in range(60)]
+    drawings = [Drawing(temperature=t, top_p=p, top_k=k) for t, p, k in rows]
+    token, logprob = sample_rows(logits.clone(), uniform, drawings)
+    for i, (t, p, k) in enumerate(rows):
+        way = Sampling(temperature=t, top_p=p, top_k=k)
+        alone, its_logprob = sample(logits[i : i + 1].clone(), uniform[i : i + 1], way)
+        assert token[i] == alone[0]
+        torch.testing.assert_close(logprob[i], its_logprob[0], rtol=0, atol=1e-6)
+
+
+def test_min_p_keeps_what_is_likely_enough() -> None:
+    generator = torch.Generator().manual_seed(4)
+    logits = 3 * torch.randn(400, 50, generator=generator)
+    uniform = torch.rand(400, generator=generator, dtype=torch.float64)
+    drawings = [Drawing(temperature=0.8, min_p=p) for p in (0.0, 0.05, 0.5, 1.0)] * 100
+    token, logprob = sample_rows(logits.clone(), uniform, drawings)
+    probability = torch.softmax(logits.double() / 0.8, 1)
+    for i, drawing in enumerate(drawings):
+        kept = probability[i] * (probability[i] >= drawing.min_p * probability[i].max() * (1 - 1e-6))
+        assert kept[token[i]] > 0
+        wanted = int(((kept / kept.sum()).cumsum(0) <= uniform[i]).sum())
+        assert int(token[i]) == wanted
+        torch.testing.assert_close(logprob[i].double(), (kept[token[i]] / kept.sum()).log(), rtol=0, atol=1e-5)
+    assert (token[3::4] == logits[3::4].argmax(1)).all(), "1 keeps the most likely one alone"

@@ -8,13 +8,24 @@ from ponder.rollout import schedule
 from ponder.rollout.schedule import Schedule
 
 
+def closed(prompt_lengths: list[int], counts: list[int], max_rows: int) -> Schedule:
+    """Samples are numbered prompt by prompt."""
+    machine, first = Schedule(max_rows), 0
+    for prompt, (length, count) in enumerate(zip(prompt_lengths, counts, strict=True)):
+        if count:
+            machine.add(prompt, length, range(first, first + count))
+        first += count
+    return machine
+
+
 def run(prompt_lengths: list[int], counts: list[int], max_rows: int, needed: np.ndarray) -> tuple[int, int]:
     """Run to the end where sample s takes `needed[s]` steps; returns steps made and rows computed in them."""
-    machine = Schedule(prompt_lengths, counts, max_rows)
+    machine = closed(prompt_lengths, counts, max_rows)
     owner = np.repeat(np.arange(len(counts)), counts)
     served = np.zeros(len(needed), np.int64)
     seated: list[int] = []
     computed: list[int] = []
+    ended: list[int] = []
     steps = work = 0
     while not machine.done:
         before = machine.sample_R.copy()
@@ -23,27 +34,25 @@ def run(prompt_lengths: list[int], counts: list[int], max_rows: int, needed: np.
             assert np.array_equal(machine.sample_R, before[kept])
             assert machine.live_R.all()
         if prompts := machine.prompts_to_compute():
-            cached = list(machine.prompt_G)
             computed += prompts
-            kept_places = machine.add_prompts(prompts)
-            assert machine.prompt_G == [cached[place] for place in kept_places] + prompts
+            machine.computed(prompts)
         new = machine.seat()
         seated += machine.sample_R[machine.rows - new :].tolist()
         live = machine.live_R
         assert live.sum() <= max_rows
         assert live.sum() == max_rows or len(seated) == len(needed), "a free row while samples wait"
         assert (np.diff(machine.length_R[live]) <= 0).all(), "rows are ordered by age"
-        places = machine.prompt_R[live]
-        assert [machine.prompt_G[place] for place in places] == owner[machine.sample_R[live]].tolist()
+        assert machine.prompt_R[live].tolist() == owner[machine.sample_R[live]].tolist()
         served[machine.sample_R[live]] += 1
         finished = live & (machine.length_R + 1 >= needed[machine.sample_R])
         machine.extend(machine.live_R.astype(np.int64))
         machine.release(finished)
+        ended += machine.take_ended()
         work += machine.rows
         steps += 1
     assert np.array_equal(served, needed)
     assert sorted(seated) == list(range(len(needed)))
-    assert sorted(computed) == [p for p, count in enumerate(counts) if count]
+    assert sorted(ended) == sorted(computed) == [p for p, count in enumerate(counts) if count]
     return steps, work
 
 
@@ -65,7 +74,82 @@ def test_idle_rows_cost_little() -> None:
 
 
 def test_prompts_are_computed_in_batches() -> None:
-    machine = Schedule([200] * 100, [1] * 100, max_rows=2)
+    machine = closed([200] * 100, [1] * 100, max_rows=2)
     assert machine.prompts_to_compute() == [0, 1, 2]
-    huge = Schedule([schedule._PREFILL_TOKENS_MOST + 1, 10, 10], [1, 1, 1], max_rows=3)
+    huge = closed([schedule._PREFILL_TOKENS_MOST + 1, 10, 10], [1, 1, 1], max_rows=3)
     assert huge.prompts_to_compute() == [0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_an_open_schedule_serves_and_forgets_at_any_moment(data: st.DataObject) -> None:
+    """Prompts join, samples are cancelled wherever they are, memory is short: nobody waits for ever, none is served
+    after it was cancelled, and in the end every byte is free."""
+    memory, max_rows = data.draw(st.integers(10, 40)), data.draw(st.integers(1, 6))
+    machine = Schedule(max_rows, is_open=True, memory=memory)
+    owner: dict[int, int] = {}
+    left: dict[int, int] = {}  # steps a sample still needs
+    computing: list[int] = []
+    ended: list[int] = []
+    steps = 0
+    while steps < 60 or not machine.done:
+        assert steps < 3000, "somebody waits for ever"
+        steps += 1
+        if steps < 60 and data.draw(st.booleans()):
+            prompt, first = steps, len(owner)
+            samples = range(first, first + data.draw(st.integers(1, 4)))
+            prompt_bytes, row_bytes = data.draw(st.integers(0, 5)), data.draw(st.integers(0, 5))
+            priority = data.draw(st.integers(0, 1))
+            machine.add(prompt, 5, samples, priority=priority, prompt_bytes=prompt_bytes, row_bytes=row_bytes)
+            owner.update(dict.fromkeys(samples, prompt))
+            left.update({sample: data.draw(st.integers(1, 5)) for sample in samples})
+        if left and data.draw(st.integers(0, 3)) == 0:
+            cancelled = data.draw(st.sampled_from(sorted(left)))
+            machine.cancel(cancelled)
+            del left[cancelled]
+        if (kept := machine.squeeze()) is not None:
+            assert machine.live_R.all() and machine.rows == len(kept)
+        while (begun := machine.next_prompt()) is not None:
+            computing.append(begun)
+        if computing and data.draw(st.booleans()):
+            ready = computing.pop(0)
+            if any(owner[sample] == ready for sample in left):
+                machine.computed([ready])
+        machine.seat()
+        assert machine.rows == machine.live_R.sum() <= max_rows
+        assert machine.reserved <= memory
+        for sample, prompt in zip(machine.sample_R.tolist(), machine.prompt_R.tolist(), strict=True):
+            assert owner[sample] == prompt
+            left[sample] -= 1
+        finished = np.array([left[sample] == 0 for sample in machine.sample_R.tolist()], np.bool_)
+        left = {sample: needed for sample, needed in left.items() if needed}
+        machine.release(finished)
+        ended += machine.take_ended()
+    assert not left and machine.reserved == machine.waiting_tokens == 0
+    assert sorted(ended + machine.take_ended()) == sorted(set(owner.values()))
+
+
+def test_a_vote_does_not_stand_before_a_chat() -> None:
+    machine = Schedule(2, is_open=True)
+    machine.add(0, 5, range(64))
+    assert machine.next_prompt() == 0
+    machine.add(1, 5, [64])
+    machine.add(2, 5, [65])
+    machine.add(3, 5, [66], priority=-1)
+    assert machine.next_prompt() == 3 and machine.next_prompt() is None, "two rows for the first samples of two prompts"
+    machine.computed([0, 3])
+    machine.seat()
+    assert machine.sample_R.tolist() == [66, 0]
+    machine.release(np.array([False, True]))
+    machine.squeeze()
+    assert machine.next_prompt() == 1, "the first of one before the second of another"
+    machine.computed([1])
+    machine.seat()
+    assert machine.sample_R.tolist() == [66, 64]
+
+
+def test_a_lower_priority_goes_first() -> None:
+    machine = Schedule(1, is_open=True)
+    machine.add(0, 5, [0], priority=1)
+    machine.add(1, 5, [1], priority=0)
+    assert [machine.next_prompt(), machine.next_prompt()] == [1, None]
