@@ -11,7 +11,7 @@ from ponder.ask.ask import Ask, Reply
 from ponder.ask.log import RequestLog, request_key
 from ponder.ask.meter import Meter
 from ponder.errors import DataError
-from ponder.policy.policy import Policy
+from ponder.policy.voice import Voice
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
 from ponder.rollout.engine import Engine, Request
@@ -30,7 +30,7 @@ class LocalAsker:
 
     def __init__(
         self,
-        policy: Policy,
+        voice: Voice,
         engine: Engine,
         sampling: Sampling,
         log: RequestLog,
@@ -40,11 +40,11 @@ class LocalAsker:
         title: str,
         say: Callable[[str], None],
     ) -> None:
-        self._policy, self._engine, self._sampling, self._log, self._seed = policy, engine, sampling, log, seed
+        self._voice, self._engine, self._sampling, self._log, self._seed = voice, engine, sampling, log, seed
         self._title, self._say = title, say
         self._parameters = {
             "model": model,
-            "template": policy.template.name,
+            "template": voice.template.name,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "top_k": sampling.top_k,
@@ -73,15 +73,15 @@ class LocalAsker:
 
     def split(self, reply: Reply) -> Response:
         """See `Asker`."""
-        return self._policy.template.split(reply.text, finished=reply.finish_reason == "stop")
+        return self._voice.template.split(reply.text, finished=reply.finish_reason == "stop")
 
     def text(self, reply: Reply) -> str:
         """See `Asker`; what the template gave the model for free stands before it."""
-        return self._policy.template.prefill + reply.text
+        return self._voice.template.prefill + reply.text
 
     def _sample(self, chunk: Sequence[Ask]) -> dict[str, Reply]:
         """The replies by key; neighbouring asks with the same messages share their prompt."""
-        template, tokenizer, limit = self._policy.template, self._policy.tokenizer, self._sampling.max_tokens
+        template, tokenizer, limit = self._voice.template, self._voice.tokenizer, self._sampling.max_tokens
         requests: list[Request] = []
         groups: list[list[Ask]] = []
         replies: dict[str, Reply] = {}
@@ -92,10 +92,10 @@ class LocalAsker:
             except DataError as error:  # the model's chat template refuses this conversation
                 replies |= {self._key(ask): Reply(failure=str(error)) for ask in group}
                 continue
-            if len(prompt) + limit > self._policy.window:
+            if len(prompt) + limit > self._voice.window:
                 failure = (
                     f"the prompt has {len(prompt)} tokens, which leaves no room for max_tokens {limit} in the model's "
-                    f"window of {self._policy.window}"
+                    f"window of {self._voice.window}"
                 )
                 replies |= {self._key(ask): Reply(prompt_tokens=len(prompt), failure=failure) for ask in group}
                 continue

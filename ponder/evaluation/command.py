@@ -164,7 +164,7 @@ def measure(
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=benchmark.max_tokens)
     notes = {"benchmark": benchmark.model_dump(mode="json"), "rows_left_out": len(loaded.left_out), "judge": judge_name}
     return evaluate(
-        policy,
+        policy.voice(),
         open_engine(engine, policy),
         problems,
         samples=samples or benchmark.samples,

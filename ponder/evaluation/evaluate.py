@@ -28,7 +28,7 @@ from ponder.evaluation.judging import ByJudge, ByVerifier, Judging, Verdicts
 from ponder.evaluation.results import ProblemResult, ResultsWriter, kept_results, read_results
 from ponder.evaluation.scores import Scores, score
 from ponder.judge import Judge
-from ponder.policy.policy import Policy
+from ponder.policy.voice import Voice
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, Problem, Verdict, to_json
 from ponder.rollout.engine import Engine, Request
@@ -45,7 +45,7 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "mpmath")
 
 
 def evaluate(
-    policy: Policy,
+    voice: Voice,
     engine: Engine,
     problems: Sequence[Problem],
     *,
@@ -62,7 +62,7 @@ def evaluate(
     per_call: int | None = None,
     go_on: bool = False,
 ) -> Scores:
-    """The scores of `policy`, which `engine` samples from, with `samples` completions of each problem.
+    """The scores of what speaks with `voice`, which `engine` samples from, with `samples` completions of each problem.
 
     `model` names what is evaluated, and `notes` say more of it, in the provenance; `log` is the file that gets every
     completion. `judge` says whether an answer agrees with the gold, in place of the verifiers in `pool`. A call of the
@@ -72,8 +72,8 @@ def evaluate(
     judged without the gold they lack, and for a prompt that fills the window: no prompt is ever cut.
     """
     _check(problems, needs_gold=judge is not None)
-    prompts = [policy.template.encode(policy.tokenizer, problem.messages) for problem in problems]
-    max_tokens = min(sampling.max_tokens, policy.window - _longest(prompts, problems, policy.window))
+    prompts = [voice.template.encode(voice.tokenizer, problem.messages) for problem in problems]
+    max_tokens = min(sampling.max_tokens, voice.window - _longest(prompts, problems, voice.window))
     requests = [
         Request(
             prompt_ids=prompt,
@@ -85,16 +85,16 @@ def evaluate(
     provenance = {
         "model": model,
         "weight_version": weight_version,
-        "parameters": sum(p.numel() for p in policy.model.parameters()),
-        "template": policy.template.to_json(),
-        "first_prompt": policy.tokenizer.decode(list(prompts[0])),
-        "stop_ids": sorted(policy.stop_ids),
+        "parameters": voice.parameters,
+        "template": voice.template.to_json(),
+        "first_prompt": voice.tokenizer.decode(list(prompts[0])),
+        "stop_ids": sorted(voice.stop_ids),
         "samples": samples,
         "sampling": sampling.model_dump(mode="json") | {"max_tokens": max_tokens},
         "max_tokens_asked": sampling.max_tokens,
         "seed": seed,
-        "device": str(policy.device),
-        "dtype": str(policy.autocast_dtype or policy.model.dtype).removeprefix("torch."),
+        "device": voice.device,
+        "dtype": voice.dtype,
         "problems": len(problems),
         "problems_sha256": _digest(problems),
         "versions": _versions(),
@@ -112,7 +112,7 @@ def evaluate(
 
         finished = len(results) * samples
         for start in range(len(results), len(problems), size):
-            judging = Judging(problems[start : start + size], samples, policy.template, verdicts, take)
+            judging = Judging(problems[start : start + size], samples, voice.template, verdicts, take)
 
             def on_finish(problem_id: str, index: int, completion: Completion, judging: Judging = judging) -> None:
                 nonlocal finished
@@ -123,7 +123,7 @@ def evaluate(
 
             engine.generate(requests[start : start + size], sampling, max_tokens, weight_version, on_finish)
             judging.wait()
-    return score(results, policy.template, provenance, derive_seed(seed, "score"))
+    return score(results, voice.template, provenance, derive_seed(seed, "score"))
 
 
 def replay(path: Path, pool: VerifierPool, log: Path | None = None) -> Scores:

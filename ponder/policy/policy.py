@@ -19,6 +19,7 @@ from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 from ponder.policy.attention import Layout
 from ponder.policy.logprobs import Head
 from ponder.policy.storage import keep_for_products
+from ponder.policy.voice import Voice
 from ponder.text.template import Template
 
 __all__ = ["Adapter", "Policy"]
@@ -85,6 +86,19 @@ class Policy:
         model: Any = self.model
         projection = model.get_output_embeddings()
         return Head(projection.weight, projection.bias, self.logit_scale)
+
+    def voice(self) -> Voice:
+        """What those need who only talk with it."""
+        return Voice(
+            tokenizer=self.tokenizer,
+            template=self.template,
+            stop_ids=self.stop_ids,
+            pad_id=self.pad_id,
+            window=self.window,
+            parameters=sum(p.numel() for p in self.model.parameters()),
+            device=str(self.device),
+            dtype=str(self.autocast_dtype or self.model.dtype).removeprefix("torch."),
+        )
 
     def frozen_copy(self) -> "Policy":
         """A copy with weights of its own that take no gradient: the reference model."""

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from ponder.errors import DataError
-from ponder.policy.policy import Policy
+from ponder.policy.voice import Voice
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, Group, Problem, Rollout, Verdict
 from ponder.reward import Judged, overlong_penalty
@@ -47,7 +47,7 @@ class Collected:
 
 def collect(
     engine: Engine,
-    policy: Policy,
+    voice: Voice,
     problems: Sequence[Problem],
     *,
     group_size: int,
@@ -70,7 +70,7 @@ def collect(
     fit.
     """
     sampler = _Sampler(
-        engine, policy, group_size, sampling, max_tokens, seed, weight_version, pool, phases, on_progress, reward_models
+        engine, voice, group_size, sampling, max_tokens, seed, weight_version, pool, phases, on_progress, reward_models
     )
     groups = [_group(judged, rewards, max_tokens, overlong_buffer_ratio) for judged in sampler.sample(problems)]
     tried = 0
@@ -101,7 +101,7 @@ class _Sampled:
 @dataclass(slots=True)
 class _Sampler:
     engine: Engine
-    policy: Policy
+    voice: Voice
     group_size: int
     sampling: Sampling
     max_tokens: int
@@ -119,7 +119,7 @@ class _Sampler:
         """Completions of each problem with their verdicts."""
         if not problems:
             return []
-        template, tokenizer = self.policy.template, self.policy.tokenizer
+        template, tokenizer = self.voice.template, self.voice.tokenizer
         self._check(problems)
         verdicts: dict[tuple[int, int], Future[Verdict]] = {}
         first = self._place
@@ -174,7 +174,7 @@ class _Sampler:
         with self.phases("score"):
             found = models.preferences(
                 [judged for _, judged in flat],
-                [self.policy.template.prefill + completion.text for completion, _ in flat],
+                [self.voice.template.prefill + completion.text for completion, _ in flat],
             )
         if measured:
             self.metrics = dict(found.metrics)
@@ -191,7 +191,7 @@ class _Sampler:
     def _judged(self, problem: Problem, completion: Completion, verdict: Verdict) -> Judged:
         return Judged(
             problem=problem,
-            response=self.policy.template.split(completion.text, finished=completion.finish_reason == "stop"),
+            response=self.voice.template.split(completion.text, finished=completion.finish_reason == "stop"),
             verdict=verdict,
             completion_tokens=len(completion.token_ids),
             finish_reason=completion.finish_reason,

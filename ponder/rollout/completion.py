@@ -2,22 +2,14 @@
 
 from collections.abc import Sequence
 
-from ponder.policy.policy import Policy
+from ponder.policy.voice import Voice
 from ponder.records import Completion, FinishReason
 
-__all__ = ["complete", "silent_ids"]
-
-
-def silent_ids(policy: Policy) -> frozenset[int]:
-    """Tokens that end, fill or begin a text and are no part of it. Not all special tokens: tags such as <think> are
-    special tokens of some tokenizers."""
-    begin = policy.tokenizer.bos_token_id
-    assert begin is None or isinstance(begin, int)
-    return policy.stop_ids | {policy.pad_id} | (frozenset() if begin is None else {begin})
+__all__ = ["complete"]
 
 
 def complete(
-    policy: Policy,
+    voice: Voice,
     silent: frozenset[int],
     token_ids: Sequence[int],
     logprobs: Sequence[float],
@@ -25,8 +17,8 @@ def complete(
     weight_version: int,
     seed: int,
 ) -> Completion:
-    """`silent` are the policy's `silent_ids`."""
-    text = policy.tokenizer.decode(
+    """`silent` are the voice's `silent_ids`, which a caller has asked for once."""
+    text = voice.tokenizer.decode(
         [i for i in token_ids if i not in silent], skip_special_tokens=False, clean_up_tokenization_spaces=False
     )
     assert isinstance(text, str)

@@ -18,7 +18,7 @@ from ponder.errors import BusyError, DataError, ModelError
 from ponder.policy.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, FinishReason
-from ponder.rollout.completion import complete, silent_ids
+from ponder.rollout.completion import complete
 from ponder.rollout.engine import Bounds, GenerationState, Job, Load, OnFinish, OnProgress, Piece, Request, check_fits
 from ponder.rollout.lane import NOT_FINITE, Lane
 from ponder.rollout.probe import check_sampling
@@ -178,7 +178,8 @@ class LiveEngine:
         assert not self._jobs and weight_version == self._version, (len(self._jobs), weight_version, self._version)
         drawing = Drawing(temperature=sampling.temperature, top_p=sampling.top_p, top_k=sampling.top_k)
         check_fits(requests, max_tokens, self._policy.window)
-        silent, started = silent_ids(self._policy), time.monotonic()
+        voice, started = self._policy.voice(), time.monotonic()
+        silent = voice.silent_ids()
         request_of = {
             self.submit(
                 Job(prompt_ids=r.prompt_ids, seeds=r.seeds, max_tokens=max_tokens, key=r.key, drawing=drawing)
@@ -199,9 +200,7 @@ class LiveEngine:
                 if piece.reason is not None:
                     request = requests[place[0]]
                     seed = request.seeds[piece.choice]
-                    found[place] = complete(
-                        self._policy, silent, ids, logprobs, piece.reason, piece.weight_version, seed
-                    )
+                    found[place] = complete(voice, silent, ids, logprobs, piece.reason, piece.weight_version, seed)
                     if on_finish is not None:
                         on_finish(request.key, piece.choice, found[place])
             if on_progress is not None:

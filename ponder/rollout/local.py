@@ -21,7 +21,7 @@ from ponder.policy.policy import Policy
 from ponder.policy.storage import cast_once
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
-from ponder.rollout.completion import complete, silent_ids
+from ponder.rollout.completion import complete
 from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Request, check_fits
 from ponder.rollout.forks import Forks, Share
 from ponder.rollout.lane import NOT_FINITE, Finished, Step, closed_lane
@@ -126,7 +126,8 @@ class _Call:
     ) -> None:
         self._requests, self._weight_version = requests, weight_version
         self._on_finish, self._on_progress = on_finish, on_progress
-        self._policy, self._silent = policy, silent_ids(policy)
+        self._voice = policy.voice()
+        self._silent = self._voice.silent_ids()
         self._done: dict[_Place, Completion] = {}
         self._total = sum(len(r.seeds) for r in requests)
         self._tokens = 0
@@ -165,7 +166,7 @@ class _Call:
 
     def _completion(self, finished: Finished, place: _Place) -> Completion:
         return complete(
-            self._policy,
+            self._voice,
             self._silent,
             finished.token_ids.tolist(),
             finished.logprobs.tolist(),

@@ -36,7 +36,9 @@ class Asking:
         from ponder.rollout import open_engine
 
         policy = self._policy(reference, template)
-        return LocalAsker(policy, open_engine(self._engine, policy), sampling, model=reference, **self._shared(name))
+        return LocalAsker(
+            policy.voice(), open_engine(self._engine, policy), sampling, model=reference, **self._shared(name)
+        )
 
     def endpoint(self, name: str, endpoint: Endpoint, sampling: Sampling) -> Asker:
         """A model at an endpoint."""

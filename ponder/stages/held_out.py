@@ -79,7 +79,7 @@ class HeldOutProblems:
             return before
         config = self._config
         scores = evaluate(
-            policy,
+            policy.voice(),
             engine,
             self.problems,
             samples=config.samples if full else min(config.samples, config.samples_during),

@@ -171,7 +171,7 @@ class _Run:
         ]
         collected = collect(
             self.engine,
-            self.policy,
+            self.policy.voice(),
             problems,
             group_size=config.group_size,
             sampling=config.sampling,

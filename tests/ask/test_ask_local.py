@@ -33,7 +33,9 @@ def asks() -> list[Ask]:
 def sample(policy: Policy, path: Path, wanted: list[Ask], max_tokens: int = 24) -> list[Reply]:
     with RequestLog(path) as log:
         engine, sampling = LocalEngine(policy, lanes=1), Sampling(max_tokens=max_tokens)
-        asker = LocalAsker(policy, engine, sampling, log, seed=5, model="micro", title="samples", say=lambda line: None)
+        asker = LocalAsker(
+            policy.voice(), engine, sampling, log, seed=5, model="micro", title="samples", say=lambda line: None
+        )
         return ask_all(asker, wanted)
 
 
@@ -66,7 +68,14 @@ def test_a_prompt_without_room_is_a_failure_and_no_other(policy: Policy, tmp_pat
 def test_split_and_text_follow_the_template(policy: Policy, tmp_path: Path) -> None:
     with RequestLog(tmp_path / "log") as log:
         asker = LocalAsker(
-            policy, LocalEngine(policy), Sampling(), log, seed=5, model="micro", title="s", say=lambda line: None
+            policy.voice(),
+            LocalEngine(policy),
+            Sampling(),
+            log,
+            seed=5,
+            model="micro",
+            title="s",
+            say=lambda line: None,
         )
         reply = Reply(text="<think>2+3=5</think> <answer>5</answer>")
         assert asker.split(reply).answer == "5" and asker.text(reply) == reply.text

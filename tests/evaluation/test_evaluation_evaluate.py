@@ -101,7 +101,7 @@ SCRIPT: dict[str, list[tuple[str, FinishReason]]] = {
 def run(policy: Policy, pool: VerifierPool, log: Path | None, engine: Scripted | None = None) -> Scores:
     engine = engine or Scripted(SCRIPT)
     return evaluate(
-        policy,
+        policy.voice(),
         engine,
         [problem("a"), problem("b")],
         samples=3,
@@ -144,7 +144,7 @@ def test_seeds_belong_to_the_problem_and_the_sample(policy: Policy, pool: Verifi
     first, second = Scripted(SCRIPT), Scripted(SCRIPT)
     run(policy, pool, None, first)
     evaluate(
-        policy,
+        policy.voice(),
         second,
         [problem("b")],
         samples=3,
@@ -190,7 +190,7 @@ def test_replay_gives_the_same_and_judges_anew(policy: Policy, pool: VerifierPoo
 )
 def test_bad_problems(policy: Policy, pool: VerifierPool, problems: list[Problem], words: str) -> None:
     with pytest.raises(DataError, match=words):
-        evaluate(policy, Scripted({}), problems, samples=1, sampling=SAMPLING, pool=pool, seed=0, model="m")
+        evaluate(policy.voice(), Scripted({}), problems, samples=1, sampling=SAMPLING, pool=pool, seed=0, model="m")
 
 
 def test_a_real_model_twice_the_same(policy: Policy, pool: VerifierPool, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_real_model_twice_the_same(policy: Policy, pool: VerifierPool, tmp_pat
     logs = [tmp_path / "1.jsonl", tmp_path / "2.jsonl"]
     found = [
         evaluate(
-            policy,
+            policy.voice(),
             LocalEngine(policy, 8, lanes=1),
             problems,
             samples=4,
@@ -251,7 +251,7 @@ def test_a_killed_evaluation_goes_on_to_the_same_bytes(
 
     def go(log: Path, engine: LocalEngine, seed: int = 2) -> Scores:
         return evaluate(
-            policy,
+            policy.voice(),
             engine,
             problems,
             samples=3,

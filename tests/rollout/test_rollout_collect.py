@@ -87,7 +87,7 @@ class Run:
 
         return collect(
             self.engine,
-            self.policy,
+            self.policy.voice(),
             problems,
             group_size=2,
             sampling=Sampling(),

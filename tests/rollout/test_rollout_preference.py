@@ -97,7 +97,7 @@ def test_collecting_stores_the_preference_of_every_rollout(
     problems = [problem("helpful", "h"), problem("reasoning", "r", gold=True)]
     collected = collect(
         LocalEngine(policy, 8, lanes=1),
-        policy,
+        policy.voice(),
         problems,
         group_size=3,
         sampling=Sampling(),
