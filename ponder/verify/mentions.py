@@ -64,7 +64,7 @@ _AFTER_TERM = re.compile(
 )
 _CLOCK = re.compile(r"\s*(?:[ap]\.?\s?m\b\.?)", re.IGNORECASE)
 _PERCENT = re.compile(r"\s*(?:percent|per cent|pct)\b\.?", re.IGNORECASE)
-_TIMES = re.compile(r"(?<=[\d)] )[xX](?= [\d$(.\\])|(?<=\d)[xX](?=\d)")
+_TIMES = re.compile(r"(?<=[\d)] )[xX](?= [\d$(.\\])|(?<=[a-z]{2} )x(?= \$?\d)|(?<=\d)[xX](?=\d)")
 _ASIDE = re.compile(r"(?<=[\s*])\((?!\s*mod\b)(?=[^()]*(?:[A-Za-z]{2,}|=))[^()]*\)")
 _EQUALS = re.compile(r"(?<![<>!])=(?!>)|≈|≃|\\approx(?![a-z])|→|=>|⇒|\\rightarrow|\\to(?![a-z])")
 _BINARY_START = re.compile(r"(?:[+×✕*·÷/=≈]|[-−–—](?=\s)|\\(?:times|div|cdot)|\\\(\s*(?:=|\\times))")

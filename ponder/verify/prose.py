@@ -112,7 +112,7 @@ _NO_VALUE = re.compile(
 )
 _CHECK = re.compile(r"^\W*(?:check(?:ing)?|verif(?:y(?:ing)?|ication)|explanation|justification)\b", re.IGNORECASE)
 """How a sentence begins that comes after the answer."""
-_BECAUSE = re.compile(r"\b(?:because|since|as)\b|因为", re.IGNORECASE)
+_BECAUSE = re.compile(r"\b(?:because|since|as(?! (?:an?|the)\b))\b|因为", re.IGNORECASE)
 _INEQUALITY = re.compile(r"(?:[<>≤≥]|\\[lg]eq?(?![a-z]))\s*\$?(\d[\d,]*(?:\.\d+)?)")
 _CHINESE_NUMBER = re.compile("[二两三四五六七八九十百千万亿][零一二两三四五六七八九十百千万亿]*(?![分半])")
 _BOLD = re.compile(r"\*\*(?=\S)((?:[^*\n]|\*(?!\*))+?)\*\*")
