@@ -81,32 +81,35 @@ _SECOND = re.compile(
     r"|are|was)(?=[a-z]))[A-Za-z]+\.?(?:\s*=\s*\d+)?(?:,\s*|\s+(?:and|vs\.?)\s+|\s+)(?:\$)?\d"
 )
 _LOSS = re.compile(r"\(\s*\\?\$[\d.,]+\s*\)")
-_NOTHING = re.compile(
-    r"^(?:\W*\d+\.)?\W*(?:given|assume|note|time limit|we know|(?:we|i|you) (?:are|were) given|imagine|unfortunately"
-    r"|for the sake of argument|the (?:problem|question) says|it is given|problem|sorry"
-    r"|i (?:do not|don['’]t) know|i cannot|i am unable|for \w = \d+ it)\b"
-    r"|\b(?:not unique|not enough|undefined|depends on|extraneous|rejected|it fails|contradiction|impossible to|typo)\b"
-    r"|\b(?:twice|double|half|triple) (?:of )?(?:this|that|it|these)\b|\b(?:nothing|none|no \w+) (?:is "
-    r"|are )?(?:left|remain\w*)\b"
-    r"|\bwait,|(?:\b(?:false|untrue|not true)|n['’]t true) that\b|^\W*assuming (?:that )?the answer\b|\b(?:not"
-    r"|n['’]t) (?:sure|certain)\b|\bcannot (?:determine|be determined|find)\b"
-    r"|\b(?:would|might) (?:say|think|guess)\b|\b(?:naive|careless|tempting|mistaken|(?:wrong|incorrect) answer)\b"
-    r"|\bknown so far\b"
-    r"|\b(?:is|are|was|were) given\b|n['’]t (?:think|believe)\b|\bnot (?:think|believe)\b|\bwhich (?:we|i"
-    r"|you) (?:need|have|must|then|now)\b"
-    r"|^\W*(?:first|firstly|to begin|to start)\b|\bwhether\b|\bclaim\b|\b(?:false|wrong) (?:statement|assertion)\b"
-    r"|\b(?:of|half"
-    r"|twice|double"
-    r"|triple) the answer\b|\bthe answer (?:squared|cubed|ends|contains|rounds|has|plus|minus|times|divided)\b"
-    r"|不能确定|无法确定|\brefuted\b|\bdiscarded\b|\bruled out\b|^\W*(?:so|then|next|now|first)?,?\s*(?:we|i) (?:add"
-    r"|subtract|multiply|divide|plug|substitute)\b[^=]*$"
-    r"|^\W*(?:flight|gate|platform|seat|highway|route|apartment|house|problem|question|grade|player|channel|train) \d"
-    r"|,\s*no[.!]?$"
-    r"|\bthe (?:problem|question|statement|exercise|task|text) (?:gives|says|states|tells|mentions|asks)\b"
-    r"|\b(?:we|i) (?:look|are looking|search) for\b|\bwe (?:want|seek)\b|\bguess was\b"
-    r"|\bwhich (?:fails|failed)\b|n['’]t know\b|\b(?:cannot|can['’]t|could not) solve\b",
-    re.IGNORECASE,
+_NOTHING_SAID = (
+    # what is given or asked
+    r"^(?:\W*\d+\.)?\W*(?:given|assume|note|time limit|we know|(?:we|i|you) (?:are|were) given|it is given|problem)\b",
+    r"\b(?:is|are|was|were) given\b|^(?:\W*\d+\.)?\W*the (?:problem|question) says\b",
+    r"\bthe (?:problem|question|statement|exercise|task|text) (?:gives|says|states|tells|mentions|asks)\b",
+    r"\b(?:we|i) (?:look|are looking|search) for\b|\bwe (?:want|seek)\b|\bwhether\b",
+    # what is supposed, claimed or guessed
+    r"^(?:\W*\d+\.)?\W*(?:imagine|for the sake of argument|for \w = \d+ it)\b|^\W*assuming (?:that )?the answer\b",
+    r"\b(?:would|might) (?:say|think|guess)\b|\bguess was\b|\bclaim\b|(?:n['’]t|\bnot) (?:think|believe)\b",
+    r"\b(?:naive|careless|tempting|mistaken|(?:wrong|incorrect) answer)\b",
+    # what is denied
+    r"(?:\b(?:false|untrue|not true)|n['’]t true) that\b|\b(?:false|wrong) (?:statement|assertion)\b|\brefuted\b",
+    r"\b(?:extraneous|rejected|discarded|ruled out|it fails|which (?:fails|failed)|contradiction|typo)\b|,\s*no[.!]?$",
+    # what is not known
+    r"^(?:\W*\d+\.)?\W*(?:unfortunately|sorry|i (?:do not|don['’]t) know|i cannot|i am unable)\b|n['’]t know\b",
+    r"\b(?:not|n['’]t) (?:sure|certain)\b|\bcannot (?:determine|be determined|find)\b|不能确定|无法确定",
+    r"\bknown so far\b",
+    r"\b(?:cannot|can['’]t|could not) solve\b|\b(?:not unique|not enough|undefined|depends on|impossible to)\b|\bwait,",
+    # a step, after which something is left to do
+    r"^\W*(?:so|then|next|now|first)?,?\s*(?:we|i) (?:add|subtract|multiply|divide|plug|substitute)\b[^=]*$",
+    r"^\W*(?:first|firstly|to begin|to start)\b|\bwhich (?:we|i|you) (?:need|have|must|then|now)\b",
+    r"\b(?:twice|double|half|triple) (?:of )?(?:this|that|it|these)\b",
+    r"\b(?:nothing|none|no \w+) (?:is |are )?(?:left|remain\w*)\b",
+    # what is said of the answer, or of a thing with a number
+    r"\b(?:of|half|twice|double|triple) the answer\b",
+    r"\bthe answer (?:squared|cubed|ends|contains|rounds|has|plus|minus|times|divided)\b",
+    r"^\W*(?:flight|gate|platform|seat|highway|route|apartment|house|problem|question|grade|player|channel|train) \d",
 )
+_NOTHING = re.compile("|".join(_NOTHING_SAID), re.IGNORECASE)
 _CUT_OFF = re.compile(
     r"\b(?:and|or|then|by|the|a|of|with|to|if|so|holds|away|an|his|her|their)\s*$|,\s*$|(?:[-+/=×÷^(]|(?<=\s)\*"
     r"|\\(?:cdot|times|div|frac))\s*\$?\s*$",

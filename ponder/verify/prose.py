@@ -98,6 +98,7 @@ _GIVEN_TO = re.compile(r"(?<![\w\\])([A-Za-z])\s*=\s*\$?(-?\d{1,12})(?![\w.,/^]*
 _IN_TOTAL = re.compile(r"(?:\s+[a-z]+){0,3}\s+(?:in total|in all|altogether|combined|together|overall)\b")
 _NOUN = re.compile(r"\s+[a-z]{2,}")
 _IN_PASSING = 12
+"""Numbers in words up to here are said of other things: "the two of them"."""
 _SUBJECT = re.compile(r"\s*[A-Za-z°]{0,12}\s+(?:is|are|was|were|equals?)\b", re.IGNORECASE)
 _CLAUSE = re.compile(
     r";\s+(?=the\b)|(?:,|;|\s[—–-]|\sand(?=\s(?:so|thus|hence|therefore|finally)\b))\s*(?:(?:and )?(?:so|thus|hence"
