@@ -5,6 +5,7 @@ to (or not to), and whatever it raises, drops, writes twice or opens twice is an
 """
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -28,6 +29,8 @@ _SWITCHES = ("enable_thinking", "thinking")
 _OPEN, _CLOSE = "<think>", "</think>"
 _FOREIGN = ("[THINK]", "<|START_THINKING|>", "<seed:think>", "\u25c1think\u25b7", "<thought>", "<|channel|>analysis")
 """Beginnings of a thought that ponder does not read."""
+_MARKS = ("[THINK]", "<|START_THINKING|>", "<seed:think>", "\u25c1think\u25b7", "<|channel|>", "<|channel>")
+"""Where these stand in a chat template, the model thinks between them."""
 _LONG = 20
 """A text of as many characters does not occur by chance in what a template writes."""
 _PROBE = "(here stands what turn {} says)"
@@ -97,6 +100,8 @@ def _read_as(
             tail = text.rpartition(probes[-1].content)[2]
             if roles == _SINGLE:
                 _check_form(tokenizer, probes, text, form, thinking, clock)
+                if thinking and not any(mark in tail for mark in _FOREIGN):  # which is refused
+                    _name_other_thoughts(source)
             return form, tail
         role, count = wrong[-1]
         fault = fault or (_left_out(role, text) if count == 0 else _repeated(role, count, text))
@@ -104,6 +109,17 @@ def _read_as(
     if roles == _SINGLE:  # no data would help
         raise ModelError(str(fault)) from fault
     raise fault
+
+
+def _name_other_thoughts(source: str) -> None:
+    """Say where a model has been taught to think between marks of its own."""
+    if _OPEN not in source and (mark := next((one for one in _MARKS if one in source), None)) is not None:
+        warnings.warn(
+            f"The tokenizer's chat template writes thoughts with {mark!r}, and a reply is asked for here whose thought "
+            f"stands between {_OPEN!r} and {_CLOSE!r}, which the model has to learn first. Set `template: plain` to "
+            f"let it answer without a thought.",
+            stacklevel=2,
+        )
 
 
 def _times(probe: str, text: str) -> int:

@@ -226,7 +226,7 @@ def test_the_embedded_world() -> None:
     ("source", "message"),
     [
         (FileExamples(path="nowhere.jsonl"), "There is no file"),
-        (FileExamples(path="rows.txt"), "expected one of"),
+        (FileExamples(path=__file__), "expected one of"),
         (MicroExamples(tasks=("equations",)), "did you mean 'equation'"),
         (StageExamples(stage="zero"), "Stage 'zero' left no examples.jsonl"),
         (StageExamples(stage="empty"), "Source 'empty' has no usable example: it is empty. Relax the keep rules"),

@@ -1,5 +1,6 @@
 """Chat templates as models bring them: the date, the switch for thinking, parts, refusals, damage."""
 
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,16 @@ def test_a_switch_of_the_other_name() -> None:
     expected = "<|start|>user\nq<|end|>\n<|start|>assistant"
     assert prompt(CHAT, HYBRID_CLOSES, "q") == expected + "<think>\n"
     assert prompt(PLAIN, HYBRID_CLOSES, "q") == expected + "</think>"
+
+
+def test_a_model_that_thinks_between_marks_of_its_own() -> None:
+    harmony = TURNS + "<|start|>assistant{% if false %}<|channel|>analysis<|message|>{% endif %}"
+    with pytest.warns(UserWarning, match=r"thoughts with '<\|channel\|>', .* has to learn first"):
+        assert prompt(CHAT, harmony, "q").endswith("<|start|>assistant<think>\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert prompt(PLAIN, harmony, "q").endswith("<|start|>assistant")
+        assert prompt(CHAT, ALWAYS_THINKS + "{# not [THINK] #}", "q").endswith("<think>\n")
 
 
 def test_plain_asks_for_no_thinking() -> None:
