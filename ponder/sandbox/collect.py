@@ -45,8 +45,9 @@ def _of_class(name: str, owner: type, setup: Fixtures, marks: list[Mark]) -> Ite
     for base in reversed(owner.__mro__):
         marks = [*marks, *listed(vars(base).get("pytestmark", ())), *vars(base).get("_marks", ())]
     for member, value in inspect.getmembers(owner):
-        if member.startswith("test") and inspect.isfunction(value):
-            yield from _cases(f"{name}.{member}", value, setup, owner, marks)
+        if member.startswith("test") and (inspect.isfunction(value) or inspect.ismethod(value)):
+            function = value.__func__ if inspect.ismethod(value) else value
+            yield from _cases(f"{name}.{member}", function, setup, owner, marks)
         elif member.startswith("Test") and _is_plain_test_class(value):
             yield from _of_class(f"{name}.{member}", value, setup, marks)
 
@@ -78,6 +79,8 @@ def _is_left_out(marks: list[Mark]) -> bool:
         return True
     if any(mark.name == "xfail" for mark in marks):
         raise NotJudgeableError("they expect a failure (xfail)")
+    if any(mark.name == "filterwarnings" and str(mark.arguments).startswith("('error") for mark in marks):
+        raise NotJudgeableError("they make errors of the program's warnings (filterwarnings)")
     return False
 
 
@@ -127,7 +130,7 @@ class _Function(unittest.TestCase):
             known = dict(self._given)
             for name in (*self._setup.autouse(thing), *self._used):
                 self._setup.value(name, stack, known, thing)
-            function = self._function if thing is None else self._function.__get__(thing)
+            function = self._bound(thing)
             mocked = sum(map(_is_argument, vars(self._function).get("patchings", ())))
             wanted = [
                 parameter.name
@@ -142,6 +145,17 @@ class _Function(unittest.TestCase):
                     asyncio.run(result)
             except SkippedError as error:
                 raise unittest.SkipTest(str(error)) from None
+
+    def _bound(self, thing: Any) -> Any:
+        """The function as it is called: bound to its object, to its class, or to nothing."""
+        if self._owner is None:
+            return self._function
+        match inspect.getattr_static(self._owner, self._function.__name__, None):
+            case staticmethod():
+                return self._function
+            case classmethod():
+                return self._function.__get__(self._owner)
+        return self._function.__get__(thing)
 
     def _around(self, thing: Any) -> Iterator[tuple[Any, Any, tuple[Any, ...]]]:
         if thing is None:

@@ -69,6 +69,10 @@ class Ledger:
             known.add(case)
             self.write(case, passed, note)
 
+    def has(self, case: int) -> bool:
+        """Whether the case was written down."""
+        return case in self._passed or case in self._failed
+
     def _take_swallowed(self) -> None:
         if self.program is not None:
             self.swallowed += [f"the program swallowed a failed check: {error}" for error in self.program.swallowed]

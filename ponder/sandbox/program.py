@@ -5,6 +5,8 @@ import types
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
+from ponder.sandbox.errors import NotJudgeableError
+
 __all__ = ["LocalProgram", "Program", "Solution", "is_of_program", "went_through_program"]
 
 
@@ -62,6 +64,8 @@ class Solution(types.ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         program: Program = self.__dict__["_program"]
+        if name == "__file__":
+            raise NotJudgeableError("they ask for the program's file")
         if name not in program.names:
             raise AttributeError(f"the program defines no {name!r}")
         return program.look(name)

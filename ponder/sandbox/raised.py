@@ -60,6 +60,9 @@ class ExceptionClasses:
         lineage, text, arguments, fields, cause = described
         kind = self.of(lineage)
         arguments = arguments if isinstance(arguments, list) else [text]
+        if issubclass(kind, ExceptionGroup):
+            message, inner = arguments
+            arguments = [str(message), [self.exception(one) for one in inner]]
         try:
             error = kind(*arguments)
         except TypeError:  # a class that wants other arguments than it keeps

@@ -280,7 +280,11 @@ class _Server:
         cause = error.__cause__
         told = None if cause is None or causes == 0 else self._describe(cause, causes - 1)
         fields = {name: value for name, value in error.__dict__.items() if name != "__notes__"}
-        return [self._lineage(type(error)), text, list(error.args), fields, told]
+        arguments = list(error.args)
+        if isinstance(error, ExceptionGroup):
+            inner = [self._describe(one, causes - 1) for one in error.exceptions[:_MAX_CAUSES]] if causes else []
+            arguments = [error.message, inner]
+        return [self._lineage(type(error)), text, arguments, fields, told]
 
 
 def _standard_name(kind: type) -> str | None:

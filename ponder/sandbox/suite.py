@@ -30,6 +30,12 @@ class _Result(unittest.TestResult):
         super().startTest(test)
         self._before = (self._ledger.checks, self._used(), self._ledger.entered, self._ledger.chosen_checks)
 
+    def stopTest(self, test: unittest.TestCase) -> None:
+        """A test of which a part was skipped has no outcome of its own."""
+        super().stopTest(test)
+        if test in self._numbers and not self._ledger.has(self._numbers[test]):
+            self._ledger.record(self._numbers[test], True)
+
     def _record(self, test: unittest.TestCase, passed: bool, error: Any = None) -> None:
         note = "" if error is None else f"{test.id()} -> {error[0].__name__}: {error[1]}"
         if error is not None:
@@ -86,6 +92,8 @@ def run_collected(
     module = sys.modules["__main__"]
     suite = unittest.defaultTestLoader.loadTestsFromModule(module)
     suite.addTests(collect(space, set(done), candidate))
+    for kind in {type(test) for test in _flat(suite)}:
+        _check_fixtures(kind)
     numbers = {test: first + place for place, test in enumerate(_flat(suite))}
     if not numbers:
         return
@@ -95,6 +103,15 @@ def run_collected(
         _call(space.get("setup_module"), module)
         suite.run(_Result(ledger, numbers))
         _call(space.get("teardown_module"), module)
+
+
+def _check_fixtures(kind: type) -> None:
+    """Test cases of unittest have no fixtures here."""
+    for name, value in [(name, value) for base in kind.__mro__ for name, value in vars(base).items()]:
+        if isinstance(value, types.FunctionType) and "_fixture" in vars(value):
+            raise NotJudgeableError(f"they have the fixture {name!r} in a test case of unittest")
+        if name == "_marks" and any(mark.name == "usefixtures" for mark in value):
+            raise NotJudgeableError(f"the test case {kind.__name__!r} of unittest uses fixtures")
 
 
 def _call(function: Any, module: types.ModuleType) -> None:

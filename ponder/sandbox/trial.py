@@ -211,5 +211,5 @@ def _look_again(
             report.notes += plain.notes[:1]
         else:
             report.unsure = report.unsure or f"{report.doubt}, and in one process the tests did not end"
-    elif not report.passes and plain.passes:
+    elif not report.passes and (plain.passes or plain.late):
         report.excuse = report.excuse or f"{report.doubt or 'the tests share more than values with the program'}"

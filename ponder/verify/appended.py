@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from ponder.records import CodeGold
+from ponder.verify.compared import compared, comparison
 
 __all__ = ["complete", "why_nothing_is_appended", "with_tests"]
 
@@ -13,23 +14,6 @@ _SAID = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|(?<!\d)'(?:\\.|[^'
 """Comments of C++, and what stands in quotes."""
 _NAME = re.compile(r"\b(?!(?:true|false|null|undefined|nullptr|NaN|Infinity)\b)[A-Za-z_]\w*")
 _MAIN = re.compile(r"\bint\s+main\s*\(")
-_MACROS = (
-    "assert",
-    "main",
-    "if",
-    "for",
-    "while",
-    "return",
-    "true",
-    "false",
-    "int",
-    "auto",
-    "candidate",
-    "exit",
-    "abort",
-)
-_HEAD = "\n".join(["", "#undef NDEBUG", *(f"#undef {name}" for name in _MACROS), "#include <cassert>", ""])
-"""What a program may have redefined is what it was again."""
 _TAIL = """
 #include <cstdio>
 int main() {
@@ -51,13 +35,17 @@ def complete(program: str, prefix: str, entry: str) -> str:
     return whole + "\n}" * max(0, whole.count("{") - whole.count("}"))
 
 
-def with_tests(program: str, tests: str) -> str:
+def with_tests(program: str, tests: str, name: str, after: str = "") -> str:
     """A C++ program and its tests as one, which hands the secret of its standard input back once the tests have ended.
-    The bracket that closes the function, where the tests begin with it, is the program's already."""
+    The bracket that closes the function, where the tests begin with it, is the program's already. `name` is one that
+    the program does not know, `after` stands between the two."""
     body = tests.strip().removeprefix("}")
     if body.endswith("}"):
         body = body[:-1] + "return 0;\n}"  # `main` alone may end without
-    return f"{program}\n{_HEAD}\n{_MAIN.sub('static int ponder_tests(', body)}\n{_TAIL}"
+    body, _ = compared(_MAIN.sub("static int ponder_tests(", body), name)
+    spoken = sorted(set(re.findall(r"\b[a-z_]\w*", _SAID.sub(" ", body + _TAIL))))
+    undone = "\n".join(f"#undef {word}" for word in ("NDEBUG", *spoken) if word != "__cplusplus")
+    return f"{comparison(name)}\n#line 1\n{program}\n{after}{undone}\n#include <cassert>\n{body}\n{_TAIL}"
 
 
 @lru_cache(maxsize=1024)

@@ -34,6 +34,7 @@ from ponder.sandbox.source import joined
 from ponder.sandbox.trial import judge, judge_node
 from ponder.sandbox.values import short
 from ponder.verify.appended import complete, why_nothing_is_appended, with_tests
+from ponder.verify.compared import NOT_PLAIN, compared, given, why_not_trusted
 from ponder.verify.output import same_output
 from ponder.verify.program import expected_names, find_entry, find_program
 
@@ -184,8 +185,13 @@ def _by_appended(sandbox: Sandbox, program: str, gold: CodeGold, limits: Limits,
         whole = complete(program, gold.prefix, entry)
         report = judge_node(sandbox, whole, gold.tests[0], entry=entry, limits=limits, deadline=deadline)
         return _by_tests(report, limits, wall_seconds)
-    secret = secrets.token_hex(16)
-    source = with_tests(complete(program, gold.prefix, entry), gold.tests[0])
+    name, secret = f"n{secrets.token_hex(8)}", secrets.token_hex(16)
+    _, all_compared = compared(gold.tests[0], name)
+    doubt = why_not_trusted(program, gold.tests[0], all_compared=all_compared)
+    if doubt is not None:
+        return "cannot_tell", doubt, 0.0
+    whole, after = complete(program, gold.prefix, entry), given(gold.prefix, program, name)
+    source = with_tests(whole, gold.tests[0], name, after if gold.prefix and whole.startswith(gold.prefix) else "")
     with _compiled(sandbox, source) as compiled:
         if not isinstance(compiled, int):
             return compiled
@@ -266,6 +272,8 @@ def _compiled(sandbox: Sandbox, source: str) -> Iterator[int | _Judgement]:
         compiled = compile_program(sandbox, source, binary, time.monotonic() + COMPILE_SECONDS)
         if compiled.ending.late:
             yield "cannot_tell", f"not compiled within {COMPILE_SECONDS:g} s", 0.0
+        elif NOT_PLAIN.encode() in compiled.errors:
+            yield "cannot_tell", NOT_PLAIN, 0.0
         elif compiled.ending.exit != 0:
             yield "wrong", f"does not compile: {_first_line(compiled.errors)}", 0.0
         else:

@@ -33,6 +33,7 @@ def find_program(text: str, gold: CodeGold) -> Program:
     """The program in `text`: inside the last answer tag if there is one, the last code block of the gold's language
     (that defines what is tested, if one does; else that names the language, if one does), or else the whole text."""
     rule = ""
+    text = text.replace("\ufeff", "")
     if "</think>" in text:
         text = text.rpartition("</think>")[2]
     tagged = _tagged(text)
@@ -91,16 +92,24 @@ def _tested(form: str, tests: tuple[str, ...]) -> frozenset[str]:
 def _blocks(text: str) -> list[tuple[str, str]]:
     """Language and body of each fenced block; an unclosed last block reaches to the end."""
     blocks: list[tuple[str, str]] = []
-    fence, language, start = "", "", 0
+    fence, language, start, margin = "", "", 0, ""
     for mark in _FENCE.finditer(text):
         if not fence:
             fence, language, start = mark[1], mark[2].lower(), mark.end() + 1
+            margin = text[mark.start() : mark.start(1)]
         elif mark[1].startswith(fence) and not mark[2]:
-            blocks.append((language, text[start : mark.start()]))
+            blocks.append((language, _moved(text[start : mark.start()], margin)))
             fence = ""
     if fence:
-        blocks.append((language, text[start:]))
+        blocks.append((language, _moved(text[start:], margin)))
     return blocks
+
+
+def _moved(body: str, margin: str) -> str:
+    """A block that stands in a list item, without the margin that it has there."""
+    lines = body.splitlines(keepends=True)
+    inside = margin and all(line.startswith(margin) or not line.strip() for line in lines)
+    return "".join(line.removeprefix(margin) for line in lines) if inside else body
 
 
 def find_entry(gold: CodeGold) -> str | None:

@@ -36,6 +36,8 @@ FILES = {
     "after the file": "def teardown_module():\n    assert f(2) == 3\ndef test_f():\n    assert f != 1",
     "a class in a class": "class TestF:\n    class TestMore:\n        def test_f(self):\n            assert f(1) == 2\n"
         "    def test_callable(self):\n        assert callable(f)",
+    "methods of a class": "class TestF:\n    @staticmethod\n    def test_a():\n        assert callable(f)\n"
+        "    @classmethod\n    def test_b(cls):\n        assert cls.__name__ == 'TestF' and f(1) == 2",
     "no test, by its word": "class TestTools:\n    __test__ = False\n    def test_f(self):\n        assert f(1) == 9\n"
         "def test_g():\n    assert f(1) == 9\ntest_g.__test__ = False\ndef test_f():\n    assert f(1) == 2",
     "a fixture of a class over the file's": "@pytest.fixture\ndef x():\n    return 5\nclass TestF:\n"
@@ -65,6 +67,27 @@ def test_what_pytest_would_run(name: str) -> None:
     assert verdict.outcome == "right", verdict
     verdict = verify_code("def f(x): return None", gold)
     assert verdict.outcome == "wrong", verdict
+
+
+OPEN = {
+    "fixtures of unittest": "import unittest\nclass T(unittest.TestCase):\n    @pytest.fixture(autouse=True)\n"
+        "    def begin(self):\n        self.x = 1\n    def test_f(self):\n        assert f(self.x) == 2",
+    "fixtures used by unittest": "import unittest\n@pytest.fixture\ndef begin(request):\n    request.cls.x = 1\n"
+        "@pytest.mark.usefixtures('begin')\nclass T(unittest.TestCase):\n    def test_f(self):\n"
+        "        assert f(self.x) == 2",
+    "warnings are errors": "@pytest.mark.filterwarnings('error')\ndef test_f():\n    assert f(1) == 2",
+    "the program's file": "import solution\ndef test_f():\n    assert 'def f' in open(solution.__file__).read()",
+    "a part is skipped": "import unittest\nclass T(unittest.TestCase):\n    def test_f(self):\n"
+        "        for x in (1, 2):\n            with self.subTest(x=x):\n                if x == 1:\n"
+        "                    self.skipTest('no')\n                self.assertEqual(f(x), x + 1)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_what_cannot_be_had_here_judges_nobody(name: str) -> None:
+    gold = CodeGold(tests=(HEAD + OPEN[name],), form="unittest")
+    assert verify_code("def f(x): return x + 1", gold).outcome in ("right", "cannot_tell")
+    assert verify_code("def f(x): return None", gold).outcome in ("wrong", "cannot_tell")
 
 
 @pytest.mark.parametrize("tests", [

@@ -344,6 +344,19 @@ def test_whatever_can_be_called_is_called(program: str) -> None:
     assert verify_code(program, CodeGold(tests=("assert f(2) == 4", "assert f(3) == 6"))).outcome == "right"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1. So:\n\n   ```python\n   def f(x):\n       return x + 1\n   ```\n\nDone.",
+        "\ufeff```python\ndef f(x):\n    return x + 1\n```",
+        "- So:\n\t```\n\tdef f(x):\n\t\treturn x + 1\n\n\t```",
+        "   ```python\ndef f(x):\n    return x + 1\n   ```",
+    ],
+)
+def test_a_block_may_stand_in_a_list(text: str) -> None:
+    assert verify_code(text, CodeGold(tests=("assert f(1) == 2",))).outcome == "right"
+
+
 def test_a_script_may_end_itself_by_the_names_of_the_interactive_shell() -> None:
     for end in ("exit()", "quit()", "exit(0)"):
         assert verify_code(f"print(4)\n{end}", CodeGold(tests=("",), outputs=("4",), form="stdio")).outcome == "right"

@@ -72,6 +72,13 @@ WORLD = {
         "def f(items): return next(items)", "def f(items): return 1",
         "from solution import f\ndef test_f():\n    items = iter(range(5))\n    assert f(items) == 0\n"
         "    assert next(items) == 1", "unsure"),
+    "a group of exceptions": (
+        "def f(): raise ExceptionGroup('two', [ValueError(1), TypeError('x')])",
+        "def f(): raise ExceptionGroup('two', [ValueError(1)])",
+        "import pytest\nfrom solution import f\ndef test_f():\n"
+        "    with pytest.raises(ExceptionGroup) as e:\n        f()\n"
+        "    assert [type(one) for one in e.value.exceptions] == [ValueError, TypeError]\n"
+        "    assert e.value.message == 'two' and e.value.exceptions[0].args == (1,)", "right"),
     "a nan that is the same": (
         "import math\ndef f(xs): return [*xs, math.nan]", "def f(xs): return [*xs, float('nan')]",
         "import math\nfrom solution import f\ndef test_f():\n    assert f([1]) == [1, math.nan]", "right"),
