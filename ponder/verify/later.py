@@ -28,10 +28,10 @@ _TAKEN_BACK = re.compile(
 )
 _CONFIRMED = re.compile(r"\b(?:is (?:indeed )?(?:correct|right)|confirmed|checks out)\b", re.IGNORECASE)
 _WHICH_IS_WRONG = re.compile(
-    r"([^.!?\n]*),?\s+which\s+(?:is|was|seems)\s+(?:\w+\s+)?(?:wrong|incorrect|mistaken|not\s+(?:right|correct"
-    r"|valid))\b",
+    r"\bwhich\s+(?:is|was|seems)\s+(?:\w+\s+)?(?:wrong|incorrect|mistaken|not\s+(?:right|correct|valid))\b",
     re.IGNORECASE,
 )
+_MAX_SENTENCE = 300
 _CORRECTED = re.compile(
     r"(?:\bit['’]s|\b(?:it|that) (?:is|should be|should have been)|\bthe (?:\w+ )?(?:answer|value|result"
     r"|total) (?:is|should be))\s*:?\s+"
@@ -50,7 +50,8 @@ def is_taken_back(answer: str, behind: str) -> bool:
         return False
     own = numbers_in(answer)
     which = _WHICH_IS_WRONG.finditer(behind) if "which" in behind else ()
-    of_it = any(not numbers_in(m[1]) or numbers_in(m[1]) & own for m in which)
+    named = (numbers_in(_SENTENCES.split(behind[max(0, m.start() - _MAX_SENTENCE) : m.start()])[-1]) for m in which)
+    of_it = any(not numbers or numbers & own for numbers in named)
     if not of_it and _TAKEN_BACK.search(behind) is None:
         return False
     rest = behind[max((m.end() for m in _TAKEN_BACK.finditer(behind)), default=0) :]

@@ -69,7 +69,9 @@ _ASIDE = re.compile(r"(?<=[\s*])\((?!\s*mod\b)(?=[^()]*(?:[A-Za-z]{2,}|=))[^()]*
 _EQUALS = re.compile(r"(?<![<>!])=(?!>)|≈|≃|\\approx(?![a-z])|→|=>|⇒|\\rightarrow|\\to(?![a-z])")
 _BINARY_START = re.compile(r"(?:[+×✕*·÷/=≈]|[-−–—](?=\s)|\\(?:times|div|cdot)|\\\(\s*(?:=|\\times))")
 _BINARY_END = re.compile(r"(?:[+×✕*·÷/=≈]|(?<=\s)[-−–—]|\\(?:times|div|cdot))\s*$")
-_OPENING = re.compile(r"(?:.*[.!?]\s)?\W*(?:after|in|for|within|at|by|over|during|every)\s+", re.IGNORECASE)
+_OPENING = re.compile(
+    r"(?:.*[.!?]\s)?\W*(?:after|in|for|within|at|by|over|during|every|when|with|given)\s+", re.IGNORECASE
+)
 _UNIT_AT_END = re.compile(r"(?<=\d) ?([A-Za-z]+)\.?$")
 _PLAIN = re.compile(r"(?:US)?([-−]?)\s*[$€£¥]?\s*(\d[\d,\s\u202f]*(?:\.\d+)?|\.\d+)\s*%?\s*[A-Za-z ²³\u3400-\u9fff]*")
 
@@ -137,7 +139,7 @@ def _is_time(sentence: str, first: Mention, between: str) -> bool:
     return (
         between.strip() in (",", "，")
         and _OPENING.fullmatch(sentence[: first.start]) is not None
-        and (_UNIT_AT_END.search(first.text) is not None)
+        and (_UNIT_AT_END.search(first.text) is not None or "=" in first.whole)
     )
 
 

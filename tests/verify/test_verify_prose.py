@@ -164,6 +164,16 @@ BODIES = [
         "5 + ",
         "one ",
     ),
+    *(
+        "a 3 which is wrong ",
+        "no wait ",
+        "5 but ",
+        '{"answer": ',
+        r"\begin{align} ",
+        "if and only if ",
+        "$5k ",
+        "x = 5, ",
+    ),
 ]
 
 
@@ -173,6 +183,7 @@ def test_finding_an_answer_takes_time_linear_in_the_text(body: str) -> None:
     """Twelve thousand times anything: a step that looks back over the whole text would take longer than it may."""
     text = body * 12_000
     assert find_answer(text).rule
+    assert find_answer(rf"\boxed{{5}} {text}").rule
     assert not paid(f"{text}\nSo it is 42", "41")
     assert find_program(text, _PROGRAM).rule
 
