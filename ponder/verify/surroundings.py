@@ -108,7 +108,7 @@ _ADJUNCT = re.compile(
 )
 _CONGRUENT = re.compile(r"(?:\\equiv(?![a-zA-Z])|≡)\s*$")
 _MODULUS = re.compile(
-    r"\s*\$?\s*(?:\\pmod\s*(?:\{[^{}]+\}|\w)|\(\s*(?:\\?mod|\\text\s*\{\s*mod\s*\})\s*[^()\n]{1,20}\))"
+    r"[ \t]{0,3}\$?[ \t]{0,3}(?:\\pmod\s*(?:\{[^{}]+\}|\w)|\(\s*(?:\\?mod|\\text\s*\{\s*mod\s*\})\s*[^()\n]{1,20}\))"
 )
 
 
