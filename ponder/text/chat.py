@@ -64,18 +64,19 @@ def chat_prompt(
     return _without_prefill(text, prefill)
 
 
-def chat_end(tokenizer: "PreTrainedTokenizerBase", *, thinking: bool, clock: datetime) -> tuple[str, str]:
-    """What the template writes after a reply, "" where it knows none; and what after a question, "" where that is told
-    to begin the reply. ModelError for a template that is of no use."""
-    form, _ = _read_as(tokenizer, chat_source(tokenizer), _SINGLE, thinking, clock)
+def chat_end(tokenizer: "PreTrainedTokenizerBase", *, thinking: bool, clock: datetime) -> str:
+    """What the template writes after a reply, "" where it knows none or always begins another, which may be all of it.
+    ModelError for a template that is of no use."""
+    form, after_question = _read_as(tokenizer, chat_source(tokenizer), _SINGLE, thinking, clock)
     asked = Message(role="user", content=_PROBE.format(0))
     reply = Message(role="assistant", content=_PROBE.format("of the reply"))
     try:
         given = _rendered(tokenizer, [asked, reply], form, thinking, clock, begin=False)
     except DataError:
-        return "", ""
-    told, untold = (_rendered(tokenizer, [asked], form, thinking, clock, begin=begin) for begin in (True, False))
-    return given.partition(reply.content)[2], told.partition(asked.content)[2] if told == untold else ""
+        return ""
+    after_reply = given.partition(reply.content)[2]
+    unasked = _rendered(tokenizer, [asked], form, thinking, clock, begin=False).endswith(after_question)
+    return "" if unasked and after_reply == after_question else after_reply
 
 
 @lru_cache(maxsize=_KEPT)

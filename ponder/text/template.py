@@ -318,14 +318,10 @@ class Template:
         return self.chat and bool(chat_source(tokenizer))
 
     def _written_end(self, tokenizer: PreTrainedTokenizerBase) -> int | None:
-        """The token that the tokenizer's chat template puts right after a reply, if it does. A template that begins a
-        reply unasked puts that there, too, so what also follows a question counts for nothing."""
+        """The token that the tokenizer's chat template puts right after a reply, if it does."""
         if not self._uses_chat_template(tokenizer):
             return None
-        after_reply, after_question = chat_end(tokenizer, thinking=self.thinking, clock=moment())
-        control = self._control(tokenizer)
-        token = control.first(after_reply)
-        return None if token == control.first(after_question) else token
+        return self._control(tokenizer).first(chat_end(tokenizer, thinking=self.thinking, clock=moment()))
 
     def _control(self, tokenizer: PreTrainedTokenizerBase) -> Control:
         return control_of(tokenizer, self.end)

@@ -250,7 +250,8 @@ LAST_TOO = "{% if add_generation_prompt %}" + REPLY + "{% else %}{{ eos_token }}
     [
         (OWN_END + BEGINS, "<|turn|>"),
         (OWN_END + LAST_TOO, "<|turn|>"),
-        (OWN_END + REPLY, "<|end|>"),  # begins a reply unasked: where a turn ends is not known
+        (OWN_END + REPLY, "<|end|>"),  # begins a reply unasked, after a reply too: where a turn ends is not known
+        (EACH.format("{{ m.content + '<|turn|>' + ('<|start|>' if m.role == 'user' else '') }}"), "<|turn|>"),
         (TURNS + LAST_TOO, "<|end|>"),
         (EACH.format("{{ '[' + m.content + ']' if m.role == 'user' else m.content + '<|turn|>' }}"), "<|turn|>"),
         (EACH.format("<|start|>{{ m.content }}") + REPLY, "<|end|>"),
