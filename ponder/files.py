@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,6 +33,7 @@ __all__ = [
     "publishing",
     "read_json",
     "replacing",
+    "sealed",
     "sweep",
     "write_bytes",
     "write_json",
@@ -205,6 +206,20 @@ def file_digest(path: Path) -> str:
     if status.st_size > _HASHED_WHOLE_BYTES:
         return f"stat:{status.st_size}:{status.st_mtime_ns}"
     return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def sealed(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """The files that `names` are or hold in `folder`, each with its content's hash, or with its size beyond 64 MiB:
+    what is still so after a copy to another disk."""
+    found: dict[str, str] = {}
+    for name in names:
+        top = folder / name
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            if path.is_file() and not path.name.startswith(TEMPORARY):
+                size = path.stat().st_size
+                whole = size <= _HASHED_WHOLE_BYTES
+                found[path.relative_to(folder).as_posix()] = file_digest(path) if whole else f"bytes:{size}"
+    return found
 
 
 def folder_digest(folder: Path) -> str:

@@ -3,6 +3,7 @@
 The pipeline writes it; everything else only reads it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ __all__ = [
     "is_done",
     "now",
     "read_manifest",
+    "step_folders",
     "updates_made",
 ]
 
@@ -61,7 +63,8 @@ class Session:
 class Manifest:
     """A stage's record. `identity` is everything that decides its result, `fingerprint` the hash of that. `clock` is
     the time told to chat templates that write the date, one for all stages and sessions of a run. `continued` are the
-    steps after which more were asked for than before."""
+    steps after which more were asked for than before. `products` are the files that a finished stage left for others,
+    as `files.sealed` says; None while it is unfinished."""
 
     recipe: str
     stage: str
@@ -76,6 +79,7 @@ class Manifest:
     clock: str | None = None
     continued: tuple[int, ...] = ()
     results: Mapping[str, Any] = field(default_factory=dict)
+    products: Mapping[str, str] | None = None
     format: int = FORMAT
 
     @property
@@ -121,8 +125,13 @@ def is_done(folder: Path) -> bool:
 
 def updates_made(folder: Path) -> int:
     """The step of a stage folder's latest checkpoint, which is the last step of a finished stage; 0 without one."""
-    found = (path.name.removeprefix("step-") for path in (folder / "checkpoints").glob("step-*"))
-    return max((int(number) for number in found), default=0)
+    return max((int(path.name.removeprefix("step-")) for path in step_folders(folder / "checkpoints")), default=0)
+
+
+def step_folders(checkpoints: Path) -> list[Path]:
+    """The checkpoints in a folder by step; what else lies there, such as somebody's copy of one, is none."""
+    found = checkpoints.glob("step-*")
+    return sorted(path for path in found if re.fullmatch(r"step-\d{8}", path.name) and path.is_dir())
 
 
 def now() -> str:

@@ -4,6 +4,7 @@ The names in the files are those of `ponder show --json` and `ponder eval --json
 is over the problems that have a gold; where none has, it is not a number here and null in the files.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
@@ -376,4 +377,5 @@ def save_scores(folder: Path, step: int, scores: Scores) -> Path:
 def load_scores(folder: Path) -> dict[int, Scores]:
     """The evaluations of a stage folder by step, in order; empty where there are none."""
     paths = sorted((folder / "evaluation").glob("step-*.json"))
-    return {int(path.stem.removeprefix("step-")): read_scores(path) for path in paths}
+    steps = [path for path in paths if re.fullmatch(r"step-\d{6,}", path.stem)]  # and nobody's copy of one
+    return {int(path.stem.removeprefix("step-")): read_scores(path) for path in steps}

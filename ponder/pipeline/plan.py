@@ -36,6 +36,7 @@ _STATES = {
     "grown": "to be trained longer",
     "done": "done, will be skipped",
     "different": "in this folder with other settings: refused",
+    "damaged": "in this folder, but damaged: refused",
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import ponder
 from ponder.errors import RunFolderError
-from ponder.files import full_disk_explained, publishing, sweep, write_text
+from ponder.files import full_disk_explained, publishing, sealed, sweep, write_text
 from ponder.manifest import DONE, Manifest, Session, Status, now
 from ponder.pipeline.fingerprint import fell, pinned
 from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_redo
@@ -32,6 +32,7 @@ __all__ = ["default_out", "run"]
 
 _HUB_ROWS = "hub_rows.json"
 """In a stage's folder: how many rows it read of each data set of the hub, and their digest."""
+_LISTED = 3  # damaged files of a stage
 _RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "datasets", "mpmath")
 
 
@@ -67,7 +68,9 @@ def run(
         check_models(recipe)
     with locked(out):
         check_owner(out, recipe, smoke=smoke)
-        _refuse_changed(survey(recipe, out, smoke=smoke, ask_hub=True), out, redone=to_redo(recipe, redo_stages))
+        before, redone = survey(recipe, out, smoke=smoke, ask_hub=True), to_redo(recipe, redo_stages)
+        _refuse_damaged(before, out, redone=redone)
+        _refuse_changed(before, out, redone=redone)
         redo(out, recipe, redo_stages, say)
         standings = survey(recipe, out, smoke=smoke, ask_hub=True)
         claim(out, recipe, text, overrides, smoke=smoke)
@@ -85,9 +88,23 @@ def run(
 
 
 def _report(out: Path, say: Callable[[str], None]) -> None:
-    from ponder.report import write_report
+    from ponder.report import try_report
 
-    say(f"report: {write_report(out)}")
+    if (path := try_report(out, say)) is not None:
+        say(f"report: {path}")
+
+
+def _refuse_damaged(standings: Sequence[Standing], out: Path, *, redone: Collection[str]) -> None:
+    damaged = [s for s in standings if s.state == "damaged" and s.name not in redone]
+    if not damaged:
+        return
+    what = "; ".join(f"{s.name} ({', '.join(s.differences[:_LISTED])})" for s in damaged)
+    raise RunFolderError(
+        f"the run folder {str(out)!r} holds stages that are not as they were left: {what}. Restore these files from a "
+        f"copy, or run the stages anew with {' '.join(f'--redo {s.name}' for s in damaged)}, which keeps the old "
+        "folders aside and also reruns what builds on them. Data that you change on purpose are a source of their own: "
+        "copy the file elsewhere and name it in the recipe"
+    )
 
 
 def _refuse_changed(standings: Sequence[Standing], out: Path, *, redone: Collection[str]) -> None:
@@ -153,7 +170,8 @@ def _run_stage(
         except BaseException as error:
             _close(manifest, "failed", f"{type(error).__name__}: {error}").write(standing.folder)
             raise
-    replace(_close(manifest, "done"), results=results).write(standing.folder)
+    products = sealed(standing.folder, standing.stage.products())
+    replace(_close(manifest, "done"), results=results, products=products).write(standing.folder)
     write_text(standing.folder / DONE, standing.fingerprint + "\n")
     say(f"{standing.name}: done in {time.monotonic() - began:.0f} s")
 

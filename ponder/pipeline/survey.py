@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ponder.errors import ModelError
+from ponder.files import TEMPORARY, sealed
 from ponder.hub import hub_commit, parse_hub_id
 from ponder.manifest import MANIFEST, Manifest, is_done, read_manifest, updates_made
 from ponder.pipeline.fingerprint import differences, fingerprint, grew, identities, pinned, stage_seed
@@ -15,13 +16,14 @@ from ponder.recipe.stages import Stage
 
 __all__ = ["Standing", "State", "survey"]
 
-State = Literal["new", "unfinished", "done", "grown", "different"]
-"""`grown`: begun or done, and now to be trained longer, with nothing else changed."""
+State = Literal["new", "unfinished", "done", "grown", "different", "damaged"]
+"""`grown`: begun or done, and now to be trained longer, with nothing else changed. `damaged`: what its folder should
+hold is not there, or not as the stage left it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One stage in one run folder. `differences` say how its settings are others than those of its folder, if they are;
+    """One stage in one run folder. `differences` say how its settings, or its files, are others than its folder says;
     `made` are the updates that its last checkpoint has."""
 
     name: str
@@ -66,6 +68,18 @@ def _commits(recipe: Recipe, out: Path, *, ask_hub: bool) -> dict[str, str]:
     return commits
 
 
+def _damage(manifest: Manifest, stage: Stage, folder: Path) -> tuple[str, ...]:
+    """How the files that others read are not those that the stage left when it was done."""
+    if manifest.products is None:  # done by a ponder that did not write them down
+        return tuple(f"{name} is gone" for name in stage.products() if not (folder / name).exists())
+    there = sealed(folder, stage.products())
+    return tuple(
+        f"{name} is {'gone' if name not in there else 'not as the stage left it'}"
+        for name, content in manifest.products.items()
+        if there.get(name) != content
+    )
+
+
 def _standing(recipe: Recipe, name: str, needs: tuple[str, ...], folder: Path, identity: Mapping[str, Any]) -> Standing:
     manifest = read_manifest(folder)
     own, made = fingerprint(identity), updates_made(folder)
@@ -78,7 +92,11 @@ def _standing(recipe: Recipe, name: str, needs: tuple[str, ...], folder: Path, i
         longer = grew(recipe.stages[name].lengths(), manifest.identity, identity, finished)
         state, changed = "grown" if longer else "different", differences(manifest.identity, identity)
     elif manifest is not None:
-        state = "done" if is_done(folder) else "unfinished"
+        state = "done" if is_done(folder) and manifest.status == "done" else "unfinished"
+        changed = _damage(manifest, recipe.stages[name], folder) if state == "done" else ()
+    elif folder.exists() and not (folder.is_dir() and all(one.name.startswith(TEMPORARY) for one in folder.iterdir())):
+        changed = (f"{MANIFEST} is gone",)
+    state = "damaged" if changed and state in ("done", "new") else state
     return Standing(
         name=name,
         stage=recipe.stages[name],

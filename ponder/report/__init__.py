@@ -4,7 +4,7 @@ Reads only files of the run folder (manifests, metrics, evaluations), also of a 
 nothing but `report.html`. No torch.
 """
 
-from ponder.report.page import write_report
+from ponder.report.page import try_report, write_report
 from ponder.report.show import show_run
 
-__all__ = ["show_run", "write_report"]
+__all__ = ["show_run", "try_report", "write_report"]

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from ponder.errors import RunFolderError
 from ponder.report.run import Run, StageRecord
 from ponder.watch.metrics import Row
 
 __all__ = ["Cost", "stage_cost"]
 
 _TRAIN, _FORWARD = 6, 2
+_MOST_HEADER_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,13 @@ def _parameters(run: Run, stage: StageRecord) -> tuple[int | None, list[Path]]:
 
 def _header_parameters(path: Path) -> int:
     """Parameters of a safetensors file: its first 8 bytes are the length of a JSON header that holds all shapes."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header: Mapping[str, Mapping[str, Sequence[int]]] = json.loads(file.read(length))
-    return sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header: Mapping[str, Mapping[str, Sequence[int]]] = json.loads(file.read(min(length, _MOST_HEADER_BYTES)))
+        return sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    except (struct.error, ValueError, AttributeError, TypeError, KeyError) as error:
+        raise RunFolderError(
+            f"{str(path)!r} is damaged: expected weights in safetensors form, got trouble with {error!s:.80}. Restore "
+            "it from a copy, or start its stage anew with --redo."
+        ) from None

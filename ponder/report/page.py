@@ -1,7 +1,7 @@
 """`report.html`: everything worth seeing about a run on one page that needs no network and no server."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import ponder
+from ponder.errors import PonderError
 from ponder.evaluation.scores import Scores
 from ponder.files import write_text
 from ponder.report.chart import draw, number_text
@@ -26,7 +27,7 @@ from ponder.watch.keys import find_key
 from ponder.watch.metrics import Row
 from ponder.watch.pace import seconds_text
 
-__all__ = ["write_report"]
+__all__ = ["try_report", "write_report"]
 
 _SHOWN_CHARS = (3_000, 1_500)  # of a long completion: its beginning and its end
 _LOOKS = 200  # at the course of a run
@@ -77,6 +78,16 @@ def write_report(run_folder: Path, only: Collection[str] | None = None) -> Path:
     path = run_folder / "report.html"
     write_text(path, text)
     return path
+
+
+def try_report(run_folder: Path, say: Callable[[str], None]) -> Path | None:
+    """`write_report` of a run that goes on whatever comes of its page: where it cannot be written, that is said, and
+    the result is None."""
+    try:
+        return write_report(run_folder)
+    except (PonderError, OSError) as error:
+        say(f"WARNING: the report is not written, and the run goes on without it: {error}")
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems
 from ponder.stages.longer import is_continued, say_longer, without
+from ponder.stages.resumed import say_resumed
 from ponder.train import CheckpointStore, Sample, Trainer, learning_rate
 from ponder.verify.pool import VerifierPool
 from ponder.watch import AlarmLog, MetricsLog, Phases, Progress
@@ -42,7 +43,7 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
     trainer = Trainer(policy, config.optimizer, config.batch, incident_folder=context.folder / "incidents")
     checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
     log, alarms, phases = MetricsLog(context.folder), AlarmLog(context.folder), Phases()
-    step, read = _resume(checkpoints, trainer, log)
+    step, read = _resume(context, checkpoints, trainer, log)
     alarms.truncate_after(step)
     if is_continued(context, step, steps):
         _reopen(context, step, steps, log, alarms)
@@ -92,9 +93,12 @@ def _new_policy(context: Context[PretrainStage]) -> Policy:
     return random_policy(config.architecture, tokenizer, config.template, seed, config.precision)
 
 
-def _resume(checkpoints: CheckpointStore, trainer: Trainer, log: MetricsLog) -> tuple[int, int]:
+def _resume(
+    context: Context[PretrainStage], checkpoints: CheckpointStore, trainer: Trainer, log: MetricsLog
+) -> tuple[int, int]:
     """The step to go on from and the documents read until then."""
     checkpoint = checkpoints.newest()
+    say_resumed(context, checkpoint.step if checkpoint is not None else None)
     if checkpoint is None:
         log.truncate_after(0)
         return 0, 0

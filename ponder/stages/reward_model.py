@@ -27,6 +27,7 @@ from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
+from ponder.stages.resumed import say_resumed
 from ponder.task.fault import LeftOut
 from ponder.task.preference import LoadedPreferences, load_labels, load_pairs
 from ponder.train import CheckpointStore, learning_rate
@@ -252,11 +253,11 @@ class _Run:
 
     def _resume(self) -> int:
         checkpoint = self.checkpoints.newest()
+        say_resumed(self.context, checkpoint.step if checkpoint is not None else None)
         step = 0
         if checkpoint is not None:
             self.trainer.load(checkpoint.folder)
             step = checkpoint.step
-            self._say(f"going on after step {step}")
         self.log.truncate_after(step if checkpoint is not None else -1)
         self.alarms.truncate_after(step if checkpoint is not None else -1)
         return step

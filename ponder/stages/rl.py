@@ -28,7 +28,7 @@ from ponder.policy.scorer_load import load_scorer
 from ponder.recipe.stages import RlStage
 from ponder.recipe.stages.rl import SCOPES
 from ponder.records import Group
-from ponder.report import write_report
+from ponder.report import try_report
 from ponder.reward.canaries import check_canaries
 from ponder.reward.combine import check_names
 from ponder.rollout import (
@@ -48,6 +48,7 @@ from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
 from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
+from ponder.stages.resumed import say_resumed
 from ponder.task import entering_problem_at, load_problems, problem_at
 from ponder.train import CheckpointStore, Reference, Sample, Trainer, credit, learning_rate, weigh
 from ponder.verify.pool import VerifierPool
@@ -285,7 +286,7 @@ class _Run:
                 progress=lambda done, total: progress.tick("evaluate", done, total),
             )
         progress.say(describe(scores, self.context.name, self.step))
-        write_report(self.context.folder.parent.parent)
+        try_report(self.context.folder.parent.parent, progress.say)
         spent = self.phases.take()["evaluate"]
         return score_metrics(scores) | ({} if before else {"seconds/evaluate": spent})
 
@@ -353,13 +354,13 @@ class _Run:
 
     def _resume(self) -> None:
         checkpoint = self.checkpoints.newest()
+        say_resumed(self.context, checkpoint.step if checkpoint is not None else None)
         if checkpoint is not None:
             self.trainer.load(checkpoint.folder)
             self.step, self.best = checkpoint.step, checkpoint.state["best"]
             if self.reference is not None:
                 self.reference.load(checkpoint.folder, checkpoint.state["reference_step"])
                 self._saved_reference = self.reference.step
-            self.context.say(f"{self.context.name}: going on after step {self.step}")
         self.metrics.truncate_after(self.step if checkpoint is not None else -1)
         self.rollouts.truncate_after(self.step)
         self.alarms.truncate_after(self.step)

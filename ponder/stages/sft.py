@@ -17,13 +17,14 @@ from ponder.policy import Policy, add_lora, load_policy, save_policy
 from ponder.policy.memory import memory_used
 from ponder.recipe.rollout import EngineConfig
 from ponder.recipe.stages import SftStage
-from ponder.report import write_report
+from ponder.report import try_report
 from ponder.rollout import open_engine
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
 from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
+from ponder.stages.resumed import say_resumed
 from ponder.stages.sft_data import SftData, split_data
 from ponder.task.examples import load_examples
 from ponder.train import CheckpointStore, Trainer, learning_rate
@@ -201,15 +202,15 @@ class _Run:
                 progress=lambda done, total: progress.tick("evaluate", done, total),
             )
         progress.say(describe(scores, self.context.name, self.step))
-        write_report(self.context.folder.parent.parent)
+        try_report(self.context.folder.parent.parent, progress.say)
         return score_metrics(scores)
 
     def _resume(self) -> None:
         checkpoint = self.checkpoints.newest()
+        say_resumed(self.context, checkpoint.step if checkpoint is not None else None)
         if checkpoint is not None:
             self.trainer.load(checkpoint.folder)
             self.step = checkpoint.step
-            self.context.say(f"{self.context.name}: going on after step {self.step}")
         before = self.step if checkpoint is not None else -1
         self.metrics.truncate_after(before)
         self.alarms.truncate_after(before)

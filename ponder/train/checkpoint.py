@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from ponder.errors import CheckpointError, RunFolderError
 from ponder.files import publishing, read_json, sweep, write_json, write_text
+from ponder.manifest import step_folders
 
 __all__ = ["Checkpoint", "CheckpointStore"]
 
@@ -117,7 +118,7 @@ class CheckpointStore:
         return before == 0 or older.is_dir()
 
     def _steps(self) -> list[Path]:
-        return sorted(self._root.glob("step-*"))
+        return step_folders(self._root)
 
     def _take_over(self, name: str, temporary: Path) -> dict[str, str] | None:
         """The subfolder of the last good checkpoint, linked into the new one, with its digests as they were when it was

@@ -5,6 +5,7 @@ weights, so that any question about a run can be asked after it. Read them back 
 that reads JSON lines.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,8 @@ def _from_line(line: dict[str, Any]) -> LoggedRollout:
 
 def rollout_files(folder: Path) -> list[Path]:
     """The files of a stage folder's rollouts in the order they were written."""
-    return sorted((folder / "rollouts").glob("rollouts-*.jsonl"))
+    found = (folder / "rollouts").glob("rollouts-*.jsonl")
+    return sorted(path for path in found if re.fullmatch(r"rollouts-\d{6,}", path.stem))  # and nobody's copy of one
 
 
 def read_rollouts(

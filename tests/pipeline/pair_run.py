@@ -33,6 +33,7 @@ class Stages:
         self.contexts: dict[str, Context[Any]] = {}
         self.trouble: dict[str, BaseException] = {}
         self.said: list[str] = []
+        self.leave: dict[str, str] = {}
 
     def __call__(self, context: Context[Any]) -> Mapping[str, Any]:
         self.ran.append(context.name)
@@ -41,6 +42,10 @@ class Stages:
             file.write("x")
         if context.name in self.trouble:
             raise self.trouble.pop(context.name)
+        if context.name in self.leave:
+            path = context.folder / self.leave[context.name]
+            path.parent.mkdir()
+            path.write_text(context.name)
         return {"pass@1": 0.5}
 
 

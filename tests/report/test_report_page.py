@@ -15,7 +15,7 @@ from report_run_builder import build_run
 
 from ponder.errors import RunFolderError
 from ponder.manifest import read_manifest
-from ponder.report import show_run, write_report
+from ponder.report import show_run, try_report, write_report
 from ponder.report.run import read_run
 
 NAMES = (
@@ -203,3 +203,43 @@ def test_a_report_needs_no_torch(run_folder: Path) -> None:
         f"write_report(Path({str(run_folder)!r})); assert 'torch' not in sys.modules, 'torch was imported'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize(
+    ("damaged", "content"),
+    [
+        ("evaluation/step-000010.jsonl", b"\xff\xff"),
+        ("evaluation/step-000010.jsonl", b""),
+        ("evaluation/step-000010.jsonl", b"[1, 2]\n"),
+        ("evaluation/step-000010.jsonl", b'{"provenance": 3}\n{"id": 1}\n'),
+        ("evaluation/step-000000.json", b'{"a"'),
+        ("evaluation/step-000000.json", b'{"format": "x"}'),
+        ("evaluation/step-000000.json", b"[]"),
+        ("metrics.jsonl", b"\x00garbage\n{}\n"),
+        ("rollouts/rollouts-000000.jsonl", b"\xff\n{}\n"),
+        ("model/model.safetensors", b"zero"),
+        ("model/model.safetensors", b"\xff" * 64),
+        ("manifest.json", b"[]"),
+        ("alarms.jsonl", b"{}\n"),
+    ],
+)
+def test_damage_is_said_and_the_run_goes_on(tmp_path: Path, damaged: str, content: bytes) -> None:
+    run = build_run(tmp_path / "run", steps=20, problems=2, samples=2)
+    path = run / "stages" / "zero" / damaged
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    said: list[str] = []
+    written = try_report(run, said.append)
+    assert (written is None) == bool(said) and all("the report is not written" in line for line in said)
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (run / "report.html").unlink(missing_ok=True)
+    (run / "report.html").mkdir()
+    assert try_report(run, said.append) is None and "the report is not written" in said[-1]
+
+
+def test_copies_beside_evaluations_and_rollouts_are_passed_over(tmp_path: Path) -> None:
+    run = build_run(tmp_path / "run", steps=20, problems=2, samples=2)
+    stage = run / "stages" / "zero"
+    for path in (stage / "evaluation" / "step-000010.json", stage / "rollouts" / "rollouts-000000.jsonl"):
+        path.with_name(f"{path.stem} (copy){path.suffix}").write_text("{}")
+    assert try_report(run, lambda line: pytest.fail(line)) is not None

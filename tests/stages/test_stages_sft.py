@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ponder.errors import DataError, ModelError, PonderError
-from ponder.files import EMBEDDED_BASE
+from ponder.files import EMBEDDED_BASE, write_json
 from ponder.policy import Policy, load_policy, random_policy, save_policy
 from ponder.recipe import Sampling, SftStage
 from ponder.records import Message
@@ -234,6 +235,26 @@ def test_run_again_before_any_checkpoint(tmp_path: Path, tiny: str) -> None:
     (broken / "metrics.jsonl").write_text('{"step":0,"loss/validation":9.9}\n{"step":1,"loss/next_token":9.9}\n{"ste')
     run(broken, config)
     assert rows_of(broken) == rows_of(tmp_path / "whole")
+
+
+def test_steps_whose_checkpoints_are_lost_are_named(tmp_path: Path, tiny: str) -> None:
+    config = stage(model=tiny, checkpoint_every=1)
+    run(tmp_path, config)
+    rows = rows_of(tmp_path)
+    shutil.rmtree(tmp_path / "checkpoints")
+    _, said = run(tmp_path, config)
+    assert any("WARNING: beginning again at step 0" in line and "the 3 steps made before" in line for line in said)
+    assert rows_of(tmp_path) == rows
+
+
+def test_a_report_that_cannot_be_written_stops_no_training(tmp_path: Path, tiny: str) -> None:
+    write_json(tmp_path / "recipe.resolved.json", {"smoke": False, "recipe": {"name": "x", "stages": {}}})
+    (tmp_path / "report.html").mkdir()
+    folder = tmp_path / "stages" / "cold"
+    held_out = {"problems": [WORLD | {"count": 2}], "samples": 1, "max_tokens": 2}
+    run(folder, stage(model=tiny, held_out=held_out))
+    assert (folder / "model" / "model.safetensors").is_file()
+    assert [row["step"] for row in rows_of(folder)] == [0, 1, 2, 3]
 
 
 def answers(policy: Policy, prompts: list[str]) -> list[tuple[str | None, str | None, str]]:

@@ -60,6 +60,10 @@ class StageBase(Component):
         """The keys that say how long is trained: where only these rise, a run goes on after its end."""
         return ()
 
+    def products(self) -> tuple[str, ...]:
+        """The files and folders in the stage's folder that others read once it is done."""
+        return ("model",)
+
     def reads(self) -> str:
         """What the stage starts from, for people."""
         return ", ".join((*self.writers(), *self.scorers()))

@@ -51,6 +51,9 @@ class EvaluateStage(StageBase):
     def benchmark_names(self) -> tuple[str, ...]:
         return self.benchmarks
 
+    def products(self) -> tuple[str, ...]:
+        return ("evaluation",)
+
     def reads(self) -> str:
         return f"{', '.join(self.models)} on {', '.join(self.benchmarks)}"
 

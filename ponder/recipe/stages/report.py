@@ -28,5 +28,8 @@ class ReportStage(StageBase):
     def writers(self) -> tuple[str, ...]:
         return () if self.roles.base is None else (self.roles.base,)
 
+    def products(self) -> tuple[str, ...]:
+        return ()
+
     def reads(self) -> str:
         return ", ".join(self.stages)

@@ -83,6 +83,9 @@ class SampleStage(StageBase):
     def benchmark_names(self) -> tuple[str, ...]:
         return self.decontaminate
 
+    def products(self) -> tuple[str, ...]:
+        return (f"{self.output}.jsonl",)
+
     def reads(self) -> str:
         if self.endpoint is not None:
             return f"{self.endpoint.model} at {self.endpoint.base_url}"
