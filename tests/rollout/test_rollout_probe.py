@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from rounding import FAULT
 from tiny_models import tiny_policy
 from transformers import PreTrainedTokenizerFast
 
@@ -48,7 +49,7 @@ def test_outputs_that_a_model_expects_in_one_piece(tokenizer: PreTrainedTokenize
     ]
     found = Trainer(policy, Optimizer(), BatchLimits()).logprobs(samples)
     for mine, one in zip(found, [one for group in done for one in group], strict=True):
-        torch.testing.assert_close(torch.tensor(one.logprobs), mine, rtol=0, atol=1e-4)
+        torch.testing.assert_close(torch.tensor(one.logprobs), mine, rtol=0, atol=FAULT)
 
 
 class Fault:
