@@ -186,6 +186,7 @@ def _hub() -> Iterator[Finding]:
 
 def _programs() -> Iterator[Finding]:
     from ponder.sandbox.isolation import find_isolation
+    from ponder.sandbox.javascript import NODE
     from ponder.sandbox.sandbox import SandboxError
 
     try:
@@ -200,12 +201,19 @@ def _programs() -> Iterator[Finding]:
         found=found,
         mend=None if full else "apt-get install bubblewrap    (or: sysctl -w kernel.unprivileged_userns_clone=1)",
     )
-    compiler = shutil.which("g++") or shutil.which("clang++")
+    compiler = shutil.which("g++")
     yield Finding(
         name="compiler",
         state="ok" if compiler else "limited",
-        found=compiler or "no C++ compiler: C++ programs cannot be verified",
+        found=compiler or "no g++: C++ programs cannot be verified",
         mend=None if compiler else "apt-get install g++",
+    )
+    node = os.path.exists(NODE)
+    yield Finding(
+        name="node",
+        state="ok" if node else "limited",
+        found=NODE if node else f"no {NODE}, where programs can see it: JavaScript programs cannot be verified",
+        mend=None if node else "apt-get install nodejs",
     )
 
 

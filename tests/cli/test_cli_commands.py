@@ -141,6 +141,14 @@ main()
     assert is_done(out / "stages" / "zero")
 
 
+def test_doctor_says_which_languages_can_be_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ponder.sandbox.javascript.NODE", "/nonexistent/node")
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/clang++" if name == "clang++" else None)
+    findings = {finding.name: finding for finding in examine()}
+    for name, language in (("compiler", "C++"), ("node", "JavaScript")):
+        assert findings[name].state == "limited" and language in findings[name].found
+
+
 def test_doctor_looks_at_everything_and_mends_what_is_not_ok(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     findings = {finding.name: finding for finding in examine()}
@@ -153,6 +161,8 @@ def test_doctor_looks_at_everything_and_mends_what_is_not_ok(monkeypatch: pytest
         "gpu",
         "memory",
         "disk",
+        "compiler",
+        "node",
         "model micro",
         "model micro-student",
         "hub",
