@@ -16,6 +16,7 @@ from ponder.sandbox.checks import (
     is_assertion,
     is_broad,
     is_check,
+    is_constant,
     is_failure,
     statements,
     uses,
@@ -23,12 +24,12 @@ from ponder.sandbox.checks import (
 
 __all__ = [
     "ASSERTED", "CASE", "CHECKING", "CHOSEN", "COUNTED", "ENTERED", "EXPECTED", "LEFT", "MATCHED", "NUMBER",
-    "PARAMETERS", "SEEN", "SKIPS", "SWALLOWED", "TYPE", "WITHIN", "ZIP", "instrument",
+    "PARAMETERS", "READ", "SEEN", "SKIPS", "SWALLOWED", "TYPE", "WITHIN", "ZIP", "instrument",
 ]  # fmt: skip
 
 CASE, SEEN, COUNTED, ENTERED = "__case__", "__seen__", "__counted__", "__entered__"
 ASSERTED, NUMBER, SWALLOWED, TYPE = "__asserted__", "__number__", "__swallowed__", "__type__"
-MATCHED = "__matched__"
+MATCHED, READ = "__matched__", "__read__"
 WITHIN, LEFT, EXPECTED, ZIP = "__within__", "__left__", "__expected__", "__zip__"
 CHOSEN, PARAMETERS, SKIPS = "__chosen__", "__parameters__", "__skips__"
 """Names that instrumented code calls; `probes` binds them."""
@@ -37,6 +38,7 @@ CHECKING = frozenset({ASSERTED, COUNTED, EXPECTED})
 _MARKS = re.compile(rf"{ASSERTED}|{SEEN}|{MATCHED}|, __block\d+_\d+__(?=:$)|{CHOSEN}\((.*), '[^']*'\)(?=:$)")
 _SKIPPING = {"skipif": True, "skipIf": True, "skipUnless": False}
 _SAME_ITEMS = frozenset({"enumerate", "iter", "len", "list", "range", "reversed", "set", "sorted", "tuple"})
+_EQUALITIES = frozenset({"assertEqual", "assertCountEqual", "assertListEqual", "assertDictEqual", "assertSetEqual"})
 _SAME_METHODS = frozenset({"copy", "items", "keys", "values"})
 
 
@@ -201,6 +203,8 @@ class _Asked(ast.NodeTransformer):
                 if not any(isinstance(argument, ast.Subscript | ast.Starred) for argument in node.args):
                     function.id = ZIP  # a list beside its own rest ends where it should
         name = call_name(node)
+        if name in _EQUALITIES and len(node.args) > 1:
+            node.args[:2] = _read(*node.args[:2])
         if name == "parametrize" and len(node.args) > 1:
             node.args[1] = _call(PARAMETERS, node.args[1], ast.Constant(_source(node.args[1], {})))
         elif name in _SKIPPING and node.args:
@@ -210,8 +214,11 @@ class _Asked(ast.NodeTransformer):
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        """What is put in order says so: every order with what is not a number is false, and no `if` sees it."""
+        """What is put in order says so: every order with what is not a number is false, and no `if` sees it. What two
+        sides are read from says so: the program may have emptied it."""
         self.generic_visit(node)
+        if len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq):
+            node.left, node.comparators[0] = _read(node.left, node.comparators[0])
         if any(isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for operator in node.ops):
             sides: list[ast.expr] = [
                 side if isinstance(side, ast.Constant) else _call(NUMBER, side)
@@ -226,3 +233,22 @@ class _Asked(ast.NodeTransformer):
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         return node if isinstance(node.value, ast.List | ast.Tuple | ast.Dict) else self.generic_visit(node)
+
+
+def _read(one: ast.expr, other: ast.expr) -> tuple[ast.expr, ast.expr]:
+    """Two sides that are compared and both speak of something, with each name that they read."""
+    if is_constant(one) or is_constant(other):
+        return one, other
+    return _Reading().visit(one), _Reading().visit(other)
+
+
+class _Reading(ast.NodeTransformer):
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """What is called is not read."""
+        if not isinstance(node.func, ast.Name):
+            node.func = self.visit(node.func)
+        node.args = [self.visit(argument) for argument in node.args]
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return _call(READ, node) if isinstance(node.ctx, ast.Load) else node

@@ -51,6 +51,11 @@ def test_module(program: Program, ledger: Ledger, bound: set[str]) -> dict[str, 
         counted()
         return value
 
+    def read(value: Any) -> Any:
+        if program.emptied and id(value) in program.emptied:
+            program.unsure = program.unsure or "the program emptied what the tests read from it"
+        return value
+
     def matched(value: Any) -> Any:
         counted()
         return value
@@ -151,6 +156,7 @@ def test_module(program: Program, ledger: Ledger, bound: set[str]) -> dict[str, 
         instrument.ASSERTED: seen,
         instrument.COUNTED: counted,
         instrument.MATCHED: matched,
+        instrument.READ: read,
         instrument.NUMBER: number,
         instrument.CHOSEN: chosen,
         instrument.PARAMETERS: parameters,

@@ -22,6 +22,7 @@ class Program(Protocol):
     swallowed: list[BaseException]
     calling_back: int
     expected: set[str]
+    emptied: dict[int, object]
 
     def look(self, name: str) -> Any: ...
     def change(self, name: str, value: Any) -> None: ...
@@ -40,6 +41,7 @@ class LocalProgram:
         self.swallowed: list[BaseException] = []
         self.calling_back = 0
         self.expected: set[str] = set()
+        self.emptied: dict[int, object] = {}
 
     def look(self, name: str) -> Any:
         return self._module.__dict__[name]

@@ -84,6 +84,8 @@ class RemoteProgram:
         self.expected: set[str] = set()
         """What the tests call, as they would a class, for what they expect."""
         self._expected: dict[int, str] = {}
+        self.emptied: dict[int, object] = {}
+        """Arguments of the tests that the program left empty, by identity."""
         self._given: dict[int, tuple[Any, ...]] = {}
         """What the tests' own objects were made of."""
         self.names: frozenset[str] = frozenset()
@@ -197,6 +199,8 @@ class RemoteProgram:
             inside = argument.values() if isinstance(argument, dict) else argument
             if any(isinstance(item, MUTABLE) for item in inside):
                 self.strange = self.strange or "an argument that holds others was changed"
+        if argument and not after:
+            self.emptied[id(argument)] = argument
         update(argument, after)
 
     def register(self, function: Callable[..., Any]) -> int:

@@ -276,3 +276,22 @@ def test_functions_with_names_of_classes_are_functions() -> None:
 def test_reasons_show_the_tests_as_they_were_written(tests: str, shown: str) -> None:
     verdict = verify_code(HONEST + "def f(x): return -5", CodeGold(tests=(tests,), entry_point="f"))
     assert shown in verdict.reason and "__" not in verdict.reason, verdict
+
+
+@pytest.mark.parametrize("check", [
+    "xs = [3, 1, 2]\nassert f(xs) == sorted(xs)",
+    "import unittest\nclass T(unittest.TestCase):\n    def test_f(self):\n        xs = [3, 1, 2]\n"
+        "        self.assertEqual(f(xs), sorted(xs))",
+    "def test_f():\n    for xs in ([2, 1], [1]):\n        result = f(xs)\n        assert result == sorted(xs)",
+])  # fmt: skip
+def test_what_the_program_emptied_is_nothing_to_compare_with(check: str) -> None:
+    gold = CodeGold(tests=(check,), entry_point="f")
+    assert verify_code("def f(x): return sorted(x)", gold).outcome == "right"
+    assert verify_code("def f(x):\n    x.sort()\n    return x", gold).outcome == "right"
+    assert verify_code("def f(x):\n    x.clear()\n    return []", gold).outcome == "cannot_tell"
+    assert verify_code("def f(x):\n    x.clear()\n    return [1]", gold).outcome != "right"
+
+
+def test_emptying_may_be_what_is_asked_for() -> None:
+    check = "xs = [3, 1, 2]\nf(xs)\nassert xs == [] and len(xs) == 0\nassert not xs"
+    assert verify_code("def f(x): x.clear()", CodeGold(tests=(check,), entry_point="f")).outcome == "right"
