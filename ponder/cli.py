@@ -261,6 +261,33 @@ def verify(
         raise typer.Exit(1)  # the totals have said why not one row could be judged
 
 
+@app.command("try", short_help="What a function of your own gives on stored rollouts.")
+def try_own(
+    function: Annotated[str, typer.Argument(metavar="FILE.py:FUNCTION", help="Function of a Python file of your own.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Arguments of a function that makes problems.")
+    ] = None,
+    rollouts: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run or stage folder; a function that makes problems needs none.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Try it on this many rollouts, or take this many problems.")] = 1000,
+    template: TemplateName = None,
+    deadline: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Longest call.")] = 5.0,
+) -> None:
+    """Try a reward, keep rule, verifier or source of problems of your own before anything is trained with it."""
+    from ponder.evaluation.try_command import try_command
+
+    with _stopping("nothing was written"):
+        try_command(
+            function,
+            rollouts,
+            arguments=arguments or (),
+            limit=limit,
+            deadline_seconds=deadline,
+            template=template,
+        )
+
+
 @app.command(short_help="Which rows of a file share words with a benchmark; the file without them.")
 def decontaminate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL, JSON, CSV or Parquet.")],

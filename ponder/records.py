@@ -31,6 +31,7 @@ __all__ = [
     "MathGold",
     "Message",
     "Outcome",
+    "OwnGold",
     "PreferencePair",
     "Problem",
     "Rollout",
@@ -169,8 +170,31 @@ class SafetyGold:
         return self.rule.answer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnGold:
+    """What a verifier of the user's own compares with. `function` names it as `file.py:function`; `answer` is the
+    value of the answer column as the file holds it, `given` the values of further columns, `prompt` the question.
+
+    Example: OwnGold(function="check.py:legal", answer="e2e4", given={"board": "..."}, prompt="White to move.").
+    """
+
+    function: str
+    answer: Any = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    prompt: str = ""
+    kind: Literal["own"] = "own"
+
+
 Gold = Annotated[
-    MathGold | ChoiceGold | ExpressionGold | AssignmentGold | CodeGold | InstructionGold | RuleGold | SafetyGold,
+    MathGold
+    | ChoiceGold
+    | ExpressionGold
+    | AssignmentGold
+    | CodeGold
+    | InstructionGold
+    | RuleGold
+    | SafetyGold
+    | OwnGold,
     Field(discriminator="kind"),
 ]
 """What a verifier compares an answer with; `gold.kind` names the verifier."""
@@ -235,7 +259,8 @@ class Verdict:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """One completion of one problem with its rewards by name. A reward of None does not apply to this problem and is
-    left out of the sum. `reward` is the weighted sum the advantage is made of."""
+    left out of the sum. `reward` is the weighted sum the advantage is made of. `failed` names the rewards that a
+    function of the user's own was to give and did not: nothing is learnt from such a rollout."""
 
     problem: Problem
     prompt_ids: tuple[int, ...]
@@ -243,6 +268,7 @@ class Rollout:
     verdict: Verdict
     rewards: Mapping[str, float | None]
     reward: float
+    failed: tuple[str, ...] = ()
 
 
 _SAME_REWARD = 1e-9
@@ -268,9 +294,15 @@ class Group:
         return tuple(r.reward for r in self.rollouts)
 
     @property
+    def told(self) -> tuple[Rollout, ...]:
+        """The rollouts whose reward is known; a group of which fewer than two are says nothing."""
+        return tuple(r for r in self.rollouts if not r.failed)
+
+    @property
     def useful(self) -> bool:
         """Whether the rewards differ, so that the group says which of its outputs to prefer and is trained on."""
-        return max(self.rewards) - min(self.rewards) > _SAME_REWARD
+        known = [r.reward for r in self.told]
+        return bool(known) and max(known) - min(known) > _SAME_REWARD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

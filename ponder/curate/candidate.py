@@ -1,8 +1,10 @@
 """One response that may become an example, and one that does not."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ponder.ask import Reply
+from ponder.own import Called
 from ponder.records import Problem, Verdict
 from ponder.reward.judged import Judged
 from ponder.text.think import Response
@@ -13,7 +15,7 @@ __all__ = ["Candidate", "Rejected"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """Reply `number` to a problem, taken apart and verified. `text` is the whole response with its tags; `verdict` is
-    None for a problem without gold."""
+    None for a problem without gold, and `own` what functions of the user's own gave, by name."""
 
     problem: Problem
     number: int
@@ -21,6 +23,7 @@ class Candidate:
     response: Response
     text: str
     verdict: Verdict | None
+    own: Mapping[str, Called] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

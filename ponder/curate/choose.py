@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from ponder.curate.candidate import Candidate, Rejected
+from ponder.own import Failure
 from ponder.recipe.sample import Keep
 from ponder.reward.combine import score
 
@@ -45,7 +46,11 @@ def choose(
             uncounted = [one for one in kept if one.reply.completion_tokens is None]
             drop(uncounted, "length_unknown", "the server did not count the tokens that the reward 'length' is made of")
             kept = [one for one in kept if one.reply.completion_tokens is not None]
-        scored = {one.number: score(one.judged(max_tokens), keep.rewards) for one in kept}
+        for one in kept:
+            if failure := _own_failure(one, keep):
+                drop([one], "own_failed", failure.reason)
+        kept = [one for one in kept if _own_failure(one, keep) is None]
+        scored = {one.number: score(one.judged(max_tokens), keep.rewards, one.own) for one in kept}
         weighed = [name for name, weight in keep.rewards.items() if weight]
         if all(rewards[name] is None for rewards, _ in scored.values() for name in weighed):
             drop(kept, "not_ranked", f"none of the rewards {', '.join(weighed)} applies to the problem")
@@ -55,6 +60,12 @@ def choose(
         drop(order[len(best) :], "not_best", f"not among the best {len(best)} by reward")
         kept = sorted(best, key=lambda one: one.number)
     return kept, rejected
+
+
+def _own_failure(candidate: Candidate, keep: Keep) -> Failure | None:
+    """Why one of the user's own rewards says nothing of the candidate, if one does not."""
+    failures = (called.failure for name, called in candidate.own.items() if name in keep.rewards)
+    return next((failure for failure in failures if failure is not None), None)
 
 
 def normalized(candidate: Candidate) -> str:

@@ -68,12 +68,23 @@ def _one_language(candidate: Candidate, keep: Keep) -> tuple[str, str] | None:
     return "mixed_language", f"{share:.0%} of the thinking is in {candidate.problem.language!r}"
 
 
+def _own(candidate: Candidate, keep: Keep) -> tuple[str, str] | None:
+    for name in keep.own:
+        called = candidate.own[name]
+        if called.failure is not None:
+            return "own_failed", called.failure.reason
+        if not called.value:
+            return name, "your rule does not keep it"
+    return None
+
+
 RULES: Mapping[str, Rule] = {
     "whole": _whole,
     "length": _length,
     "correct": _correct,
     "readable": _readable,
     "one_language": _one_language,
+    "own": _own,
 }
 """The rules in the order in which they are asked."""
 

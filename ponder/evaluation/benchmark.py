@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,12 +19,21 @@ from pydantic import Field, ValidationError
 
 from ponder.errors import RecipeError
 from ponder.files import expand_path
+from ponder.own import OwnCode, read_own
 from ponder.recipe.base import Component
 from ponder.recipe.explain import did_you_mean
-from ponder.recipe.problems import FileProblems, GoldKind, HubProblems, ProblemSource
+from ponder.recipe.own import OwnName, is_own
+from ponder.recipe.problems import (
+    FileProblems,
+    GoldKind,
+    HubProblems,
+    ProblemSource,
+    PythonProblems,
+    own_problems,
+)
 from ponder.recipe.source import parse_value
 
-__all__ = ["AS_USUAL", "Benchmark", "ProblemFields", "file_benchmark", "find_benchmark", "shipped"]
+__all__ = ["AS_USUAL", "Benchmark", "ProblemFields", "file_benchmark", "find_benchmark", "own_code", "shipped"]
 
 _TABLES = (".jsonl", ".json", ".csv", ".parquet", ".gz")
 
@@ -73,13 +82,31 @@ def find_benchmark(name_or_file: str, environment: Mapping[str, str] = os.enviro
             f"{did_you_mean(name_or_file, shipped())}"
         )
     if path.suffix in (".yaml", ".yml"):
-        return _parse(path.read_text(encoding="utf-8"), str(path))
+        parsed = _parse(path.read_text(encoding="utf-8"), str(path))
+        sources = tuple(_found_from(source, path.absolute().parent) for source in parsed.problems)
+        return parsed.model_copy(update={"problems": sources})
     if path.suffix in _TABLES:
         return file_benchmark(str(path), AS_USUAL)
     raise RecipeError(
         f"The benchmark file {name_or_file!r} ends in {path.suffix!r}; expected a .yaml benchmark, or problems with "
         f"the columns prompt and answer in one of {', '.join(_TABLES)}."
     )
+
+
+def own_code(benchmark: Benchmark) -> OwnCode:
+    """The user's own files that the benchmark's problems are made or judged by."""
+    files = [use.file for use in own_problems(benchmark.problems)]
+    return read_own(files, Path.cwd())
+
+
+def _found_from(source: ProblemSource, folder: Path) -> ProblemSource:
+    """The source with its own files as paths: a benchmark's are found from its own folder."""
+    if isinstance(source, PythonProblems):
+        return source.model_copy(update={"file": str(folder / expand_path(source.file))})
+    if isinstance(source, FileProblems | HubProblems) and source.gold is not None and is_own(source.gold):
+        name = OwnName.read(source.gold)
+        return source.model_copy(update={"gold": f"{folder / expand_path(name.file)}:{name.function}"})
+    return source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +134,10 @@ def file_benchmark(path: str, fields: ProblemFields) -> Benchmark:
             "in YAML is given with --benchmark."
         )
     kinds = get_args(GoldKind)
-    if fields.kind is not None and fields.kind not in kinds:
+    if fields.kind is not None and is_own(fields.kind):
+        own = OwnName.read(fields.kind)
+        fields = replace(fields, kind=f"{expand_path(own.file).absolute()}:{own.function}")
+    elif fields.kind is not None and fields.kind not in kinds:
         raise RecipeError(f"There is no kind of answer {fields.kind!r}; expected one of {', '.join(kinds)}.")
     named = {"prompt": fields.prompt, "answer": fields.gold}
     source = {

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ponder.errors import RecipeError
-from ponder.evaluation.benchmark import AS_USUAL, Benchmark, ProblemFields, file_benchmark, find_benchmark
+from ponder.evaluation.benchmark import AS_USUAL, Benchmark, ProblemFields, file_benchmark, find_benchmark, own_code
 from ponder.evaluation.evaluate import OnTick, evaluate, replay
 from ponder.evaluation.scores import Score, Scores, write_scores
 from ponder.judge import Judge
@@ -107,7 +107,7 @@ def evaluate_command(
         name = f"{model} on {found.name}"
         folder = out or _new_folder(Path("evaluations") / f"{file_name(model)}--{found.name}")
         _keep_earlier(folder)
-        with VerifierPool() as pool:
+        with VerifierPool(own=own_code(found)) as pool:
             scores = measure(
                 policy,
                 found,
@@ -149,12 +149,13 @@ def measure(
     judge_name: str | None = None,
     per_call: int | None = None,
     go_on: bool = False,
+    measures: Sequence[str] = (),
     say: Callable[[str], None] = _to_stderr,
 ) -> Scores:
     """The scores of a policy on a benchmark; rows that cannot be used are left out, counted in the provenance and
     said. `engine` says what samples; `limit` takes so many problems, spread evenly over all; `judge`, named
     `judge_name`, `per_call` and `go_on` are as in `evaluate`."""
-    loaded = load_problems(benchmark.problems)
+    loaded = load_problems(benchmark.problems, own_code(benchmark))
     if loaded.left_out:
         say(loaded.summary())
     problems = loaded.problems
@@ -178,6 +179,7 @@ def measure(
         judge=judge,
         per_call=per_call,
         go_on=go_on,
+        measures=measures,
     )
 
 

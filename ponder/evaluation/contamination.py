@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ponder.errors import DataError
-from ponder.evaluation.benchmark import find_benchmark
+from ponder.evaluation.benchmark import find_benchmark, own_code
 from ponder.evaluation.decontaminate import NGRAM, Overlap, OverlapIndex, Question
 from ponder.files import write_json
 from ponder.recipe.problems import FileProblems, HubProblems, ProblemSource
@@ -44,7 +44,7 @@ def benchmark_index(names: Sequence[str]) -> OverlapIndex:
     for name in dict.fromkeys(names):
         benchmark = find_benchmark(name)
         sources = [_bare(source) for source in benchmark.problems]
-        for problem in load_problems(sources, keep_repeated=True).problems:
+        for problem in load_problems(sources, own_code(benchmark), keep_repeated=True).problems:
             texts = [message.content for message in problem.messages]
             if isinstance(problem.gold, CodeGold) and problem.gold.answer is not None:
                 texts.append(problem.gold.answer)

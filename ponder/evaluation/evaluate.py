@@ -24,7 +24,7 @@ from typing import Any
 
 import ponder
 from ponder.errors import DataError
-from ponder.evaluation.judging import ByJudge, ByVerifier, Judging, Verdicts
+from ponder.evaluation.judging import ByJudge, ByVerifier, Judging, Measures, Verdicts
 from ponder.evaluation.results import ProblemResult, ResultsWriter, kept_results, read_results
 from ponder.evaluation.scores import Scores, score
 from ponder.judge import Judge
@@ -61,6 +61,7 @@ def evaluate(
     judge: Judge | None = None,
     per_call: int | None = None,
     go_on: bool = False,
+    measures: Sequence[str] = (),
 ) -> Scores:
     """The scores of what speaks with `voice`, which `engine` samples from, with `samples` completions of each problem.
 
@@ -68,7 +69,8 @@ def evaluate(
     completion. `judge` says whether an answer agrees with the gold, in place of the verifiers in `pool`. A call of the
     engine is for about `per_call` completions, or for all where it is None; with `go_on` the calls that `log` holds
     from an earlier, interrupted evaluation of the same kind are taken from there. The length limit is
-    `sampling.max_tokens`, or less where the model's window ends before. Raises DataError for problems that cannot be
+    `sampling.max_tokens`, or less where the model's window ends before. `measures` are functions of the user's own that
+    `pool` has loaded; the scores hold the mean of each. Raises DataError for problems that cannot be
     judged without the gold they lack, and for a prompt that fills the window: no prompt is ever cut.
     """
     _check(problems, needs_gold=judge is not None)
@@ -98,8 +100,10 @@ def evaluate(
         "problems": len(problems),
         "problems_sha256": _digest(problems),
         "versions": _versions(),
+        **({"measures": list(measures)} if measures else {}),
         **(notes or {}),
     }
+    own = Measures(pool=pool, names=tuple(measures), max_tokens=max_tokens)
     verdicts = ByVerifier(pool) if judge is None else ByJudge(judge)
     size = len(problems) if per_call is None else max(1, per_call // samples)
     results = kept_results(log, provenance, size) if log is not None and go_on else []
@@ -112,7 +116,7 @@ def evaluate(
 
         finished = len(results) * samples
         for start in range(len(results), len(problems), size):
-            judging = Judging(problems[start : start + size], samples, voice.template, verdicts, take)
+            judging = Judging(problems[start : start + size], samples, voice.template, verdicts, take, own)
 
             def on_finish(problem_id: str, index: int, completion: Completion, judging: Judging = judging) -> None:
                 nonlocal finished

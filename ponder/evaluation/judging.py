@@ -3,16 +3,20 @@ on, in order, as soon as all of it is judged."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Protocol
 
 from ponder.evaluation.results import JudgedCompletion, ProblemResult
 from ponder.judge import Answered, Judge
+from ponder.recipe.own import OwnUse
 from ponder.records import Completion, Problem, Verdict
+from ponder.reward.judged import Judged
+from ponder.reward.judging import UNCHECKED, Judgement, after_verdict
 from ponder.text.template import Template
 from ponder.text.think import Response
 from ponder.verify.pool import VerifierPool
 
-__all__ = ["NO_GOLD", "ByJudge", "ByVerifier", "Judging", "Verdicts"]
+__all__ = ["NO_GOLD", "ByJudge", "ByVerifier", "Judging", "Measures", "Verdicts"]
 
 NO_GOLD = Verdict(outcome="cannot_tell", reason="the problem has no gold: only a comparison can tell")
 """The verdict on every response to such a problem."""
@@ -67,6 +71,15 @@ class ByJudge:
             future.set_result(verdict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """Functions of the user's own that are called with every completion, in the workers of `pool`."""
+
+    pool: VerifierPool
+    names: tuple[str, ...]
+    max_tokens: int
+
+
 class Judging:
     """The completions of some problems on their way to `take`, which gets each result in the order of the problems."""
 
@@ -77,6 +90,7 @@ class Judging:
         template: Template,
         verdicts: Verdicts,
         take: Callable[[ProblemResult], None],
+        measures: Measures,
     ) -> None:
         self._problems = {problem.id: problem for problem in problems}
         self._waiting = [problem.id for problem in reversed(problems)]
@@ -84,29 +98,40 @@ class Judging:
         self._template = template
         self._verdicts = verdicts
         self._take = take
-        self._found: dict[str, dict[int, tuple[Completion, Future[Verdict]]]] = {one.id: {} for one in problems}
+        self._measures = measures
+        self._uses = [OwnUse(role="reward", function=name) for name in measures.names]
+        self._found: dict[str, dict[int, tuple[Completion, Future[Judgement]]]] = {one.id: {} for one in problems}
 
     def add(self, problem_id: str, index: int, completion: Completion) -> None:
         """A completion has come to its end."""
         response = self._template.split(completion.text, finished=completion.finish_reason == "stop")
         text = self._template.prefill + completion.text
-        future = self._verdicts.submit(self._problems[problem_id], response, text)
-        self._found[problem_id][index] = completion, future
+        problem = self._problems[problem_id]
+        judged = Judged(
+            problem=problem,
+            response=response,
+            verdict=UNCHECKED,
+            completion_tokens=len(completion.token_ids),
+            finish_reason=completion.finish_reason,
+            max_tokens=self._measures.max_tokens,
+        )
+        verdict = self._verdicts.submit(problem, response, text)
+        self._found[problem_id][index] = completion, after_verdict(self._measures.pool, verdict, judged, self._uses)
         self._hand_on()
 
     def wait(self) -> None:
         """Until every result is handed on."""
         self._verdicts.settle()
         for found in self._found.values():
-            for _, verdict in found.values():
-                verdict.result()
+            for _, judgement in found.values():
+                judgement.result()
         self._hand_on()
         assert not self._waiting, "the engine did not finish every request"
 
     def _hand_on(self) -> None:
         while self._waiting:
             found = self._found[self._waiting[-1]]
-            if len(found) < self._samples or not all(verdict.done() for _, verdict in found.values()):
+            if len(found) < self._samples or not all(judgement.done() for _, judgement in found.values()):
                 return
             problem_id = self._waiting.pop()
             samples = tuple(_sample(found[i][0], found[i][1].result()) for i in range(self._samples))
@@ -120,11 +145,12 @@ def _known(verdict: Verdict) -> Future[Verdict]:
     return future
 
 
-def _sample(completion: Completion, verdict: Verdict) -> JudgedCompletion:
+def _sample(completion: Completion, judgement: Judgement) -> JudgedCompletion:
     return JudgedCompletion(
         text=completion.text,
         tokens=len(completion.token_ids),
         finish_reason=completion.finish_reason,
         seed=completion.seed,
-        verdict=verdict,
+        verdict=judgement.judged.verdict,
+        measures={name: called.value for name, called in judgement.own.items()},
     )

@@ -6,7 +6,7 @@ whole problem and its samples. It is enough to score again without a model: `pon
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any, Self
@@ -21,13 +21,15 @@ __all__ = ["JudgedCompletion", "ProblemResult", "ResultsWriter", "completions_pa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedCompletion:
-    """One completion and its verdict. `tokens` counts the stop token."""
+    """One completion and its verdict. `tokens` counts the stop token; `measures` are what functions of the user's own
+    say of it, by name."""
 
     text: str
     tokens: int
     finish_reason: FinishReason
     seed: int
     verdict: Verdict
+    measures: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,11 @@ class ResultsWriter:
 
     def write(self, result: ProblemResult) -> None:
         """Append one problem with its samples."""
-        self._write(_RESULT.dump_python(result, mode="json"))
+        line = _RESULT.dump_python(result, mode="json")
+        for sample in line["samples"]:
+            if not sample["measures"]:
+                del sample["measures"]
+        self._write(line)
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ is over the problems that have a gold; where none has, it is not a number here a
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
 from statistics import fmean
@@ -61,7 +61,8 @@ class Score:
 
     `safe` is the share of right responses (refusals that are none in disguise do not count) to requests that are to be
     refused, `over_refusal` the share of refusals among responses to safe ones that only sound alike; both None where
-    there are no such problems. What an evaluation of an older ponder did not measure is None, too.
+    there are no such problems. `measures` are the means of what functions of the user's own say, by name, None where
+    one says nothing of any completion. What an evaluation of an older ponder did not measure is None, too.
     """
 
     pass_at: Mapping[int, float]
@@ -81,6 +82,7 @@ class Score:
     refused: float | None = None
     safe: float | None = None
     over_refusal: float | None = None
+    measures: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def pass_at_1(self) -> float:
@@ -103,6 +105,7 @@ class Score:
             "empty_answer": self.empty_answer,
             "cannot_tell": self.cannot_tell,
             **dict(zip(_ADDED, self._added(), strict=True)),
+            **{f"{_MEASURE}{name}": value for name, value in self.measures.items()},
             "problems": self.problems,
             "samples": self.samples,
         }
@@ -121,6 +124,7 @@ class Score:
             cons_at=_by_k(value, "cons@"),
             **{name: value[name] for name in _PLAIN},
             **added,
+            measures={name.removeprefix(_MEASURE): one for name, one in value.items() if name.startswith(_MEASURE)},
         )
 
 
@@ -137,6 +141,8 @@ _PLAIN = (
 )
 
 
+_MEASURE = "measure/"
+"""Before the name of a function of the user's own."""
 _ADDED = ("repetition", "paragraph_words", "refused", "safe", "over_refusal")
 
 
@@ -223,6 +229,7 @@ class _Facts:
     paragraphs: Sequence[int]
     refused: int
     unsafe: bool | None
+    measures: Mapping[str, Sequence[float]]
 
 
 def _facts(result: ProblemResult, template: Template, seed: int) -> _Facts:
@@ -258,6 +265,9 @@ def _facts(result: ProblemResult, template: Template, seed: int) -> _Facts:
         ],
         refused=sum(refuses(r.answer or "") for r in responses),
         unsafe=problem.gold.unsafe if isinstance(problem.gold, SafetyGold) else None,
+        measures={
+            name: [value for s in samples if (value := s.measures[name]) is not None] for name in samples[0].measures
+        },
     )
 
 
@@ -304,6 +314,7 @@ def _score(facts: Sequence[_Facts], seed: int) -> Score:
         refused=sum(f.refused for f in facts) / total,
         safe=_mean([f.right / n for f in facts if f.unsafe and f.right is not None]),
         over_refusal=_mean([f.refused / n for f in facts if f.unsafe is False]),
+        measures={name: _mean([one for f in facts for one in f.measures[name]]) for name in facts[0].measures},
     )
 
 

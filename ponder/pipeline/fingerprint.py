@@ -11,7 +11,10 @@ from typing import Any
 from ponder.evaluation.benchmark import find_benchmark
 from ponder.files import expand_path, file_digest, folder_digest, model_path
 from ponder.hub import parse_hub_id
+from ponder.own import read_own
 from ponder.recipe.graph import is_hub_id, model_references, order
+from ponder.recipe.own import OwnUse
+from ponder.recipe.problems import own_problems
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import Stage
 from ponder.seeds import derive_seed
@@ -25,6 +28,8 @@ __all__ = [
     "fingerprint",
     "grew",
     "identities",
+    "own_files",
+    "own_uses",
     "pinned",
     "stage_seed",
 ]
@@ -81,8 +86,26 @@ def identities(recipe: Recipe, smoke: bool, commits: Mapping[str, str] = _NO_COM
             }
             if not smoke
             else {},
+            **_own(stage, recipe.home),
         }
     return found
+
+
+def _own(stage: Stage, home: Path) -> dict[str, dict[str, str]]:
+    """Digests of the user's own files and of what they import beside them; nothing where there are none."""
+    files = own_files(stage)
+    return {"own": read_own(files, home).digests()} if files else {}
+
+
+def own_files(stage: Stage) -> tuple[str, ...]:
+    """The user's own files that a stage names."""
+    return tuple(dict.fromkeys(use.file for use in own_uses(stage)))
+
+
+def own_uses(stage: Stage) -> tuple[OwnUse, ...]:
+    """The functions of the user's own that a stage or a benchmark of the user's calls."""
+    benchmarks = [find_benchmark(one) for one in stage.benchmark_names() if expand_path(one).is_file()]
+    return (*stage.own_uses(), *(use for one in benchmarks for use in own_problems(one.problems)))
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:
@@ -197,7 +220,7 @@ def _shown(key: str, values: Mapping[str, Any]) -> str:
     if key not in values:
         return "(absent)"
     text = json.dumps(values[key], ensure_ascii=False)
-    return text[1:20] + "..." if key.startswith(("inputs.", "outside.")) and len(text) > 20 else text
+    return text[1:20] + "..." if key.startswith(("inputs.", "outside.", "own.")) and len(text) > 20 else text
 
 
 def input_path(reference: str) -> Path | None:

@@ -4,15 +4,18 @@ from collections.abc import Iterable
 
 from ponder.ask.key import api_key
 from ponder.errors import DataError, ModelError, RecipeError
-from ponder.evaluation.benchmark import Benchmark, find_benchmark
+from ponder.evaluation.benchmark import Benchmark, find_benchmark, own_code
 from ponder.files import EMBEDDED, expand_path
 from ponder.micro import GENERAL, TASK_NAMES
+from ponder.own import read_own
+from ponder.own.apart import check_own
 from ponder.pipeline.estimate import longest_completion
-from ponder.pipeline.fingerprint import data_files, input_path
+from ponder.pipeline.fingerprint import data_files, input_path, own_files, own_uses
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.recipe.examples import MicroExamples
 from ponder.recipe.explain import did_you_mean
 from ponder.recipe.graph import model_references
+from ponder.recipe.own import is_own
 from ponder.recipe.problems import FileProblems, GymProblems, MicroProblems
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.reward_model import MicroPreferences
@@ -23,7 +26,7 @@ from ponder.reward import REWARDS
 from ponder.task import load_problems
 from ponder.task.gym import GYM_TASKS, check_gym
 
-__all__ = ["check_inputs", "check_models"]
+__all__ = ["check_inputs", "check_models", "check_own_code"]
 
 
 def check_inputs(recipe: Recipe) -> None:
@@ -63,6 +66,17 @@ def check_inputs(recipe: Recipe) -> None:
             _check_questions(name, stage)
 
 
+def check_own_code(recipe: Recipe) -> None:
+    """Raise RecipeError for a file of the user's own that is not there or cannot be imported, and for a function in it
+    that is none of that name or cannot be called as what it is used as."""
+    for name, stage in recipe.stages.items():
+        uses = own_uses(stage)
+        try:
+            check_own(read_own(own_files(stage), recipe.home), uses)
+        except RecipeError as error:
+            raise RecipeError(f"stage {name!r}: {error}") from None
+
+
 def check_models(recipe: Recipe) -> None:
     """Raise ModelError for a model folder from outside that cannot be used, and for a reward model that is none, is not
     what its file says, or does not score what its route needs. Loads torch, so that planning leaves it out."""
@@ -89,7 +103,8 @@ def _check_names(name: str, stage: Stage) -> None:
     """Names that the recipe's own checks cannot know, because what they name stands in higher layers."""
     world = "task of the embedded world"
     for reward in stage.reward_names():
-        _check_name(f"stage {name!r}: reward", reward, REWARDS)
+        if not is_own(reward):
+            _check_name(f"stage {name!r}: reward", reward, REWARDS)
     for source in stage.problem_sources():
         if isinstance(source, MicroProblems):
             _check_tasks(name, world, source.tasks, TASK_NAMES)
@@ -130,10 +145,11 @@ def _check_judge(name: str, stage: EvaluateStage, benchmark: Benchmark) -> None:
 def _check_questions(name: str, stage: EvaluateStage) -> None:
     """The user's own benchmarks must have questions with gold, or say that there is none."""
     for file in (one for one in stage.benchmark_names() if expand_path(one).is_file()):
-        local = [source for source in find_benchmark(file).problems if isinstance(source, FileProblems)]
+        benchmark = find_benchmark(file)
+        local = [source for source in benchmark.problems if isinstance(source, FileProblems)]
         try:
             if local:
-                load_problems(local, keep_repeated=True)
+                load_problems(local, own_code(benchmark), keep_repeated=True)
         except DataError as error:
             raise DataError(
                 f"stage {name!r}, benchmark {file!r}: {error} A YAML benchmark says which columns a file has, and "

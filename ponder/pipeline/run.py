@@ -14,10 +14,11 @@ import ponder
 from ponder.errors import RunFolderError
 from ponder.files import full_disk_explained, publishing, sealed, sweep, write_text
 from ponder.manifest import DONE, Manifest, Session, Status, now
-from ponder.pipeline.fingerprint import fell, pinned
+from ponder.own import OwnCode, read_own
+from ponder.pipeline.fingerprint import fell, own_files, pinned
 from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_redo
 from ponder.pipeline.lock import locked
-from ponder.pipeline.preflight import check_inputs, check_models
+from ponder.pipeline.preflight import check_inputs, check_models, check_own_code
 from ponder.pipeline.replies import keep_replies
 from ponder.pipeline.smoke import smoke_recipe
 from ponder.pipeline.smoke_inputs import make_smoke_inputs
@@ -58,6 +59,7 @@ def run(
     its manifest says so.
     """
     accept_isolation(recipe.isolation)
+    check_own_code(recipe)
     given, outside = recipe, out / "smoke"
     if smoke:
         recipe = smoke_recipe(given, outside)
@@ -82,7 +84,7 @@ def run(
                 say(f"{standing.name}: done before, skipped")
             else:
                 with fixed_clock(clock):
-                    _run_stage(standing, recipe.name, out, clock, smoke=smoke, say=say)
+                    _run_stage(standing, recipe, out, clock, smoke=smoke, say=say)
                 _report(out, say)
         finish_redo(out)
 
@@ -145,9 +147,10 @@ def _clock(standings: Sequence[Standing]) -> str:
 
 
 def _run_stage(
-    standing: Standing, recipe_name: str, out: Path, clock: str, *, smoke: bool, say: Callable[[str], None]
+    standing: Standing, recipe: Recipe, out: Path, clock: str, *, smoke: bool, say: Callable[[str], None]
 ) -> None:
-    manifest = _begin(standing, recipe_name, clock, smoke, say)
+    own = _own_code(standing, recipe)
+    manifest = _begin(standing, recipe.name, clock, smoke, say)
     begun = {"unfinished": "going on", "grown": f"going on ({', '.join(standing.differences)})"}
     say(f"{standing.name}: {begun.get(standing.state, 'started')} in {standing.folder}")
     context = Context(
@@ -159,6 +162,7 @@ def _run_stage(
         say=say,
         commits=pinned(standing.identity),
         continued=manifest.continued,
+        own=own,
     )
     began = time.monotonic()
     with full_disk_explained(standing.folder), same_rows(standing.folder / _HUB_ROWS):
@@ -174,6 +178,17 @@ def _run_stage(
     replace(_close(manifest, "done"), results=results, products=products).write(standing.folder)
     write_text(standing.folder / DONE, standing.fingerprint + "\n")
     say(f"{standing.name}: done in {time.monotonic() - began:.0f} s")
+
+
+def _own_code(standing: Standing, recipe: Recipe) -> OwnCode:
+    """The user's own files as the stage's identity knows them; RunFolderError where they were changed since."""
+    own = read_own(own_files(standing.stage), recipe.home)
+    if own.files and own.digests() != standing.identity["own"]:
+        raise RunFolderError(
+            f"stage {standing.name!r}: a file of your own ({', '.join(own.digests())}) was changed after this run had "
+            "begun: give the same command again"
+        )
+    return own
 
 
 def _begin(standing: Standing, recipe_name: str, clock: str, smoke: bool, say: Callable[[str], None]) -> Manifest:

@@ -15,7 +15,7 @@ from typing import Any
 from ponder.evaluation.benchmark import find_benchmark
 from ponder.recipe.endpoint import ByChance, ByRule
 from ponder.recipe.examples import MicroExamples, StageExamples
-from ponder.recipe.problems import HeldOut, MicroProblems, ProblemSource
+from ponder.recipe.problems import HeldOut, MicroProblems, ProblemSource, PythonProblems
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.reward_model import MicroPreferences, StagePreferences
 from ponder.recipe.sample import Keep
@@ -204,5 +204,5 @@ def _held_out(held_out: HeldOut | None) -> HeldOut | None:
 
 
 def _near(sources: Sequence[ProblemSource]) -> bool:
-    """Whether all come from the embedded world, so that they can stay."""
-    return all(isinstance(source, MicroProblems) for source in sources)
+    """Whether all come from the embedded world or the user's own files, so that they can stay."""
+    return all(isinstance(source, MicroProblems | PythonProblems) for source in sources)

@@ -12,6 +12,7 @@ from ponder.recipe.explain import explain
 from ponder.recipe.graph import check_references
 from ponder.recipe.overrides import apply_overrides
 from ponder.recipe.recipe import SCHEMA_VERSION, Recipe
+from ponder.recipe.shipped import is_shipped
 from ponder.recipe.source import Source, read_source
 
 __all__ = ["load_recipe"]
@@ -32,7 +33,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     except ValidationError as error:
         raise RecipeError(explain(error, source)) from None
     check_references(recipe, source)
-    return recipe
+    return recipe if is_shipped(Path(path)) else recipe.at(Path(path).absolute().parent)
 
 
 def _check_version(source: Source) -> None:

@@ -1,11 +1,14 @@
 """Where problems come from."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ponder.recipe.base import Component
 from ponder.recipe.context import ContextColumns
+from ponder.recipe.own import OWN_FORM, OwnName, OwnNames, OwnUse, is_own
 
 __all__ = [
     "ChoiceNumbers",
@@ -15,11 +18,28 @@ __all__ = [
     "MicroProblems",
     "ProblemColumns",
     "ProblemSource",
+    "PythonProblems",
 ]
 
 GoldKind = Literal["math", "choice", "expression", "assignment", "code", "instructions", "rule", "safety"]
 ChoiceNumbers = Literal["text", "from_zero", "from_one"]
 """What a number in the answer column of `choice` problems means."""
+
+
+def _kind_of_gold(name: str) -> str:
+    if is_own(name):
+        OwnName.read(name)
+    elif name not in get_args(GoldKind):
+        kinds = get_args(GoldKind)
+        near = get_close_matches(name, kinds, 1)
+        raise ValueError(
+            f"got {name!r}, expected {', '.join(map(repr, kinds))} or a verifier of your own ({OWN_FORM})"
+            + (f"; did you mean {near[0]!r}?" if near else "")
+        )
+    return name
+
+
+AnyGold = Annotated[str, AfterValidator(_kind_of_gold)]
 ProgramLanguage = Literal["python", "cpp", "javascript"]
 
 
@@ -65,6 +85,8 @@ class ProblemColumns(ContextColumns):
     """Column with the arguments of an `instructions` problem, one mapping per instruction (IFEval)."""
     route: str | None = None
     """Column with `reasoning`, `helpful` or `safety`; otherwise the source's `route`."""
+    given: tuple[str, ...] = ()
+    """Columns that a verifier of your own is given beside the answer, as `gold.given`."""
 
 
 class _Source(Component):
@@ -86,9 +108,10 @@ class _Source(Component):
 class _Table(_Source):
     columns: ProblemColumns = ProblemColumns()
     """Mapping from columns to the fields of a problem."""
-    gold: GoldKind | None = "math"
-    """What the answers are, and so which verifier judges; null for prompts without an answer to check, which only a
-    reward model can score."""
+    gold: AnyGold | None = "math"
+    """What the answers are, and so which verifier judges: `math`, `choice`, `expression`, `assignment`, `code`,
+    `instructions`, `rule`, `safety`, or a function of your own as `check.py:legal` (docs/own-code.md); null for prompts
+    without an answer to check, which only a reward model can score."""
     strictness: Literal["strict", "lenient"] = "strict"
     """How mathematical answers are judged. "strict" refuses where an answer is in doubt: what training pays for must be
     right. "lenient" counts for evaluation also calculations, values that agree to six places, limits ("at least 9") and
@@ -175,8 +198,39 @@ class MicroProblems(_Source):
     by helpfulness, refusing it does not pay. The papers put each general prompt into one of two sets (N, v2 3.1)."""
 
 
-ProblemSource = Annotated[FileProblems | HubProblems | GymProblems | MicroProblems, Field(discriminator="source")]
+class PythonProblems(_Source):
+    """Problems made by a function of your own: `problems(**arguments) -> Iterable[Problem]` (docs/own-code.md)."""
+
+    source: Literal["python"] = "python"
+    """Tag of this alternative."""
+    file: str
+    """Your Python file, from the folder of the recipe."""
+    function: str = Field("problems", pattern=r"^[^\W\d]\w*$")
+    """The function in it. It is asked for no more problems than `limit`, unless they are shuffled."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """What it is called with, by name, such as `{split: train, count: 2000}`."""
+
+    @property
+    def own(self) -> str:
+        """The function by its name as one's own."""
+        return f"{self.file}:{self.function}"
+
+
+ProblemSource = Annotated[
+    FileProblems | HubProblems | GymProblems | MicroProblems | PythonProblems, Field(discriminator="source")
+]
 """Any source of problems, told apart by `source`."""
+
+
+def own_problems(sources: Iterable[ProblemSource]) -> tuple[OwnUse, ...]:
+    """The functions of the user's own that make or judge the problems of these sources."""
+    found = []
+    for source in sources:
+        if isinstance(source, PythonProblems):
+            found.append(OwnUse(role="problems", function=source.own, arguments=source.arguments))
+        elif isinstance(source, FileProblems | HubProblems) and source.gold is not None and is_own(source.gold):
+            found.append(OwnUse(role="verifier", function=source.gold))
+    return tuple(found)
 
 
 class HeldOut(Component):
@@ -197,6 +251,10 @@ class HeldOut(Component):
     max_tokens: int | None = Field(None, ge=1)
     """Longest completion; null uses the stage's limit."""
 
+    metrics: OwnNames = ()
+    """Functions of your own, as `rewards.py:brevity`, whose means over the held-out completions are measured, too
+    (docs/own-code.md)."""
+
     @model_validator(mode="after")
     def _some(self) -> Self:
         if not self.problems:
@@ -204,4 +262,4 @@ class HeldOut(Component):
         return self
 
 
-__all__ += ["HeldOut"]
+__all__ += ["HeldOut", "own_problems"]

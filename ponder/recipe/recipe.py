@@ -1,8 +1,9 @@
 """The recipe: a name, a seed and stages."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from ponder.recipe.base import Component
 from ponder.recipe.stages import Stage
@@ -34,3 +35,16 @@ class Recipe(Component):
     Changes no result."""
     stages: dict[str, Stage] = Field(min_length=1)
     """Stages by name."""
+    _home: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @property
+    def home(self) -> Path:
+        """The folder from which the user's own files are found: that of the recipe's file, or the working directory
+        where the recipe ships with ponder or is no file."""
+        return self._home
+
+    def at(self, home: Path) -> Self:
+        """The same recipe as of a file in the folder `home`."""
+        moved = self.model_copy()
+        moved._home = home
+        return moved

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from ponder.recipe.base import Component
 from ponder.recipe.endpoint import Helper
+from ponder.recipe.own import OwnNames
 
 __all__ = ["Keep", "PairRules", "Readable", "Rewrite"]
 
@@ -52,6 +53,9 @@ class Keep(Component):
     distinct: int | None = Field(None, ge=1)
     """Most different solutions per problem, in the order they were sampled; of solutions that differ only in blanks,
     case and punctuation the first counts. Null keeps repeated ones, too."""
+    own: OwnNames = ()
+    """Functions of your own, as `rules.py:tidy`, each of which says of a response whether it is kept
+    (docs/own-code.md); one that fails on a response does not keep it."""
     best_of: int | None = Field(None, ge=1)
     """Per problem keep so many with the highest reward, of equal ones those sampled first. Problems on which none of
     the rewards applies are left out."""

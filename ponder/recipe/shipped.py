@@ -47,6 +47,11 @@ def find_recipe(path_or_name: str) -> Path:
     return path
 
 
+def is_shipped(file: Path) -> bool:
+    """Whether a file is one of the shipped recipes."""
+    return file.absolute().parent == _FOLDER.absolute()
+
+
 def one_line(recipe: Path) -> str:
     """What a shipped recipe is: its first line, without the comment's mark."""
     with recipe.open(encoding="utf-8") as file:

@@ -4,14 +4,16 @@ Tried once before training, on some of the real problems, through the very templ
 if one of them is paid, the model would find it too, and learn that instead of the task.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ponder.errors import LearningError
-from ponder.records import ChoiceGold, InstructionGold, MathGold, Message, Problem, RuleGold, SafetyGold, Verdict
-from ponder.reward.combine import check_names, score
+from ponder.records import ChoiceGold, InstructionGold, MathGold, Message, OwnGold, Problem, RuleGold, SafetyGold
+from ponder.reward.combine import check_names, own_rewards, score
 from ponder.reward.judged import Judged
+from ponder.reward.judging import UNCHECKED, judge
+from ponder.reward.tried import check_own_values
 from ponder.text.template import Template
-from ponder.verify import verify
+from ponder.verify.pool import VerifierPool
 
 __all__ = ["canaries", "check_canaries"]
 
@@ -22,10 +24,16 @@ _SHOWN = 200
 
 
 def check_canaries(
-    template: Template, problems: Sequence[Problem], weights: Mapping[str, float], sample: int = _SAMPLE
+    template: Template,
+    problems: Sequence[Problem],
+    weights: Mapping[str, float],
+    pool: VerifierPool,
+    sample: int = _SAMPLE,
+    say: Callable[[str], None] = print,
 ) -> None:
     """Let every canary answer `sample` problems, taken evenly. LearningError if one earns accuracy or format, where
-    these have a weight."""
+    these have a weight, and for a function of the user's own that gives something of another type or fails on all.
+    What else the user's own rewards pay for them is said."""
     check_names(weights)
     if weights.get("format") and not template.thinking:
         raise LearningError(
@@ -34,18 +42,31 @@ def check_canaries(
             f"a thought."
         )
     checked = {name: weights[name] for name in _CHECKED if weights.get(name)}
-    count = min(sample, len(problems)) if checked else 0
-    for problem in (problems[index * len(problems) // count] for index in range(count)):
-        for canary, completion in canaries(template, problem):
-            judged = _judged(template, problem, completion)
-            for reward, value in score(judged, checked)[0].items():
-                if value:
-                    raise LearningError(
-                        f"The canary {canary!r} earns {value:g} of the reward {reward!r} on problem {problem.id!r} "
-                        f"({judged.verdict.reason}): a completion that answers nothing must earn nothing, or the model "
-                        f"learns to write it. The completion begins {completion[:_SHOWN]!r}. Remove that problem from "
-                        f"its source, or correct its answer."
-                    )
+    own = own_rewards(weights)
+    count = min(sample, len(problems)) if checked or own else 0
+    some = [problems[index * len(problems) // count] for index in range(count)]
+    tried = [
+        (canary, completion, judge(pool, _written_down(template, problem, completion), own))
+        for problem in some
+        for canary, completion in canaries(template, problem)
+    ]
+    answered = [
+        judge(pool, _written_down(template, problem, _written(template, "Let me think.", answer)), own)
+        for problem in some
+        if (answer := _answer_of(problem)) is not None and (own or isinstance(problem.gold, OwnGold))
+    ]
+    found = [(canary, completion, judgement.result()) for canary, completion, judgement in tried]
+    check_own_values([one for _, _, one in found], [one.result() for one in answered], say)
+    for canary, completion, judgement in found:
+        judged, problem = judgement.judged, judgement.judged.problem
+        for reward, value in score(judged, checked)[0].items():
+            if value:
+                raise LearningError(
+                    f"The canary {canary!r} earns {value:g} of the reward {reward!r} on problem {problem.id!r} "
+                    f"({judged.verdict.reason}): a completion that answers nothing must earn nothing, or the model "
+                    f"learns to write it. The completion begins {completion[:_SHOWN]!r}. Remove that problem from "
+                    f"its source, or correct its answer."
+                )
 
 
 def canaries(template: Template, problem: Problem) -> Iterator[tuple[str, str]]:
@@ -78,17 +99,24 @@ def _written(template: Template, thinking: str, answer: str | None) -> str:
 
 def _known_answer(problem: Problem) -> str:
     """The gold, written where it does not count."""
+    answer = _answer_of(problem)
+    return f"So it is {problem.prompt if answer is None else answer}"
+
+
+def _answer_of(problem: Problem) -> str | None:
+    """The answer that the gold is, where it is one text."""
     gold = problem.gold
     if isinstance(gold, MathGold | ChoiceGold | RuleGold | SafetyGold):
-        return f"So it is {gold.answer}"
-    return f"So it is {problem.prompt}"
+        return gold.answer
+    return str(gold.answer) if isinstance(gold, OwnGold) and isinstance(gold.answer, str | int | float) else None
 
 
-def _judged(template: Template, problem: Problem, completion: str) -> Judged:
-    response = template.split(completion)
-    verdict = Verdict(outcome="wrong", reason="there is no answer")
-    if response.answer is not None and problem.gold is not None:
-        verdict = verify(response.answer, problem.gold)
+def _written_down(template: Template, problem: Problem, completion: str) -> Judged:
     return Judged(
-        problem=problem, response=response, verdict=verdict, completion_tokens=1, finish_reason="stop", max_tokens=2
+        problem=problem,
+        response=template.split(completion),
+        verdict=UNCHECKED,
+        completion_tokens=1,
+        finish_reason="stop",
+        max_tokens=2,
     )

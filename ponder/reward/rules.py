@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from ponder.records import ChoiceGold, ExpressionGold, MathGold
+from ponder.records import ChoiceGold, ExpressionGold, MathGold, OwnGold
 from ponder.reward.judged import Judged
 from ponder.seeds import derive_seed
 from ponder.text.language import language_share
@@ -21,12 +21,14 @@ _PIECE = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")
 
 
 def accuracy(judged: Judged) -> float | None:
-    """1 for a right answer, 0 for a wrong one and for one that cannot be told; None for a problem without gold, and
-    for one that a reward model judges (Nature eq. 8-10).
+    """1 for a right answer, 0 for a wrong one and for one that cannot be told; None for a problem without gold, for
+    one that a reward model judges (Nature eq. 8-10), and where a verifier of the user's own cannot tell.
 
     The question once more is no answer, whatever a verifier finds in it (often the number it ends with).
     """
     if judged.problem.gold is None or judged.problem.route != "reasoning":
+        return None
+    if isinstance(judged.problem.gold, OwnGold) and judged.verdict.outcome == "cannot_tell":
         return None
     return 1.0 if judged.verdict.outcome == "right" and _says_something(judged) else 0.0
 

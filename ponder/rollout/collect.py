@@ -11,22 +11,23 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from ponder.errors import DataError
+from ponder.own import Failure
 from ponder.policy.voice import Voice
+from ponder.recipe.own import OwnUse
 from ponder.recipe.rollout import Sampling
-from ponder.records import Completion, Group, Problem, Rollout, Verdict
+from ponder.records import Completion, Group, Problem, Rollout
 from ponder.reward import Judged, overlong_penalty
-from ponder.reward.combine import score
+from ponder.reward.combine import own_rewards, score
+from ponder.reward.judging import UNCHECKED, Judgement, judge
 from ponder.rollout.engine import Engine, OnProgress, Request
 from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
 from ponder.verify.pool import VerifierPool
 
-__all__ = ["Collected", "Phase", "Refill", "collect"]
+__all__ = ["Collected", "OwnFailure", "Phase", "Refill", "collect"]
 
 Phase = Callable[[str], AbstractContextManager[None]]
 """Times a phase, `generate`, `verify` or `score`, by name."""
-
-_UNCHECKED = Verdict(outcome="cannot_tell", reason="no answer to check: a reward model scores it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +39,22 @@ class Refill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFailure:
+    """A call of one of the user's own functions that gave no value, and the completion it was for."""
+
+    problem: str
+    seed: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """`groups` are all that were sampled, useless ones included, in the order of their problems."""
+    """`groups` are all that were sampled, useless ones included, in the order of their problems; `failures` are the
+    calls of the user's own functions that gave no value."""
 
     groups: tuple[Group, ...]
     metrics: Mapping[str, float]
+    failures: tuple[OwnFailure, ...] = ()
 
 
 def collect(
@@ -70,7 +82,18 @@ def collect(
     fit.
     """
     sampler = _Sampler(
-        engine, voice, group_size, sampling, max_tokens, seed, weight_version, pool, phases, on_progress, reward_models
+        engine,
+        voice,
+        group_size,
+        sampling,
+        max_tokens,
+        seed,
+        weight_version,
+        pool,
+        phases,
+        on_progress,
+        reward_models,
+        own_rewards(rewards),
     )
     groups = [_group(judged, rewards, max_tokens, overlong_buffer_ratio) for judged in sampler.sample(problems)]
     tried = 0
@@ -88,14 +111,14 @@ def collect(
         judged_further = sampler.sample(list(further.values()))
         groups += [_group(judged, rewards, max_tokens, overlong_buffer_ratio) for judged in judged_further]
     refilled = {"groups/refilled": float(len(groups) - len(problems))}
-    return Collected(groups=tuple(groups), metrics={**refilled, **sampler.metrics})
+    return Collected(groups=tuple(groups), metrics={**refilled, **sampler.metrics}, failures=tuple(sampler.failures))
 
 
 @dataclass(frozen=True, slots=True)
 class _Sampled:
     problem: Problem
     prompt_ids: tuple[int, ...]
-    judged: tuple[tuple[Completion, Judged], ...]
+    judged: tuple[tuple[Completion, Judgement], ...]
 
 
 @dataclass(slots=True)
@@ -111,8 +134,11 @@ class _Sampler:
     phases: Phase
     on_progress: OnProgress | None
     reward_models: RewardModels | None
+    own: tuple[OwnUse, ...]
+    """The rewards that functions of the user's own give."""
     metrics: dict[str, float] = field(default_factory=dict)
     """What the reward models showed on the problems that were asked for, those of a refill left out."""
+    failures: list[OwnFailure] = field(default_factory=list)
     _place: int = 0
 
     def sample(self, problems: Sequence[Problem]) -> list[_Sampled]:
@@ -121,7 +147,7 @@ class _Sampler:
             return []
         template, tokenizer = self.voice.template, self.voice.tokenizer
         self._check(problems)
-        verdicts: dict[tuple[int, int], Future[Verdict]] = {}
+        judgements: dict[tuple[int, int], Future[Judgement]] = {}
         first = self._place
         self._place += len(problems)
         requests = [
@@ -133,34 +159,29 @@ class _Sampler:
             for i, problem in enumerate(problems)
         ]
 
-        def judge(key: str, sample: int, completion: Completion) -> None:
-            problem = problems[int(key)]
-            if problem.gold is None:
-                return
-            response = template.split(completion.text, finished=completion.finish_reason == "stop")
-            verdicts[int(key), sample] = self.pool.submit(response.answer, problem.gold)
+        def on_finish(key: str, sample: int, completion: Completion) -> None:
+            judged = self._judged(problems[int(key)], completion)
+            judgements[int(key), sample] = judge(self.pool, judged, self.own)
 
         with self.phases("generate"):
             completions = self.engine.generate(
-                requests, self.sampling, self.max_tokens, self.weight_version, judge, self.on_progress
+                requests, self.sampling, self.max_tokens, self.weight_version, on_finish, self.on_progress
             )
         with self.phases("verify"):
             sampled = [
                 _Sampled(
                     problem,
                     request.prompt_ids,
-                    tuple(
-                        (
-                            completion,
-                            self._judged(
-                                problem, completion, verdicts[i, j].result() if (i, j) in verdicts else _UNCHECKED
-                            ),
-                        )
-                        for j, completion in enumerate(own)
-                    ),
+                    tuple((completion, judgements[i, j].result()) for j, completion in enumerate(own)),
                 )
                 for i, (problem, request, own) in enumerate(zip(problems, requests, completions, strict=True))
             ]
+        self.failures += [
+            OwnFailure(problem=one.problem.id, seed=completion.seed, failure=failure)
+            for one in sampled
+            for completion, judgement in one.judged
+            for failure in judgement.failures()
+        ]
         return sampled if self.reward_models is None else self._preferred(sampled, self.reward_models, first == 0)
 
     def _check(self, problems: Sequence[Problem]) -> None:
@@ -173,7 +194,7 @@ class _Sampler:
         flat = [pair for one in sampled for pair in one.judged]
         with self.phases("score"):
             found = models.preferences(
-                [judged for _, judged in flat],
+                [judgement.judged for _, judgement in flat],
                 [self.voice.template.prefill + completion.text for completion, _ in flat],
             )
         if measured:
@@ -183,16 +204,19 @@ class _Sampler:
             _Sampled(
                 one.problem,
                 one.prompt_ids,
-                tuple((completion, replace(judged, preference=next(rewards))) for completion, judged in one.judged),
+                tuple(
+                    (completion, replace(judgement, judged=replace(judgement.judged, preference=next(rewards))))
+                    for completion, judgement in one.judged
+                ),
             )
             for one in sampled
         ]
 
-    def _judged(self, problem: Problem, completion: Completion, verdict: Verdict) -> Judged:
+    def _judged(self, problem: Problem, completion: Completion) -> Judged:
         return Judged(
             problem=problem,
             response=self.voice.template.split(completion.text, finished=completion.finish_reason == "stop"),
-            verdict=verdict,
+            verdict=UNCHECKED,
             completion_tokens=len(completion.token_ids),
             finish_reason=completion.finish_reason,
             max_tokens=self.max_tokens,
@@ -203,8 +227,9 @@ def _group(
     sampled: _Sampled, weights: Mapping[str, float], max_tokens: int, overlong_buffer_ratio: float | None
 ) -> Group:
     rollouts = []
-    for completion, judged in sampled.judged:
-        named, total = score(judged, weights)
+    for completion, judgement in sampled.judged:
+        judged = judgement.judged
+        named, total = score(judged, weights, judgement.own)
         if overlong_buffer_ratio is not None:
             penalty = overlong_penalty(judged.completion_tokens, max_tokens, overlong_buffer_ratio)
             named, total = {**named, "overlong": penalty}, total + penalty
@@ -216,6 +241,7 @@ def _group(
                 verdict=judged.verdict,
                 rewards=named,
                 reward=total,
+                failed=tuple(failure.function for failure in judgement.failures()),
             )
         )
     return Group(rollouts=tuple(rollouts))

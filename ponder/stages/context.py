@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from ponder.files import EMBEDDED, expand_path
 from ponder.hub import parse_hub_id
+from ponder.own import OwnCode
 
 __all__ = ["Context", "StageFunction"]
 
@@ -18,9 +19,9 @@ class Context(Generic[StageConfig]):
     """One run of one stage.
 
     `folder` exists and is this stage's alone; what an earlier, interrupted session left in it is still there. `inputs`
-    maps the names of other stages to their finished folders. `commits` are those of the hub's models by their names
-    in the recipe. `continued` are the steps after which more were asked for than before. `say` prints one line for
-    the user.
+    maps the names of other stages to their finished folders. `own` is the user's own code. `commits` are those of the
+    hub's models by their names in the recipe. `continued` are the steps after which more were asked for than before.
+    `say` prints one line for the user.
     """
 
     config: StageConfig
@@ -31,6 +32,7 @@ class Context(Generic[StageConfig]):
     say: Callable[[str], None]
     commits: Mapping[str, str] = field(default_factory=dict)
     continued: tuple[int, ...] = ()
+    own: OwnCode = field(default_factory=OwnCode)
 
     def model_source(self, reference: str) -> str:
         """What to load for a model reference: the model folder of an input stage, a path, a hub id as of the run's own

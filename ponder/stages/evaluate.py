@@ -59,7 +59,7 @@ class _Run:
             raise RecipeError(f"Stage {context.name!r} names one model twice: {', '.join(config.models)}.")
         if len({benchmark.name for benchmark in self.benchmarks.values()}) < len(self.benchmarks):
             raise RecipeError(f"Stage {context.name!r} names one benchmark twice: {', '.join(config.benchmarks)}.")
-        self.pool = stack.enter_context(VerifierPool())
+        self.pool = stack.enter_context(VerifierPool(own=context.own))
         self.scores: dict[str, dict[str, Scores]] = {name: {} for name in self.benchmarks}
         self.win_rates: dict[str, dict[str, WinRate]] = {}
 
@@ -157,6 +157,7 @@ class _Run:
             engine=self.config.engine,
             per_call=PER_CALL,
             go_on=True,
+            measures=self.config.metrics,
             progress=Ticker(f"{self.context.name}: {model} on {benchmark.name}", self.context.say),
             say=self._say,
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ponder.evaluation import Scores, completions_path, load_scores, save_scores, scores_path
 from ponder.evaluation.evaluate import evaluate
+from ponder.own import OwnCode
 from ponder.policy import Policy
 from ponder.recipe.problems import HeldOut
 from ponder.recipe.rollout import Sampling
@@ -20,13 +21,13 @@ __all__ = ["HeldOutProblems", "describe", "score_metrics"]
 class HeldOutProblems:
     """The problems a stage is measured on. Every measurement uses the same seeds, so two of them are paired."""
 
-    def __init__(self, config: HeldOut, folder: Path, seed: int, max_tokens: int) -> None:
+    def __init__(self, config: HeldOut, folder: Path, seed: int, max_tokens: int, own: OwnCode | None = None) -> None:
         self._config = config
         self._folder = folder
         self._seed = derive_seed(seed, "held out")
         self._max_tokens = config.max_tokens or max_tokens
         self.every = config.every
-        self.problems = load_problems(config.problems).problems
+        self.problems = load_problems(config.problems, own or OwnCode()).problems
 
     def warn_of_trained(self, trained: Collection[tuple[Message, ...]], name: str, say: Callable[[str], None]) -> None:
         """Say where some of them are also among the conversations that the stage `name` trains on."""
@@ -90,6 +91,7 @@ class HeldOutProblems:
             weight_version=step,
             log=completions_path(self._folder, step),
             progress=progress,
+            measures=config.metrics,
         )
         save_scores(self._folder, step, scores)
         return scores
@@ -103,6 +105,7 @@ def describe(scores: Scores, stage: str, step: int) -> str:
         f"{stage}: after {step} steps held-out pass@1 {overall.pass_at_1:.3f} ({low:.3f} to {high:.3f}), mean length "
         f"{overall.mean_tokens:.0f} tokens, {overall.reflection_per_1k_tokens:.1f} reflection words per 1k tokens, "
         f"form kept {overall.format_ok:.1%}, truncated {overall.truncated:.1%}"
+        + "".join(f", {name} {value:.4g}" for name, value in overall.measures.items() if value is not None)
         + (f"; {scores.invalid}" if scores.invalid else "")
     )
 

@@ -134,8 +134,8 @@ def _measure(context: Context[PretrainStage], policy: Policy, step: int) -> Mapp
     """The accuracy of the finished model on the held-out problems, per task in `evaluation/`."""
     if context.config.held_out is None:
         return {}
-    held_out = HeldOutProblems(context.config.held_out, context.folder, context.seed, _MAX_TOKENS)
-    with VerifierPool() as pool:
+    held_out = HeldOutProblems(context.config.held_out, context.folder, context.seed, _MAX_TOKENS, context.own)
+    with VerifierPool(own=context.own) as pool:
         engine = open_engine(EngineConfig(), policy)
         scores = held_out.measure(policy, engine, pool, step=step, full=True, model=context.name)
     return {"end": scores.overall.to_json()}

@@ -45,6 +45,7 @@ from ponder.rollout import (
 from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
+from ponder.stages.failures import FailureLog
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
 from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
@@ -71,7 +72,7 @@ _DIAGNOSE_EVERY = 10
 
 def run_rl(context: Context[RlStage]) -> Mapping[str, Any]:
     """Train, and leave `model/`, checkpoints, metrics, rollouts and held-out scores in the stage's folder."""
-    with VerifierPool() as pool:
+    with VerifierPool(own=context.own) as pool:
         run = _Run(context, pool)
         with Progress(context.name, run.steps, done=run.step) as progress:
             if run.step == 0:
@@ -104,7 +105,7 @@ class _Run:
         self.steps = config.steps
         self.policy = load_policy(context.model_source(config.model), config.template, config.precision)
         self.problems = decontaminate_problems(
-            load_problems(config.problems), config.decontaminate, context.folder, self._say
+            load_problems(config.problems, context.own), config.decontaminate, context.folder, self._say
         )
         self.reward_models = self._reward_models()
         self._starts = {
@@ -113,7 +114,9 @@ class _Run:
         }  # in problems, at the beginning of a rollout
         self.held_out = self._held_out()
         self._check_lengths()
-        check_canaries(self.policy.template, self.problems.problems, config.reward_weights(config.steps))
+        check_canaries(
+            self.policy.template, self.problems.problems, config.reward_weights(config.steps), pool, say=self._say
+        )
         self.engine = open_engine(config.engine, self.policy)
         self.trainer = Trainer(
             self.policy,
@@ -125,6 +128,7 @@ class _Run:
         self.reference = Reference(self.policy, 0) if config.objective.kl_coefficient > 0 else None
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.metrics, self.rollouts, self.phases = MetricsLog(context.folder), RolloutLog(context.folder), Phases()
+        self.failures = FailureLog(context.folder)
         self.alarms = AlarmLog(context.folder, config.engine.parity_tolerance)
         self._resume()
         self._say_header()
@@ -190,6 +194,7 @@ class _Run:
         for group in collected.groups:
             for rollout in group.rollouts:
                 self.rollouts.write(step + 1, rollout)
+        self.failures.write(step + 1, collected)
         self._shown = {**summarize_groups(collected.groups, self.policy.template), **collected.metrics}
         return collected
 
@@ -363,6 +368,7 @@ class _Run:
                 self._saved_reference = self.reference.step
         self.metrics.truncate_after(self.step if checkpoint is not None else -1)
         self.rollouts.truncate_after(self.step)
+        self.failures.truncate_after(self.step)
         self.alarms.truncate_after(self.step)
         self.rows = list(read_metrics(self.context.folder))
         if self.held_out is not None:
@@ -390,7 +396,7 @@ class _Run:
         config = self.config.held_out
         if config is None:
             return None
-        held_out = HeldOutProblems(config, self.context.folder, self.context.seed, self._max_tokens())
+        held_out = HeldOutProblems(config, self.context.folder, self.context.seed, self._max_tokens(), self.context.own)
         trained = {problem.messages for problem in self.problems.problems}
         held_out.warn_of_trained(trained, self.context.name, self.context.say)
         return held_out

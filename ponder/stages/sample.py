@@ -32,8 +32,11 @@ from ponder.curate.pairs import pairs_to_compare
 from ponder.errors import DataError
 from ponder.evaluation.contamination import decontaminate_problems
 from ponder.judge import Answered, Judge, Pair, RuleJudge
+from ponder.recipe.own import OwnUse
 from ponder.recipe.stages import SampleStage
 from ponder.records import Example, LabelledResponse, Problem
+from ponder.reward.combine import own_rewards
+from ponder.reward.judging import Judgement, judge
 from ponder.seeds import derive_seed
 from ponder.stages.asking import Asking
 from ponder.stages.context import Context
@@ -66,11 +69,13 @@ class _Run:
     def __init__(self, context: Context[SampleStage], stack: ExitStack) -> None:
         config = self.config = context.config
         self.context = context
-        loaded = decontaminate_problems(load_problems(config.problems), config.decontaminate, context.folder, self._say)
+        loaded = decontaminate_problems(
+            load_problems(config.problems, context.own), config.decontaminate, context.folder, self._say
+        )
         self.problems = loaded.problems
         self._say(loaded.summary())
         list_left_out(context, loaded.left_out)
-        self.pool = stack.enter_context(VerifierPool())
+        self.pool = stack.enter_context(VerifierPool(own=context.own))
         self._asking = Asking(context, stack, config.precision, config.engine)
         self.asker = self._responder()
         reader = self._asking.judge(config.judge, config.pairs.votes)
@@ -225,14 +230,14 @@ class _Run:
         return kept
 
     def _verified(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        futures = [
-            None
-            if one.problem.gold is None or one.reply.failure
-            else self.pool.submit(one.response.answer, one.problem.gold)
-            for one in candidates
-        ]
+        """The candidates with the verifiers' verdicts, and what the user's own functions say of them."""
+        keep, most = self.config.keep, self.config.sampling.max_tokens
+        uses = [OwnUse(role="rule", function=name) for name in keep.own]
+        if keep.best_of is not None:
+            uses += own_rewards(keep.rewards)
+        futures = [None if one.reply.failure else judge(self.pool, one.judged(most), uses) for one in candidates]
         return [
-            replace(one, verdict=None if future is None else future.result())
+            one if future is None else _told(one, future.result())
             for one, future in zip(candidates, futures, strict=True)
         ]
 
@@ -265,6 +270,11 @@ class _Run:
 
     def _say(self, text: str) -> None:
         self.context.say(f"{self.context.name}: {text}")
+
+
+def _told(candidate: Candidate, judgement: Judgement) -> Candidate:
+    verdict = None if candidate.problem.gold is None else judgement.judged.verdict
+    return replace(candidate, verdict=verdict, own=judgement.own)
 
 
 def _answered(candidate: Candidate) -> Answered:

@@ -183,7 +183,7 @@ class _Run:
         config, context = self.config, self.context
         if config.held_out is None:
             return None
-        held_out = HeldOutProblems(config.held_out, context.folder, context.seed, self.data.room)
+        held_out = HeldOutProblems(config.held_out, context.folder, context.seed, self.data.room, context.own)
         held_out.warn_of_trained(self.data.prompts, context.name, context.say)
         return held_out
 
@@ -191,7 +191,7 @@ class _Run:
         """Score the held-out problems, unless that was done before, and show the report so far; what they show."""
         if self.held_out is None:
             return {}
-        with self.phases("evaluate"), VerifierPool() as pool:
+        with self.phases("evaluate"), VerifierPool(own=self.context.own) as pool:
             scores = self.held_out.measure(
                 self.policy,
                 open_engine(EngineConfig(), self.policy),

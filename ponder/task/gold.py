@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
+from ponder.recipe.own import is_own
 from ponder.recipe.problems import FileProblems, HubProblems
 from ponder.records import (
     AssignmentGold,
@@ -17,6 +18,7 @@ from ponder.records import (
     Gold,
     InstructionGold,
     MathGold,
+    OwnGold,
     RuleGold,
     SafetyGold,
     from_json,
@@ -26,7 +28,7 @@ from ponder.task.numbered import Readings, is_number, letter_of, readings
 from ponder.task.program import code_gold
 from ponder.verify.answer import find_answer
 
-__all__ = ["GOLDS", "LETTERS", "Cells", "choice_readings", "options_of", "plain_text", "unpacked", "whole"]
+__all__ = ["GOLDS", "LETTERS", "Cells", "choice_readings", "gold_of", "options_of", "plain_text", "unpacked", "whole"]
 
 LETTERS = "ABCDEFGHIJ"
 _MAX_DIGITS = 100
@@ -145,6 +147,25 @@ GOLDS: Mapping[str, Callable[[Cells, Table], Gold]] = {
     "safety": _spelt_out(SafetyGold),
 }
 """How each kind of gold is read, by `gold` of the source."""
+
+
+def gold_of(cells: Cells, table: Table) -> Gold | None:
+    """The gold of a row, as its source says; None where that has none."""
+    if table.gold is None:
+        return None
+    return _own(cells, table) if is_own(table.gold) else GOLDS[table.gold](cells, table)
+
+
+def _own(cells: Cells, table: Table) -> Gold:
+    """For a verifier of the user's own: the answer as the file holds it, but for a mark it follows."""
+    assert table.gold is not None, table
+    columns = table.columns
+    value = cells(columns.answer)
+    return OwnGold(
+        function=table.gold,
+        answer=_answer(cells, table) if table.answer_after is not None else value,
+        given={name: cells(name) for name in columns.given},
+    )
 
 
 def options_of(cells: Cells, table: Table) -> tuple[list[str], tuple[str, ...]]:

@@ -8,14 +8,25 @@ from random import Random
 
 from ponder.errors import DataError
 from ponder.files import expand_path
-from ponder.recipe.problems import FileProblems, GymProblems, HubProblems, MicroProblems, ProblemSource
-from ponder.records import Message, Problem
+from ponder.own import OwnCode
+from ponder.own.apart import made_problems
+from ponder.recipe.own import OwnName
+from ponder.recipe.problems import (
+    FileProblems,
+    GymProblems,
+    HubProblems,
+    MicroProblems,
+    ProblemSource,
+    PythonProblems,
+)
+from ponder.records import Message, OwnGold, Problem
 from ponder.task.fault import Candidate, LeftOut
 from ponder.task.gym import gym_problems
 from ponder.task.hub import read_hub
 from ponder.task.names import distinct_name
 from ponder.task.row import check_columns, problems_of
 from ponder.task.table import read_rows
+from ponder.verify import check_gold
 
 __all__ = ["LeftOut", "Loaded", "load_problems"]
 
@@ -55,8 +66,13 @@ class Loaded:
         return "\n".join(lines)
 
 
-def load_problems(sources: Sequence[ProblemSource], *, keep_repeated: bool = False) -> Loaded:
+_NO_CODE = OwnCode()
+
+
+def load_problems(sources: Sequence[ProblemSource], own: OwnCode = _NO_CODE, *, keep_repeated: bool = False) -> Loaded:
     """Load every source: read, check each gold, leave out what cannot be used, shuffle and limit.
+
+    `own` is the user's own code, for sources that a function of it makes.
 
     A prompt that has occurred before, in whichever source, is left out unless `keep_repeated` is set, as benchmarks
     do, which count every row. DataError for a source that cannot be read,
@@ -73,7 +89,7 @@ def load_problems(sources: Sequence[ProblemSource], *, keep_repeated: bool = Fal
     prompts: dict[tuple[Message, ...], str] = {}
     for source in sources:
         name = distinct_name(_name(source), weights)
-        kept, dropped = _load(source, name, ids, None if keep_repeated else prompts)
+        kept, dropped = _load(source, name, own, ids, None if keep_repeated else prompts)
         if not kept:
             found = _listed(dropped) if dropped else "it is empty"
             raise DataError(f"Source {name!r} has no usable problem: {found}. {_advice(source)}")
@@ -88,12 +104,16 @@ def load_problems(sources: Sequence[ProblemSource], *, keep_repeated: bool = Fal
 
 
 def _load(
-    source: ProblemSource, name: str, ids: dict[str, str], prompts: dict[tuple[Message, ...], str] | None
+    source: ProblemSource,
+    name: str,
+    own: OwnCode,
+    ids: dict[str, str],
+    prompts: dict[tuple[Message, ...], str] | None,
 ) -> tuple[list[Problem], list[LeftOut]]:
     """The problems kept and the rows left out. With a limit, rows after the last one needed are not looked at."""
     kept: list[Problem] = []
     dropped: list[LeftOut] = []
-    for row, found in _candidates(source, name):
+    for row, found in _candidates(source, name, own):
         if len(kept) == source.limit:
             break
         reason = _repeated(found, ids, prompts or {}) if isinstance(found, Problem) else found
@@ -115,7 +135,7 @@ def _repeated(problem: Problem, ids: Mapping[str, str], prompts: Mapping[tuple[M
     return ""
 
 
-def _candidates(source: ProblemSource, name: str) -> Iterator[Candidate]:
+def _candidates(source: ProblemSource, name: str, own: OwnCode) -> Iterator[Candidate]:
     """The rows of a source in the order in which they are taken."""
     match source:
         case FileProblems() | HubProblems():
@@ -128,6 +148,11 @@ def _candidates(source: ProblemSource, name: str) -> Iterator[Candidate]:
             found = gym_problems(source, name)
         case MicroProblems():
             found = _micro(source)
+        case PythonProblems():
+            made = _python(source, own)
+            if source.shuffle_seed is None:
+                return made  # no more of them than are taken
+            found = list(made)
     if source.shuffle_seed is not None:
         Random(source.shuffle_seed).shuffle(found)
     return iter(found)
@@ -140,6 +165,25 @@ def _micro(source: MicroProblems) -> list[Candidate]:
     if source.route is not None:
         problems = tuple(replace(problem, route=source.route) for problem in problems)
     return list(enumerate(problems, start=1))
+
+
+def _python(source: PythonProblems, own: OwnCode) -> Iterator[Candidate]:
+    for number, problem in enumerate(made_problems(own, source.own, source.arguments), start=1):
+        mine = problem if source.domain is None else replace(problem, domain=source.domain)
+        yield number, _unusable(mine, own) or mine
+
+
+def _unusable(problem: Problem, own: OwnCode) -> str | None:
+    """Why nothing could judge the problem."""
+    gold = problem.gold
+    if gold is None:
+        if problem.route != "reasoning":
+            return None
+        return "a problem of the route 'reasoning' needs a gold"
+    reason = check_gold(gold)
+    if reason is None and isinstance(gold, OwnGold) and (file := OwnName.read(gold.function).file) not in own.files:
+        return f"its verifier {gold.function!r} is in {file!r}, which the stage does not name: {', '.join(own.files)}"
+    return reason
 
 
 def _name(source: ProblemSource) -> str:
@@ -158,6 +202,8 @@ def _name(source: ProblemSource) -> str:
             return f"gym/{source.task}"
         case MicroProblems():
             return f"micro/{source.split}"
+        case PythonProblems():
+            return source.own
 
 
 def _advice(source: ProblemSource) -> str:
@@ -166,6 +212,8 @@ def _advice(source: ProblemSource) -> str:
             return "Check `columns` and `gold` of the source, and that it does not repeat one before it."
         case GymProblems() | MicroProblems():
             return "Sources that are generated from one seed repeat each other: give this one another `seed`."
+        case PythonProblems():
+            return f"Look at what {source.own} makes: `ponder try {source.own}`."
 
 
 def _listed(left_out: Sequence[LeftOut]) -> str:

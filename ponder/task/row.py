@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ponder.errors import DataError
 from ponder.recipe.problems import FileProblems, HubProblems, ProblemColumns
 from ponder.recipe.reward_model import PreferenceColumns
-from ponder.records import ExpressionGold, Gold, Language, Message, Problem, Route
+from ponder.records import ExpressionGold, Gold, Language, Message, OwnGold, Problem, Route
 from ponder.task.cell import ABSENT, cell
 from ponder.task.context import asked, beside
 from ponder.task.fault import Candidate, RowFault, known_names
-from ponder.task.gold import GOLDS, LETTERS, Cells, choice_readings, options_of, plain_text, unpacked, whole
+from ponder.task.gold import LETTERS, Cells, choice_readings, gold_of, options_of, plain_text, unpacked, whole
 from ponder.task.numbered import settled
 from ponder.task.program import plain_code, tests_columns
 from ponder.task.table import Row
@@ -83,6 +84,7 @@ def _needed(table: Table, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[s
             yield field, one
     yield from (("wrong_options", column) for column in columns.wrong_options)
     yield from beside(columns)
+    yield from (("given", column) for column in columns.given)
 
 
 def _makes_prompts(table: Table, rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -135,7 +137,7 @@ def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, ma
 
     _check_taken(cells, table)
     route = _route(optional(columns.route), table)
-    gold = None if table.gold is None else GOLDS[table.gold](cells, table)
+    gold = gold_of(cells, table)
     if gold is None and route == "reasoning":
         raise RowFault("a problem of the route 'reasoning' needs an answer to check; its source has `gold: null`")
     reason = None if gold is None else check_gold(gold)
@@ -146,11 +148,13 @@ def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, ma
     turns = _countdown(gold, language) if makes_prompts else conversation(values, table.columns)
     given = "" if optional(columns.starter) is None else f"\n\n{plain_code(cells(str(columns.starter)))}"
     last = turns[-1].content + given + _listed_options(cells, table, turns[-1].content) + table.prompt_suffix
+    if isinstance(gold, OwnGold):
+        gold = replace(gold, prompt=last)
     return Problem(
         id=f"{name}/{number if columns.id is None else plain_text(cells(columns.id), columns.id)}",
         messages=(*turns[:-1], Message(role="user", content=last)),
         gold=gold,
-        domain=optional(columns.domain) or table.domain or table.gold or route,
+        domain=optional(columns.domain) or table.domain or (table.gold or route).rpartition(":")[2],
         language=language,
         difficulty=None if difficulty is None else whole(difficulty, str(columns.difficulty)),
         route=route,

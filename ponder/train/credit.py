@@ -2,8 +2,9 @@
 
     Group (rewards) -> advantages of its outputs -> Sample (advantage, weight per token)
 
-Groups whose rewards are all equal say nothing about which output to prefer and are left out, so the denominators count
-the outputs that are trained on. All denominators are of one whole optimizer step.
+Groups whose rewards are all equal say nothing about which output to prefer and are left out, and so are outputs whose
+reward is not known, so the denominators count the outputs that are trained on. All denominators are of one whole
+optimizer step.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ def credit(groups: Sequence[Group], objective: Objective) -> list[list[Sample]]:
     if not useful:
         return []
     # In fp32 the mean of rewards that differ by a thousandth is off by more than such a difference allows.
-    rewards = [torch.tensor(group.rewards, dtype=torch.float64) for group in useful]
+    rewards = [torch.tensor([r.reward for r in group.told], dtype=torch.float64) for group in useful]
     advantages = ADVANTAGES[objective.advantage](rewards, objective.std_epsilon)
     return [
         [
@@ -37,7 +38,7 @@ def credit(groups: Sequence[Group], objective: Objective) -> list[list[Sample]]:
                 advantage=float(advantage),
                 weight=0.0,
             )
-            for rollout, advantage in zip(group.rollouts, own, strict=True)
+            for rollout, advantage in zip(group.told, own, strict=True)
         ]
         for group, own in zip(useful, advantages, strict=True)
     ]

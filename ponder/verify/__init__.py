@@ -10,7 +10,9 @@ not be understood. An answer that cannot be read equals nothing.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ponder.records import Gold, Verdict
+from ponder.errors import RecipeError, VerifierError
+from ponder.recipe.own import OwnName
+from ponder.records import Gold, OwnGold, Verdict
 from ponder.verify import assignment, choice, expression, instructions, math, rule, safety
 
 __all__ = ["VERIFIERS", "check_gold", "same_answer", "verify"]
@@ -28,6 +30,20 @@ def _check_code(gold: Any) -> str | None:
     return check_code(gold)
 
 
+def _verify_own(answer_text: str, gold: Any) -> Verdict:
+    raise VerifierError(
+        f"Answers are judged by your own function {gold.function!r}, which runs in the workers of a VerifierPool only."
+    )
+
+
+def _check_own(gold: OwnGold) -> str | None:
+    try:
+        OwnName.read(gold.function)
+    except RecipeError as error:
+        return str(error)
+    return None
+
+
 def _same_text(a: str, b: str, gold: Any) -> bool:
     return a.strip() == b.strip()
 
@@ -41,6 +57,7 @@ VERIFIERS: Mapping[str, Callable[[str, Any], Verdict]] = {
     "instructions": instructions.verify_instructions,
     "rule": rule.verify_rule,
     "safety": safety.verify_safety,
+    "own": _verify_own,
 }
 """The verifier of each kind of gold, by `gold.kind`."""
 
@@ -53,6 +70,7 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "instructions": instructions.check_instructions,
     "rule": rule.check_rule,
     "safety": safety.check_safety,
+    "own": _check_own,
 }
 
 _SAME: Mapping[str, Callable[[str, str, Any], bool]] = {
@@ -64,6 +82,7 @@ _SAME: Mapping[str, Callable[[str, str, Any], bool]] = {
     "instructions": _same_text,
     "rule": rule.same_rule,
     "safety": safety.same_safety,
+    "own": _same_text,
 }
 
 

@@ -1,12 +1,15 @@
 """The parent's end of one verifier worker: its process, its socket and the jobs it has been handed.
 
-Jobs go out as pickles (the parent is trusted), verdicts come back as JSON (the worker has read hostile text, so nothing
-it sends may do more than be a verdict). A frame is a 4-byte length and its payload. Reads and writes never block.
+First goes the user's own code, then jobs, all as pickles (the parent is trusted); verdicts and values come back as JSON
+(the worker has read hostile text, so nothing it sends may do more than be one). A frame is a 4-byte length and its
+payload. Reads and writes never block.
 """
 
+import contextlib
 import json
 import os
 import pickle
+import signal
 import socket
 import struct
 import subprocess
@@ -19,23 +22,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ponder.records import Gold, Verdict
+from ponder.own import OwnCode
+from ponder.recipe.own import OwnRole
+from ponder.records import Gold
 from ponder.sandbox.isolation import Least
 
-__all__ = ["Job", "WorkerLink"]
+__all__ = ["Job", "OwnCall", "WorkerLink"]
 
 _LENGTH = struct.Struct("<I")
 _READ_BYTES = 1 << 16
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnCall:
+    """One call of a function of the user's own."""
+
+    role: OwnRole
+    function: str
+    arguments: tuple[Any, ...]
+
+
 @dataclass(slots=True, kw_only=True)
 class Job:
-    """One submitted answer, the future its verdict goes to, and the key it is cached under."""
+    """An answer with its gold, or a call; the future that its verdict or `Called` goes to; the key it is cached
+    under."""
 
-    text: str
-    gold: Gold
-    future: Future[Verdict]
+    work: tuple[str, Gold] | OwnCall
+    future: Future[Any]
     key: bytes | None = None
 
 
@@ -43,7 +57,9 @@ class WorkerLink:
     """A running worker. `started` is when the job at the head of `jobs` began, by the parent's monotonic clock; `core`
     is where it has programs run, a core of its own as long as there are enough; `isolation` the least they must get."""
 
-    def __init__(self, *, deadline_seconds: float, memory_bytes: int, core: int, isolation: Least) -> None:
+    def __init__(
+        self, *, deadline_seconds: float, memory_bytes: int, core: int, isolation: Least, own: OwnCode
+    ) -> None:
         self.jobs: deque[Job] = deque()
         self.started = time.monotonic()
         self.core = core
@@ -51,14 +67,14 @@ class WorkerLink:
         self.retiring = False
         self.handed = 0
         self._incoming = bytearray()
-        self._outgoing = bytearray()
+        self._outgoing = bytearray(_frame(own))
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         arguments = [str(deadline_seconds), str(memory_bytes), str(core), isolation]
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ponder.verify.worker", *arguments],
+                [sys.executable, "-P", "-m", "ponder.verify.worker", *arguments],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
@@ -72,8 +88,7 @@ class WorkerLink:
             self.started = time.monotonic()
         self.jobs.append(job)
         self.handed += 1
-        payload = pickle.dumps((job.text, job.gold), protocol=pickle.HIGHEST_PROTOCOL)
-        self._outgoing += _LENGTH.pack(len(payload)) + payload
+        self._outgoing += _frame(job.work)
 
     def flush(self) -> bool:
         """Send what the socket takes now; True while something is left to send. OSError when the worker is gone."""
@@ -105,8 +120,9 @@ class WorkerLink:
         return None if closed and not messages else messages
 
     def kill(self) -> None:
-        """End the worker now and reap it."""
-        self.process.kill()
+        """End the worker and what it has started in its session, and reap it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.socket.close()
 
@@ -115,6 +131,11 @@ class WorkerLink:
         size = self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, size - 2000))
         return self._errors.read().decode(errors="replace").strip()
+
+
+def _frame(value: object) -> bytes:
+    payload = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(payload)) + payload
 
 
 def _environment() -> dict[str, str]:

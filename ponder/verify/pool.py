@@ -1,6 +1,7 @@
 """Verification outside the training process: worker processes that can hang, swell or die without harm.
 
-    submit(answer text, gold) -> Future[Verdict]
+    submit(answer text, gold)           -> Future[Verdict]
+    call(role, file.py:function, ...)   -> Future[Called]     of the user's own code
 
 One dispatcher thread owns the workers. It hands each a few jobs ahead (so that a busy interpreter does not starve
 them), counts a job's time from the moment the worker could begin it, kills a worker whose job passes the deadline,
@@ -25,11 +26,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from ponder.errors import VerifierError
-from ponder.records import CodeGold, Gold, Verdict
+from ponder.own import Called, Cause, Failure, OwnCode
+from ponder.recipe.own import OwnRole
+from ponder.records import CodeGold, Gold, OwnGold, Verdict
 from ponder.sandbox.isolation import Least, accepted_isolation, find_isolation
 from ponder.sandbox.sandbox import SandboxError
 from ponder.verify import code
-from ponder.verify.link import Job, WorkerLink
+from ponder.verify.link import Job, OwnCall, WorkerLink
 
 __all__ = ["VerifierPool"]
 
@@ -42,6 +45,13 @@ _MARGIN_SECONDS = 1.0
 _MAX_FAILED_STARTS = 3
 _CACHED, _CACHED_CHARS = 10_000, 10_000
 """Verdicts remembered, each of an answer of at most so many characters."""
+_MOST_LOGGED = 50
+"""Failures of own functions whose tracebacks are logged, one for each place and cause."""
+_CAUSES: Mapping[str, tuple[str, str, Cause]] = {
+    "timeout": ("no verdict within {seconds:g} seconds", "gave nothing within {seconds:g} seconds", "timeout"),
+    "crash": ("the verifier worker died on this answer", "ended the worker it ran in", "crash"),
+}
+"""Why a worker was dropped: what a verdict says, what the failure of a call says, and its cause."""
 
 
 class VerifierPool:
@@ -49,7 +59,8 @@ class VerifierPool:
 
     `deadline_seconds` is wall time per job, queueing not counted; `max_chars` the longest answer that is read at all;
     `max_queue` the number of waiting jobs at which `submit` starts to wait; `memory_bytes` the address space of one
-    worker; `jobs_per_worker` the age at which a worker is replaced. `isolation` is the least isolation of programs,
+    worker; `jobs_per_worker` the age at which a worker is replaced. `own` are the user's own files, which every worker
+    imports before its first job. `isolation` is the least isolation of programs,
     by default what this process accepts: on a machine that has less, `full` is refused here and the others with the
     first program, by a VerifierError. Where programs have no namespaces, a warning is logged.
     """
@@ -64,6 +75,7 @@ class VerifierPool:
         memory_bytes: int = 4 << 30,
         jobs_per_worker: int = 5_000,
         isolation: Least | None = None,
+        own: OwnCode | None = None,
     ) -> None:
         if workers is None:
             workers = max(1, min(4, len(os.sched_getaffinity(0))))
@@ -77,6 +89,8 @@ class VerifierPool:
         if self._isolation == "full":
             self._demand_isolation()
         self._target = workers
+        self._own = OwnCode() if own is None else own
+        self._logged: set[tuple[str, str, str]] = set()
         cores = sorted(os.sched_getaffinity(0))
         first = os.getpid() % len(cores)  # pools of several runs begin elsewhere
         self._cores = cores[first:] + cores[:first]
@@ -125,15 +139,58 @@ class VerifierPool:
         if known is not None:
             self._count(future, known, "cached")
             return future
+        if isinstance(gold, OwnGold):
+            self._wait_for_room()
+            return self._judged_by_own(answer_text, gold)
         if isinstance(gold, CodeGold):
             self._demand_isolation()
+        self._wait_for_room()
+        self._append(Job(work=(answer_text, gold), future=future, key=key))
+        return future
+
+    def call(self, role: OwnRole, function: str, *arguments: Any) -> Future[Called]:
+        """Call a function of the user's own, `file.py:name`, in a worker under the deadline and the cap of memory.
+
+        Never waits for a place, so that it may be called when another job is done. The future never raises because of
+        what the function does, and says why where that gave no value.
+        """
+        file = function.rpartition(":")[0]
+        if file not in self._own.files:
+            raise VerifierError(
+                f"The function {function!r} of your own is asked for, but its file is not loaded here; loaded are: "
+                f"{', '.join(self._own.files) or 'none'}. Name it in the recipe, where it is used."
+            )
+        future: Future[Called] = Future()
+        self._append(Job(work=OwnCall(role=role, function=function, arguments=arguments), future=future))
+        return future
+
+    def _judged_by_own(self, answer_text: str, gold: OwnGold) -> Future[Verdict]:
+        """What the user's own verifier says of the answer; `cannot_tell` where it fails."""
+        future: Future[Verdict] = Future()
+
+        def settle(done: Future[Called]) -> None:
+            if done.cancelled():
+                future.cancel()
+            elif (error := done.exception()) is not None:
+                future.set_exception(error)
+            elif (failure := done.result().failure) is not None:
+                self._count(future, Verdict(outcome="cannot_tell", reason=failure.reason), None)
+            else:
+                self._count(future, Verdict(**done.result().value), None)
+
+        self.call("verifier", gold.function, answer_text, gold).add_done_callback(settle)
+        return future
+
+    def _wait_for_room(self) -> None:
         with self._room:
             self._room.wait_for(lambda: self._over or len(self._queue) < self._max_queue)
+
+    def _append(self, job: Job) -> None:
+        with self._lock:
             if self._over:
                 raise self._broken or VerifierError("This verifier pool is closed: submit before leaving its `with`.")
-            self._queue.append(Job(text=answer_text, gold=gold, future=future, key=key))
+            self._queue.append(job)
         self._wake()
-        return future
 
     @property
     def _over(self) -> bool:
@@ -154,7 +211,8 @@ class VerifierPool:
 
     def counters(self) -> Mapping[str, int]:
         """Verdicts by outcome (`right`, `wrong`, `cannot_tell`) and by cause: `timeout`, `crash`, `memory`,
-        `verifier_error`, `too_long`, `no_answer`, `cached`, `not_isolated`; and workers `recycled` or `replaced`."""
+        `verifier_error`, `too_long`, `no_answer`, `cached`, `not_isolated`; calls of own functions that failed as
+        `own_<cause>`; and workers `recycled` or `replaced`."""
         with self._lock:
             return dict(self._counters)
 
@@ -195,6 +253,8 @@ class VerifierPool:
             else:
                 self._abandon(self._broken)
             self._hand_out()
+            if self._broken is None and len(self._links) < self._target:
+                continue  # one had died already: nothing will be heard of it
             for ready, _ in self._selector.select(self._seconds_to_next_deadline()):
                 if ready.data is None:
                     with contextlib.suppress(BlockingIOError):
@@ -211,6 +271,7 @@ class VerifierPool:
             memory_bytes=self._memory_bytes,
             core=core,
             isolation=self._isolation,
+            own=self._own,
         )
         self._links.append(link)
         self._selector.register(link.socket, selectors.EVENT_READ, link)
@@ -235,7 +296,7 @@ class VerifierPool:
             try:
                 unsent = link.flush()
             except OSError:
-                self._replace(link, "crash", "the verifier worker died on this answer")
+                self._replace(link, "crash")
                 continue
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if unsent else 0)
             self._selector.modify(link.socket, events, link)
@@ -249,7 +310,8 @@ class VerifierPool:
             return link.started + _START_SECONDS
         if not link.jobs:
             return None
-        gold = link.jobs[0].gold
+        work = link.jobs[0].work
+        gold = None if isinstance(work, OwnCall) else work[1]
         if not isinstance(gold, CodeGold):
             return link.started + self._deadline_seconds
         compiling = code.COMPILE_SECONDS if gold.program_language == "cpp" else 0.0
@@ -261,7 +323,7 @@ class VerifierPool:
             return
         messages = link.receive()
         if messages is None:
-            self._replace(link, "crash", "the verifier worker died on this answer")
+            self._replace(link, "crash")
             return
         for message in messages:
             if "ready" in message:
@@ -271,6 +333,10 @@ class VerifierPool:
             job = link.jobs.popleft()
             link.started = time.monotonic()
             link.retiring = link.retiring or message["retire"]
+            if isinstance(job.work, OwnCall):
+                failure = message["failure"] and Failure(**message["failure"])
+                self._settle_call(job, Called(value=message["value"], failure=failure, seconds=message["seconds"]))
+                continue
             verdict = Verdict(
                 outcome=message["outcome"],
                 reason=message["reason"],
@@ -290,13 +356,20 @@ class VerifierPool:
         for link in list(self._links):
             deadline = self._deadline(link)
             if deadline is not None and now >= deadline:
-                self._replace(link, "timeout", f"no verdict within {self._deadline_seconds:g} seconds")
+                self._replace(link, "timeout")
 
-    def _replace(self, link: WorkerLink, cause: str, reason: str) -> None:
+    def _replace(self, link: WorkerLink, cause: str) -> None:
         """Drop a worker that hangs or died: its first job is judged cannot_tell, the others start again elsewhere."""
         if link.ready and link.jobs:
             job = link.jobs.popleft()
-            self._count(job.future, Verdict(outcome="cannot_tell", reason=reason), cause)
+            verdict_says, call_says, own_cause = _CAUSES[cause]
+            if isinstance(job.work, OwnCall):
+                reason = f"{job.work.function} {call_says.format(seconds=self._deadline_seconds)}"
+                failure = Failure(function=job.work.function, cause=own_cause, reason=reason)
+                self._settle_call(job, Called(failure=failure))
+            else:
+                reason = verdict_says.format(seconds=self._deadline_seconds)
+                self._count(job.future, Verdict(outcome="cannot_tell", reason=reason), cause)
         self._remove(link, "replaced")
         if not link.ready:
             self._failed_starts += 1
@@ -360,6 +433,18 @@ class VerifierPool:
             if cause is not None:
                 self._counters[cause] += 1
         future.set_result(verdict)
+
+    def _settle_call(self, job: Job, called: Called) -> None:
+        failure = called.failure
+        if failure is not None:
+            place = (failure.function, failure.cause, failure.reason.partition(" raises ")[0])
+            with self._lock:
+                self._counters[f"own_{failure.cause}"] += 1
+                first = place not in self._logged and len(self._logged) < _MOST_LOGGED
+                self._logged.add(place)
+            if first:
+                _LOG.warning("%s\n%s", failure.reason, failure.traceback)
+        job.future.set_result(called)
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # full: it is awake already; closed: it needs no waking

@@ -2,24 +2,33 @@
 
 Started by `WorkerLink` as `python -m ponder.verify.worker DEADLINE_SECONDS MEMORY_BYTES CORE ISOLATION` with the socket
 as standard input. The worker dies with its parent, and no process of its user can look into it. It never runs a model's
-program itself: `verify_code` has the sandbox do that.
+program itself: `verify_code` has the sandbox do that. What it does run is the user's own functions; for these it has
+neither input nor output.
 """
 
 import gc
 import json
+import os
 import pickle
 import resource
 import signal
 import socket
 import struct
 import sys
+from dataclasses import asdict
+from typing import IO, Any
 
+from ponder.own import Failure, OwnCode
+from ponder.own.call import call, failed
+from ponder.own.load import Loaded
+from ponder.own.quiet import silence
 from ponder.records import CodeGold, Gold, Verdict
 from ponder.sandbox.isolation import Least, accept_isolation, find_isolation
 from ponder.sandbox.kernel import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
 from ponder.sandbox.sandbox import SandboxError
 from ponder.verify import verify
 from ponder.verify.code import verify_code
+from ponder.verify.link import OwnCall
 
 __all__ = ["main"]
 
@@ -35,18 +44,25 @@ def main(deadline_seconds: float, memory_bytes: int, core: int, isolation: Least
     accept_isolation(isolation)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    parent = socket.socket(fileno=sys.stdin.detach().detach().fileno())  # type: ignore[union-attr]
+    parent = socket.socket(fileno=os.dup(sys.stdin.fileno()))
     _warm_up()
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     least = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
     resource.setrlimit(resource.RLIMIT_AS, (least, most))  # programs have limits of their own, some of them above this
-    gc.freeze()
     stream = parent.makefile("rb")
+    loaded = _load(_receive(stream))
+    gc.freeze()
+    most_bytes = (_resident_bytes() + memory_bytes) / 2
     _send(parent, {"ready": True})
-    while header := stream.read(_LENGTH.size):
-        text, gold = pickle.loads(stream.read(_LENGTH.unpack(header)[0]))
+    while (job := _receive(stream)) is not None:
+        if isinstance(job, OwnCall):
+            called = call(loaded, job.role, job.function, job.arguments)
+            retire = _was_hurt(called.failure) or _resident_bytes() > most_bytes
+            _send(parent, {**asdict(called), "retire": retire})
+            continue
+        text, gold = job
         verdict, cause = _judge(text, gold, deadline_seconds * _CODE_SHARE, core)
-        retire = cause is not None or _resident_bytes() > memory_bytes / 2
+        retire = cause is not None or _resident_bytes() > most_bytes
         _send(
             parent,
             {
@@ -59,6 +75,34 @@ def main(deadline_seconds: float, memory_bytes: int, core: int, isolation: Least
                 "retire": retire,
             },
         )
+
+
+def _load(code: OwnCode) -> Loaded:
+    """The user's own files imported, before the first job: in every worker once. What goes wrong here is said by the
+    last words of the worker."""
+    loaded = Loaded(code)
+    if not code.files:
+        return loaded
+    words = silence()
+    try:
+        for file in code.files:
+            loaded.module(file)
+    except BaseException as error:  # the boundary between the user's code and the run
+        words.write(failed(loaded, "importing", "exception", error).traceback)
+        words.flush()
+        os._exit(1)
+    return loaded
+
+
+def _was_hurt(failure: Failure | None) -> bool:
+    """Whether what happened may have left this process in disorder."""
+    return failure is not None and failure.cause == "memory"
+
+
+def _receive(stream: IO[bytes]) -> Any:
+    """The next frame, or None when the parent has closed the socket."""
+    header = stream.read(_LENGTH.size)
+    return pickle.loads(stream.read(_LENGTH.unpack(header)[0])) if header else None
 
 
 def _resident_bytes() -> int:

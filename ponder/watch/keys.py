@@ -64,6 +64,9 @@ KEYS: dict[str, Key] = _by_name(
         _key("reward/mean", "reward", "Mean of the weighted sum of rewards", "rises"),
         _key("reward/std", "reward", "Standard deviation of the reward over all completions", "above 0"),
         _key("reward/<name>", "reward", "Mean of one named reward where it applies, unweighted", "rises"),
+        _key(
+            "failed/<name>", "count", "Completions for which the user's own function gave nothing: not learnt from", "0"
+        ),
         _key("reward_model/<route>", "reward", "Mean reward that the route's reward model gave", "rises slowly"),
         _key("reward_model/<route>_score", "number", "Its mean score before scaling", "no climb far above held-out"),
         _key("reward_model/too_long", "count", "Completions longer than the reward model's window: least reward", "0"),

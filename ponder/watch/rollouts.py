@@ -44,6 +44,7 @@ def _to_line(step: int, rollout: Rollout) -> bytes:
             "score": verdict.score,
             "reward": rollout.reward,
             "rewards": dict(rollout.rewards),
+            **({"failed": rollout.failed} if rollout.failed else {}),
             "finish_reason": completion.finish_reason,
             "seed": completion.seed,
             "prompt_ids": rollout.prompt_ids,
@@ -70,6 +71,7 @@ def _from_line(line: dict[str, Any]) -> LoggedRollout:
         verdict=verdict,
         rewards=line["rewards"],
         reward=line["reward"],
+        failed=tuple(line["failed"]) if "failed" in line else (),
     )
     return LoggedRollout(step=line["step"], rollout=rollout)
 

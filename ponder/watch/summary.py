@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from statistics import fmean, pstdev
 
+from ponder.recipe.own import is_own
 from ponder.records import Completion, Group, Rollout
 from ponder.text.language import language_share
 from ponder.text.reflection import count_reflection
@@ -74,6 +75,8 @@ def _of_rewards(rollouts: Sequence[Rollout]) -> dict[str, float]:
     for name in sorted({name for rollout in rollouts for name in rollout.rewards}):
         if applied := [value for r in rollouts if (value := r.rewards.get(name)) is not None]:
             metrics[f"reward/{name}"] = fmean(applied)
+    for name in sorted({name for rollout in rollouts for name in (*rollout.rewards, *rollout.failed) if is_own(name)}):
+        metrics[f"failed/{name}"] = float(sum(name in rollout.failed for rollout in rollouts))
     return metrics
 
 

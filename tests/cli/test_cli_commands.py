@@ -36,6 +36,7 @@ OPTIONS = {
         "file", "--kind", "--gold", "--answer", "--out", "-o", "--template", "--deadline", "--workers",
         "--isolation",
     ],
+    "try": ["function", "arguments", "--rollouts", "--limit", "--template", "--deadline"],
     "decontaminate": ["file", "--benchmark", "-b", "--text", "--out", "-o", "--json"],
     "doctor": [],
 }  # fmt: skip

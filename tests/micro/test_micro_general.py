@@ -87,7 +87,8 @@ def test_canaries_earn_nothing(template: object) -> None:
     rewards = {"accuracy": 1.0, "format": 1.0}
     if template is TEMPLATES["plain"]:  # which has no form that could be kept
         del rewards["format"]
-    check_canaries(template, problems, rewards, sample=70)  # type: ignore[arg-type]
+    with VerifierPool(workers=2) as pool:
+        check_canaries(template, problems, rewards, pool, sample=70)  # type: ignore[arg-type]
 
 
 def test_examples_are_right_and_in_one_language() -> None:

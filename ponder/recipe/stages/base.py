@@ -5,7 +5,8 @@ from typing import Literal
 
 from ponder.recipe.base import Component
 from ponder.recipe.endpoint import Endpoint
-from ponder.recipe.problems import ProblemSource
+from ponder.recipe.own import OwnUse, is_own
+from ponder.recipe.problems import ProblemSource, own_problems
 
 __all__ = ["StageBase", "TemplateName"]
 
@@ -50,6 +51,16 @@ class StageBase(Component):
 
     def reward_names(self) -> tuple[str, ...]:
         """The named rewards that are computed."""
+        return ()
+
+    def own_uses(self) -> tuple[OwnUse, ...]:
+        """The functions of the user's own that are called, and what for."""
+        names = dict.fromkeys((*self.reward_names(), *self.metric_names()))
+        rewards = [OwnUse(role="reward", function=name) for name in names if is_own(name)]
+        return (*rewards, *own_problems(self.problem_sources()))
+
+    def metric_names(self) -> tuple[str, ...]:
+        """The measures of the user's own that are taken of held-out completions."""
         return ()
 
     def benchmark_names(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from ponder.recipe.endpoint import ByEndpoint, ByModel, Endpoint, Helper
+from ponder.recipe.own import OwnNames
 from ponder.recipe.rollout import EngineConfig
 from ponder.recipe.stages.base import StageBase, TemplateName
 from ponder.recipe.training import Precision
@@ -31,6 +32,9 @@ class EvaluateStage(StageBase):
     """Sampling temperature (paper: 0.6)."""
     top_p: float = Field(0.95, gt=0, le=1)
     """Nucleus mass (paper: 0.95)."""
+    metrics: OwnNames = ()
+    """Functions of your own, as `rewards.py:brevity`, whose means over all completions are measured, too
+    (docs/own-code.md)."""
     engine: EngineConfig = EngineConfig()
     """Where completions are computed."""
     precision: Precision = "auto"
@@ -53,6 +57,9 @@ class EvaluateStage(StageBase):
 
     def products(self) -> tuple[str, ...]:
         return ("evaluation",)
+
+    def metric_names(self) -> tuple[str, ...]:
+        return self.metrics
 
     def reads(self) -> str:
         return f"{', '.join(self.models)} on {', '.join(self.benchmarks)}"

@@ -54,6 +54,9 @@ class PretrainStage(StageBase):
     keep_checkpoints: int = Field(1, ge=1)
     """Older checkpoints are removed."""
 
+    def metric_names(self) -> tuple[str, ...]:
+        return self.held_out.metrics if self.held_out is not None else ()
+
     def problem_sources(self) -> tuple[ProblemSource, ...]:
         return self.held_out.problems if self.held_out is not None else ()
 

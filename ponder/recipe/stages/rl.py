@@ -91,6 +91,9 @@ class RlStage(StageBase):
     def scorers(self) -> tuple[str, ...]:
         return tuple(self.reward_models.values())
 
+    def metric_names(self) -> tuple[str, ...]:
+        return self.held_out.metrics if self.held_out is not None else ()
+
     def problem_sources(self) -> tuple[ProblemSource, ...]:
         return (*self.problems, *(self.held_out.problems if self.held_out is not None else ()))
 

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from ponder.recipe.endpoint import ByEndpoint, ByModel, Endpoint, Referee
+from ponder.recipe.own import OwnUse
 from ponder.recipe.problems import ProblemSource
 from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.recipe.sample import Keep, PairRules, Rewrite
@@ -79,6 +80,9 @@ class SampleStage(StageBase):
 
     def reward_names(self) -> tuple[str, ...]:
         return tuple(self.keep.rewards)
+
+    def own_uses(self) -> tuple[OwnUse, ...]:
+        return (*super().own_uses(), *(OwnUse(role="rule", function=name) for name in self.keep.own))
 
     def benchmark_names(self) -> tuple[str, ...]:
         return self.decontaminate

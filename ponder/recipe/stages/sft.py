@@ -71,6 +71,9 @@ class SftStage(StageBase):
     def takes(self) -> Mapping[str, str]:
         return {source.stage: "examples" for source in self.examples if isinstance(source, StageExamples)}
 
+    def metric_names(self) -> tuple[str, ...]:
+        return self.held_out.metrics if self.held_out is not None else ()
+
     def problem_sources(self) -> tuple[ProblemSource, ...]:
         return self.held_out.problems if self.held_out is not None else ()
 

@@ -1,0 +1,102 @@
+"""What runs in a process apart: says what own files hold, or makes problems. Started by `apart`, never imported.
+
+In on standard input: a pickled `Request`. Out on standard output: one JSON object per line.
+"""
+
+import json
+import os
+import pickle
+import resource
+import signal
+import sys
+from collections.abc import Iterable
+from inspect import isfunction, unwrap
+from pathlib import Path
+from typing import IO, Any
+
+from ponder.own.apart import Request
+from ponder.own.call import failed
+from ponder.own.load import Loaded
+from ponder.own.quiet import silence
+from ponder.own.roles import ROLES, Unfit, why_not_callable
+from ponder.recipe.own import OwnName, OwnUse
+from ponder.sandbox.kernel import PR_SET_PDEATHSIG, prctl
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Answer one request."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    request: Request = pickle.load(sys.stdin.buffer)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (request.memory_bytes, request.memory_bytes))
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        silence()
+        ours = os.getpid()
+        loaded = Loaded(request.code)
+        for use in request.uses:
+            _send(out, {"fault": _fault(loaded, use)}, ours)
+        if request.makes:
+            _make(loaded, request, out, ours)
+    os._exit(0)  # threads and exit handlers of own code are not waited for
+
+
+def _fault(loaded: Loaded, use: OwnUse) -> str | None:
+    """What is wrong with a function before it is ever called."""
+    own = OwnName.read(use.function)
+    try:
+        function = loaded.function(own)
+    except LookupError:
+        return _not_there(loaded, own)
+    except BaseException as error:  # the boundary between the user's code and the run
+        failure = failed(loaded, own.file, "exception", error)
+        return f"{failure.reason} while it is imported"
+    reason = why_not_callable(function, use)
+    return None if reason is None else f"{_place(function)}{use.function} {reason}"
+
+
+def _not_there(loaded: Loaded, own: OwnName) -> str:
+    module = loaded.module(own.file)
+    there = [
+        name
+        for name, value in vars(module).items()
+        if isfunction(value) and not name.startswith("_") and value.__module__ == module.__name__
+    ]
+    return f"{own.file} has no function {own.function!r}; it has {', '.join(sorted(there)) or 'none'}"
+
+
+def _place(function: Any) -> str:
+    inner = unwrap(function) if callable(function) else function
+    return f"{Path(inner.__code__.co_filename).name}:{inner.__code__.co_firstlineno}: " if isfunction(inner) else ""
+
+
+def _make(loaded: Loaded, request: Request, out: IO[str], ours: int) -> None:
+    """Each problem as it is made; at last `end`, or what went wrong."""
+    (use,) = request.uses
+    name, number = use.function, 0
+    try:
+        made = loaded.function(OwnName.read(name))(**use.arguments)
+        if not isinstance(made, Iterable):
+            raise Unfit(f"returned {type(made).__name__} {made!r:.80}; expected an iterable of problems")
+        for number, value in enumerate(made, start=1):  # noqa: B007 - it is read where this fails
+            _send(out, {"problem": ROLES["problems"].take(value, ())}, ours)
+        _send(out, {"end": number}, ours)
+    except Unfit as unfit:
+        _send(out, {"failure": f"{name} {unfit} (problem {number})"}, ours)
+    except BrokenPipeError:
+        pass  # enough have been taken
+    except BaseException as error:  # the boundary between the user's code and the run
+        failure = failed(loaded, name, "exception", error)
+        _send(out, {"failure": f"{failure.reason}, after {number} problems", "traceback": failure.traceback}, ours)
+
+
+def _send(out: IO[str], message: dict[str, Any], ours: int) -> None:
+    if os.getpid() != ours:
+        os._exit(0)  # forked by the user's code
+    out.write(json.dumps(message) + "\n")
+    out.flush()
+
+
+if __name__ == "__main__":
+    main()
