@@ -291,7 +291,8 @@ def _boxes(text: str) -> tuple[str, int, int] | None:
     """The content of the last box, joined by commas with the boxes right before it in the same list; where they begin
     and end."""
     spans: list[tuple[int, int, str]] = []
-    for match in list(_BOX.finditer(text, max(0, text.rfind("box") - _MAX_LIST_CHARS)))[-_MAX_BOXES:]:
+    first = max(text.find("box") - _FINAL_CHARS, text.rfind("box") - _MAX_LIST_CHARS, 0)
+    for match in list(_BOX.finditer(text, first))[-_MAX_BOXES:]:
         if spans and match.start() < spans[-1][1]:
             continue  # a box inside a box is part of it
         end = _closing(text, match.end())

@@ -18,6 +18,8 @@ from ponder.maths.values import Undefined
 __all__ = ["modulus_of", "why_no_answer"]
 
 _MAX_CHARS = 400
+_NEAR_CHARS = 80
+"""Before a box, where a limit, a denial or a supposition of it stands."""
 _BREAK = re.compile(r"\n|\\\\|(?<=[.!?。！？])\s+(?=[A-Z*\"“(\\$\[])|(?<=[。！？])|&")
 _ALONE = re.compile(r"(?:[\s$]|\\[(\[]|\*\*)*")
 _ALONE_BEHIND = re.compile(r"(?:[ \t$.]|\\[)\]]|\*\*)*(?:\Z|\n)")
@@ -96,7 +98,7 @@ _REFUTED = re.compile(
     r"|^[^.\n]{0,12}\b(?:format|template)\b|^[^.\n]{0,25}\bthe template\b",
     re.IGNORECASE,
 )
-_COMMENT = re.compile(r"(?:^|\n)\s*%\s*$")
+_COMMENT = re.compile(r"\s*%\s*")
 _CONNECTIVE = r"(?:[,，、;；]|[,，]?\s*(?:\b(?:or|and|to|through)\b|或者?|和|及|与))"
 _NAMED = r"(?:([A-Za-z])(?:_\{?\w\}?)?\s*(?:=|\\in(?![a-z])|∈)\s*)?"
 _JOINED_BEFORE = re.compile(rf"(.*\S)\s*({_CONNECTIVE})\s*{_NAMED}$", re.DOTALL)
@@ -120,14 +122,17 @@ def why_no_answer(before: str, content: str, behind: str) -> str | None:
     right = _BREAK.split(behind[:_MAX_CHARS], maxsplit=1)[0]
     if _inside_of_more(left):
         return "the box is a part of a larger term"
+    if _COMMENT.fullmatch(left):
+        return "the box stands in a comment"
     modulus = modulus_of(before, behind)
     item = _ITEM.fullmatch(left) is not None
     left, right = _plain(_ARTICLE.sub("", left)), _plain(right[len(modulus) :])
     if modulus:
         left = _CONGRUENT.sub("=", left)
-    if _SUPPOSED.search(left) or _REFUTED.match(right) or _COMMENT.search(before) or left.endswith("~~"):
+    near = left[-_NEAR_CHARS:]
+    if _SUPPOSED.search(near) or _REFUTED.match(right) or left.endswith("~~"):
         return "the sentence of the box does not state it"
-    if (_LIMITED.search(left) and not _EXTREME.search(left)) or _DENIED.search(left):
+    if (_LIMITED.search(near) and not _EXTREME.search(near)) or _DENIED.search(near):
         return "the sentence of the box limits or denies it"
     if _CHOICE.fullmatch(content.strip()) and _OPTION.match(right):
         right = ""  # the text of an option may follow its letter
