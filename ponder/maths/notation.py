@@ -196,7 +196,7 @@ def with_backslashes(text: str) -> str:
 
 def _repair(text: str) -> str:
     """Commands whose backslash is lost, or doubled."""
-    text = with_backslashes(text)
+    text = with_backslashes(text).replace("{:}", ":")
     text = _NO_BACKSLASH.sub(r"\\", text) if "{" in text or "frac" in text else text
     return text if "\\\\" not in text or "\\begin" in text else _DOUBLED.sub(r"\\", text)
 

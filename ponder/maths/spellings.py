@@ -38,7 +38,7 @@ def special(cleaned: str) -> Tree | None:
     letter = _LETTER.fullmatch(cleaned)
     if letter is not None:
         return Symbol(letter[1])
-    number = number_word(key)
+    number = Fraction(1, 2) if key == "half" else number_word(key)
     if number is None:
         chinese = _CHINESE_COUNT.fullmatch(key)
         number = chinese_number(chinese[2]) if chinese and not set(chinese[3]) & CHINESE_SENSE else None

@@ -87,6 +87,7 @@ _NOTHING_SAID = (
     r"\b(?:is|are|was|were) given\b|^(?:\W*\d+\.)?\W*the (?:problem|question) says\b",
     r"\bthe (?:problem|question|statement|exercise|task|text) (?:gives|says|states|tells|mentions|asks)\b",
     r"\b(?:we|i) (?:look|are looking|search) for\b|\bwe (?:want|seek)\b|\bwhether\b",
+    r"^\W*(?:已知|题目(?:给出|说|中)|首先|第[一二三四五六\d]步)",
     # what is supposed, claimed or guessed
     r"^(?:\W*\d+\.)?\W*(?:imagine|for the sake of argument|for \w = \d+ it)\b|^\W*assuming (?:that )?the answer\b",
     r"\b(?:would|might) (?:say|think|guess)\b|\bguess was\b|\bclaim\b|(?:n['’]t|\bnot) (?:think|believe)\b",
