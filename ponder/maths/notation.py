@@ -108,7 +108,7 @@ _SCALED_PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_SCALE})?")
 _CHINESE_SCALED = re.compile(rf"(?<![\d.])(?:\d+(?:\.\d+)?\s*(?:{_SCALE})(?!分))+(?:\d+(?![\d.]))?")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def clean(text: str) -> str:
     """The one spelling of an answer. What cannot be in a text is not looked for: most answers are short and plain."""
     text = _ascii(_repair(text))

@@ -30,12 +30,13 @@ __all__ = ["check_math", "same_math", "verify_math"]
 _PLAIN = re.compile(r"\s*\$?\s*([-+]?)([1-9]\d{0,2}(?:,\d{3})+|\d{1,60})(\.\d{1,60})?\s*\$?\.?\s*")
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _SHORT = 30
-_PLAIN_WORDS = 6
-"""The same without a sign of equality or a label."""
+"""Characters up to which an answer is read whatever it holds."""
 _MOST_OF_A_GOLD = 300
 """A longer gold is a whole solution."""
 _PROSE_WORDS = 7
 """A longer text with more words than this is a sentence: what it states is read, not the whole."""
+_PLAIN_WORDS = 6
+"""The same without a sign of equality or a label."""
 _PROSE = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|frac|sin|cos|tan|log|ln|pi)\b)[A-Za-z]{2,}|[\u3400-\u9fff]")
 _GROUP = re.compile(r"\\[A-Za-z]+\s*\{[^{}]*\}")
 _WRAPPED = re.compile(r"\s*[\"'“‘`]([^\"'“”‘’`]+)[\"'”’`]\.?(?:\s+[A-Z].*)?\s*", re.DOTALL)
