@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from ponder.errors import DataError, ModelError, VerifierError
 from ponder.recipe.problems import ChoiceNumbers, FileProblems, GoldKind, ProblemColumns
-from ponder.records import Gold, Problem, Verdict, from_json
+from ponder.records import Gold, OwnGold, Problem, Verdict, from_json
 from ponder.sandbox.isolation import Least
 from ponder.task.cell import ABSENT, cell
 from ponder.task.fault import RowFault, known_names
@@ -251,6 +251,8 @@ def _rollout(values: Mapping[str, Any], form: Template) -> _Question:
         raise RowFault(f"not a rollout that ponder wrote: {str(error).splitlines()[0]}") from None
     if problem.gold is None:
         raise RowFault("the problem has no gold")
+    if isinstance(problem.gold, OwnGold):
+        raise RowFault(f"it is judged by your own function: `ponder try {problem.gold.function} --rollouts RUN`")
     unusable = check_gold(problem.gold)
     if unusable is not None:
         raise RowFault(unusable)

@@ -124,12 +124,15 @@ def _refuse_changed(standings: Sequence[Standing], out: Path, *, redone: Collect
 
 
 def _why(standings: Sequence[Standing]) -> str:
-    """Sentences about lengths that rose or fell."""
+    """Sentences about lengths that rose or fell, and about the user's own files."""
     said = [
         f"{s.name} is to be trained longer ({', '.join(s.differences)}), so what builds on it is not what it would be. "
         for s in standings
         if s.state == "grown"
     ]
+    own = {d.partition(":")[0].removeprefix("own.") for s in standings for d in s.differences if d.startswith("own.")}
+    if own:
+        said.append(f"Files of your own have changed since: {', '.join(sorted(own))}. ")
     for s in standings:
         if s.state == "different" and s.manifest is not None:
             for key in fell(s.stage.lengths(), s.manifest.identity, s.identity):
