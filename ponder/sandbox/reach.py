@@ -1,6 +1,7 @@
 """Whether any check of a test file can be reached: else it judges nothing, and is left out before training."""
 
 import ast
+import warnings
 from collections.abc import Sequence
 
 from ponder.sandbox.checks import FUNCTIONS, is_check, statements
@@ -13,6 +14,12 @@ _CALLED = frozenset({"check", "setup_module", "teardown_module", "setup_function
 
 def why_nothing_is_checked(tests: Sequence[str]) -> str | None:
     """Why no check of these tests can ever run, or None: they do not compile, or nothing that runs checks anything."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # of tests that somebody else wrote
+        return _why_nothing(tests)
+
+
+def _why_nothing(tests: Sequence[str]) -> str | None:
     names: set[str] = set()
     functions: list[tuple[str, list[ast.stmt]]] = []
     for number, test in enumerate(tests, 1):
