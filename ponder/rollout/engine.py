@@ -178,7 +178,8 @@ class OpenEngine(Engine, Protocol):
 
     def load(self, version: int, tensors: Mapping[str, torch.Tensor]) -> None:
         """Sample from these weights: at once, or when all that is begun has ended; until then nothing is begun, so an
-        answer is of one version. The prefix cache is emptied. Raises ModelError for weights that do not fit."""
+        answer is of one version. They must not change until then; weights loaded meanwhile take their place. The
+        prefix cache is emptied. Raises ModelError for weights that do not fit."""
         ...
 
 

@@ -26,6 +26,8 @@ _PREFILL_TOKENS = 512
 """Prompts are computed in batches of at least this many tokens while prompts wait ..."""
 _PREFILL_TOKENS_MOST = 8192
 """... and of at most this many, unless one prompt alone is longer; bounds the memory of prefilling."""
+_SWEPT = 4
+"""Entries of a heap for each that still counts, at most, but for a few."""
 
 _Index = npt.NDArray[np.int64]
 _Turn = tuple[int, int, int]
@@ -110,6 +112,7 @@ class Schedule:
             prompt.samples.remove(sample)
             self._turns.pop(sample, None)
             self._finish(sample, seated=False)
+            self._sweep()
             return None
         row = int(np.flatnonzero((self.sample_R == sample) & self.live_R)[0])
         self.release(np.arange(self.rows) == row)
@@ -210,6 +213,15 @@ class Schedule:
         while self._uncomputed and self._uncomputed[0][1] not in self._prompts:  # all its samples were cancelled
             heapq.heappop(self._uncomputed)
         return self._uncomputed[0][0] if self._uncomputed else None
+
+    def _sweep(self) -> None:
+        """Take what was cancelled out of the heaps once it is most of them; else it waits for its turn there."""
+        if len(self._uncomputed) > _SWEPT * (1 + len(self._prompts)):
+            self._uncomputed = [one for one in self._uncomputed if one[1] in self._prompts]
+            heapq.heapify(self._uncomputed)
+        if len(self._unseated) > _SWEPT * (1 + len(self._turns)):
+            self._unseated = [one for one in self._unseated if one[1] in self._turns]
+            heapq.heapify(self._unseated)
 
     def _begin(self) -> int:
         (priority, _, arrival), number = heapq.heappop(self._uncomputed)

@@ -60,12 +60,14 @@ class Shelf:
         self.owners.append(owner)
         self._slot_of[owner] = slot
         for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
-            keys[slot].zero_()  # a masked place must not hold a NaN
-            values[slot].zero_()
+            filled = 0
             if layers is not None:
                 key, value = layers[layer]
-                keys[slot, :, :, : key.shape[2]] = key
-                values[slot, :, : value.shape[1]] = value
+                filled = key.shape[2]
+                keys[slot, :, :, :filled] = key
+                values[slot, :, :filled] = value
+            keys[slot, :, :, filled:].zero_()  # a masked place must not hold a NaN
+            values[slot, :, filled:].zero_()
         return slot
 
     def stretch(self, owner: int, start: int, stop: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -103,6 +105,7 @@ class Shelf:
 
 
 def _resized(old: torch.Tensor, slots: int, used: int) -> torch.Tensor:
-    new = old.new_zeros((slots, *old.shape[1:]))
+    """Slots beyond the used ones hold anything: they are not read, and cleared when they are given away."""
+    new = old.new_empty((slots, *old.shape[1:]))
     new[:used] = old[:used]
     return new

@@ -153,3 +153,17 @@ def test_a_lower_priority_goes_first() -> None:
     machine.add(0, 5, [0], priority=1)
     machine.add(1, 5, [1], priority=0)
     assert [machine.next_prompt(), machine.next_prompt()] == [1, None]
+
+
+def test_what_was_cancelled_leaves_nothing_behind() -> None:
+    """Prompts and samples that come and go while one of them has the only row, and others are before them for ever."""
+    machine = Schedule(1, is_open=True)
+    machine.add(0, 5, range(2), priority=-1)
+    assert machine.next_prompt() == 0
+    machine.computed([0])
+    machine.seat()
+    for i in range(1, 1000):
+        machine.add(i, 5, [2 * i], priority=1)
+        machine.cancel(2 * i)
+        machine.take_ended()
+    assert len(machine._uncomputed) < 10 and machine.waiting_tokens == 0 and machine.next_prompt() is None

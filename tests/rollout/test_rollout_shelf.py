@@ -1,0 +1,84 @@
+"""Shelves against a dict of tensors, and the prefix cache against a list of what was last used."""
+
+import numpy as np
+import torch
+
+from ponder.rollout.prefix import PrefixCache, block_names
+from ponder.rollout.shelf import LayerShape, Shelf, places_for
+
+LAYERS = [LayerShape(2, 3, 5), LayerShape(1, 4, 4)]
+
+
+def test_stretches_stay_what_they_are_while_others_come_and_go() -> None:
+    generator, numbers = torch.Generator().manual_seed(0), np.random.default_rng(0)
+    shelf = Shelf(64, LAYERS, torch.float32, torch.device("cpu"))
+    kept: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+    most = 0
+    for owner in range(400):
+        length = int(numbers.integers(0, 65))
+        layers = [
+            (
+                torch.randn(one.heads, one.key_size, length, generator=generator),
+                torch.randn(one.heads, length, one.value_size, generator=generator),
+            )
+            for one in LAYERS
+        ]
+        shelf.put(owner, layers)
+        kept[owner] = layers
+        while kept and numbers.random() < (0.3 if owner < 200 else 0.7):
+            gone = sorted(kept)[int(numbers.integers(len(kept)))]
+            for key, value in shelf.stretch(gone, 0, 64):
+                key.fill_(float("nan"))  # what a bad row leaves behind
+                value.fill_(float("nan"))
+            shelf.drop(gone)
+            del kept[gone]
+        most = max(most, len(shelf))
+        assert sorted(shelf.owners) == sorted(kept) and len(shelf) == len(kept)
+        assert [shelf.slot(one) for one in shelf.owners] == list(range(len(kept)))
+        capacity = len(shelf.keys[0])
+        assert len(kept) <= capacity <= max(2 * len(kept), 4)
+        for one, expected in kept.items():
+            for (key, value), (right_key, right_value) in zip(shelf.stretch(one, 0, 64), expected, strict=True):
+                filled = right_key.shape[2]
+                assert torch.equal(key[..., :filled], right_key) and torch.equal(value[:, :filled], right_value)
+                assert not key[..., filled:].any() and not value[:, filled:].any()
+    assert most > 50
+    for owner in list(kept):
+        shelf.drop(owner)
+    assert shelf.bytes() == 0
+
+
+def test_a_shelf_is_a_function_of_the_length() -> None:
+    assert [places_for(n) for n in (1, 64, 65, 128, 129, 1900, 2048, 2049)] == [64, 64, 128, 128, 256, 2048, 2048, 4096]
+
+
+def test_names_are_of_all_that_stands_before_and_of_the_salt() -> None:
+    ids = list(range(100))
+    names = block_names(ids, None, 0)
+    assert len(names) == len(set(names)) == 3, "whole blocks alone"
+    assert block_names(ids[:96], None, 0) == names and block_names(ids[:95], None, 0) == names[:2]
+    changed = block_names([*ids[:40], 7, *ids[41:]], None, 0)
+    assert [a == b for a, b in zip(names, changed, strict=True)] == [True, False, False]
+    one, two = block_names(ids, "one", 64), block_names(ids, "two", 64)
+    assert one[:2] == two[:2] == names[:2] and len({one[2], two[2], names[2]}) == 3
+    assert not set(block_names(ids, "one", 31)) & set(names), "a block is everybody's only if all of it is"
+    assert block_names([0, *ids[1:]], "", 0) != names, "an empty salt is a salt"
+
+
+def test_blocks_not_used_for_longest_make_room_the_last_of_a_prompt_first() -> None:
+    block = [(torch.zeros(1, 2, 32), torch.zeros(1, 32, 2))]
+    size = 2 * 2 * 32 * 4
+    cache = PrefixCache(4 * size)
+    first, second = [b"a1", b"a2"], [b"b1", b"b2"]
+    for name in [*first, *second]:
+        cache.put(name, block)
+    cache.use(second)
+    cache.use(first)
+    cache.put(b"c1", block)
+    assert [cache.get(name) is not None for name in (*first, *second, b"c1")] == [True, True, True, False, True]
+    assert cache.bytes == 4 * size and len(cache) == 4
+    small = PrefixCache(size - 1)
+    small.put(b"x", block)
+    assert len(small) == small.bytes == 0, "what is larger than all there is, is not kept"
+    cache.clear()
+    assert cache.get(b"a1") is None and cache.bytes == 0
