@@ -4,8 +4,9 @@
 
 The chats answer problems of the embedded world in the r1-zero template, with the embedded base, and end by their limit
 alone. Three cases take turns: the chats alone; with a prompt of 1,900 tokens that joins them; with a vote of 64. Times
-are of steps in which all chats run: before anybody joins, while the newcomer is computed and seated, and after. Medians
-over the runs are compared with those of the chats alone; the last line printed is JSON.
+are of steps in which all chats run: before anybody joins, while the newcomer is computed and seated, and after; medians
+of the steps, then of the runs. Joining is compared with the mean of before and after, since the chats grow meanwhile,
+and after with that of the chats alone. The last line printed is JSON.
 """
 
 import argparse
@@ -30,7 +31,7 @@ _VOTE = 64
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of a step: before anybody joins, while a prompt is computed (mean and longest), when all run."""
+    """Seconds of a step: before anybody joins, while a prompt is computed (median and longest), when all run."""
 
     before: float
     joining: float
@@ -65,7 +66,10 @@ def main() -> None:
     print(f"{'':14}{'before':>9}{'joining':>9}{'longest':>9}{'after':>9}{'joining x':>11}{'after x':>9}")
     ratios = {}
     for name, ms in middle.items():
-        ratios[name] = {key: ms[key] / middle["alone"][key] for key in ("joining", "after")}
+        ratios[name] = {
+            "joining": 2 * ms["joining"] / (ms["before"] + ms["after"]),
+            "after": ms["after"] / middle["alone"]["after"],
+        }
         numbers = "".join(f"{ms[key]:9.1f}" for key in Times.__slots__)
         print(f"{name:14}{numbers}{ratios[name]['joining']:11.2f}{ratios[name]['after']:9.2f}")
     print(json.dumps({"milliseconds": middle, "ratios": ratios, "chats": arguments.chats}))
@@ -99,7 +103,7 @@ def _measure(
         while engine.load_now.rows < chats + newcomer[1]:
             joining.append(_seconds(engine, clock))
     after = [_seconds(engine, clock) for _ in range(_STEPS)]
-    return Times(statistics.mean(before), statistics.mean(joining), max(joining), statistics.mean(after))
+    return Times(statistics.median(before), statistics.median(joining), max(joining), statistics.median(after))
 
 
 def _seconds(engine: LiveEngine, clock: Callable[[], float]) -> float:

@@ -90,14 +90,14 @@ class Shelf:
         self._resize(len(self.owners))
 
     def _resize(self, slots: int) -> None:
-        """Room for so many, a quarter more when it must grow, and less than half of it unused but for a few."""
+        """Room for so many, half as many more when it must grow, and less than half of it unused but for a few."""
         capacity = len(self.keys[0])
         if slots > capacity:
-            capacity = max(slots + slots // 4, _LEAST_SLOTS)
+            capacity = max(slots + slots // 2, _LEAST_SLOTS)
         elif slots == 0:
             capacity = 0
         elif slots * 2 < capacity and capacity > _LEAST_SLOTS:
-            capacity = max(slots + slots // 4, _LEAST_SLOTS)
+            capacity = max(slots + slots // 2, _LEAST_SLOTS)
         else:
             return
         self.keys = [_resized(tensor, capacity, len(self.owners)) for tensor in self.keys]

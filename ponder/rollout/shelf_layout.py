@@ -17,6 +17,9 @@ from ponder.rollout.stretch import attend, bias, merge
 
 __all__ = ["Chunk", "ChunkLayout", "Readers", "RowLayout"]
 
+_ROUND = 128
+"""Places are read in multiples of this by chunks far into a prompt, so that matrix shapes recur."""
+
 _Index = npt.NDArray[np.int64]
 
 
@@ -33,14 +36,14 @@ class Chunk:
 class ChunkLayout:
     """Chunks side by side, each padded to B tokens; a later one of the same prompt sees those before it.
 
-    Each attends by itself, to as many places as the shelf of a prompt that ends with it would have.
+    Each attends by itself, to a number of places that depends on where it stands alone.
     """
 
     def __init__(
         self, chunks: Sequence[Chunk], dtype: torch.dtype, layer: Callable[[], int], device: torch.device
     ) -> None:
         self._chunks, self._dtype, self._layer = chunks, dtype, layer
-        self._places = [places_for(chunk.start + BLOCK) for chunk in chunks]
+        self._places = [min(_round_up(chunk.start + BLOCK), places_for(chunk.start + BLOCK)) for chunk in chunks]
         self._bias = [
             bias(np.arange(chunk.start + 1, chunk.start + 1 + BLOCK), chunk.start, places, device)[:, None]
             for chunk, places in zip(chunks, self._places, strict=True)
@@ -70,6 +73,10 @@ class ChunkLayout:
                 mixed, _ = attend(query, key[..., :places], value[:, :, :places], self._bias[i])
                 outputs.append(mixed[0].transpose(0, 1).flatten(1, 2))
         return torch.cat(outputs).float()[None]
+
+
+def _round_up(count: int) -> int:
+    return -(-count // _ROUND) * _ROUND
 
 
 @dataclass(frozen=True, slots=True)
