@@ -30,14 +30,13 @@ def call(loaded: Loaded, role: OwnRole, name: str, arguments: tuple[Any, ...]) -
             os._exit(0)
         seconds = time.perf_counter() - began
         return Called(value=ROLES[role].take(value, arguments), seconds=seconds)
-    except MemoryError as error:
-        return Called(failure=failed(loaded, name, "memory", error))
     except Unfit as error:
         return Called(failure=Failure(function=name, cause="value", reason=f"{name} {error}"))
     except BaseException as error:  # the boundary between the user's code and the run; SystemExit is one, too
         if os.getpid() != ours:
             os._exit(1)
-        return Called(failure=failed(loaded, name, "exception", error))
+        cause: Cause = "memory" if isinstance(error, MemoryError) else "exception"
+        return Called(failure=failed(loaded, name, cause, error))
 
 
 def failed(loaded: Loaded, name: str, cause: Cause, error: BaseException) -> Failure:

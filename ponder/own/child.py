@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable
 from inspect import isfunction, unwrap
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 from ponder.own.apart import Request
@@ -30,7 +31,9 @@ def main() -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     request: Request = pickle.load(sys.stdin.buffer)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (request.memory_bytes, request.memory_bytes))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    least = request.memory_bytes if most == resource.RLIM_INFINITY else min(request.memory_bytes, most)
+    resource.setrlimit(resource.RLIMIT_AS, (least, most))
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         silence()
         ours = os.getpid()
@@ -46,18 +49,18 @@ def _fault(loaded: Loaded, use: OwnUse) -> str | None:
     """What is wrong with a function before it is ever called."""
     own = OwnName.read(use.function)
     try:
-        function = loaded.function(own)
-    except LookupError:
-        return _not_there(loaded, own)
+        module = loaded.module(own.file)
     except BaseException as error:  # the boundary between the user's code and the run
         failure = failed(loaded, own.file, "exception", error)
         return f"{failure.reason} while it is imported"
+    if own.function not in vars(module):
+        return _not_there(module, own)
+    function = vars(module)[own.function]
     reason = why_not_callable(function, use)
     return None if reason is None else f"{_place(function)}{use.function} {reason}"
 
 
-def _not_there(loaded: Loaded, own: OwnName) -> str:
-    module = loaded.module(own.file)
+def _not_there(module: ModuleType, own: OwnName) -> str:
     there = [
         name
         for name, value in vars(module).items()

@@ -1,6 +1,7 @@
 """Overrides of single values: `stages.zero.steps=5`, `stages.zero.problems.0.count=10`."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ from ponder.recipe.objective import Objective
 from ponder.recipe.source import Source, Where, dotted, parse_value
 
 __all__ = ["apply_overrides"]
+
+_DOT = re.compile(r"\.(?!py:)")
+"""What parts keys; `rewards.py:brevity` is one key, the name of a function of the user's own."""
 
 
 def apply_overrides(source: Source, overrides: Sequence[str]) -> None:
@@ -21,7 +25,7 @@ def apply_overrides(source: Source, overrides: Sequence[str]) -> None:
                 f"override {override!r} is not of the form dotted.key=value; write for instance stages.zero.steps=5"
             )
         name = f"override {override!r}"
-        _set(source, tuple(key.strip().split(".")), parse_value(text, name), name)
+        _set(source, tuple(_DOT.split(key.strip())), parse_value(text, name), name)
 
 
 def _set(source: Source, path: tuple[str, ...], value: Any, name: str) -> None:

@@ -65,6 +65,7 @@ def test_what_can_be_called_is_taken(tmp_path: Path, role: OwnRole, text: str) -
             "x = 1\ny = x / 0",
             r"mine.py:2: mine.py raises ZeroDivisionError: division by zero while it is imp",
         ),
+        ("reward", "x = {}['a']", r"mine.py:1: mine.py raises KeyError: 'a' while it is imported"),
         ("reward", "import nosuch", r"mine.py:1: mine.py raises ModuleNotFoundError: No module named 'nosuch'"),
         ("reward", "from . import words", r"mine.py:1: mine.py raises ImportError"),
         ("reward", "import sys\nsys.exit(2)", r"mine.py:2: mine.py raises SystemExit: 2 while it is imported"),

@@ -186,6 +186,14 @@ def test_a_called_value_is_looked_up_by_its_name() -> None:
     assert score(judged, {NAME: 0.5}, {NAME: Called(value=None)}) == ({NAME: None}, 0.0)
 
 
+def test_an_own_reward_can_be_set_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nstages:\n  zero: {kind: rl, model: micro, steps: 1, problems: [{source: micro}]}\n")
+    recipe = load_recipe(path, ["stages.zero.rewards.accuracy=1", "stages.zero.rewards.rewards.py:brevity=0.2"])
+    assert recipe.stages["zero"].model_dump()["rewards"] == {"accuracy": 1.0, "rewards.py:brevity": 0.2}
+    assert recipe.home == tmp_path
+
+
 @pytest.mark.parametrize(
     ("stage", "said"),
     [

@@ -34,6 +34,9 @@ def leaves(x):
         time.sleep(600)
     return 2.0
 
+def forks_badly(x):
+    if os.fork() == 0: raise MemoryError
+    return 2.0
 def nan(x): return float("nan")
 def infinite(x): return float("inf")
 def several(x): return [1.0, 2.0]
@@ -86,6 +89,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VerifierPool]:
         ("reads", 0.0),
         ("forks", 1.0),
         ("leaves", 2.0),
+        ("forks_badly", 2.0),
     ],
 )
 def test_a_value_is_a_number_or_none(pool: VerifierPool, name: str, value: float | None) -> None:
