@@ -7,6 +7,7 @@ if one of them is paid, the model would find it too, and learn that instead of t
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ponder.errors import LearningError
+from ponder.recipe.own import OwnUse
 from ponder.records import ChoiceGold, InstructionGold, MathGold, Message, OwnGold, Problem, RuleGold, SafetyGold
 from ponder.reward.combine import check_names, own_rewards, score
 from ponder.reward.judged import Judged
@@ -45,6 +46,7 @@ def check_canaries(
     own = own_rewards(weights)
     count = min(sample, len(problems)) if checked or own else 0
     some = [problems[index * len(problems) // count] for index in range(count)]
+    _check_in_time(template, some[:1], own, pool)
     tried = [
         (canary, completion, judge(pool, _written_down(template, problem, completion), own))
         for problem in some
@@ -67,6 +69,23 @@ def check_canaries(
                     f"learns to write it. The completion begins {completion[:_SHOWN]!r}. Remove that problem from "
                     f"its source, or correct its answer."
                 )
+
+
+def _check_in_time(template: Template, one: Sequence[Problem], own: Sequence[OwnUse], pool: VerifierPool) -> None:
+    """LearningError for an own reward that is late with two canaries side by side: all of them would take an hour."""
+    for use in own:
+        judgements = [
+            judge(pool, _written_down(template, problem, completion), [use])
+            for problem in one
+            for _, completion in list(canaries(template, problem))[:2]
+        ]
+        failures = [failure for judgement in judgements for failure in judgement.result().failures()]
+        late = [failure for failure in failures if failure.function == use.function and failure.cause == "timeout"]
+        if late and len(late) == len(judgements):
+            raise LearningError(
+                f"{late[0].reason}, whatever it is called with: load what is slow to load at the top of the file, or "
+                f"make the function faster. `ponder try {use.function} --rollouts RUN` shows the time of its calls."
+            )
 
 
 def canaries(template: Template, problem: Problem) -> Iterator[tuple[str, str]]:

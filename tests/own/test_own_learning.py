@@ -34,6 +34,8 @@ def nan(judged): return math.nan
 def never(judged): raise ValueError("always")
 def mostly(judged): return len(judged.response.answer.strip()) / 100
 def right(judged): return float(judged.verdict.outcome == "right")
+def hangs(judged):
+    while True: pass
 def always(answer, gold): return True
 def number(answer, gold): return int(answer) == gold.answer
 def no(answer, gold): return False
@@ -45,7 +47,7 @@ def broken(answer, gold): return gold.anwser
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VerifierPool]:
     folder = tmp_path_factory.mktemp("own")
     (folder / "mine.py").write_text(FILE)
-    with VerifierPool(workers=1, own=read_own(["mine.py"], folder)) as one:
+    with VerifierPool(workers=2, deadline_seconds=1.0, own=read_own(["mine.py"], folder)) as one:
         yield one
 
 
@@ -130,6 +132,7 @@ def test_an_own_verifier_that_fails_pays_no_zero(pool: VerifierPool) -> None:
         ("always", {"accuracy": 1.0}, r"The canary .* earns 1 of the reward 'accuracy' on problem 'p/7'"),
         ("broken", {"accuracy": 1.0}, r"(?s)mine.py:broken fails on all .*has no attribute 'anwser'"),
         (None, {"accuracy": 1.0, "mine.py:nan": 1.0}, r"mine.py:nan returned nan; expected a finite number"),
+        (None, {"mine.py:hangs": 1.0}, r"mine.py:hangs gave nothing within 1 seconds, whatever it is called with"),
         (None, {"mine.py:never": 1.0}, r"(?s)mine.py:never fails on all of the \d+ .*ValueError: always.*Traceback"),
         (None, {"accuracy": 1.0, "mine.py:f": 0.0, "nosuch": 1.0}, r"There is no reward 'nosuch'"),
     ],
