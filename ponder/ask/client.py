@@ -5,11 +5,15 @@ The only file that knows HTTP. Redirects are not followed, so that a key goes no
 
 import asyncio
 import email.utils
+import os
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import httpx2
 
@@ -35,9 +39,9 @@ _REFUSED = {
     404: "check base_url (without /chat/completions) and the model's name",
     405: "check base_url (without /chat/completions)",
 }
-
-
 _CHECK = "check the key, the account and base_url"
+_SURROUNDINGS = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables of the environment that decide how a server is reached."""
 
 
 class _TryAgain(Exception):
@@ -48,6 +52,24 @@ class _TryAgain(Exception):
         self.wait_seconds = wait_seconds
 
 
+@contextmanager
+def _surroundings_explained(endpoint: Endpoint) -> Iterator[None]:
+    """EndpointError for proxies and certificates of the environment with which no connection can be made."""
+    try:
+        proxies = getproxies()
+        for address in () if "*" in proxies.pop("no", "") else proxies.values():
+            # ValueError where it is none; httpx2 fails only when it connects
+            _ = urlsplit(address if "://" in address else f"http://{address}").port
+        yield
+    except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
+        named = ", ".join(sorted(one for one in os.environ if one.upper() in _SURROUNDINGS))
+        socks = "a SOCKS proxy needs `pip install socksio`; " if isinstance(error, ImportError) else ""
+        raise EndpointError(
+            f"no connection to {endpoint.base_url!r} can be set up with what the environment says ({named}): "
+            f"{socks or f'{error}; '}mend these variables or unset them, or except the server with NO_PROXY=*"
+        ) from None
+
+
 class ChatClient:
     """An asynchronous context manager around the connections to one server."""
 
@@ -56,12 +78,13 @@ class ChatClient:
         self._key = api_key(endpoint)
         self._url = endpoint.base_url.rstrip("/") + "/chat/completions"
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        self._http = httpx2.AsyncClient(
-            headers=headers,
-            timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
-            limits=httpx2.Limits(max_connections=endpoint.max_concurrency),
-            follow_redirects=False,
-        )
+        with _surroundings_explained(endpoint):
+            self._http = httpx2.AsyncClient(
+                headers=headers,
+                timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
+                limits=httpx2.Limits(max_connections=endpoint.max_concurrency),
+                follow_redirects=False,
+            )
 
     async def chat(self, body: Mapping[str, Any], seed: int) -> tuple[Reply, int]:
         """The reply to a request's body and the number of tries; `seed` spreads the waits of many requests.

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ponder.errors import RecipeError
@@ -23,8 +21,8 @@ from ponder.policy.policy import Policy
 from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.rollout.open import open_engine
 from ponder.task import load_problems
+from ponder.terminal import print_table, shown, terminal
 from ponder.verify.pool import VerifierPool
-from ponder.watch.terminal import print_table
 from ponder.watch.ticker import Ticker
 
 __all__ = ["PER_CALL", "evaluate_command", "file_name", "measure"]
@@ -76,6 +74,8 @@ def evaluate_command(
                 "--benchmark, --problems, --limit and --max-tokens."
             )
         name, folder = f"replay of {replay_file}", out or replay_file.parent / f"{replay_file.stem}-replayed"
+        if not ((folder / _COMPLETIONS).exists() and (folder / _COMPLETIONS).samefile(replay_file)):
+            _keep_earlier(folder)
         with VerifierPool() as pool:
             scores = replay(replay_file, pool, folder / _COMPLETIONS)
         if scores.overall.problems < (asked := int(scores.provenance.get("problems", 0))):
@@ -223,7 +223,7 @@ def _show_progress(done: int, total: int) -> None:
 
 
 def _print_table(name: str, scores: Scores, folder: Path) -> None:
-    table = Table(title=escape(name), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=shown(name), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("", "problems", "pass@1", "95 %", "cons@16", "tokens", "format", "truncated", "empty"):
         table.add_column(column, justify="left" if column == "" else "right")
     rows: list[tuple[str, Score]] = [("all", scores.overall)]
@@ -233,7 +233,7 @@ def _print_table(name: str, scores: Scores, folder: Path) -> None:
     for label, one in rows:
         cons = one.cons_at.get(16)
         table.add_row(
-            escape(label),
+            shown(label),
             f"{one.problems:,}",
             f"{one.pass_at_1:.3f}",
             f"{one.interval[0]:.3f}-{one.interval[1]:.3f}",
@@ -243,10 +243,10 @@ def _print_table(name: str, scores: Scores, folder: Path) -> None:
             f"{one.truncated:.3f}",
             f"{one.empty_answer:.3f}",
         )
-    console = Console(highlight=False)
+    console = terminal()
     print_table(table, console)
     best = max(scores.overall.pass_at)
     console.print(f"{scores.overall.samples} samples per problem, pass@{best} {scores.overall.pass_at[best]:.3f}")
     if scores.invalid is not None:
-        console.print(scores.invalid, style="bold red", markup=False, soft_wrap=True)
-    console.print(f"completions and scores in {folder}", markup=False, soft_wrap=True)
+        console.print(scores.invalid, style="bold red", soft_wrap=True)
+    console.print(f"completions and scores in {folder}", soft_wrap=True)

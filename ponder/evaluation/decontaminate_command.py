@@ -15,6 +15,7 @@ from ponder.evaluation.contamination import benchmark_index, manifest
 from ponder.evaluation.decontaminate import Overlap, OverlapIndex
 from ponder.files import replacing, write_json
 from ponder.task.fault import known_names
+from ponder.task.plain import plain_json
 from ponder.task.table import read_rows
 
 __all__ = ["decontaminate_command"]
@@ -81,7 +82,7 @@ def _scan(file: Path, index: OverlapIndex, field: str | None, kept: Any) -> dict
         if overlap is not None:
             left_out.append((f"row {number}", overlap))
         elif kept is not None:
-            kept.write((json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass"))
+            kept.write((plain_json(value) + "\n").encode("utf-8", "surrogatepass"))
     if not rows:
         raise DataError(f"{str(file)!r} has no row that can be read ({faults} are no JSON objects). Check the file.")
     if not found_field:

@@ -25,7 +25,7 @@ from typing import Any
 import ponder
 from ponder.errors import DataError
 from ponder.evaluation.judging import ByJudge, ByVerifier, Judging, Measures, Verdicts
-from ponder.evaluation.results import ProblemResult, ResultsWriter, kept_results, read_results
+from ponder.evaluation.results import ProblemResult, ResultsWriter, kept_results, put_aside, read_results
 from ponder.evaluation.scores import Scores, score
 from ponder.judge import Judge
 from ponder.policy.voice import Voice
@@ -68,9 +68,9 @@ def evaluate(
     `model` names what is evaluated, and `notes` say more of it, in the provenance; `log` is the file that gets every
     completion. `judge` says whether an answer agrees with the gold, in place of the verifiers in `pool`. A call of the
     engine is for about `per_call` completions, or for all where it is None; with `go_on` the calls that `log` holds
-    from an earlier, interrupted evaluation of the same kind are taken from there. The length limit is
-    `sampling.max_tokens`, or less where the model's window ends before. `measures` are functions of the user's own that
-    `pool` has loaded; the scores hold the mean of each. Raises DataError for problems that cannot be
+    from an earlier, interrupted evaluation of the same kind are taken from there; those of another are put aside. The
+    length limit is `sampling.max_tokens`, or less where the model's window ends before. `measures` are functions of the
+    user's own that `pool` has loaded; the scores hold the mean of each. Raises DataError for problems that cannot be
     judged without the gold they lack, and for a prompt that fills the window: no prompt is ever cut.
     """
     _check(problems, needs_gold=judge is not None)
@@ -107,6 +107,8 @@ def evaluate(
     verdicts = ByVerifier(pool) if judge is None else ByJudge(judge)
     size = len(problems) if per_call is None else max(1, per_call // samples)
     results = kept_results(log, provenance, size) if log is not None and go_on else []
+    if log is not None and go_on and not results:
+        put_aside(log, provenance)
     with nullcontext() if log is None else ResultsWriter(log, provenance, keep=len(results)) as writer:
 
         def take(result: ProblemResult) -> None:

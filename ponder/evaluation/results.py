@@ -5,9 +5,11 @@ whole problem and its samples. It is enough to score again without a model: `pon
 """
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BufferedWriter
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +18,15 @@ from pydantic import TypeAdapter, ValidationError
 from ponder.errors import DataError
 from ponder.records import FinishReason, Problem, Verdict
 
-__all__ = ["JudgedCompletion", "ProblemResult", "ResultsWriter", "completions_path", "kept_results", "read_results"]
+__all__ = [
+    "JudgedCompletion",
+    "ProblemResult",
+    "ResultsWriter",
+    "completions_path",
+    "kept_results",
+    "put_aside",
+    "read_results",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +102,32 @@ def kept_results(path: Path, provenance: Mapping[str, Any], size: int) -> list[P
     if not path.exists() or path.stat().st_size == 0:
         return []
     first = next(_lines(path), None)
-    if first != {_PROVENANCE: json.loads(json.dumps(provenance))}:
+    if first != _first(provenance):
         return []
     results = list(read_results(path)[1])
     return results if len(results) == provenance["problems"] else results[: len(results) // size * size]
+
+
+def _first(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The first line of a file, as it is read back."""
+    return {_PROVENANCE: json.loads(json.dumps(provenance))}
+
+
+def put_aside(path: Path, provenance: Mapping[str, Any]) -> None:
+    """Rename a file with completions of another evaluation than that of `provenance`: they are never overwritten."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        lines = list(islice(file, 2))
+    if len(lines) > 1 and next(_lines(path), None) != _first(provenance):
+        names = (path.with_name(f"{path.name}.earlier{number}") for number in chain([""], map("-{}".format, count(2))))
+        aside = next(name for name in names if not name.exists())
+        path.rename(aside)
+        warnings.warn(
+            f"{str(path)!r} held an evaluation of another model, seed, limit or setting that was not finished: it is "
+            f"kept as {str(aside)!r}, and this one begins anew.",
+            stacklevel=2,
+        )
 
 
 def _cut(path: Path, lines: int) -> None:

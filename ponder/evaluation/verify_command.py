@@ -26,6 +26,7 @@ from ponder.task.cell import ABSENT, cell
 from ponder.task.fault import RowFault, known_names
 from ponder.task.gold import GOLDS, choice_readings, unpacked
 from ponder.task.numbered import Readings, settled
+from ponder.task.plain import plain_json, plain_value
 from ponder.task.table import Row, read_rows
 from ponder.text.template import Template, template_for
 from ponder.text.think import Response, ThinkParser
@@ -129,7 +130,7 @@ def verify_command(
         )
         totals = Totals()
         for row in verify_rows(rows, pool, totals, kind=kind, gold=gold, answer=answer, form=form):
-            stream.write(json.dumps(row, ensure_ascii=out is None) + "\n")
+            stream.write(plain_json(row, ascii_only=out is None) + "\n")
         totals.causes = pool.counters()
     for line in totals.lines():
         print(line, file=sys.stdout if out is not None else sys.stderr)
@@ -229,7 +230,7 @@ def _question(
         return _rollout(row.values, form)
     if kind is None or answer is None:
         raise RowFault("not a stored rollout, so the command must give --kind, --gold and --answer")
-    text = _field(row.values, answer)
+    text = plain_value(_field(row.values, answer))
     if not isinstance(text, str):
         text = json.dumps(text) if text is not None else None
     if kind == "format":

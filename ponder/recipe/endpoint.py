@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -55,6 +56,12 @@ class Endpoint(Component):
                 f"base_url {self.base_url!r} is no address: expected http:// or https:// and a host, such as "
                 "https://api.deepseek.com/v1 or http://localhost:8000/v1"
             )
+        try:
+            port = urlsplit(self.base_url).port
+        except ValueError as error:
+            raise ValueError(f"base_url {self.base_url!r} is no address: {error}") from None
+        if port == 0:
+            raise ValueError(f"base_url {self.base_url!r} is no address: no server listens at port 0")
         if "@" in self.base_url.partition("://")[2].partition("/")[0]:
             raise ValueError(
                 f"base_url has a name or password before its host ({self.base_url.rpartition('@')[2]!r}), which would "

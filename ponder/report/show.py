@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ponder.evaluation.paired import read_paired
 from ponder.evaluation.scorer import HELD_OUT_FILE
@@ -20,11 +20,11 @@ from ponder.report.compare import NAMES, difference
 from ponder.report.paper import claim_text, read_phenomena
 from ponder.report.phenomena import Phenomenon
 from ponder.report.run import Run, StageRecord, read_run
+from ponder.terminal import print_table, shown, terminal
 from ponder.watch.alarms import read_alarms
 from ponder.watch.diagnose import diagnose
 from ponder.watch.pace import seconds_text
 from ponder.watch.rollouts import read_last_step
-from ponder.watch.terminal import print_table
 
 __all__ = ["show_run"]
 
@@ -38,7 +38,7 @@ def show_run(run: Path, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps(_as_json(record), ensure_ascii=False, indent=2))
         return
-    console = Console(highlight=False)
+    console = terminal()
     print_table(_stages(record), console)
     for stage in record.stages:
         _print_stage(stage, console)
@@ -103,9 +103,9 @@ def _stages(run: Run) -> Table:
     for stage in run.stages:
         colour = _COLOURS.get(stage.status, "dim")
         table.add_row(
-            escape(stage.name),
+            stage.name,
             stage.kind,
-            f"[{colour}]{stage.status}[/]",
+            Text(stage.status, colour),
             seconds_text(stage.seconds) if stage.seconds else "",
             f"{stage.rows[-1]['step']:.0f}" if stage.rows and stage.rows[-1]["step"] is not None else "",
         )
@@ -114,12 +114,12 @@ def _stages(run: Run) -> Table:
 
 def _print_stage(stage: StageRecord, console: Console) -> None:
     if stage.error is not None:
-        console.print(f"{stage.name}: {stage.error}", style="red", markup=False, soft_wrap=True)
+        console.print(f"{stage.name}: {stage.error}", style="red", soft_wrap=True)
     for finding in diagnose(stage.rows, ended=_ended(stage)):
-        console.print(f"{stage.name}: {finding.text}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"{stage.name}: {finding.text}", style="yellow", soft_wrap=True)
     for alarm in read_alarms(stage.folder):
         line = f"{stage.name}: alarm at step {alarm.step}: {alarm.text}"
-        console.print(line, style="red", markup=False, soft_wrap=True)
+        console.print(line, style="red", soft_wrap=True)
     if stage.start is not None or stage.end is not None:
         print_table(_scores(stage), console)
     if stage.kind == "reward_model" and (stage.folder / HELD_OUT_FILE).is_file():
@@ -131,7 +131,6 @@ def _print_stage(stage: StageRecord, console: Console) -> None:
         console.print(
             f"{pair.benchmark}: {pair.second} less {pair.first} {100 * pair.difference:+.1f} points "
             f"({low:+.1f} to {high:+.1f}){'' if pair.significant else ', may be chance'}",
-            markup=False,
             soft_wrap=True,
         )
     for step, rollout in _samples(stage.folder):
@@ -144,10 +143,10 @@ def _phenomena(found: Sequence[Phenomenon]) -> Table:
     table.add_column("measured, 95 % interval", justify="right")
     table.add_column("verdict")
     for one in found:
-        table.add_row(f"[bold]{one.number}. {escape(one.name)}[/]", "", f"[bold]{one.verdict}[/]")
+        table.add_row(Text(f"{one.number}. {one.name}", "bold"), "", Text(one.verdict, "bold"))
         for claim in one.claims:
             if claim.value is not None:  # else the stages it speaks of are not there, or not so far
-                table.add_row(escape(claim.text), claim_text(claim), claim.verdict or "reported")
+                table.add_row(claim.text, claim_text(claim), claim.verdict or "reported")
         table.add_section()
     return table
 
@@ -189,7 +188,7 @@ def _benchmarks(stage: StageRecord) -> Table:
     for name, scores in stage.benchmarks.items():
         value = scores.overall.to_json()
         cells = [("pass@1", "share"), ("cons@16", "share"), ("mean_tokens", "number"), ("truncated", "share")]
-        table.add_row(escape(name.replace("--", " on ")), *(_cell(value, key, form) for key, form in cells))
+        table.add_row(name.replace("--", " on "), *(_cell(value, key, form) for key, form in cells))
     return table
 
 
@@ -223,10 +222,10 @@ def _samples(folder: Path) -> Sequence[tuple[int, Rollout]]:
 def _print_sample(stage: str, step: int, rollout: Rollout, console: Console) -> None:
     completion, verdict = rollout.completion, rollout.verdict
     rewards = ", ".join(f"{name} {value:g}" for name, value in rollout.rewards.items() if value is not None)
-    console.rule(f"{stage}, step {step}: {rollout.problem.id}", align="left", style="dim")
-    console.print(rollout.problem.prompt, style="bold", markup=False, soft_wrap=True)
+    console.rule(shown(f"{stage}, step {step}: {rollout.problem.id}"), align="left", style="dim")
+    console.print(shown(rollout.problem.prompt), style="bold", soft_wrap=True)
     lines = completion.text.splitlines()
-    console.print("\n".join(lines[:_LINES]), markup=False, soft_wrap=True)
+    console.print(shown("\n".join(lines[:_LINES])), soft_wrap=True)
     if len(lines) > _LINES:
         console.print(f"... {len(lines) - _LINES} more lines", style="dim")
     ending = "cut off at" if completion.finish_reason == "length" else "in"
@@ -234,6 +233,5 @@ def _print_sample(stage: str, step: int, rollout: Rollout, console: Console) -> 
         f"{verdict.outcome.replace('_', ' ')} ({verdict.reason}), {ending} {len(completion.token_ids)} tokens; "
         f"reward {rollout.reward:g} ({rewards})",
         style="green" if verdict.outcome == "right" else "red",
-        markup=False,
         soft_wrap=True,
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.text import Text
 
 from ponder.errors import DataError
@@ -12,6 +11,7 @@ from ponder.records import Completion, Message
 from ponder.rollout.engine import Request
 from ponder.rollout.open import open_engine
 from ponder.seeds import derive_seed
+from ponder.terminal import shown, terminal
 
 __all__ = ["sample_command"]
 
@@ -44,14 +44,15 @@ def sample_command(
         )
         for number, (ids, text) in enumerate(zip(encoded, prompts, strict=True))
     ]
-    console = Console(highlight=False)
+    console = terminal()
 
     def show(key: str, index: int, completion: Completion) -> None:
         response = policy.template.split(completion.text, finished=completion.finish_reason == "stop")
-        console.print(Text(f"{prompts[int(key)]}" + (f"  [{index + 1} of {samples}]" if samples > 1 else ""), "bold"))
+        console.print(Text(shown(prompts[int(key)]) + (f"  [{index + 1} of {samples}]" if samples > 1 else ""), "bold"))
         if response.thinking:
-            console.print(Text(response.thinking.strip(), "dim"))
-        console.print(Text((response.answer if response.answer is not None else completion.text).strip()))
+            console.print(Text(shown(response.thinking.strip()), "dim"))
+        answer = response.answer if response.answer is not None else completion.text
+        console.print(Text(shown(answer.strip())))
         note = "" if response.well_formed else f", {response.problem}"
         console.print(Text(f"({len(completion.token_ids)} tokens, {completion.finish_reason}{note})\n", "dim"))
 

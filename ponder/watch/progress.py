@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from ponder.terminal import shown, terminal
 from ponder.watch.pace import Pace, seconds_text
 
 __all__ = ["Progress"]
@@ -58,7 +59,7 @@ class Progress:
         self._title = title
         self._steps = steps
         self._done = done
-        self._console = console or Console(highlight=False)
+        self._console = console or terminal()
         self._line_seconds, self._tick_seconds = line_seconds, tick_seconds
         self._last_line = float("-inf")
         self._work, self._work_done, self._work_pace = "", 0, Pace(0, 0.0)  # what goes on within a step
@@ -121,7 +122,7 @@ class Progress:
 
     def _print(self, line: str) -> None:
         wraps_itself = self._live is None  # rich must know how many lines there are above what it redraws
-        self._console.print(line, markup=False, soft_wrap=wraps_itself)
+        self._console.print(shown(line), markup=False, soft_wrap=wraps_itself)
 
     def _refresh(self) -> None:
         if self._live is not None:

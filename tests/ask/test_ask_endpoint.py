@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from chat_server import Action, ChatServer, said
+from pydantic import ValidationError
 
 from ponder.ask import Ask, Reply, RequestLog, ask_all, client
-from ponder.ask.client import _retry_after
+from ponder.ask.client import _SURROUNDINGS, ChatClient, _retry_after
 from ponder.ask.endpoint import EndpointAsker
 from ponder.errors import EndpointError
 from ponder.recipe.endpoint import Endpoint
@@ -208,3 +209,35 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
 def test_retry_after_a_date() -> None:
     in_a_minute = _retry_after(email.utils.formatdate(time.time() + 60, usegmt=True))
     assert in_a_minute is not None and 50 < in_a_minute < 61
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1", "a SOCKS proxy needs `pip install socksio`"),
+        ("all_proxy", "ftp://127.0.0.1", "Unknown scheme"),
+        ("HTTP_PROXY", "http://[::1", "Invalid IPv6 URL"),
+        ("HTTPS_PROXY", "http://127.0.0.1:99999", "Port out of range"),
+        ("http_proxy", "127.0.0.1:99999", "Port out of range"),
+        ("SSL_CERT_FILE", "/nowhere/cert.pem", "No such file"),
+    ],
+)
+def test_surroundings_that_allow_no_connection(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    for one in (*_SURROUNDINGS, "NO_PROXY"):
+        monkeypatch.delenv(one, raising=False)
+        monkeypatch.delenv(one.lower(), raising=False)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(EndpointError) as caught:
+        ChatClient(Endpoint(base_url=server.url, model="m"))
+    assert said in str(caught.value) and f"({name})" in str(caught.value) and "\n" not in str(caught.value)
+    if name != "SSL_CERT_FILE":
+        monkeypatch.setenv("NO_PROXY", "*")
+        ChatClient(Endpoint(base_url=server.url, model="m"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1:0", "[::1", "127.0.0.1:http"])
+def test_addresses_without_a_port_that_is_one(host: str) -> None:
+    with pytest.raises(ValidationError, match="is no address"):
+        Endpoint(base_url=f"http://{host}/v1", model="m")

@@ -311,7 +311,17 @@ def test_the_command_on_a_model_folder(policy: Policy, tmp_path: Path, capsys: p
     assert read_scores(out / "earlier" / "scores.json").overall == scores.overall
     assert "is kept as" in capsys.readouterr().err
 
-    (out / "completions.jsonl").write_bytes(b"".join(asked.splitlines(keepends=True)[:2]))  # as if killed
+    evaluate_command(None, None, replay_file=out / "earlier" / "completions.jsonl", out=out)
+    assert read_scores(out / "earlier-2" / "scores.json").provenance["seed"] == 7
+
+    (out / "scores.json").unlink()
+    part = b"".join(asked.splitlines(keepends=True)[:2])
+    (out / "completions.jsonl").write_bytes(part)  # as if killed, and not this evaluation
+    with pytest.warns(UserWarning, match="that was not finished: it is kept as"):
+        evaluate_command(str(tmp_path / "model"), str(benchmark), samples=1, seed=9, out=out)
+    assert (out / "completions.jsonl.earlier").read_bytes() == part
+
+    (out / "completions.jsonl").write_bytes(part)
     evaluate_command(None, None, replay_file=out / "completions.jsonl")
     assert "holds 1 of 2 problems" in capsys.readouterr().err
 

@@ -120,6 +120,19 @@ def test_show_for_people(run_folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert "accuracy 1, format 1" in shown
 
 
+def test_show_takes_names_and_texts_for_what_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = build_run(tmp_path / "[/red]", steps=20, problems=2, samples=2)
+    for log in (run / "stages" / "zero" / "rollouts").iterdir():
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        for line in lines:
+            line["problem"]["id"] = f"[/bold]/{line['problem']['id']}"
+            line["problem"]["messages"] = [{"role": "user", "content": "[/b] \x1b[31m :smile:"}]
+        log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    show_run(run)
+    printed = capsys.readouterr().out
+    assert "[/bold]/" in printed and "[/b] \\x1b[31m :smile:" in printed and "\x1b" not in printed
+
+
 def test_what_was_not_measured_has_no_row(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     show_run(run_folder)
     shown = capsys.readouterr().out

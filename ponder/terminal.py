@@ -1,11 +1,28 @@
-"""Tables on a terminal of any width, in a pipe and in a file: words may go to the next line, a number is never cut."""
+"""What stands on a terminal, in a pipe or in a file: text as it is, and tables of any width, no number of them cut.
+
+Names and texts of users and models are never markup, never emoji, and no commands to the terminal.
+"""
+
+import re
 
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["print_table"]
+__all__ = ["print_table", "shown", "terminal"]
 
 _UNLIMITED = 100_000
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""All but the tabulator and the line feed."""
+
+
+def terminal() -> Console:
+    """Standard output, on which every text is itself: brackets and colons are no markup. Styles are those of `Text`."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def shown(text: str) -> str:
+    """A text with its control characters written out, so that a terminal shows them rather than obeys."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
 
 
 def print_table(table: Table, console: Console) -> None:

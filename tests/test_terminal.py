@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from ponder.watch.terminal import print_table
+from ponder.terminal import print_table, terminal
+from ponder.terminal import shown as written_out
 
 NUMBERS = ("0.123", "0.000-0.012", "41.2 % (30.1 to 50.2)", "1,234,567")
 WORDS = "a name of several words, one of them incomprehensible"
@@ -46,3 +47,20 @@ def test_words_go_to_the_next_line_on_a_terminal_that_has_room_for_the_numbers()
 def test_a_row_is_a_line_in_a_file(width: int) -> None:
     (line,) = [line for line in shown(width, terminal=False).splitlines() if WORDS in line]
     assert all(number in line for number in NUMBERS)
+
+
+def test_text_is_no_markup_no_emoji_and_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    console = terminal()
+    table = Table(title="[/bold] of [x]", title_justify="left", caption="[/]")
+    table.add_column("[/red]")
+    table.add_row("[/green] :smile: [link=x]")
+    print_table(table, console)
+    console.rule("[/bold]/3", align="left")
+    console.print("[/b] :smile:")
+    printed = capsys.readouterr().out
+    for text in ("[/bold] of [x]", "[/]", "[/red]", "[/green] :smile: [link=x]", "[/bold]/3", "[/b] :smile:"):
+        assert text in printed
+
+
+def test_control_characters_are_shown() -> None:
+    assert written_out("a\x1b[31mred\x07\r\n\tb\x9bc\u00e9\u6f22") == "a\\x1b[31mred\\x07\\x0d\n\tb\\x9bc\u00e9\u6f22"
