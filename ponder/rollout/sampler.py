@@ -23,6 +23,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _BLOCK = 64
 """Tokens whose mass is summed before the cumulative sum, which is slow: V / 64 + 64 terms instead of V."""
+_LEAST_TEMPERATURE = 1e-20
 _CANDIDATES = 1024
 """Tokens among which a nucleus is looked for first ..."""
 _MORE = 16
@@ -92,7 +93,7 @@ def sample_rows(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As `sample`, each row by its own drawing, whatever stands beside it; `min_p` truncates last."""
     device = logits_NV.device
-    temperature_N = torch.tensor([one.temperature for one in drawings], device=device)
+    temperature_N = _temperatures(drawings, device)
     greedy_M = torch.nonzero(temperature_N == 0)[:, 0]
     best = torch.log_softmax(logits_NV[greedy_M], 1).max(1) if len(greedy_M) else None
     mass_NV = logits_NV.div_(temperature_N.masked_fill(temperature_N == 0, 1)[:, None])
@@ -107,10 +108,18 @@ def sample_rows(
     return token_N, logprob_N
 
 
+def _temperatures(drawings: Sequence[Drawing], device: torch.device) -> torch.Tensor:
+    """Of each row, float32; one so low that logits would overflow is as good as `_LEAST_TEMPERATURE`."""
+    return torch.tensor(
+        [one.temperature and max(one.temperature, _LEAST_TEMPERATURE) for one in drawings], device=device
+    )
+
+
 def forced_logprobs(logits_NV: torch.Tensor, token_N: torch.Tensor, drawings: Sequence[Drawing]) -> torch.Tensor:
     """The log-probs of given tokens after temperature and before any truncation, which may have left them out."""
-    temperature_N1 = torch.tensor([one.temperature or 1.0 for one in drawings], device=logits_NV.device)[:, None]
-    return torch.log_softmax(logits_NV / temperature_N1, 1).gather(1, token_N[:, None])[:, 0]
+    temperature_N = _temperatures(drawings, logits_NV.device)
+    tempered_NV = logits_NV / temperature_N.masked_fill(temperature_N == 0, 1)[:, None]
+    return torch.log_softmax(tempered_NV, 1).gather(1, token_N[:, None])[:, 0]
 
 
 def _draw(mass_NV: torch.Tensor, uniform_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -162,7 +162,7 @@ class ShelfKeys:
         for row, prompt in enumerate(prompts):
             readers[prompt].append(row)
         for (_, fan_out), shelf in self._prompt_shelves.items():
-            if len(shelf):
+            if any(owner in readers for owner in shelf.owners):  # not one of prompts alone that are being computed
                 member_SM = np.full((len(shelf), fan_out), -1)
                 for slot, owner in enumerate(shelf.owners):
                     members = readers.get(owner, [])

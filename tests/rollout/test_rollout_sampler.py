@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rounding import assert_close_products
 
 from ponder.recipe.rollout import Sampling
-from ponder.rollout.sampler import Drawing, _truncate, sample, sample_rows, uniforms
+from ponder.rollout.sampler import Drawing, _truncate, forced_logprobs, sample, sample_rows, uniforms
 
 _DRAWS = 20_000
 _SIGMAS = 4.5
@@ -223,3 +223,12 @@ def test_min_p_keeps_what_is_likely_enough() -> None:
         assert int(token[i]) == wanted
         torch.testing.assert_close(logprob[i].double(), (kept[token[i]] / kept.sum()).log(), rtol=0, atol=1e-5)
     assert (token[3::4] == logits[3::4].argmax(1)).all(), "1 keeps the most likely one alone"
+
+
+@pytest.mark.parametrize("temperature", [1e-300, 1e-40, 1e-9])
+def test_a_temperature_near_zero_takes_the_most_likely(temperature: float) -> None:
+    logits = 30 * torch.randn(50, 40, generator=torch.Generator().manual_seed(5))
+    drawings = [Drawing(temperature=temperature)] * 50
+    token, logprob = sample_rows(logits.clone(), stream(50), drawings)
+    assert torch.equal(token, logits.argmax(1)) and (logprob == 0).all()
+    assert (forced_logprobs(logits, token, drawings) == 0).all()
