@@ -39,6 +39,7 @@ def check_folder(folder: Path) -> None:
             f"and without. Merge the adapter into the weights and name the folder of the merged model, or move "
             f"{ADAPTER!r} and its weights elsewhere to use the model alone."
         )
+    _check_generation(folder / "generation_config.json")
     config = _read(folder / "config.json")
     if (method := _quantised(folder, config)) is not None:
         raise ModelError(
@@ -66,6 +67,19 @@ def weight_types(folder: Path) -> dict[str, str]:
         if isinstance(tensors, dict):
             found |= {name: str(one.get("dtype")) for name, one in tensors.items() if name != "__metadata__"}
     return found
+
+
+def _check_generation(path: Path) -> None:
+    """ModelError where the file is no JSON object: transformers passes over it, and with it over the end tokens."""
+    try:
+        value = read_json(path) if path.is_file() else {}
+    except RunFolderError:
+        value = None
+    if not isinstance(value, dict):
+        raise ModelError(
+            f"{str(path)!r} is damaged: expected a JSON object. It names the tokens that end a reply: fetch it again, "
+            f"or remove it where the tokenizer alone knows them."
+        )
 
 
 def _read(path: Path) -> Mapping[str, Any]:

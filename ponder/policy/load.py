@@ -148,6 +148,11 @@ def _policy(
             f"The tokenizer of model {name!r} knows {len(tokenizer)} tokens and cannot even split the text '1': its "
             f"files are missing or damaged. Put the tokenizer.json of the model into its folder."
         )
+    if not model.get_input_embeddings().weight.any():
+        raise ModelError(
+            f"The embeddings of model {name!r} are all zero: its weights are damaged, or were never filled in. Fetch "
+            f"the folder again."
+        )
     check_savable(model, tokenizer, name)
     _leave_out_unknown_ends(model, name, rows)
     stop_ids = template.stop_ids(tokenizer, model.generation_config)

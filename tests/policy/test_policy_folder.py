@@ -163,3 +163,17 @@ def test_code_that_has_become_part_of_transformers_is_left_aside(folder: Path) -
     )
     assert type(load_policy(folder, device="cpu").model).__module__.startswith("transformers.")
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "null", "\x00"])
+def test_a_generation_config_that_is_none_is_not_passed_over(content: str, folder: Path) -> None:
+    (folder / "generation_config.json").write_text(content)
+    assert "generation_config.json' is damaged" in refused(folder)
+
+
+def test_weights_that_are_all_zero(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {name: torch.zeros_like(one) for name, one in weights.items()}, folder / "model.safetensors", {"format": "pt"}
+    )
+    assert "are all zero" in refused(folder)
