@@ -50,8 +50,8 @@ stages:
     optimizer: {lr: 1.0e-4, warmup_steps: 2}
 """
 VARIANTS = {
-    "built-in": ("source: micro, tasks: [arithmetic, equation], ", "accuracy: 1, format: 1"),
-    "own": ("source: python, file: mine.py, arguments: {", '"mine.py:right": 1, format: 1'),
+    "built-in": ("name: same, source: micro, tasks: [arithmetic, equation], ", "accuracy: 1, format: 1"),
+    "own": ("name: same, source: python, file: mine.py, arguments: {", '"mine.py:right": 1, format: 1'),
 }
 
 
@@ -84,7 +84,7 @@ def main() -> None:
     print(f"seconds of a step: {middle}; own / built-in {middle['own'] / middle['built-in']:.3f}")
 
 
-SHOWN = ("rollout/accuracy", "rollout/format_ok", "reward/mean", "evaluation/pass@1")
+SHOWN = ("seconds/verify", "rollout/accuracy", "rollout/format_ok", "reward/mean", "evaluation/pass@1")
 
 
 if __name__ == "__main__":
