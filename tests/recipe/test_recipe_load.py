@@ -101,7 +101,7 @@ MISTAKES = [
     ("source: file", "source: flie", ["stages.zero.problems.1: unknown 'source' 'flie'; did you mean 'file'?"]),
     ("{lr: 1e-6}", "{lr: 1e999}", ["stages.zero.optimizer.lr: got inf, expected a finite number"]),
     ("{lr: 1e-6}", "{betas: [0.9, 1]}", ["stages.zero.optimizer.betas.1: got 1, expected less than 1"]),
-    ("{lr: 1e-6}", "{betas: [0.9]}", ["stages.zero.optimizer.betas: got 1 values, expected more"]),
+    ("{lr: 1e-6}", "{betas: [0.9]}", ["stages.zero.optimizer.betas: got 1 value, expected more"]),
     ("{lr: 1e-6}", "{betas: [0.9, 0.9, 0.9]}", ["stages.zero.optimizer.betas: got 3 values, expected 2"]),
     ("objective: dapo", "group_size: 1", [":12: stages.zero.group_size: got 1, expected greater than or equal to 2"]),
     ("models: [zero, micro]", "models: []", [":15: stages.scores.models: got the list [], expected at least one"]),
