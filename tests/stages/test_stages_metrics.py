@@ -22,6 +22,12 @@ _HELD_OUT = {
     "every": 1,
     "max_tokens": 24,
 }
+_SHY = """\
+def shy(judged):
+    if judged.completion_tokens % 4 == 3:
+        raise ValueError("too odd")
+    return 1.0
+"""
 
 
 def recipe() -> dict[str, Any]:
@@ -71,7 +77,7 @@ def recipe() -> dict[str, Any]:
                     {"source": "micro", "count": 4, "tasks": ["unsafe", "near_miss"], "seed": 2},
                 ],
                 "held_out": _HELD_OUT,
-                "rewards": {"accuracy": 1, "format": 1, "preference": 1},
+                "rewards": {"accuracy": 1, "format": 1, "preference": 1, "odd.py:shy": 0.1},
                 "reward_models": {"helpful": "helpful", "safety": "safe"},
                 "objective": {"preset": "grpo", "kl_coefficient": 0.001},
                 "steps": 2,
@@ -89,6 +95,7 @@ def recipe() -> dict[str, Any]:
 def test_what_is_written_is_what_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"
     path.write_text(yaml.safe_dump(recipe()))
+    (tmp_path / "odd.py").write_text(_SHY)
     run(load_recipe(path, ()), tmp_path / "out", text=path.read_text(), say=lambda line: None)
     written: set[str] = set()
     for stage in (tmp_path / "out" / "stages").iterdir():
