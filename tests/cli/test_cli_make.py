@@ -35,7 +35,8 @@ def setup(folder: Path, pythons: dict[str, str], *arguments: str) -> subprocess.
     for name, kind in pythons.items():
         (folder / "bin" / name).write_text(SCRIPTS[kind])
         (folder / "bin" / name).chmod(0o755)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    # Neither the `make` that runs the tests nor the Python it was told to take has a say here.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHON" and "MAKE" not in key}
     return subprocess.run(
         ["make", "setup", *arguments],
         cwd=folder,

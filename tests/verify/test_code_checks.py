@@ -220,7 +220,8 @@ LOOPS = {
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_program_that_ends_the_tests_early_passes_none(loop: str, ending: str) -> None:
     gold = CodeGold(tests=(LOOPS[loop],), entry_point="f")
-    allowed = ("wrong", "cannot_tell") if ending == "ends a generator" else ("wrong",)
+    private = ("ends a generator", "should stop")  # a loop's own ending, and one of unittest's, which changed in 3.13
+    allowed = ("wrong", "cannot_tell") if ending in private else ("wrong",)
     assert verify_code(ENDS[ending], gold).outcome in allowed, verify_code(ENDS[ending], gold)
 
 

@@ -176,7 +176,10 @@ def test_a_python_below_tmp_keeps_its_library(path: str) -> None:
         for shared in Path(sys.base_prefix, "lib").glob("libpython*.so*"):
             shutil.copy(shared, prefix / "lib")
         (prefix / "bin").mkdir()
-        shutil.copy(Path(sys.base_prefix, "bin", version), prefix / "bin")
+        python = shutil.copy(Path(sys.base_prefix, "bin", version), prefix / "bin")
+        plain = 1000 if os.getuid() == 0 else None
+        if subprocess.run([python, "-c", ""], user=plain, capture_output=True, check=False).returncode != 0:
+            pytest.skip("this Python loads its library from where it was built alone, which others cannot read")
         shutil.copytree(ROOT / "ponder/sandbox", here / "ponder/sandbox")
         shutil.copy(ROOT / "ponder/__init__.py", here / "ponder")
         level, missing, outputs = as_plain_user(path, str(here), str(prefix / "bin" / version))
