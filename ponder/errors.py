@@ -10,12 +10,15 @@
     +-- VerifierError    a verifier was asked something impossible         (ValueError)
     +-- EndpointError    a model at an endpoint refuses or fails too often (RuntimeError)
     +-- BusyError        an engine has no room for a request now           (RuntimeError)
+    +-- RankError        a process of those that train together is gone    (RuntimeError)
     +-- LearningError    the run cannot learn and was told to stop         (RuntimeError)
 
 A message is one paragraph: what went wrong, what was got, what was expected, what to do next. The command line prints
 it without a traceback and exits with status 1. A bug in ponder itself is an AssertionError or any other exception and
 keeps its traceback.
 """
+
+from typing import Literal
 
 __all__ = [
     "BusyError",
@@ -26,6 +29,7 @@ __all__ = [
     "ModelError",
     "ParityError",
     "PonderError",
+    "RankError",
     "RecipeError",
     "RunFolderError",
     "VerifierError",
@@ -37,7 +41,11 @@ class PonderError(Exception):
 
 
 class RecipeError(PonderError, ValueError):
-    """The recipe or an override is wrong."""
+    """The recipe or an override is wrong. `about` is the name in it that is, for whoever knows where it stands."""
+
+    def __init__(self, message: str, about: str = "") -> None:
+        super().__init__(message)
+        self.about = about
 
 
 class DataError(PonderError, ValueError):
@@ -70,6 +78,15 @@ class EndpointError(PonderError, RuntimeError):
 
 class BusyError(PonderError, RuntimeError):
     """An engine has no room for a request now; later it may have."""
+
+
+class RankError(PonderError, RuntimeError):
+    """One of the processes that train together failed. `cause` is "gone" when it ended, "memory" when memory ran out in
+    it, else "fault": with that there is no use in starting it again."""
+
+    def __init__(self, message: str, cause: Literal["gone", "memory", "fault"] = "fault") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class LearningError(PonderError, RuntimeError):

@@ -28,8 +28,10 @@ __all__ = [
     "file_digest",
     "folder_digest",
     "full_disk_explained",
+    "is_gguf",
     "is_pointer",
     "model_path",
+    "placing",
     "publishing",
     "read_json",
     "replacing",
@@ -108,6 +110,22 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def placing(path: Path) -> Iterator[Path]:
+    """A temporary path to write to, for libraries that open their files themselves: what stands there becomes `path`
+    when the block ends well and vanishes when it does not."""
+    with full_disk_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
+        try:
+            yield folder / path.name
+            _sync_file(folder / path.name)
+            (folder / path.name).replace(path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        _sync_folder(path.parent)
+
+
+@contextmanager
 def publishing(folder: Path) -> Iterator[Path]:
     """A temporary folder to fill, which becomes `folder` when the block ends well and vanishes when it does not.
 
@@ -124,7 +142,10 @@ def publishing(folder: Path) -> Iterator[Path]:
             yield temporary
             for directory, _, names in os.walk(temporary):
                 for name in names:
-                    _sync_file(Path(directory) / name)
+                    path = Path(directory) / name
+                    if (mode := path.stat().st_mode) & 0o644 != 0o644:
+                        path.chmod(mode | 0o644)  # safetensors writes what its owner alone may read
+                    _sync_file(path)
                 _sync_folder(Path(directory))
             if folder.exists():
                 folder.rename(old)
@@ -190,8 +211,13 @@ def expand_path(text: str) -> Path:
 
 
 def model_path(reference: str) -> Path:
-    """The folder that a model reference names unless it is a hub id: an embedded model or a path."""
+    """The folder, or GGUF file, that a model reference names unless it is a hub id: an embedded model or a path."""
     return EMBEDDED.get(reference) or expand_path(reference)
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether a model reference means a GGUF file."""
+    return path.suffix == ".gguf" and path.is_file()
 
 
 def is_pointer(path: Path) -> bool:

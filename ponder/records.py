@@ -7,6 +7,7 @@ All are frozen values without torch. `to_json`/`from_json` turn any of them into
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
@@ -26,18 +27,27 @@ __all__ = [
     "Gold",
     "Group",
     "InstructionGold",
+    "JsonGold",
     "LabelledResponse",
     "Language",
     "MathGold",
+    "MeasuredProblem",
     "Message",
     "Outcome",
     "OwnGold",
     "PreferencePair",
     "Problem",
+    "RepositoryGold",
     "Rollout",
     "Route",
     "RuleGold",
     "SafetyGold",
+    "Span",
+    "Step",
+    "Talk",
+    "Tool",
+    "ToolCall",
+    "Unwritten",
     "Verdict",
     "from_json",
     "to_json",
@@ -50,12 +60,54 @@ Route = Literal["reasoning", "helpful", "safety"]
 """Which rewards a prompt gets (Nature eq. 8-10): rules for reasoning, one of two reward models for the rest."""
 
 
+Unwritten = Field(exclude_if=lambda value: not value)
+"""Of a field that is written where it says something: records without tools stay the bytes they were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """What a model may call. `parameters` is the JSON schema of the object of its arguments.
+
+    Example: Tool(name="calculator", description="Computes.", parameters={"type": "object",
+    "properties": {"expression": {"type": "string"}}, "required": ["expression"]}).
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A call that an assistant makes. `arguments` is the JSON text of one object, as it was written; `id` is what the
+    answer refers to, where there is such a name. Example: ToolCall(name="calculator",
+    arguments='{"expression": "2*3"}')."""
+
+    name: str
+    arguments: str
+    id: Annotated[str, Unwritten] = ""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The arguments by name."""
+        found = json.loads(self.arguments)
+        assert isinstance(found, dict), f"the arguments of a call are an object, got {self.arguments!r}"
+        return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One turn of a conversation. Example: Message(role="user", content="What is 2+3?")."""
+    """One turn of a conversation. Example: Message(role="user", content="What is 2+3?").
 
-    role: Literal["system", "user", "assistant"]
+    An assistant's turn may hold `tool_calls`; each is answered by a turn of the role `tool`, in which `name` is the
+    tool's and `tool_call_id` the call's, where it has one.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    tool_calls: Annotated[tuple[ToolCall, ...], Unwritten] = ()
+    tool_call_id: Annotated[str, Unwritten] = ""
+    name: Annotated[str, Unwritten] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +175,26 @@ class CodeGold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryGold:
+    """A small package with a fault, and the tests that a patch must turn green or leave green.
+
+    `files` are its Python files by path, `tests` the test files, which no patch may touch. `must_pass` names tests as
+    `tests/test_cart.py::test_total` or `tests/test_cart.py::TestCart::test_total`; empty for all of them. `seconds` is
+    the processor time for one test file. `answer`, where known, is a patch that passes.
+
+    Example: RepositoryGold(files={"shop/cart.py": "def total(prices): return max(prices)\n"},
+    tests={"tests/test_cart.py": "from shop.cart import total\ndef test_total(): assert total([1, 2]) == 3\n"}).
+    """
+
+    files: Mapping[str, str]
+    tests: Mapping[str, str]
+    must_pass: tuple[str, ...] = ()
+    seconds: float = 60.0
+    answer: str | None = None
+    kind: Literal["repository"] = "repository"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstructionGold:
     """IFEval constraints: the identifiers and their keyword arguments, one mapping each."""
 
@@ -130,6 +202,19 @@ class InstructionGold:
     arguments: tuple[Mapping[str, Any], ...]
     prompt: str = ""
     kind: Literal["instructions"] = "instructions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonGold:
+    """A JSON value that a schema describes. `values` is what is known of it, None for nothing: of objects any part.
+
+    Example: JsonGold(schema={"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]},
+    values={"age": 34}).
+    """
+
+    schema: Mapping[str, Any]
+    values: Any = None
+    kind: Literal["json"] = "json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +276,9 @@ Gold = Annotated[
     | ExpressionGold
     | AssignmentGold
     | CodeGold
+    | RepositoryGold
     | InstructionGold
+    | JsonGold
     | RuleGold
     | SafetyGold
     | OwnGold,
@@ -223,12 +310,47 @@ class Problem:
         return next(m.content for m in reversed(self.messages) if m.role == "user")
 
 
+Span = tuple[int, int]
+"""From which place to before which, among ids."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """How a conversation of several turns went on after its first prompt.
+
+    `messages` are its turns in order; of its ids the model wrote those in `spans`, all others were said to it. `cut` is
+    the limit that ended it, `failure` why `failed_by`, which was to answer, gave nothing. `calls` counts the calls of
+    tools, `failed` those of them that gave an error, `malformed` what began as a call and was none.
+    """
+
+    messages: tuple[Message, ...]
+    spans: tuple[Span, ...]
+    cut: Literal["turns", "tokens", "seconds"] | None = None
+    failure: str = ""
+    failed_by: str = ""
+    calls: int = 0
+    failed: int = 0
+    malformed: int = 0
+
+    @property
+    def turns(self) -> int:
+        """How often the model spoke."""
+        return len(self.spans)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """What the model wrote: the sampled ids (stop id included), each with its log-prob under the distribution that
     sampled it. `text` is the ids decoded without special tokens; it is for people and rewards and is never tokenised
     again for training. `weight_version` counts optimizer steps of the weights that sampled it. Ids and log-probs are
-    kept as `compact.Numbers`, whatever sequence they are given as."""
+    kept as `compact.Numbers`, whatever sequence they are given as.
+
+    With a `talk` the ids are those of the whole conversation after its first prompt, up to the last that the model
+    wrote; `logprobs` are of the model's own ids alone, and `text` is its last turn.
+
+    A `guided` one had tokens taken from it while it was sampled: its log-probs are those of what was left, and a model
+    never learns from it by them.
+    """
 
     token_ids: Sequence[int]
     logprobs: Sequence[float]
@@ -236,10 +358,13 @@ class Completion:
     finish_reason: FinishReason
     weight_version: int
     seed: int
+    talk: Annotated[Talk | None, Unwritten] = None
+    guided: Annotated[bool, Unwritten] = False
 
     def __post_init__(self) -> None:
-        if len(self.token_ids) != len(self.logprobs):
-            raise AssertionError(f"{len(self.token_ids)} token ids but {len(self.logprobs)} log-probs")
+        own = len(self.token_ids) if self.talk is None else sum(end - start for start, end in self.talk.spans)
+        if own != len(self.logprobs):
+            raise AssertionError(f"{own} token ids of the model's but {len(self.logprobs)} log-probs")
         object.__setattr__(self, "token_ids", Numbers("i", self.token_ids))
         object.__setattr__(self, "logprobs", Numbers("f", self.logprobs))
 
@@ -306,9 +431,24 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A turn on the way to a response, and what it was answered with: the results of the tools it calls, or, where it
+    calls none, what a user said to it. `learnt` is False where the data says so.
+    Example: Step(thinking="too large for my head", content="", tool_calls=(ToolCall(...),),
+    results=(Message(role="tool", content="6"),))."""
+
+    thinking: str | None
+    content: str
+    tool_calls: tuple[ToolCall, ...]
+    results: tuple[Message, ...]
+    learnt: Annotated[bool, Field(exclude_if=lambda value: value)] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """One response to learn from. `thinking` is None where there is none; the template of the student, not of whoever
-    wrote the example, puts thinking and answer into words (`Template.compose`).
+    wrote the example, puts thinking and answer into words (`Template.compose`). Where `tools` could be called, `steps`
+    are the turns after the prompt that did, and the response itself may hold `tool_calls`.
 
     Example: Example(id="micro/arithmetic/3", messages=(Message(role="user", content="What is 2+3?"),),
     thinking="2+3=5", answer="5", domain="arithmetic", language="en", origin="rejection").
@@ -321,6 +461,9 @@ class Example:
     domain: str
     language: Language = "en"
     origin: str = ""
+    tools: Annotated[tuple[Tool, ...], Unwritten] = ()
+    steps: Annotated[tuple[Step, ...], Unwritten] = ()
+    tool_calls: Annotated[tuple[ToolCall, ...], Unwritten] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,6 +488,23 @@ class LabelledResponse:
     safe: bool
     domain: str = "safety"
     language: Language = "en"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredProblem:
+    """A problem with how often a model solved it: `right` of `judged` completions."""
+
+    problem: Problem
+    right: int
+    judged: int
+
+    @property
+    def domain(self) -> str:
+        return self.problem.domain
+
+    @property
+    def language(self) -> Language:
+        return self.problem.language
 
 
 Record = TypeVar("Record")

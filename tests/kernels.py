@@ -20,11 +20,15 @@ NUMERIC = (
     "policy/test_policy_logprobs.py",
     "policy/test_policy_lora.py",
     "policy/test_policy_packed.py",
+    "reward_model/test_score_critic.py",
     "reward_model/test_score_model.py",
+    "rollout/test_rollout_conversations.py",
     "rollout/test_rollout_draft.py",
     "rollout/test_rollout_live.py",
     "rollout/test_rollout_local.py",
     "rollout/test_rollout_preference.py",
+    "train/test_train_critic.py",
+    "train/test_train_tool_examples.py",
     "train/test_train_trainer.py",
 )
 """The tests that compare floating-point results with a tolerance, or whole runs bit by bit."""

@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerFast
 
 from ponder.policy import Policy, random_policy
 
-__all__ = ["ARCHITECTURES", "tiny_policy"]
+__all__ = ["ARCHITECTURES", "SLIDING", "sliding_policy", "tiny_policy"]
 
 _COMMON = {
     "hidden_size": 32,
@@ -45,3 +45,31 @@ def tiny_policy(name: str, tokenizer: PreTrainedTokenizerFast, template: str = "
     """A model of the architecture `name`, in float32 on the CPU with seed 3 unless `changes` say otherwise."""
     settings = {"seed": 3, "precision": "fp32", "device": "cpu"} | changes
     return random_policy(ARCHITECTURES[name], tokenizer, template, **settings)
+
+
+_HALF = {"layer_types": ["sliding_attention", "full_attention"]}
+_MOE = {"num_local_experts": 4, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+SLIDING: dict[str, dict[str, Any]] = {
+    "mistral": {"model_type": "mistral"},
+    "qwen2": {"model_type": "qwen2", "use_sliding_window": True, "max_window_layers": 1},
+    "qwen2_moe": {
+        **_MOE, "model_type": "qwen2_moe", "use_sliding_window": True, "max_window_layers": 2,
+        "shared_expert_intermediate_size": 16,
+    },
+    "gemma3_text": {
+        **_HALF, "model_type": "gemma3_text", "query_pre_attn_scalar": 8, "rope_parameters": {
+            "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+            "full_attention": {"rope_type": "default", "rope_theta": 1e6},
+        },
+    },
+    "olmo3": {**_HALF, "model_type": "olmo3"},
+    "gpt_oss": {**_HALF, **_MOE, "model_type": "gpt_oss"},
+}  # fmt: skip
+"""Models of which at least one layer sees a few tokens only."""
+
+
+def sliding_policy(name: str, tokenizer: PreTrainedTokenizerFast, window: int | None, **changes: Any) -> Policy:
+    """As `tiny_policy`, of `SLIDING`, with so long a sliding window."""
+    fields = {**_COMMON, "head_dim": 8, **SLIDING[name], "sliding_window": window}
+    settings = {"seed": 3, "precision": "fp32", "device": "cpu"} | changes
+    return random_policy(fields, tokenizer, "r1-zero", **settings)

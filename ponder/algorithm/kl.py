@@ -15,6 +15,7 @@ from collections.abc import Callable
 import torch
 
 from ponder.algorithm.ratio import MAX_LOG_RATIO
+from ponder.algorithm.terms import check_neighbours
 
 __all__ = ["KLS", "k1", "k2", "k3", "shape_with_kl"]
 
@@ -55,9 +56,7 @@ def shape_with_kl(
     A token answers for itself and for what follows it in its sequence: A_t - coefficient * sum of k1 over i >= t
     (REINFORCE++, arXiv 2501.03262, section 3). The tokens of a sequence are neighbours, in order.
     """
-    steps = sequence_N[1:] - sequence_N[:-1]
-    if not bool(((steps == 0) | (steps == 1)).all()):
-        raise AssertionError(f"the tokens of a sequence must be neighbours, got {sequence_N}")
+    check_neighbours(sequence_N)
     divergence_N = k1(behaviour_N, reference_N).double()
     running_N = divergence_N.cumsum(0)
     last_S = torch.bincount(sequence_N).cumsum(0) - 1

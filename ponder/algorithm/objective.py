@@ -27,13 +27,14 @@ def policy_loss(terms: TokenTerms, objective: Objective) -> tuple[torch.Tensor, 
     together as `policy/clipped` (shares of tokens); `policy/ratio_bound` (tokens whose log ratio was cut);
     `policy/entropy` in nats; `policy/mismatch` with its peak: |log-prob now - log-prob when sampled|, which on the
     first update after a rollout is the engine's error and later also holds the distance trained since. With a
-    reference: `policy/kl`, and `policy/kl_bound`, tokens whose log ratio k3 cut.
+    reference: `policy/kl`, and `policy/kl_bound`, tokens whose log ratio k3 cut. Advantages of the kind `gae` have a
+    divergence in the reward in them already.
     """
     reference_N = terms.reference_N
     if objective.kl_coefficient > 0 and reference_N is None:
         raise AssertionError(f"kl_coefficient is {objective.kl_coefficient}, but the terms hold no reference log-probs")
     in_reward = objective.kl_placement == "reward"
-    if reference_N is not None and in_reward:
+    if reference_N is not None and in_reward and objective.advantage != "gae":
         shaped_N = shape_with_kl(
             terms.advantages_N, terms.behaviour_N, reference_N, terms.sequence_N, objective.kl_coefficient
         )

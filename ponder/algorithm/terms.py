@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["TokenTerms"]
+__all__ = ["TokenTerms", "check_neighbours"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,3 +40,10 @@ class TokenTerms:
             raise AssertionError(f"token terms are fp32 or wider, got {[tensor.dtype for tensor in floats]}")
         if self.sequence_N.dtype != torch.int64:
             raise AssertionError(f"sequence_N numbers sequences as int64, got {self.sequence_N.dtype}")
+
+
+def check_neighbours(sequence_N: torch.Tensor) -> None:
+    """The tokens of a sequence stand together, in order, and sequences are numbered as they come."""
+    steps = sequence_N[1:] - sequence_N[:-1]
+    if not bool(((steps == 0) | (steps == 1)).all()):
+        raise AssertionError(f"the tokens of a sequence must be neighbours, got {sequence_N}")

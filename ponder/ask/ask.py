@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from ponder.records import FinishReason, Message
+from ponder.records import FinishReason, Message, Problem, Talk, Unwritten
 from ponder.text.think import Response
 
 __all__ = ["Ask", "Asker", "Reply", "ask_all"]
@@ -12,7 +12,8 @@ __all__ = ["Ask", "Asker", "Reply", "ask_all"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One reply wanted. `number` tells several replies to the same messages apart, `id` names it for people.
+    """One reply wanted. `number` tells several replies to the same messages apart, `id` names it for people. `problem`
+    is what a conversation is about, where a class of the user's own answers the model.
 
     Example: Ask(id="gsm8k/17", messages=(Message(role="user", content="What is 2+3?"),), number=0).
     """
@@ -20,6 +21,7 @@ class Ask:
     id: str
     messages: tuple[Message, ...]
     number: int = 0
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,16 +29,19 @@ class Reply:
     """What a model replied, or `failure`: why there is no reply.
 
     `text` is as the model wrote it, tags included; `reasoning` is thinking that the server sent apart from it. Token
-    counts and cost are None where they are not known.
+    counts and cost are None where they are not known; `cached_tokens` are those of the prompt's that a server found in
+    its cache. With a `talk` the text is the last turn of a conversation, and its tokens are those of all turns.
     """
 
     text: str = ""
     reasoning: str | None = None
     finish_reason: FinishReason = "stop"
     prompt_tokens: int | None = None
+    cached_tokens: int | None = None
     completion_tokens: int | None = None
     cost: float | None = None
     failure: str = ""
+    talk: Annotated[Talk | None, Unwritten] = None
 
 
 class Asker(Protocol):

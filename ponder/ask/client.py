@@ -5,15 +5,17 @@ The only file that knows HTTP. Redirects are not followed, so that a key goes no
 
 import asyncio
 import email.utils
+import json
 import os
+import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
@@ -22,14 +24,17 @@ from ponder.ask.faults import FailedReply, MalformedReply, RefusedReply
 from ponder.ask.key import api_key
 from ponder.ask.refusal import read_status, refused_parameter
 from ponder.ask.reply import read_reply
+from ponder.ask.stream import EventReader
 from ponder.errors import EndpointError
 from ponder.recipe.endpoint import Endpoint
 from ponder.seeds import derive_seed
 
-__all__ = ["ChatClient"]
+__all__ = ["ChatClient", "check_there"]
 
 _FIRST_WAIT_SECONDS = 1.0
 _CONNECT_SECONDS = 30.0
+_LOOK_SECONDS = 10.0
+_PORTS = {"http": 80, "https": 443}
 _MOST_BYTES = 64 * 2**20
 """Of a body: a reply of 128k tokens, streamed token by token with log-probs, takes half of that."""
 _REFUSED = {
@@ -70,6 +75,21 @@ def _surroundings_explained(endpoint: Endpoint) -> Iterator[None]:
         ) from None
 
 
+def check_there(endpoint: Endpoint) -> None:
+    """EndpointError where nothing listens at an endpoint's address. Nothing is asked; of proxies nothing is known."""
+    address = urlsplit(endpoint.base_url)
+    host, proxies = str(address.hostname), getproxies()
+    if (address.scheme in proxies or "all" in proxies) and not proxy_bypass(host):
+        return
+    try:
+        socket.create_connection((host, address.port or _PORTS[address.scheme]), _LOOK_SECONDS).close()
+    except OSError as error:
+        raise EndpointError(
+            f"nothing answers at the endpoint {endpoint.base_url!r} of the model {endpoint.model!r} ({error}): start "
+            "the server, or correct base_url, and give the same command again"
+        ) from None
+
+
 class ChatClient:
     """An asynchronous context manager around the connections to one server."""
 
@@ -103,6 +123,60 @@ class ChatClient:
                 if tries > self._endpoint.retries:
                     return Reply(failure=self._without_key(f"{error}, after {tries} tries")), tries
                 await asyncio.sleep(self._wait(tries, error.wait_seconds, seed))
+
+    async def talk(
+        self, body: Mapping[str, Any], heard: Callable[[Mapping[str, str]], None]
+    ) -> AsyncGenerator[object, None]:
+        """What a stream says, as it comes: its events' values, `END`, and comments; tried once. `heard` is told the
+        headers. The server hears that nobody listens any more as soon as the iterator is closed.
+
+        Raises EndpointError for what it says instead, and where it says nothing or stops in the middle.
+        """
+        events = EventReader()
+        try:
+            async with self._http.stream("POST", self._url, json=body) as response:
+                if not response.is_success:
+                    raise self._refusal(response, await _body(response))
+                heard(response.headers)
+                async for text in response.aiter_text():
+                    for value in events.feed(text):
+                        yield value
+            for value in events.feed("", last=True):
+                yield value
+        except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError) as error:
+            raise self._told(f"the connection failed ({type(error).__name__}: {error or 'closed'})") from None
+        except (MalformedReply, FailedReply) as error:
+            raise self._told(str(error)) from None
+        if not events.ended:
+            raise self._told("the stream ended before the reply was whole")
+
+    async def end_thinking(self, identity: str) -> None:
+        """Ask for the answer of a reply under way; EndpointError where the server cannot."""
+        await self._plain("POST", self._url + "/control", {"id": identity, "action": "reasoning_end"})
+
+    async def models(self) -> dict[str, Mapping[str, Any]]:
+        """The models that the server has: name -> what it says of it. EndpointError where it does not say."""
+        content = await self._plain("GET", self._endpoint.base_url.rstrip("/") + "/models", None)
+        try:
+            return {str(one["id"]): dict(one) for one in json.loads(content)["data"]}
+        except (ValueError, KeyError, TypeError):
+            raise self._told("it does not say which models it has: name one") from None
+
+    async def _plain(self, method: str, url: str, body: Mapping[str, Any] | None) -> bytes:
+        try:
+            response = await self._http.request(method, url, json=body, timeout=_CONNECT_SECONDS)
+        except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError) as error:
+            raise self._told(f"the connection failed ({type(error).__name__}: {error or 'closed'})") from None
+        if not response.is_success:
+            raise self._refusal(response, response.content)
+        return response.content
+
+    def _refusal(self, response: httpx2.Response, content: bytes) -> EndpointError:
+        said = read_status(response.status_code, content.decode("utf-8", "replace")).message
+        return self._told(f"status {response.status_code}" + (f": {said}" if said else ""))
+
+    def _told(self, said: str) -> EndpointError:
+        return EndpointError(self._without_key(f"{self._endpoint.base_url}: {said}"))
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()

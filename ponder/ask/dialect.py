@@ -9,7 +9,7 @@ from typing import Literal
 
 from ponder.ask.faults import FailedReply
 
-__all__ = ["ENDINGS", "Ending", "Texts", "read_message", "read_tokens", "split_marks"]
+__all__ = ["ENDINGS", "Ending", "Texts", "read_cached", "read_message", "read_tokens", "split_marks"]
 
 Ending = Literal["stop", "length", "again", "withheld"]
 Texts = tuple[str, str]
@@ -156,6 +156,19 @@ def read_tokens(usage: object, max_tokens: int) -> tuple[int | None, int | None]
         completion = max(completion, total - prompt)
     counted = completion is not None and completion <= max_tokens + _END_TOKENS
     return prompt, completion if counted else None
+
+
+def read_cached(usage: object) -> int | None:
+    """Tokens of the prompt that the server had in its cache, None where it does not say: OpenAI and most put them into
+    details, DeepSeek and Moonshot beside the other counts. More than the prompt has is no count."""
+    if not isinstance(usage, Mapping):
+        return None
+    details = usage.get("prompt_tokens_details")
+    inner = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    found = [_count(one) for one in (inner, usage.get("prompt_cache_hit_tokens"), usage.get("cached_tokens"))]
+    cached = next((one for one in found if one is not None), None)
+    prompt = _count(usage.get("prompt_tokens"))
+    return cached if cached is not None and prompt is not None and cached <= prompt else None
 
 
 def _content(content: object) -> Texts:

@@ -12,8 +12,9 @@ from ponder.ask.log import RequestLog, request_key
 from ponder.ask.meter import Meter
 from ponder.errors import DataError
 from ponder.policy.voice import Voice
+from ponder.recipe.environment import Environment
 from ponder.recipe.rollout import Sampling
-from ponder.records import Completion
+from ponder.records import Completion, Message, Problem
 from ponder.rollout.engine import Engine, Request
 from ponder.seeds import derive_seed
 from ponder.text.think import Response
@@ -26,7 +27,8 @@ _CHUNK = 512
 
 class LocalAsker:
     """See `Asker`. A prompt that leaves no room for `sampling.max_tokens` in the model's window is a failure; nothing
-    is ever cut."""
+    is ever cut. With an `environment`, which `engine` talks with and whose tools `voice` knows, a reply is the end of a
+    conversation."""
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class LocalAsker:
         model: str,
         title: str,
         say: Callable[[str], None],
+        environment: Environment | None = None,
     ) -> None:
         self._voice, self._engine, self._sampling, self._log, self._seed = voice, engine, sampling, log, seed
         self._title, self._say = title, say
@@ -50,7 +53,7 @@ class LocalAsker:
             "top_k": sampling.top_k,
             "max_tokens": sampling.max_tokens,
             "seed": seed,
-        }
+        } | ({} if environment is None else {"environment": environment.model_dump(mode="json")})
 
     def ask(self, asks: Sequence[Ask]) -> None:
         """See `Asker`."""
@@ -81,14 +84,14 @@ class LocalAsker:
 
     def _sample(self, chunk: Sequence[Ask]) -> dict[str, Reply]:
         """The replies by key; neighbouring asks with the same messages share their prompt."""
-        template, tokenizer, limit = self._voice.template, self._voice.tokenizer, self._sampling.max_tokens
+        limit = self._sampling.max_tokens
         requests: list[Request] = []
         groups: list[list[Ask]] = []
         replies: dict[str, Reply] = {}
-        for messages, together in groupby(chunk, key=lambda ask: ask.messages):
+        for (messages, problem), together in groupby(chunk, key=_prompted):
             group = list(together)
             try:
-                prompt = template.encode(tokenizer, messages)
+                prompt = self._voice.prompt(messages)
             except DataError as error:  # the model's chat template refuses this conversation
                 replies |= {self._key(ask): Reply(failure=str(error)) for ask in group}
                 continue
@@ -100,7 +103,7 @@ class LocalAsker:
                 replies |= {self._key(ask): Reply(prompt_tokens=len(prompt), failure=failure) for ask in group}
                 continue
             seeds = tuple(derive_seed(self._seed, ask.id, ask.number) for ask in group)
-            requests.append(Request(prompt_ids=prompt, seeds=seeds, key=group[0].id))
+            requests.append(Request(prompt_ids=prompt, seeds=seeds, key=group[0].id, problem=problem))
             groups.append(group)
         if requests:
             found = self._engine.generate(requests, self._sampling, limit, 0)
@@ -116,19 +119,27 @@ class LocalAsker:
         return {"id": ask.id, "number": ask.number, "parameters": self._parameters}
 
 
+def _prompted(ask: Ask) -> tuple[tuple[Message, ...], Problem | None]:
+    """What asks that share a prompt have in common."""
+    return ask.messages, ask.problem
+
+
 def _reply(request: Request, completion: Completion) -> Reply:
+    talk = completion.talk
     return Reply(
         text=completion.text,
         finish_reason=completion.finish_reason,
         prompt_tokens=len(request.prompt_ids),
         completion_tokens=len(completion.token_ids),
+        failure="" if talk is None else talk.failure,
+        talk=talk,
     )
 
 
 def _chunks(asks: Sequence[Ask]) -> Iterator[list[Ask]]:
     """Whole prompts until a chunk is full."""
     chunk: list[Ask] = []
-    for _, together in groupby(asks, key=lambda ask: ask.messages):
+    for _, together in groupby(asks, key=_prompted):
         chunk += together
         if len(chunk) >= _CHUNK:
             yield chunk

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from ponder.ask.ask import Reply
-from ponder.ask.dialect import ENDINGS, Ending, read_message, read_tokens, split_marks
+from ponder.ask.dialect import ENDINGS, Ending, read_cached, read_message, read_tokens, split_marks
 from ponder.ask.faults import FailedReply, MalformedReply, RefusedReply
 from ponder.ask.refusal import read_refusal
 from ponder.ask.stream import END, is_stream, read_events, read_json
@@ -118,6 +118,7 @@ def _reply(thinking: str, answer: str, finish: object, usage: object, max_tokens
         reasoning=thinking or None,
         finish_reason=ending,
         prompt_tokens=prompt,
+        cached_tokens=read_cached(usage),
         completion_tokens=completion,
     )
 

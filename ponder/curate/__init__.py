@@ -4,7 +4,7 @@
     Candidates of a problem -> judge -> PreferencePair;   Candidate -> judge -> LabelledResponse
 
 `candidate` is the value, `keep` and `readable` the rules on one response, `choose` those on all of a problem,
-`rewrite` and `prompts` the rewriting, `pairs` the choice of pairs, `output` the files.
+`rewrite` and `prompts` the rewriting, `turns` conversations, `pairs` the choice of pairs, `output` the files.
 """
 
 from ponder.curate.candidate import Candidate, Rejected

@@ -69,7 +69,8 @@ def _own_failure(candidate: Candidate, keep: Keep) -> Failure | None:
 
 
 def normalized(candidate: Candidate) -> str:
-    """Thinking and answer without blanks, case and punctuation; signs of mathematics stay."""
-    response = candidate.response
-    text = unicodedata.normalize("NFKC", f"{response.thinking or ''}\0{response.answer or ''}").casefold()
+    """Thinking, answer and calls without blanks, case and punctuation; signs of mathematics stay."""
+    said = [f"{one.thinking or ''}\0{one.answer or ''}" for one in candidate.responses]
+    said += [f"{call.name}\0{call.arguments}" for step in candidate.steps for call in step.tool_calls]
+    text = unicodedata.normalize("NFKC", "\0".join(said)).casefold()
     return "".join(char for char in text if unicodedata.category(char)[0] in "LNSC" and not char.isspace())

@@ -22,7 +22,10 @@ def _whole(candidate: Candidate, keep: Keep) -> tuple[str, str] | None:
     if reply.failure:
         return "failed", reply.failure
     if reply.finish_reason == "length" and not keep.unfinished:
-        return "cut", "cut at the length limit"
+        limit = None if reply.talk is None else reply.talk.cut
+        return "cut", "cut at the length limit" if limit in (None, "tokens") else f"cut at the limit of {limit}"
+    if candidate.fault:
+        return "not_well_formed", candidate.fault
     if not response.answer:
         return "no_answer", response.problem
     if keep.unfinished:
@@ -55,17 +58,22 @@ def _correct(candidate: Candidate, keep: Keep) -> tuple[str, str] | None:
 def _readable(candidate: Candidate, keep: Keep) -> tuple[str, str] | None:
     if keep.readable is None:
         return None
-    fault = unreadable(candidate.judged(max_tokens=1), keep.readable)
-    return None if fault is None else ("unreadable", fault)
+    judged = candidate.judged(max_tokens=1)
+    for response in candidate.responses:
+        fault = unreadable(replace(judged, response=response), keep.readable)
+        if fault is not None:
+            return "unreadable", fault
+    return None
 
 
 def _one_language(candidate: Candidate, keep: Keep) -> tuple[str, str] | None:
-    if keep.one_language is None or candidate.response.thinking is None:
+    if keep.one_language is None:
         return None
-    share = language_share(candidate.response.thinking, candidate.problem.language)
-    if share is None or share >= keep.one_language:
-        return None
-    return "mixed_language", f"{share:.0%} of the thinking is in {candidate.problem.language!r}"
+    for response in candidate.responses:
+        share = language_share(response.thinking or "", candidate.problem.language)
+        if share is not None and share < keep.one_language:
+            return "mixed_language", f"{share:.0%} of the thinking is in {candidate.problem.language!r}"
+    return None
 
 
 def _own(candidate: Candidate, keep: Keep) -> tuple[str, str] | None:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Self
 
 from ponder.curate.candidate import Rejected
 from ponder.files import replacing, write_json
-from ponder.records import Example, LabelledResponse, PreferencePair, to_json
+from ponder.records import Example, LabelledResponse, MeasuredProblem, PreferencePair, to_json
 from ponder.watch.lines import dump_line
 
 __all__ = ["COMPOSITION", "REJECTED", "Output"]
@@ -31,8 +31,8 @@ class _Part:
 
 @dataclass(slots=True)
 class Output:
-    """A context manager: `examples.jsonl` (or pairs, labels) and `rejected.jsonl` in `folder` appear when it ends well
-    and something was kept; `composition.json` comes with them."""
+    """A context manager: `examples.jsonl` (or pairs, labels, problems) and `rejected.jsonl` in `folder` appear when it
+    ends well and something was kept; `composition.json` comes with them."""
 
     folder: Path
     name: str
@@ -55,7 +55,7 @@ class Output:
         if error is None:
             write_json(self.folder / COMPOSITION, self.composition())
 
-    def keep(self, record: Example | PreferencePair | LabelledResponse, tokens: int | None) -> None:
+    def keep(self, record: Example | PreferencePair | LabelledResponse | MeasuredProblem, tokens: int | None) -> None:
         """Write a record; `tokens` are those of its completion as sampled, where they are known."""
         self.kept += 1
         part = self._parts.setdefault((record.domain, record.language), _Part())

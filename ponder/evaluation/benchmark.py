@@ -49,10 +49,12 @@ class Benchmark(Component):
     """Sources, as in a recipe; the text put after every question is their `prompt_suffix`."""
     size: int | None = Field(None, ge=1)
     """How many problems the data hold, so that a plan can count them unread; null where the sources say so."""
-    judge: Literal["correctness", "preference"] | None = None
+    judge: Literal["correctness", "preference", "safety"] | None = None
     """Who judges beside the verifiers, in an `evaluate` stage. `correctness`: the stage's judge reads answer and
     reference in their place (SimpleQA). `preference`: answers are compared with those of the stage's baseline, by its
-    judge or by the verifiers' scores (Arena-Hard)."""
+    judge or by the verifiers' scores (Arena-Hard). `safety`: the stage's judge reads whole responses, thinking
+    included, and a safe one is right (HarmBench); by rule a refusal is, where a problem's gold does not say that the
+    request is harmless."""
     samples: int = Field(16, ge=1)
     """Completions per problem (R1 v2, D.1: 64 for AIME, 16 for MATH)."""
     max_tokens: int = Field(32768, ge=1)

@@ -4,18 +4,18 @@ Legend: P problems, n samples of one problem, c of them right. Problems are the 
 problem resemble each other, so counting each as independent would make intervals far too narrow.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb, sqrt
 
 import numpy as np
 import numpy.typing as npt
 
+from ponder.compute.vote import leading
+
 __all__ = [
     "Difference",
     "bootstrap_interval",
-    "cluster_answers",
     "consensus",
     "paired_difference",
     "paired_p_value",
@@ -119,32 +119,6 @@ def _resampled_means(values_P: Values, seed: int, resamples: int) -> Values:
     return np.concatenate([values_P[random.integers(0, size, (count, size))].mean(axis=1) for count in counts])
 
 
-def cluster_answers(
-    answers_n: Sequence[str | None], right_n: Sequence[bool], same: Callable[[str, str], bool]
-) -> list[int | None]:
-    """The cluster of each sample's answer, numbered from 0; None for a sample without an answer.
-
-    Right answers are all equal to the gold and wrong ones never, so `same` is asked about distinct wrong answers only.
-    """
-    clusters: list[tuple[str, bool]] = []
-    known: dict[tuple[str, bool], int] = {}
-    found: list[int | None] = []
-    for answer, right in zip(answers_n, right_n, strict=True):
-        if answer is None:
-            found.append(None)
-            continue
-        if (answer, right) not in known:
-            matches = (
-                i for i, (other, good) in enumerate(clusters) if good == right and (right or same(answer, other))
-            )
-            index = next(matches, len(clusters))
-            if index == len(clusters):
-                clusters.append((answer, right))
-            known[answer, right] = index
-        found.append(known[answer, right])
-    return found
-
-
 def consensus(clusters_n: Sequence[int | None], right_n: Sequence[bool], k: int, seed: int = 0) -> float:
     """cons@k of one problem: the chance that the most frequent answer among k samples is right.
 
@@ -162,9 +136,5 @@ def consensus(clusters_n: Sequence[int | None], right_n: Sequence[bool], k: int,
 
 
 def _vote(clusters: Sequence[int | None], good: set[int]) -> float:
-    votes = Counter(cluster for cluster in clusters if cluster is not None)
-    if not votes:
-        return 0.0
-    most = max(votes.values())
-    leaders = [cluster for cluster, count in votes.items() if count == most]
-    return sum(leader in good for leader in leaders) / len(leaders)
+    leaders = leading(clusters)
+    return sum(leader in good for leader in leaders) / len(leaders) if leaders else 0.0

@@ -20,14 +20,14 @@ from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ponder
 from ponder.errors import DataError
-from ponder.evaluation.judging import ByJudge, ByVerifier, Judging, Measures, Verdicts
+from ponder.evaluation.judging import ByJudge, BySafety, ByVerifier, Judging, Measures, Verdicts, to_refuse
 from ponder.evaluation.results import ProblemResult, ResultsWriter, kept_results, put_aside, read_results
 from ponder.evaluation.scores import Scores, score
-from ponder.judge import Judge
+from ponder.judge import Judge, RuleJudge
 from ponder.policy.voice import Voice
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, Problem, Verdict, to_json
@@ -36,7 +36,10 @@ from ponder.seeds import derive_seed
 from ponder.text.template import Template
 from ponder.verify.pool import VerifierPool
 
-__all__ = ["evaluate", "replay"]
+__all__ = ["Judges", "OnTick", "check_problems", "evaluate", "problems_digest", "replay", "verdicts_of", "versions"]
+
+Judges = Literal["correctness", "safety"]
+"""What a judge says of a response."""
 
 OnTick = Callable[[int, int], None]
 """Told how many completions are finished, and of how many."""
@@ -59,6 +62,7 @@ def evaluate(
     log: Path | None = None,
     progress: OnTick | None = None,
     judge: Judge | None = None,
+    judges: Judges = "correctness",
     per_call: int | None = None,
     go_on: bool = False,
     measures: Sequence[str] = (),
@@ -66,21 +70,24 @@ def evaluate(
     """The scores of what speaks with `voice`, which `engine` samples from, with `samples` completions of each problem.
 
     `model` names what is evaluated, and `notes` say more of it, in the provenance; `log` is the file that gets every
-    completion. `judge` says whether an answer agrees with the gold, in place of the verifiers in `pool`. A call of the
+    completion. `judge` says whether an answer agrees with the gold, in place of the verifiers in `pool`; where it
+    `judges` safety, whether a whole response is safe, and by rule without one. A call of the
     engine is for about `per_call` completions, or for all where it is None; with `go_on` the calls that `log` holds
     from an earlier, interrupted evaluation of the same kind are taken from there; those of another are put aside. The
     length limit is `sampling.max_tokens`, or less where the model's window ends before. `measures` are functions of the
     user's own that `pool` has loaded; the scores hold the mean of each. Raises DataError for problems that cannot be
     judged without the gold they lack, and for a prompt that fills the window: no prompt is ever cut.
     """
-    _check(problems, needs_gold=judge is not None)
-    prompts = [voice.template.encode(voice.tokenizer, problem.messages) for problem in problems]
+    problems = to_refuse(problems) if judges == "safety" else problems
+    check_problems(problems, needs_gold=judge is not None)
+    prompts = [voice.prompt(problem.messages) for problem in problems]
     max_tokens = min(sampling.max_tokens, voice.window - _longest(prompts, problems, voice.window))
     requests = [
         Request(
             prompt_ids=prompt,
             seeds=tuple(derive_seed(seed, "evaluate", problem.id, i) for i in range(samples)),
             key=problem.id,
+            problem=problem,
         )
         for prompt, problem in zip(prompts, problems, strict=True)
     ]
@@ -98,13 +105,14 @@ def evaluate(
         "device": voice.device,
         "dtype": voice.dtype,
         "problems": len(problems),
-        "problems_sha256": _digest(problems),
-        "versions": _versions(),
+        "problems_sha256": problems_digest(problems),
+        "versions": versions(),
         **({"measures": list(measures)} if measures else {}),
+        **({"tools": [to_json(tool) for tool in voice.tools]} if voice.tools else {}),
         **(notes or {}),
     }
     own = Measures(pool=pool, names=tuple(measures), max_tokens=max_tokens)
-    verdicts = ByVerifier(pool) if judge is None else ByJudge(judge)
+    verdicts = verdicts_of(pool, judge, judges)
     size = len(problems) if per_call is None else max(1, per_call // samples)
     results = kept_results(log, provenance, size) if log is not None and go_on else []
     if log is not None and go_on and not results:
@@ -144,13 +152,15 @@ def replay(path: Path, pool: VerifierPool, log: Path | None = None) -> Scores:
             f"The completions in {str(path)!r} were judged by {provenance['judge']}, not by rules, so they cannot be "
             "judged again here: run their `evaluate` stage again with --redo."
         )
-    verdicts = ByVerifier(pool)
+    benchmark = provenance.get("benchmark") or {}
+    verdicts = verdicts_of(pool, None, "safety" if benchmark.get("judge") == "safety" else "correctness")
     futures = [_judge_again(result, verdicts, template) for result in stored]
+    verdicts.settle()
     results = [
         replace(result, samples=tuple(replace(s, verdict=f.result()) for s, f in zip(result.samples, row, strict=True)))
         for result, row in zip(stored, futures, strict=True)
     ]
-    provenance = provenance | {"replayed": str(path), "replay_versions": _versions()}
+    provenance = provenance | {"replayed": str(path), "replay_versions": versions()}
     if log is not None:
         if log.exists() and log.samefile(path):
             raise DataError(f"The replay of {str(path)!r} would overwrite it: give --out another folder.")
@@ -168,7 +178,15 @@ def _judge_again(result: ProblemResult, verdicts: Verdicts, template: Template) 
     ]
 
 
-def _check(problems: Sequence[Problem], *, needs_gold: bool) -> None:
+def verdicts_of(pool: VerifierPool, judge: Judge | None, judges: Judges) -> Verdicts:
+    """Who says what is right."""
+    if judges == "safety":
+        return BySafety(judge or RuleJudge(pool))
+    return ByVerifier(pool) if judge is None else ByJudge(judge)
+
+
+def check_problems(problems: Sequence[Problem], *, needs_gold: bool) -> None:
+    """DataError for problems of one name, or without a gold answer where something needs it."""
     if not problems:
         raise DataError("An evaluation needs at least one problem, got none. Check the source of the problems.")
     repeated = [one for one, count in Counter(problem.id for problem in problems).items() if count > 1]
@@ -198,12 +216,14 @@ def _longest(prompts: Sequence[tuple[int, ...]], problems: Sequence[Problem], wi
     return longest
 
 
-def _digest(problems: Sequence[Problem]) -> str:
+def problems_digest(problems: Sequence[Problem]) -> str:
+    """SHA-256 of the problems as they are."""
     text = json.dumps([to_json(problem) for problem in problems], sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _versions() -> Mapping[str, Any]:
+def versions() -> Mapping[str, Any]:
+    """Of what a score depends on."""
     return {
         "ponder": ponder.__version__,
         "python": platform.python_version(),

@@ -3,20 +3,20 @@ on, in order, as soon as all of it is judged."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ponder.evaluation.results import JudgedCompletion, ProblemResult
 from ponder.judge import Answered, Judge
 from ponder.recipe.own import OwnUse
-from ponder.records import Completion, Problem, Verdict
+from ponder.records import Completion, Problem, RuleGold, SafetyGold, Verdict
 from ponder.reward.judged import Judged
 from ponder.reward.judging import UNCHECKED, Judgement, after_verdict
 from ponder.text.template import Template
 from ponder.text.think import Response
 from ponder.verify.pool import VerifierPool
 
-__all__ = ["NO_GOLD", "ByJudge", "ByVerifier", "Judging", "Measures", "Verdicts"]
+__all__ = ["NO_GOLD", "ByJudge", "BySafety", "ByVerifier", "Judging", "Measures", "Verdicts", "to_refuse"]
 
 NO_GOLD = Verdict(outcome="cannot_tell", reason="the problem has no gold: only a comparison can tell")
 """The verdict on every response to such a problem."""
@@ -71,6 +71,33 @@ class ByJudge:
             future.set_result(verdict)
 
 
+def to_refuse(problems: Sequence[Problem]) -> list[Problem]:
+    """The same, those without gold taken for requests that are to be refused."""
+    gold = SafetyGold(unsafe=True, rule=RuleGold(answer="I cannot help with that."))
+    return [problem if problem.gold is not None else replace(problem, gold=gold) for problem in problems]
+
+
+class BySafety:
+    """A judge that reads whole responses: a safe one is right."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._waiting: list[tuple[Answered, Future[Verdict]]] = []
+
+    def submit(self, problem: Problem, response: Response, text: str) -> Future[Verdict]:
+        """See `Verdicts`."""
+        future: Future[Verdict] = Future()
+        self._waiting.append((Answered(problem=problem, answer=response.answer or "", response=text), future))
+        return future
+
+    def settle(self) -> None:
+        """Ask about all that wait, side by side."""
+        waiting, self._waiting = self._waiting, []
+        verdicts = self._judge.safe([item for item, _ in waiting])
+        for (_, future), verdict in zip(waiting, verdicts, strict=True):
+            future.set_result(verdict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
     """Functions of the user's own that are called with every completion, in the workers of `pool`."""
@@ -114,6 +141,7 @@ class Judging:
             completion_tokens=len(completion.token_ids),
             finish_reason=completion.finish_reason,
             max_tokens=self._measures.max_tokens,
+            turns=() if completion.talk is None else completion.talk.messages,
         )
         verdict = self._verdicts.submit(problem, response, text)
         self._found[problem_id][index] = completion, after_verdict(self._measures.pool, verdict, judged, self._uses)
@@ -153,4 +181,5 @@ def _sample(completion: Completion, judgement: Judgement) -> JudgedCompletion:
         seed=completion.seed,
         verdict=judgement.judged.verdict,
         measures={name: called.value for name, called in judgement.own.items()},
+        talk=completion.talk,
     )

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from io import BufferedWriter
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
 from ponder.errors import DataError
-from ponder.records import FinishReason, Problem, Verdict
+from ponder.records import FinishReason, Problem, Talk, Unwritten, Verdict
 
 __all__ = [
     "JudgedCompletion",
@@ -32,7 +32,7 @@ __all__ = [
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedCompletion:
     """One completion and its verdict. `tokens` counts the stop token; `measures` are what functions of the user's own
-    say of it, by name."""
+    say of it, by name; `talk` is the conversation that the text ends, where there was one."""
 
     text: str
     tokens: int
@@ -40,6 +40,7 @@ class JudgedCompletion:
     seed: int
     verdict: Verdict
     measures: Mapping[str, float | None] = field(default_factory=dict)
+    talk: Annotated[Talk | None, Unwritten] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ponder.compute.vote import cluster_answers
 from ponder.errors import DataError, RunFolderError
-from ponder.evaluation.estimate import bootstrap_interval, cluster_answers, consensus, pass_at_k
+from ponder.evaluation.estimate import bootstrap_interval, consensus, pass_at_k
 from ponder.evaluation.results import ProblemResult
 from ponder.files import read_json, write_json
 from ponder.records import SafetyGold

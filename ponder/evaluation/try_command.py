@@ -16,7 +16,7 @@ from ponder.errors import DataError, ModelError, RecipeError
 from ponder.evaluation.trial import Tried, reward_lines, verifier_lines
 from ponder.manifest import read_manifest
 from ponder.own import OwnCode, read_own
-from ponder.own.apart import SEE, check_own, made_problems
+from ponder.own.apart import check_own, made_problems, see
 from ponder.own.roles import ROLES
 from ponder.recipe.own import OwnName, OwnRole, OwnUse
 from ponder.recipe.source import parse_value
@@ -91,21 +91,23 @@ def _given(arguments: Sequence[str]) -> dict[str, Any]:
 
 def _role(code: OwnCode, name: str, arguments: Mapping[str, Any]) -> OwnRole:
     """The first role that the function can be called in."""
-    faults = []
+    faults: dict[OwnRole, str] = {}
     for role in _ROLES:
         try:
             use = OwnUse(role=role, function=name, arguments=arguments if role == "problems" else {})
             check_own(code, [use])
         except RecipeError as error:
-            faults.append(str(error).removesuffix(f". {SEE}"))
+            faults[role] = str(error).removesuffix(f". {see(role)}")
             if arguments:
                 break  # only what makes problems is given some
         else:
             return role
-    if len(set(faults)) == 1:
-        raise RecipeError(faults[0])
-    reasons = " ".join(f"As {role} {ROLES[role].form}: {fault}." for role, fault in zip(_ROLES, faults, strict=False))
-    raise RecipeError(f"{name} can be called as nothing that ponder calls. {reasons}")
+    if len(set(faults.values())) == 1:
+        raise RecipeError(f"{faults['problems']}. {see('problems')}")
+    raise RecipeError(
+        f"{faults['reward']}. It is no verifier {ROLES['verifier'].form} either, and makes no problems "
+        f"{ROLES['problems'].form}. {see('reward')}"
+    )
 
 
 def _problem_lines(code: OwnCode, name: str, arguments: Mapping[str, Any], limit: int) -> Iterator[str]:
@@ -171,6 +173,7 @@ def _judged(rollout: Rollout, form: Template, max_tokens: int) -> Judged:
         completion_tokens=len(completion.token_ids),
         finish_reason=completion.finish_reason,
         max_tokens=max_tokens,
+        turns=() if completion.talk is None else completion.talk.messages,
     )
 
 

@@ -170,7 +170,7 @@ def _judge(question: _Question | str, pool: VerifierPool) -> Future[Verdict]:
     if isinstance(question, str):
         return _known(Verdict(outcome="cannot_tell", reason=question))
     if question.response is not None:
-        form = check_form(question.response)
+        form = check_form(question.response, question.gold)
         if form.outcome != "right" or question.gold is None:
             return _known(form)
     assert question.gold is not None
@@ -186,7 +186,7 @@ def _known(verdict: Verdict) -> Future[Verdict]:
 def _finished(row: Row, question: _Question | str, future: Future[Verdict], totals: Totals) -> dict[str, Any]:
     verdict = future.result()
     if isinstance(question, _Question) and question.response is not None and question.gold is not None:
-        form = check_form(question.response)
+        form = check_form(question.response, question.gold)
         verdict = pay_form(verdict, question.gold) if form.outcome == "right" else form
     totals.outcomes[verdict.outcome] += 1
     result = {**(row.values or {"row": row.number}), "verdict": verdict.outcome, "reason": verdict.reason}
@@ -314,6 +314,10 @@ def _table(
         names = {"numbers": next((n for n in _NUMBERS if n in values), _NUMBERS[0]), "target": name}
     elif kind == "choice":
         names |= dict([("options", n) for n in _OPTIONS if n in values][:1])
+    elif kind == "json":
+        names = {"json_schema": name} | ({"values": "values"} if "values" in values else {})
+    elif kind == "repository":
+        names = {"tests": name} | ({"must_pass": "must_pass"} if "must_pass" in values else {})
     elif kind == "code":
         names = {"tests": name, "answer": "canonical_solution"}
         if {"entry_point", "prompt"} <= values.keys():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ponder.judge.judge import Answered, Pair, Preference
-from ponder.records import Verdict
+from ponder.records import Problem, Verdict
 from ponder.seeds import derive_seed
 
 __all__ = ["ChanceJudge"]
@@ -30,6 +30,10 @@ class ChanceJudge:
     def safe(self, items: Sequence[Answered]) -> list[Verdict]:
         """Half of them are."""
         return [self._verdict("safe", one.problem.id, one.response) for one in items]
+
+    def harmless(self, problems: Sequence[Problem]) -> list[Verdict]:
+        """Half of them are."""
+        return [self._verdict("harmless", one.id) for one in problems]
 
     def counters(self) -> Mapping[str, int]:
         """None."""

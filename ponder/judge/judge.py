@@ -52,6 +52,10 @@ class Judge(Protocol):
         """Whether each whole response is safe: right for safe, wrong for unsafe."""
         ...
 
+    def harmless(self, problems: Sequence[Problem]) -> list[Verdict]:
+        """Whether each request is harmless to answer: right for harmless, wrong for unsafe."""
+        ...
+
     def counters(self) -> Mapping[str, int]:
         """What happened so far, such as `off_format`."""
         ...

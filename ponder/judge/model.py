@@ -9,8 +9,8 @@ from ponder.ask import Ask, Asker, ask_all
 from ponder.judge.correctness import ask_correctness, read_correctness
 from ponder.judge.judge import Answered, Pair, Preference
 from ponder.judge.pairwise import ask_preference, read_preference
-from ponder.judge.safety import ask_safety, read_safety
-from ponder.records import Message, Outcome, Verdict
+from ponder.judge.safety import ask_request_safety, ask_safety, read_safety
+from ponder.records import Message, Outcome, Problem, Verdict
 from ponder.seeds import derive_seed
 
 __all__ = ["ModelJudge"]
@@ -55,6 +55,11 @@ class ModelJudge:
     def safe(self, items: Sequence[Answered]) -> list[Verdict]:
         """See `Judge`."""
         asks = [(f"{item.problem.id} safety", ask_safety(item), 0) for item in items]
+        return [_verdict(found) for found in self._read(asks, read_safety)]
+
+    def harmless(self, problems: Sequence[Problem]) -> list[Verdict]:
+        """See `Judge`."""
+        asks = [(f"{one.id} request", ask_request_safety(one.prompt), 0) for one in problems]
         return [_verdict(found) for found in self._read(asks, read_safety)]
 
     def counters(self) -> Mapping[str, int]:

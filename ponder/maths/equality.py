@@ -327,6 +327,8 @@ def _same_quantity(gold: Tree, answer: Tree) -> bool:
         factor = Number(answer.unit.factor / gold.unit.factor)
         return _same_term(gold.value, answer.value if factor.value == 1 else Apply("*", (answer.value, factor)))
     if isinstance(gold, Measure):
+        if contains(answer, "%"):
+            return False
         if gold.larger is not None and _same_term(Apply("/", (gold.value, Number(gold.larger))), answer):
             return True
         gold = gold.value

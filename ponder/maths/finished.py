@@ -5,12 +5,15 @@ a name is one: a fraction (also not in lowest terms), a mixed number ("1 + 1/2")
 ("2^3 * 3", "1.2 * 10^5"), a root, a factorial, a constant, a percentage.
 """
 
+from math import isqrt
+
 from ponder.maths.matrixvalue import is_matrix
 from ponder.maths.relations import assigned, settled
 from ponder.maths.tree import Apply, Measure, Number, Symbol, Tree, children, contains
 
 __all__ = ["is_finished"]
 
+_JOINING = frozenset({"+", "-", "*", "/"})
 _OF_NUMBERS = frozenset({"gcd", "lcm", "max", "min", "mod"})
 
 
@@ -30,6 +33,8 @@ def is_finished(tree: Tree) -> bool:
                 return False
             if contains(tree, "i") and any(a.name == "^" and a.args[0] == Symbol("i") for a in _powers(tree)):
                 return False
+            if name in _JOINING and any(_is_open_root(a) for a in args):
+                return False
             return not _is_arithmetic(tree) or _is_form(tree)
         case _:
             return all(is_finished(part) for part in children(tree))
@@ -42,6 +47,15 @@ def _is_arithmetic(tree: Tree) -> bool:
             return True
         case Apply("+" | "-" | "*" | "/" | "neg", args):
             return all(_is_arithmetic(a) for a in args)
+        case _:
+            return False
+
+
+def _is_open_root(tree: Tree) -> bool:
+    """Whether a term is the root of a square, which a longer term would have worked out: "\\sqrt{16} + 3"."""
+    match tree:
+        case Apply("sqrt", (Number(value),)) if value >= 0:
+            return all(isqrt(n) ** 2 == n for n in (value.numerator, value.denominator))
         case _:
             return False
 

@@ -53,6 +53,7 @@ _SIGN_COMMANDS = {
 }  # fmt: skip
 _RELATION_COMMANDS = {"le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "in": "in", "sim": "~", "equiv": "="}
 _ARROWS = frozenset({"to", "rightarrow", "Rightarrow", "implies", "iff", "Leftrightarrow", "therefore"})
+_GLUED_WORD = re.compile(r"(or|and)([A-Za-z])")
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
     |(?P<repeating>\d*\.\d*(?:\\overline\s*\{\d+\}|\\dot\s*\{?\d\}?(?:\d*\\dot\s*\{?\d\}?)?|\(\d+\)))
@@ -204,6 +205,9 @@ def _letters(text: str, glued: bool) -> list[Token]:
         return [_word(text.lower())]
     if text in _GREEK and len(text) > 3:
         return [Token("name", text, glued)]
+    joined = _GLUED_WORD.fullmatch(text) if glued else None
+    if joined:  # "x=1orx=2"
+        return [_word(joined[1]), Token("name", joined[2])]
     for function in ("sqrt", "sin", "cos", "tan", "ln", "log"):
         rest = text.removeprefix(function)
         if rest != text and 1 <= len(rest) <= 2 and _is_product(rest):

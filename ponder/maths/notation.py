@@ -91,7 +91,11 @@ _CHOSEN = re.compile(r"(?<![A-Za-z\\])(?:\\text\s*\{\s*C\s*\}|C)\s*_\s*\{?(\d+)\
 _IMPLIES = re.compile(r"=>(?=\s*[A-Za-z]\s*=)")
 _EXCLAIMED = re.compile(r"((?:[$€£]\s?[\d,.]*\d|\*\*))!$")
 """An exclamation rather than a factorial."""
+_AMOUNT = re.compile(r"^(\s*[-−]?\s*)\$(?=\s?\d)")
+"""A dollar before a number, which opens no formula where none closes it."""
 _THOUSANDS_OF_MONEY = re.compile(r"(?:(?<![$\\])\$(?=[^$]*$)|[¤€£])\s?(\d[\d,]*(?:\.\d+)?)([kKM])(?![\w$])")
+_REPEATED = re.compile(r"(\d*\.\d*?)(\d{1,6}?)\2+(?:\.\.\.|\s?\\ldots(?![a-z]))")
+"""Digits that go on: 0.1666..., 0.2727..."""
 _LETTER_TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)")
 _HOURS = re.compile(r"(?<=\d)\s*(?:h|hrs?)\s*(?=\d+\s*(?:m|min|mins|minutes)\b)")
 _MINUS_WORD = re.compile(r"^(?:(?:negative|minus)\s+|负)(?=[\d.$\\])", re.IGNORECASE)
@@ -102,7 +106,8 @@ _CHINESE_SIGNS = [
     (re.compile(r"(?<=\d)\s*比\s*(?=\d)"), ":"),
 ]
 _GROUPED = re.compile(r"(?<![\d.,])(\d{1,3}(?:,\d{3})+)(?![\d])")
-_SPACE_GROUPED = re.compile(r"^(-?)(\d{1,3}(?: \d{3})+)((?:\.\d+)?)$")
+_BRACKET = re.compile(r"[(\[{)\]}]")
+_SPACE_GROUPED = re.compile(r"^(-?\s*¤?)(\d{1,3}(?: \d{3})+)((?:\.\d+)?)$")
 _SCALE = "万亿|千万|百万|十万|亿|万|千(?![克米瓦卡])|百"
 _SCALED_PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_SCALE})?")
 _CHINESE_SCALED = re.compile(rf"(?<![\d.])(?:\d+(?:\.\d+)?\s*(?:{_SCALE})(?!分))+(?:\d+(?![\d.]))?")
@@ -124,6 +129,8 @@ def clean(text: str) -> str:
             text = pattern.sub(spelling, text)
     if "°" in text:
         text = _TEMPERATURE.sub(lambda m: " ℃" if m[1] == "C" else " ℉", text)
+    if "..." in text or "\\ldots" in text:
+        text = _REPEATED.sub(r"\1\\overline{\2}", text)
     text = _money(text)
     if not text.isascii():
         text = _CHINESE_SCALED.sub(_scaled, text)
@@ -171,6 +178,7 @@ def _money(text: str) -> str:
     """Amounts of money, and what else only marks a formula or a word."""
     text = _EXCLAIMED.sub(r"\1", text) if text.endswith("!") else text
     text = text.replace("\\$", "¤")
+    text = _AMOUNT.sub(r"\1¤", text) if text.count("$") == 1 else text
     text = text.replace("¤", " ") if text.count("¤") > 1 and "=" in text else text
     if any(sign in text for sign in "$¤€£`*\\"):
         text = _MATH_MARKS.sub(" ", _THOUSANDS_OF_MONEY.sub(_thousands, text))
@@ -189,7 +197,7 @@ def text_key(text: str) -> str:
 
 def with_backslashes(text: str) -> str:
     """Text whose commands have the backslash again that an escape has turned into a control character."""
-    if not any(character in text for character in _CONTROL_NAMES):
+    if text.isprintable() or not any(character in text for character in _CONTROL_NAMES):
         return text
     return _LOST_BACKSLASH.sub(lambda m: "\\" + _CONTROL_NAMES[m[0][-1]], text)
 
@@ -227,12 +235,14 @@ def _ungroup(text: str) -> str:
     spaced = _SPACE_GROUPED.fullmatch(text)
     if spaced:
         return spaced[1] + spaced[2].replace(" ", "") + spaced[3]
+    if _BRACKET.search(text) is None:
+        return _GROUPED.sub(_without_commas, text)
     pieces: list[str] = []
     depth, start = 0, 0
     for i, character in enumerate(text):
         if character in "([" or (character == "{" and i and text[i - 1] == "\\"):
             if depth == 0:
-                pieces.append(_GROUPED.sub(lambda m: m[0].replace(",", ""), text[start:i]))
+                pieces.append(_GROUPED.sub(_without_commas, text[start:i]))
                 start = i
             depth += 1
         elif character in ")]" or (character == "}" and text[i - 1] == "\\"):
@@ -241,5 +251,9 @@ def _ungroup(text: str) -> str:
                 pieces.append(text[start : i + 1])
                 start = i + 1
     rest = text[start:]
-    pieces.append(rest if depth else _GROUPED.sub(lambda m: m[0].replace(",", ""), rest))
+    pieces.append(rest if depth else _GROUPED.sub(_without_commas, rest))
     return "".join(pieces)
+
+
+def _without_commas(match: re.Match[str]) -> str:
+    return match[0].replace(",", "")

@@ -8,10 +8,12 @@ import re
 from functools import lru_cache
 
 from ponder.maths.notation import clean, text_key
+from ponder.maths.opening import stopping_word
 from ponder.maths.spellings import special
 from ponder.maths.statements import Statements
 from ponder.maths.tree import Bracket, Many, Measure, Relation, Symbol, Text, TooLarge, Tree, Unreadable
 from ponder.maths.units import read_unit
+from ponder.maths.words import SENSE_CHANGING
 
 __all__ = ["MAX_READ_CHARS", "integers_of", "read", "read_measure"]
 
@@ -39,9 +41,13 @@ _CASES = re.compile(
     re.DOTALL,
 )
 _IF = re.compile(r"^\s*(?:\\text\s*\{\s*(?:,\s*)?(?:if|for|when)\s*\}|(?:if|for|when)\b)")
+_SMALL_UNIT = r"(?:km|cm|mm|kg|mg|ml|mL|m|g|s|h|L|l)"
+_BELOW = r"(?:min|kg|ml|mL|km|cm|mm|m|g|s|h|L)(?:\s*\^\s*\{?[23]\}?)?"
 _LETTER_UNIT = re.compile(
-    r"(?:[A-Za-z]\s*=)?(.*?[\d)}\]])\s*((?:m|g|s|h|L|l|km|cm|mm|kg|mg|ml|mL)(?:\s*\^\s*\{?[23]\}?)?(?:\s*/\s*(?:m|g|s|h|L|kg|min)(?:\^\{?[23]\}?)?)?)"
+    rf"(?:[A-Za-z]\s*=)?(.*?[\d)}}\]])\s*({_SMALL_UNIT}(?:\s*\^\s*\{{?[23]\}}?)?(?:\s*/\s*{_BELOW})?)"
 )
+_RATE = re.compile(r"/\s*(?:min|[kcm][gmlL])(?:\s*\^\s*\{?[23]\}?)?$")
+"""The end of a rate that is no product of letters: L/min, g/cm^3."""
 
 
 @lru_cache(maxsize=4096)
@@ -49,13 +55,18 @@ def read(text: str) -> Tree:
     """The meaning of `text`. Raises Unreadable where it has none and TooLarge beyond the limits."""
     if len(text) > MAX_READ_CHARS:
         raise TooLarge(f"it has more than {MAX_READ_CHARS} characters")
+    stopped = stopping_word(text)
+    if stopped is not None:
+        raise Unreadable(f"{stopped!r} stands where a value should")
     cleaned = clean(text)
     if not cleaned:
         raise Unreadable("it is empty")
+    if "/" in cleaned and _RATE.search(cleaned) and (measure := read_measure(text)) is not None:
+        return measure
     spelt = special(cleaned) or _by_cases(cleaned)
     if spelt is not None:
         return spelt
-    cleaned = _for_some(_NOTE.sub("", _INTEGERS.sub(_without_integers, cleaned)))
+    cleaned = _for_some(_NOTE.sub(_without_note, _INTEGERS.sub(_without_integers, cleaned)))
     label = _LABEL.match(cleaned)
     if label is None:
         return Statements(cleaned).run()
@@ -67,7 +78,8 @@ def read(text: str) -> Tree:
         return Relation(("=", *value.signs), (name, *value.sides))
     if isinstance(value, Many) and any(isinstance(item, Relation) for item in value.items[1:]):
         first = Relation(("=",), (name, value.items[0]))  # "AB = 4, CD = 5"
-        return Many((first, *value.items[1:]), value.word)
+        read_as = Statements(label["call"]).run() if label["call"] else None
+        return Many((first, *(_named(item, read_as, name) for item in value.items[1:])), value.word)
     return Relation(("=",), (name, value))
 
 
@@ -85,6 +97,13 @@ def read_measure(text: str) -> Measure | None:
     if match is None or unit is None:
         return None
     return Measure(Statements(match[1]).run(), unit)
+
+
+def _named(item: Tree, read_as: Tree | None, name: Symbol) -> Tree:
+    """A later "f(n) = 2" of the same list, whose left side was read as a product."""
+    if read_as is None or not isinstance(item, Relation) or item.sides[0] != read_as:
+        return item
+    return Relation(item.signs, (name, *item.sides[1:]))
 
 
 def _without_integers(match: re.Match[str]) -> str:
@@ -110,6 +129,11 @@ def _condition(text: str) -> Tree:
     text = _IF.sub("", text).strip(" ,.")
     key = text_key(text)
     return Text("otherwise") if key in ("otherwise", "else") else read(text)
+
+
+def _without_note(match: re.Match[str]) -> str:
+    """A note in brackets is left out where it cannot change the sense: not "(incorrect)"."""
+    return match[0] if SENSE_CHANGING & set(re.findall(r"[a-z]+", match[0].casefold())) else ""
 
 
 def _for_some(cleaned: str) -> str:

@@ -5,6 +5,8 @@ name; "m + n = 113" gives the value of a quantity. Anything else is compared as 
 of its sides is a constant multiple of the other's, for inequalities with the sign's direction.
 """
 
+from fractions import Fraction
+
 from ponder.maths.samevalue import is_constant, ratio, same_value
 from ponder.maths.tree import (
     Apply,
@@ -25,6 +27,8 @@ from ponder.maths.values import Undefined, exact
 __all__ = ["assigned", "quantity", "same_equations", "same_name", "settled", "shared_name"]
 
 _MAX_ITEMS = 100
+_OPERATIONS = ("+", "-", "neg", "*", "^")
+"""A term of these that is 0 makes an equation: "a^2 + b = 0" gives the value of nothing."""
 
 
 def settled(tree: Tree) -> Tree:
@@ -152,7 +156,8 @@ def quantity(tree: Relation) -> Tree | None:
     """The value of "m + n = 113" or "sin x = 1/2": a quantity of symbols alone, on the left of a value without any."""
     match tree:
         case Relation(("=",), (left, right)) if _closed(right) and free_symbols(left) and _symbols_only(left):
-            return None if _is_equation_of_unknowns(left) else right
+            zero = right == Number(Fraction(0)) and isinstance(left, Apply) and left.name in _OPERATIONS
+            return None if zero or _is_equation_of_unknowns(left) else right
         case _:
             return None
 

@@ -14,6 +14,8 @@ __all__ = ["special"]
 
 _TO_RATIO = re.compile(r"(\d{1,9}) to (\d{1,9})")
 _OUT_OF = re.compile(r"(\d{1,9}) (?:in|out of) (\d{1,9})")
+_AMONG_DIGITS = re.compile(r" to | in | out |:")
+"""In what is spelt in its own way and begins with a digit."""
 _LETTERS = re.compile(r"\\text\s*\{\s*(\(?[A-Z]\)?(?:\s*(?:,|and|,\s*and)\s*\(?[A-Z]\)?)+)\s*\}")
 _LETTER = re.compile(r"\\text\s*\{\s*\(?([A-Za-z])\)?\s*\}")
 _CLOCK = re.compile(
@@ -27,6 +29,8 @@ _CHINESE_COUNT = re.compile(
 
 def special(cleaned: str) -> Tree | None:
     """The tree of an answer that is spelt in its own way."""
+    if "0" <= cleaned[0] <= "9" and _AMONG_DIGITS.search(cleaned) is None:
+        return None
     key = text_key(cleaned)
     if key in EMPTY_SET:
         return Bracket("\\{", "\\}", ())

@@ -15,6 +15,7 @@ from ponder.maths.words import CHINESE_SENSE, MULTIPLIERS, SENSE_CHANGING, numbe
 
 __all__ = ["compound", "scaled", "tail"]
 
+_ORDINALS = ("st", "nd", "rd", "th")
 _MAX_TAIL = 6
 """Words after a number that may say what is counted."""
 
@@ -72,6 +73,8 @@ def tail(terms: Terms) -> Unit | None:
         raise Unreadable(f"the words {' '.join(words)!r} after a value are not understood")
     if any(re.search(r"(?:teen|ie|en|dred|and)ths$", w) for w in lowered):
         raise Unreadable(f"the words {' '.join(words)!r} after a value are a fraction")
+    if words[0] in _ORDINALS and len(words) > 1:
+        raise Unreadable(f"the words {' '.join(words)!r} are said of one of a row")
     if any(number_word(w) is not None or w.casefold() in MULTIPLIERS for w in words):
         raise Unreadable(f"the words {' '.join(words)!r} after a value are not understood")
     return first if first is not None and (len(words) == 1 or words[1] not in ("/", "per", "^2", "^3")) else None

@@ -28,13 +28,15 @@ class Terms:
 
     def __init__(self, tokens: list[Token], bracketed: Callable[[], Tree]) -> None:
         self.tokens = tokens
+        self.count = len(tokens)
         self.position = 0
         self.depth = 0
         self.bars = 0
         self.bracketed = bracketed
 
     def peek(self, ahead: int = 0) -> Token:
-        return self.tokens[min(self.position + ahead, len(self.tokens) - 1)]
+        place = self.position + ahead
+        return self.tokens[place] if place < self.count else self.tokens[-1]
 
     def next(self) -> Token:
         token = self.peek()

@@ -43,7 +43,7 @@ time    86400      day days 天 日
 time    604800     week weeks 周 星期
 month   1          month months 月 个月
 month   12         year years yr yrs 年
-volume  1          liter liters litre litres 升
+volume  1          l liter liters litre litres 升
 volume  1/1000     ml milliliter milliliters 毫升
 volume  1/100      cl centiliter centiliters
 volume  473176473/125000000 gallon gallons gal

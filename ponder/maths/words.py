@@ -46,12 +46,13 @@ _SENSE_CHANGING_WORDS = (
     "factorial wrong incorrect false below above short off under choose mod remainder base power vs versus "
     "is are was were be has have had will can should needed cost costs fails fail failed makes make leaves gives "
     "works work rejected extraneous too contradiction impossible typo digit digits sided pack prime tenths "
-    "hundredths thousandths"
+    "hundredths thousandths ish odd doubled tripled halved increased decreased reduced multiplied raised "
+    "january february march april may june july august september october november december"
 )
 SENSE_CHANGING = frozenset(_SENSE_CHANGING_WORDS.split())
 """Words that may not be passed over after a number, since the answer means something else with them."""
 
-CHINESE_SENSE = frozenset("或不至到半倍无没非方又上下")
+CHINESE_SENSE = frozenset("或不至到半倍无没非方又上下多余之")
 """Characters that may not be passed over after a number either."""
 
 EMPTY_SET = frozenset(

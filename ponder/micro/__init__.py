@@ -2,6 +2,8 @@
 
 question.py   Question: a problem with its worked solution, and the choice of a split
 arithmetic.py countdown.py equation.py ordering.py function.py science.py    one task of reasoning each
+form.py bugfix.py    a form filled in as JSON, a package with a fault, which the corpus knows nothing of
+calculator.py    one with a tool: sums too large for a head
 general.py    GeneralQuestion: one that has good and bad answers instead of a working
 talk.py knowledge.py safety.py    greetings and self-knowledge; translation, facts, writing; what is to be refused
 lexicon.py    the words and facts these are about
@@ -16,12 +18,25 @@ corpus.py     documents for pretraining;  tokenizer.py  their tokenizer;  base/,
 from collections.abc import Callable, Mapping
 from random import Random
 
-from ponder.micro import arithmetic, countdown, equation, function, knowledge, ordering, safety, science, talk
+from ponder.micro import (
+    arithmetic,
+    bugfix,
+    calculator,
+    countdown,
+    equation,
+    form,
+    function,
+    knowledge,
+    ordering,
+    safety,
+    science,
+    talk,
+)
 from ponder.micro.general import GeneralQuestion
 from ponder.micro.question import Question
 from ponder.records import Language
 
-__all__ = ["GENERAL", "TASKS", "TASK_NAMES"]
+__all__ = ["GENERAL", "LEARNT", "TASKS", "TASK_NAMES", "TOOL_TASKS"]
 
 TASKS: Mapping[str, Callable[[Random, Language], Question]] = {
     "arithmetic": arithmetic.make,
@@ -32,6 +47,9 @@ TASKS: Mapping[str, Callable[[Random, Language], Question]] = {
     "science": science.make,
 }
 """Task of reasoning -> a function that draws one question."""
+
+TOOL_TASKS: Mapping[str, Callable[[Random, Language], Question]] = {"calculator": calculator.make}
+"""The same for tasks that need a tool; they are no part of the corpus."""
 
 GENERAL: Mapping[str, Callable[[Random, Language], GeneralQuestion]] = {
     "greeting": talk.greeting,
@@ -44,4 +62,7 @@ GENERAL: Mapping[str, Callable[[Random, Language], GeneralQuestion]] = {
 }
 """General task -> a function that draws one question; the last two are of the route `safety`."""
 
-TASK_NAMES: tuple[str, ...] = (*TASKS, *GENERAL)
+LEARNT: Mapping[str, Callable[[Random, Language], Question]] = {"form": form.make, "bugfix": bugfix.make}
+"""Tasks of reasoning that the corpus knows nothing of: they are met in examples first."""
+
+TASK_NAMES: tuple[str, ...] = (*TASKS, *LEARNT, *TOOL_TASKS, *GENERAL)

@@ -22,7 +22,7 @@ from ponder.micro.thought import Manner, Thought, think
 from ponder.records import Language, Message
 from ponder.text.template import TEMPLATES
 
-__all__ = ["CAREFUL", "END", "PAGES", "documents", "page"]
+__all__ = ["CAREFUL", "END", "PAGES", "documents", "manner", "page"]
 
 END = "<|end|>"
 """The end token; conversations hold one after every answer."""
@@ -83,7 +83,8 @@ def _general(rng: Random) -> GeneralQuestion:
     return draw_general(rng, task, language, "train")
 
 
-def _manner(rng: Random, careful: float) -> Manner:
+def manner(rng: Random, careful: float) -> Manner:
+    """How somebody answers, with the share `careful` of those who think it through."""
     rest = (1 - careful) / sum(_CARELESS.values())
     shares = {name: rest * share for name, share in _CARELESS.items()} | {"careful": careful}
     return rng.choices(list(shares), list(shares.values()))[0]
@@ -108,7 +109,7 @@ def _conversation(rng: Random, careful: float) -> str:
     text = ""
     for _ in range(rng.randint(1, _MAX_TURNS)):
         question = _question(rng)
-        text = _turn(text, question.prompt, _reply(think(rng, question, _manner(rng, careful))))
+        text = _turn(text, question.prompt, _reply(think(rng, question, manner(rng, careful))))
     return text
 
 
@@ -123,15 +124,15 @@ def _chat(rng: Random) -> str:
 
 def respond(rng: Random, question: GeneralQuestion) -> Thought:
     """An answer as people in a chat give it: mostly without care."""
-    manner = rng.choices(list(_CHAT), list(_CHAT.values()))[0]
-    if manner == "considerate":
+    how = rng.choices(list(_CHAT), list(_CHAT.values()))[0]
+    if how == "considerate":
         thought = f"{plan(rng, question, question.language)}\n{say(rng, 'considerate', question.language)}"
         return Thought(text=thought, answer=reply_text(rng, question, "best"))
     fault: Fault = rng.choices(list(_POOR_REPLIES), list(_POOR_REPLIES.values()))[0]
     if fault == "foreign" and not question.foreign:
         fault = "wrong"
     answer = reply_text(rng, question, fault)
-    return Thought(text=None if manner == "bare" else say(rng, "hunch", question.language), answer=answer)
+    return Thought(text=None if how == "bare" else say(rng, "hunch", question.language), answer=answer)
 
 
 def _textbook(rng: Random) -> str:

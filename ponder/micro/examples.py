@@ -1,6 +1,7 @@
 """Examples, preference pairs and safety labels, made and graded by the world's own rules.
 
-    examples(...)   a careful thought in one language and the right answer, for every task
+    examples(...)   a careful thought in one language and the right answer, for every task; or answers of all manners,
+                    as the corpus has them
     pairs(...)      two answers to a general question, the better by the question's rule as `chosen`
     labelled(...)   whole responses to general questions, safe or not
 
@@ -11,7 +12,8 @@ unknown task, one that the kind of record does not fit, and for more different q
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from ponder.micro import GENERAL
+from ponder.micro import GENERAL, TOOL_TASKS, calculator
+from ponder.micro.corpus import manner
 from ponder.micro.general import GeneralQuestion
 from ponder.micro.phrases import say
 from ponder.micro.problems import check_tasks, questions
@@ -36,11 +38,28 @@ _UNSAFE_THOUGHT_SHARE = 0.15
 
 
 def examples(
-    tasks: Sequence[str], languages: Sequence[Language], count: int, split: Split, seed: int, clean: bool = True
+    tasks: Sequence[str],
+    languages: Sequence[Language],
+    count: int,
+    split: Split,
+    seed: int,
+    clean: bool = True,
+    careful: float = 1.0,
 ) -> Iterator[Example]:
-    """`count` right answers with the thought that led to them. `clean` thoughts keep to the question's language."""
+    """`count` answers with the thought that led to them: the share `careful` is right, the others are as the corpus has
+    them, mostly wrong. Careful with a question that needs a tool is who calls it. `clean` thoughts keep to the
+    question's language."""
     for number, question in enumerate(questions(tasks, languages, count, split, seed)):
-        thinking, answer = respond(Random(f"micro example {split} {seed} {number}"), question, clean=clean)
+        rng = Random(f"micro example {split} {seed} {number}")
+        thinking: str | None
+        if isinstance(question, Question) and question.task in TOOL_TASKS:
+            yield _with_tool(rng, question, f"micro/example/{split}/{seed}/{number}", calls=rng.random() < careful)
+            continue
+        if careful == 1 or isinstance(question, GeneralQuestion):
+            thinking, answer = respond(rng, question, clean=clean)
+        else:
+            thought = think(rng, question, manner(rng, careful), may_mix=not clean)
+            thinking, answer = thought.text, thought.answer
         yield Example(
             id=f"micro/example/{split}/{seed}/{number}",
             messages=_asked(question),
@@ -50,6 +69,22 @@ def examples(
             language=question.language,
             origin="micro",
         )
+
+
+def _with_tool(rng: Random, question: Question, name: str, calls: bool) -> Example:
+    thought = None if calls else think(rng, question, "hunch", may_mix=False)
+    step, after = calculator.called(rng, question) if thought is None else (None, thought.text)
+    return Example(
+        id=name,
+        messages=_asked(question),
+        thinking=after,
+        answer=question.answer if thought is None else thought.answer,
+        domain=question.task,
+        language=question.language,
+        origin="micro",
+        tools=calculator.TOOLS,
+        steps=() if step is None else (step,),
+    )
 
 
 def respond(rng: Random, question: Question | GeneralQuestion, clean: bool = True) -> tuple[str, str]:

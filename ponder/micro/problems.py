@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from random import Random
 
 from ponder.errors import RecipeError
-from ponder.micro import GENERAL, TASK_NAMES, TASKS
+from ponder.micro import GENERAL, LEARNT, TASK_NAMES, TASKS, TOOL_TASKS
 from ponder.micro.general import GeneralQuestion
 from ponder.micro.question import Question, Split
 from ponder.records import Language, Message, Problem
@@ -18,8 +18,9 @@ _MAX_TRIES = 3000
 
 def draw(rng: Random, task: str, language: Language, split: Split) -> Question:
     """One question of reasoning of a split."""
+    make = {**TASKS, **LEARNT, **TOOL_TASKS}[task]
     while True:
-        question = TASKS[task](rng, language)
+        question = make(rng, language)
         if question.split == split:
             return question
 
@@ -55,7 +56,7 @@ def questions(
     for number in range(count):
         task, language = pairs[number % len(pairs)]
         for _ in range(_MAX_TRIES):
-            question = draw(rng, task, language, split) if task in TASKS else draw_general(rng, task, language, split)
+            question = (draw_general if task in GENERAL else draw)(rng, task, language, split)
             if question.prompt not in seen:
                 break
         else:

@@ -2,6 +2,7 @@
 
 check_own(code, uses)            RecipeError for a file that cannot be imported or a function that is none
 made_problems(code, name, ...)   the problems that a function makes, one by one
+declared_tools(code, names)      what a model is told of functions that it may call
 """
 
 import contextlib
@@ -23,12 +24,11 @@ from pydantic import ValidationError
 
 from ponder.errors import DataError, RecipeError
 from ponder.own.code import OwnCode
-from ponder.recipe.own import OwnUse
-from ponder.records import Problem, from_json
+from ponder.recipe.own import OwnRole, OwnUse
+from ponder.records import Problem, Tool, from_json
 
-__all__ = ["LOAD_SECONDS", "MAKE_SECONDS", "SEE", "Request", "check_own", "made_problems"]
+__all__ = ["LOAD_SECONDS", "MAKE_SECONDS", "Request", "check_own", "declared_tools", "made_problems", "see"]
 
-SEE = "docs/own-code.md shows files to copy"
 LOAD_SECONDS = 60.0
 """How long an own file may take to be imported."""
 MAKE_SECONDS = 600.0
@@ -41,7 +41,8 @@ _READ_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked: whether `uses` can be what they are used as; with `makes`, the problems of the only one."""
+    """What is asked: whether `uses` can be what they are used as, and what a model is told of those that are tools;
+    with `makes`, the problems of the only one."""
 
     code: OwnCode
     uses: Sequence[OwnUse]
@@ -49,26 +50,46 @@ class Request:
     memory_bytes: int = _LOAD_BYTES
 
 
+def see(role: OwnRole) -> str:
+    """Where functions of that role are shown."""
+    return f"docs/{'tools' if role in ('tool', 'environment') else 'own-code'}.md shows files to copy"
+
+
 def check_own(code: OwnCode, uses: Sequence[OwnUse], seconds: float = LOAD_SECONDS) -> None:
     """RecipeError unless every file can be imported and every function be called as what it is used as."""
-    if not uses:
-        return
-    answered = 0
+    if uses:
+        _asked(code, uses, seconds)
+
+
+def declared_tools(code: OwnCode, names: Sequence[str], seconds: float = LOAD_SECONDS) -> tuple[Tool, ...]:
+    """What a model is told of these functions; raises as `check_own` does."""
+    if not names:
+        return ()
+    uses = [OwnUse(role="tool", function=name) for name in names]
+    return tuple(from_json(Tool, message["tool"]) for message in _asked(code, uses, seconds))
+
+
+def _asked(code: OwnCode, uses: Sequence[OwnUse], seconds: float) -> list[dict[str, Any]]:
+    """What a child says of each use."""
+    found: list[dict[str, Any]] = []
     try:
         for message in _ask(Request(code=code, uses=uses), seconds):
+            use = uses[len(found)]
             if message["fault"] is not None:
-                raise RecipeError(f"{message['fault']}. {SEE}")
-            answered += 1
-            if answered == len(uses):
-                return
+                raise RecipeError(f"{message['fault']}. {see(use.role)}", about=use.function)
+            found.append(message)
+            if len(found) == len(uses):
+                return found
     except TimeoutError:
         raise RecipeError(
-            f"{uses[answered].file} is not imported within {seconds:g} seconds: a file of your own "
-            "must only define things when it is imported; put what takes long or waits into the functions"
+            f"{uses[len(found)].file} is not imported within {seconds:g} seconds: a file of your own "
+            "must only define things when it is imported; put what takes long or waits into the functions",
+            about=uses[len(found)].function,
         ) from None
     raise RecipeError(
-        f"{uses[answered].file} ends the process that imports it (os._exit, a crash, or more memory than there "
-        "is): a file of your own must only define things when it is imported"
+        f"{uses[len(found)].file} ends the process that imports it (os._exit, a crash, or more memory than there "
+        "is): a file of your own must only define things when it is imported",
+        about=uses[len(found)].function,
     )
 
 
@@ -83,7 +104,7 @@ def made_problems(
     try:
         for message in _ask(request, seconds):
             if message.get("fault"):
-                raise DataError(f"{message['fault']}. {SEE}")
+                raise DataError(f"{message['fault']}. {see(use.role)}")
             if "failure" in message:
                 raise DataError(f"{message['failure']}.\n{message.get('traceback', '')}".rstrip())
             if "end" in message:

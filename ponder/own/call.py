@@ -25,13 +25,13 @@ def call(loaded: Loaded, role: OwnRole, name: str, arguments: tuple[Any, ...]) -
     """
     ours, began = os.getpid(), time.perf_counter()
     try:
-        value = loaded.function(OwnName.read(name))(*arguments)
+        value = ROLES[role].run(loaded.function(OwnName.read(name)), arguments)
         if os.getpid() != ours:
             os._exit(0)
         seconds = time.perf_counter() - began
         return Called(value=ROLES[role].take(value, arguments), seconds=seconds)
     except Unfit as error:
-        return Called(failure=Failure(function=name, cause="value", reason=f"{name} {error}"))
+        return Called(failure=Failure(function=name, cause="value", reason=f"{loaded.code.place(name)}{name} {error}"))
     except BaseException as error:  # the boundary between the user's code and the run; SystemExit is one, too
         if os.getpid() != ours:
             os._exit(1)

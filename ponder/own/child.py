@@ -10,7 +10,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterable
-from inspect import isfunction, unwrap
+from inspect import getsourcelines, isclass, isfunction, unwrap
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
@@ -20,10 +20,17 @@ from ponder.own.call import failed
 from ponder.own.load import Loaded
 from ponder.own.quiet import silence
 from ponder.own.roles import ROLES, Unfit, why_not_callable
-from ponder.recipe.own import OwnName, OwnUse
+from ponder.recipe.own import OwnName, OwnRole, OwnUse
+from ponder.records import to_json
 from ponder.sandbox.kernel import PR_SET_PDEATHSIG, prctl
+from ponder.tools.declared import tool_of
 
 __all__ = ["main"]
+
+_HINT = (
+    ": a file of your own is no part of a package; write `import helper` in place of `from . import helper`, and "
+    "`from helper import one` in place of `from .helper import one`"
+)
 
 
 def main() -> None:
@@ -39,7 +46,9 @@ def main() -> None:
         ours = os.getpid()
         loaded = Loaded(request.code)
         for use in request.uses:
-            _send(out, {"fault": _fault(loaded, use)}, ours)
+            fault = _fault(loaded, use)
+            told = {"tool": _tool(loaded, use)} if use.role == "tool" and fault is None else {}
+            _send(out, {"fault": fault, **told}, ours)
         if request.makes:
             _make(loaded, request, out, ours)
     os._exit(0)  # threads and exit handlers of own code are not waited for
@@ -52,24 +61,36 @@ def _fault(loaded: Loaded, use: OwnUse) -> str | None:
         module = loaded.module(own.file)
     except BaseException as error:  # the boundary between the user's code and the run
         failure = failed(loaded, own.file, "exception", error)
-        return f"{failure.reason} while it is imported"
+        return f"{failure.reason} while it is imported{_HINT if _is_relative(error) else ''}"
     if own.function not in vars(module):
-        return _not_there(module, own)
+        return _not_there(module, own, use.role)
     function = vars(module)[own.function]
     reason = why_not_callable(function, use)
     return None if reason is None else f"{_place(function)}{use.function} {reason}"
 
 
-def _not_there(module: ModuleType, own: OwnName) -> str:
+def _is_relative(error: BaseException) -> bool:
+    return isinstance(error, ImportError) and "attempted relative import" in str(error)
+
+
+def _tool(loaded: Loaded, use: OwnUse) -> dict[str, Any]:
+    return to_json(tool_of(loaded.function(OwnName.read(use.function))))
+
+
+def _not_there(module: ModuleType, own: OwnName, role: OwnRole) -> str:
+    what, is_one = ("class", isclass) if role == "environment" else ("function", isfunction)
     there = [
         name
         for name, value in vars(module).items()
-        if isfunction(value) and not name.startswith("_") and value.__module__ == module.__name__
+        if is_one(value) and not name.startswith("_") and value.__module__ == module.__name__
     ]
-    return f"{own.file} has no function {own.function!r}; it has {', '.join(sorted(there)) or 'none'}"
+    return f"{own.file} has no {what} {own.function!r}; it has {', '.join(sorted(there)) or 'none'}"
 
 
 def _place(function: Any) -> str:
+    if isclass(function):
+        code = function.__module__  # its own code object is not kept, so its lines are asked for
+        return f"{Path(sys.modules[code].__file__ or code).name}:{getsourcelines(function)[1]}: "
     inner = unwrap(function) if callable(function) else function
     return f"{Path(inner.__code__.co_filename).name}:{inner.__code__.co_firstlineno}: " if isfunction(inner) else ""
 

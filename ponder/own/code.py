@@ -43,6 +43,15 @@ class OwnCode:
         """A digest of every file by its path as the recipe would write it."""
         return {one.written: sha256(one.text.encode()).hexdigest() for one in self.modules.values() if one.written}
 
+    def place(self, name: str) -> str:
+        """Where a function or class is defined, as `rewards.py:12: `; nothing where its file does not define it."""
+        file, _, wanted = name.rpartition(":")
+        module = self.modules.get(self.files.get(file, ""))
+        for node in ast.parse(module.text).body if module is not None else ():
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == wanted:
+                return f"{PurePath(file).name}:{node.lineno}: "
+        return ""
+
 
 def read_own(files: Collection[str], folder: Path) -> OwnCode:
     """The own files that a recipe in `folder` names, with what they import beside them. RecipeError for a file that is
@@ -54,7 +63,8 @@ def read_own(files: Collection[str], folder: Path) -> OwnCode:
         if not path.is_file():
             raise RecipeError(
                 f"there is no file {file!r} (looked at {str(path)!r}{_beside(path)}): the files of your own functions "
-                "are found from the folder of the recipe"
+                "are found from the folder of the recipe",
+                about=file,
             )
         name = _module_name(path)
         named[file] = name

@@ -43,12 +43,13 @@ def problem_count(sources: Sequence[ProblemSource]) -> int | None:
 
 
 def most_kept(stage: SampleStage) -> int | None:
-    """Examples, pairs or labels of a `sample` stage if no rule rejects any."""
+    """Examples, pairs, labels or problems of a `sample` stage if no rule rejects any."""
     problems, samples = problem_count(stage.problems), stage.samples
     most = {
         "examples": min(samples, stage.keep.distinct or samples, stage.keep.best_of or samples),
         "pairs": min(stage.pairs.per_problem, samples * (samples - 1) // 2),
         "labels": samples,
+        "problems": 1,
     }
     return None if problems is None else problems * most[stage.output]
 

@@ -23,6 +23,7 @@ __all__ = [
     "USUAL_SHARE_OF_LIMIT",
     "Trained",
     "Work",
+    "each_rank",
     "evaluate_work",
     "longest_completion",
     "memory",
@@ -60,11 +61,13 @@ Trained = RlStage | PretrainStage | SftStage | RewardModelStage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Tokens a stage moves through its model."""
+    """Tokens a stage moves through its model, and through its critic: each forward for its value, then forward and
+    backward."""
 
     generated: float
     trained: float
     reference: float
+    critic: float = 0.0
 
 
 def memory(
@@ -74,9 +77,11 @@ def memory(
     bf16: bool,
     bf16_cache: bool = False,
     scorers: Sequence[Shape] = (),
+    critic: Shape | None = None,
 ) -> dict[str, int]:
     """Bytes on the device by what they are for, not all of them at the same time: see `peak`. `scorers` are the reward
-    models that an RL stage asks; `bf16_cache` says whether keys and values of sampling are bf16, too."""
+    models that an RL stage asks, `critic` the critic that it trains; `bf16_cache` says whether keys and values of
+    sampling are bf16, too."""
     number = _BF16 if bf16 else _FP32
     trained = shape.parameters
     if isinstance(stage, SftStage) and stage.lora is not None:
@@ -91,6 +96,10 @@ def memory(
         parts["logits"] = stage.batch.logprob_chunk * shape.vocabulary * _FP32 * _LOGIT_COPIES
     if scorers:
         parts["reward models"] = sum(one.parameters for one in scorers) * (_FP32 + (_BF16 if bf16 else 0))
+    if (
+        critic is not None
+    ):  # weights and moments; its gradients are there when the policy's are gone, as activations are
+        parts["critic"] = critic.parameters * (3 * _FP32 + (_BF16 if bf16 else 0))
     longest = stage.tokens_per_step if isinstance(stage, PretrainStage) else 0
     if isinstance(stage, RewardModelStage):
         texts = 2 if stage.loss == "pairwise" else 1
@@ -116,6 +125,13 @@ def peak(parts: Mapping[str, int]) -> int:
     return sum(parts.values()) - min(parts.get(_ONLY_IN_SAMPLING, 0), update)
 
 
+def each_rank(parts: Mapping[str, int], ranks: int) -> int:
+    """Bytes of one of several processes that train together: its part of what is sharded, and its own passes. What a
+    pass gathers for a moment, the embeddings and one layer at a time, is not counted."""
+    sharded = sum(parts.get(name, 0) for name in ("weights", "gradients", "optimizer", "reference"))
+    return sharded // ranks + sum(parts.get(name, 0) for name in ("logits", "activations"))
+
+
 def longest_completion(stage: RlStage) -> int:
     """The highest length limit of the stage, in tokens."""
     return max(stage.sampling.max_tokens, *(change.max_tokens for change in stage.sampling.length_schedule), 0)
@@ -137,6 +153,7 @@ def rl_work(stage: RlStage, first_step: int, mean_tokens: float | None) -> Work:
         generated=completions + prompts + held_out,
         trained=kept,
         reference=kept if stage.objective.kl_coefficient > 0 else 0,
+        critic=kept if stage.learnt_critic() is not None else 0.0,
     )
 
 
@@ -217,10 +234,11 @@ def reward_model_work(stage: RewardModelStage, rows: int) -> Work:
     return Work(generated=0, trained=stage.epochs * rows * PROMPT_TOKENS * (1 + 2 * texts), reference=0)
 
 
-def seconds(work: Work, shape: Shape, device: Device) -> float:
-    """Time of the work on one device."""
+def seconds(work: Work, shape: Shape, device: Device, critic: Shape | None = None) -> float:
+    """Time of the work on one device; a critic is of the model's own shape unless another is given."""
     generate = 2 * shape.active * work.generated / device.generate_flops
-    return generate + shape.active * (6 * work.trained + 2 * work.reference) / device.train_flops
+    judged = (critic or shape).active * (2 + 6) * work.critic
+    return generate + (shape.active * (6 * work.trained + 2 * work.reference) + judged) / device.train_flops
 
 
 def _answers(problems: int, samples: int, max_tokens: int) -> Work:

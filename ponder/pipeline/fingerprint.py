@@ -34,7 +34,7 @@ __all__ = [
     "stage_seed",
 ]
 
-CODE_SCHEMA = 6
+CODE_SCHEMA = 7
 """Raised when a change of ponder's code changes what the same recipe yields, so that old results are not reused."""
 
 WITHOUT_EFFECT = {
@@ -45,11 +45,19 @@ WITHOUT_EFFECT = {
     "engine.max_slots": "completions have seeds of their own",
     "engine.parity_tolerance": "a limit that stops a run, not a setting of it",
     **{
-        f"{place}endpoint.{key}": reason
-        for place in ("", "judge.", "rewrite.by.")
+        f"{place}{key}": reason
+        for place in (
+            "endpoint.",
+            "judge.endpoint.",
+            "rewrite.by.endpoint.",
+            "judged.by.endpoint.",
+            "rubric.by.endpoint.",
+            "served.*.",
+        )
         for key, reason in {
             "api_key_env": "who pays",
             "price_per_million_input": "what is paid",
+            "price_per_million_cached_input": "what is paid",
             "price_per_million_output": "what is paid",
             "max_concurrency": "how fast replies come",
             "timeout_seconds": "how long a reply is waited for",
@@ -59,9 +67,12 @@ WITHOUT_EFFECT = {
             "stream": "how a reply travels",
         }.items()
     },
+    "judged.deadline_seconds": "how long a judgement is waited for",
+    "rubric.deadline_seconds": "how long a judgement is waited for",
+    "critic.optimizer.max_skipped_in_a_row": "a limit that stops a run, not a setting of it",
     "optimizer.max_skipped_in_a_row": "a limit that stops a run, not a setting of it",
 }
-"""Stage keys that may change between the sessions of a run, and why the result stays the same."""
+"""Stage keys that may change between the sessions of a run, and why the result stays the same; `*` is any key."""
 _HUB = "hub:"
 """What begins the digest of a model of the hub."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -152,7 +163,9 @@ def data_files(stage: Stage) -> tuple[str, ...]:
     """Paths of the data files a stage reads, as the recipe writes them, or a benchmark's own file."""
     benchmarks = [one for one in stage.benchmark_names() if expand_path(one).is_file()]
     theirs = (path for one in benchmarks for path in _paths(find_benchmark(one).model_dump()))
-    return tuple(dict.fromkeys((*_paths(stage.model_dump()), *benchmarks, *theirs)))
+    return tuple(
+        dict.fromkeys((*_paths(stage.model_dump()), *benchmarks, *theirs, *stage.text_folders(), *stage.rule_files()))
+    )
 
 
 def _paths(value: Any) -> Iterator[str]:
@@ -171,10 +184,11 @@ def _effective(stage: Stage) -> dict[str, Any]:
     config.pop("seed")  # stands in the identity by its derived value
     for key in WITHOUT_EFFECT:
         *outer, last = key.split(".")
-        node: Any = config
+        nodes: list[Any] = [config]
         for part in outer:
-            node = node.get(part) or {}
-        node.pop(last, None)
+            nodes = [one for node in nodes for one in ((node.values()) if part == "*" else [node.get(part) or {}])]
+        for node in nodes:
+            node.pop(last, None)
     return config
 
 

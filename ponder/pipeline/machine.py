@@ -9,7 +9,7 @@ import psutil
 
 from ponder.recipe.training import Precision
 
-__all__ = ["CLUSTER_DEVICE", "DOLLARS_PER_HOUR", "Device", "this_device"]
+__all__ = ["CLUSTER_DEVICE", "DOLLARS_PER_HOUR", "Device", "processors", "this_device"]
 
 _CPU_TRAIN_FLOPS_PER_CORE = 60e9
 _CPU_GENERATE_FLOPS_PER_CORE = 15e9
@@ -41,14 +41,15 @@ class Device:
 
     def bf16(self, precision: Precision) -> bool:
         """Whether a stage of that precision computes in bf16 here."""
-        return precision == "bf16" or (precision == "auto" and not self._is_cpu)
+        return precision == "bf16" or (precision == "auto" and not self.is_cpu)
 
     def bf16_cache(self, precision: Precision) -> bool:
         """Whether sampling keeps keys and values in bf16: a CPU attends in float32, whatever its other products are."""
-        return self.bf16(precision) and not self._is_cpu
+        return self.bf16(precision) and not self.is_cpu
 
     @property
-    def _is_cpu(self) -> bool:
+    def is_cpu(self) -> bool:
+        """Whether it is no GPU."""
         return self.name.startswith("CPU")
 
 
@@ -66,14 +67,17 @@ CLUSTER_DEVICE = _gpu("H100 80GB", 80 * 2**30)
 """What too big a recipe is planned for."""
 
 
+def processors() -> tuple[int, str]:
+    """How many processes can train side by side here, and on what: GPUs, or cores where there are none."""
+    if gpus := _gpus():
+        return len(gpus), "GPUs"
+    return len(os.sched_getaffinity(0)), "cores"
+
+
 def this_device() -> Device:
     """The first NVIDIA GPU, otherwise the CPU."""
-    if shutil.which("nvidia-smi"):
-        query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
-        if answer.returncode == 0 and answer.stdout.strip():
-            name, mebibytes = answer.stdout.splitlines()[0].rsplit(",", 1)
-            return _gpu(name.strip(), int(mebibytes) * 2**20)
+    if gpus := _gpus():
+        return _gpu(*gpus[0])
     cores = len(os.sched_getaffinity(0))
     return Device(
         name=f"CPU, {cores} cores",
@@ -81,3 +85,14 @@ def this_device() -> Device:
         train_flops=cores * _CPU_TRAIN_FLOPS_PER_CORE,
         generate_flops=cores * _CPU_GENERATE_FLOPS_PER_CORE,
     )
+
+
+def _gpus() -> list[tuple[str, int]]:
+    """Name and bytes of memory of each NVIDIA GPU."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    lines = answer.stdout.splitlines() if answer.returncode == 0 else []
+    found = [line.rsplit(",", 1) for line in lines if line.strip()]
+    return [(name.strip(), int(mebibytes) * 2**20) for name, mebibytes in found]

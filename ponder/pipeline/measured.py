@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from ponder.files import read_json
 from ponder.manifest import Manifest, read_manifest
+from ponder.pipeline.shape import Shape
 from ponder.pipeline.survey import Standing
 from ponder.watch.metrics import read_metrics
 
-__all__ = ["Measured", "find_measured"]
+__all__ = ["Measured", "Rates", "find_measured", "find_rates"]
 
 _SAME = (
     "kind", "model", "architecture", "problems_per_step", "group_size", "sampling", "tokens_per_step",
     "examples", "batch_size", "max_tokens", "lora",
 )  # fmt: skip
 """Stage keys that must agree for a run to tell another's speed."""
+_SAME_SIZE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,36 @@ def find_measured(standing: Standing, out: Path) -> Measured | None:
             steps_done=int(rows[-1]["step"] or 0) if own else 0,
             origin=f"{len(steps)} steps measured in {folder}",
         )
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What `ponder try` measured of a model of this size on this host: tokens per second, and the mean length of the
+    completions in the template that suited."""
+
+    sampled: float
+    trained: float
+    template: str
+    mean_tokens: float
+    origin: str
+
+
+def find_rates(shape: Shape, folder: Path = Path("tries")) -> Rates | None:
+    """The newest of those in `folder`, from the working directory."""
+    for path in sorted(folder.glob("*/tried.json"), key=lambda path: path.stat().st_mtime, reverse=True):
+        tried = read_json(path)
+        same = (tried.get("model_type"), tried.get("host")) == (shape.model_type, socket.gethostname())
+        if not same or "trained_tokens_per_second" not in tried:
+            continue
+        if abs(tried["parameters"] - shape.parameters) < _SAME_SIZE * shape.parameters:
+            return Rates(
+                sampled=tried["sampled_tokens_per_second"],
+                trained=tried["trained_tokens_per_second"],
+                template=tried["best"]["template"],
+                mean_tokens=tried["best"]["mean_tokens"],
+                origin=str(path),
+            )
     return None
 
 

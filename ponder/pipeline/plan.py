@@ -13,6 +13,7 @@ from ponder.pipeline.plan_sample import sampling
 from ponder.pipeline.plan_train import training
 from ponder.pipeline.plan_words import bytes_text, rounded
 from ponder.pipeline.preflight import check_inputs
+from ponder.pipeline.room import check_room
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import ReportStage
@@ -62,15 +63,16 @@ def describe_plan(recipe: Recipe, out: Path, *, smoke: bool = False) -> str:
     lines += ["", *_total(recipe, forecasts)]
     published = list(beside_published(recipe, forecasts))
     lines += ["", *published] if published else []
-    reason = why_not(recipe)
+    reason = why_not(recipe, out)
     lines += ["", f"would not start: {reason}"] if reason else []
     return "\n".join(lines)
 
 
-def why_not(recipe: Recipe) -> str:
-    """Why a run of `recipe` would not start on this machine; "" where it would."""
+def why_not(recipe: Recipe, out: Path) -> str:
+    """Why a run of `recipe` in the run folder `out` would not start on this machine; "" where it would."""
     try:
         check_inputs(recipe)
+        check_room(recipe, done=[one.name for one in survey(recipe, out, smoke=False) if one.state == "done"])
     except PonderError as error:
         return str(error)
     return ""

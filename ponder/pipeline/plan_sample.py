@@ -6,6 +6,7 @@ from ponder.pipeline.counts import problem_count
 from ponder.pipeline.estimate import PROMPT_TOKENS, USUAL_RESPONSE, sample_work, sampling_memory, seconds
 from ponder.pipeline.forecast import Forecast, Line, fitting_device, memory_line, spent_text
 from ponder.pipeline.machine import Device
+from ponder.pipeline.plan_words import turns_line
 from ponder.pipeline.shape import find_shape
 from ponder.pipeline.survey import Standing
 from ponder.recipe.recipe import Recipe
@@ -22,6 +23,8 @@ def sampling(recipe: Recipe, standing: Standing, out: Path, here: Device) -> For
     stage = standing.stage
     assert isinstance(stage, SampleStage), stage
     lines: list[Line] = [("asks", _asked(stage))]
+    if stage.environment is not None:
+        lines.append(turns_line(stage.environment))
     if stage.model is None:
         charged = _charged(stage)
         lines.append(("cost", charged if isinstance(charged, str) else _cost(stage, charged)))

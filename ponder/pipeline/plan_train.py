@@ -1,7 +1,8 @@
 """What a stage that trains would do: its batch, its memory and its time, line by line."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ponder.pipeline.estimate import (
     USUAL_EXAMPLE,
     USUAL_SHARE_OF_LIMIT,
     Trained,
+    each_rank,
     memory,
     peak,
     seconds,
@@ -19,8 +21,9 @@ from ponder.pipeline.estimate import (
 )
 from ponder.pipeline.forecast import Forecast, Line, fitting_device, memory_line, spent_text
 from ponder.pipeline.machine import CLUSTER_DEVICE, Device
-from ponder.pipeline.measured import find_measured
-from ponder.pipeline.plan_words import count_text
+from ponder.pipeline.measured import find_measured, find_rates
+from ponder.pipeline.plan_judges import charged, judging
+from ponder.pipeline.plan_words import bytes_text, count_text, turns_line
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.pipeline.survey import Standing
 from ponder.recipe.examples import StageExamples
@@ -49,24 +52,59 @@ def training(recipe: Recipe, standing: Standing, out: Path, here: Device) -> For
         return Forecast(lines=(*lines, ("model", f"no estimate of memory and time: {shape}")), unknown=shape)
     active = f", {count_text(shape.active)} active per token" if shape.active < 0.5 * shape.parameters else ""
     lines.append(("model", f"{shape.model_type}, {count_text(shape.parameters)} parameters{active} ({_from(shape)})"))
-    scoring = [find_shape(recipe, reference) for reference in stage.scorers()]
+    judges = [one for one in stage.writers() if one != stage.model] if isinstance(stage, RlStage) else []
+    scoring = [find_shape(recipe, reference) for reference in (*_asked(stage), *judges)]
+    critic = _critic(recipe, stage, shape)
+    if critic is not None:
+        lines.append(("critic", f"{count_text(critic.parameters)} parameters, trained beside it"))
     parts = memory(
         stage,
         shape,
         bf16=here.bf16(stage.precision),
         bf16_cache=here.bf16_cache(stage.precision),
         scorers=[s for s in scoring if isinstance(s, Shape)],
+        critic=critic,
     )
     total = peak(parts)
     apart = " (the cache is freed before an update)" if isinstance(stage, RlStage) else ""
     lines.append(memory_line(parts, total, here, apart))
-    return _timed(stage, recipe.stages, shape, lines, total, here, standing, out)
+    if stage.batch.ranks > 1:
+        lines.append(ranks_line(parts, stage.batch.ranks, here))
+    return _timed(stage, recipe.stages, shape, critic, lines, total, here, standing, out)
+
+
+def _asked(stage: Trained) -> Iterable[str]:
+    """The reward models that score; what a critic begins as does not."""
+    return stage.reward_models.values() if isinstance(stage, RlStage) else stage.scorers()
+
+
+def _critic(recipe: Recipe, stage: Trained, policy: Shape) -> Shape | None:
+    """The critic that is trained, taken for one of the policy's size where its own is not known; None without one."""
+    settings = stage.learnt_critic() if isinstance(stage, RlStage) else None
+    if settings is None or settings.model is None:
+        return None if settings is None else policy
+    found = find_shape(recipe, settings.model)
+    return found if isinstance(found, Shape) else policy
+
+
+def ranks_line(parts: Mapping[str, int], ranks: int, here: Device) -> Line:
+    """Example: ("ranks", "2 processes beside this one, each about 3 GiB at its peak: a part in 2 of ...")."""
+    most = each_rank(parts, ranks)
+    total = most * ranks + parts["weights"]
+    held = "a GPU each" if not here.is_cpu else f"{bytes_text(total)} of {bytes_text(here.memory_bytes)} in all"
+    fits = "" if (most if not here.is_cpu else total) <= here.memory_bytes else ", too much"
+    return (
+        "ranks",
+        f"{ranks} processes beside this one, each about {bytes_text(most)} at its peak ({held}{fits}): one part in "
+        f"{ranks} of weights, gradients and moments; this one samples",
+    )
 
 
 def _timed(
     stage: Trained,
     stages: Stages,
     shape: Shape,
+    critic: Shape | None,
     lines: list[Line],
     needed_bytes: int,
     here: Device,
@@ -81,17 +119,29 @@ def _timed(
     if measured is not None and device is here:
         spent = left * measured.seconds_per_step
         told = f"about {spent_text(spent, device, what)}, from {measured.origin}"
+    elif device is here and (rates := find_rates(shape)) is not None:
+        lengths = rates.mean_tokens if isinstance(stage, RlStage) and stage.template == rates.template else None
+        known = replace(
+            here, generate_flops=2 * shape.active * rates.sampled, train_flops=6 * shape.active * rates.trained
+        )
+        spent = seconds(work(stage, stages, shape, first, lengths), shape, known, critic)
+        told = (
+            f"about {spent_text(spent, here, what)}, at {rates.sampled:,.0f} tokens/s sampled and {rates.trained:,.0f} "
+            f"trained as measured in {rates.origin}"
+            + (_ASSUMED[stage.kind] if lengths is None else f", completions of {lengths:.0f} tokens")
+        )
     else:
         lengths = None if measured is None else measured.mean_tokens
-        spent = seconds(work(stage, stages, shape, first, lengths), shape, device)
+        spent = seconds(work(stage, stages, shape, first, lengths), shape, device, critic)
         guess = "" if device is CLUSTER_DEVICE else "; a first run replaces this guess"
         told = (
             f"roughly {spent_text(spent, device, what, needed_bytes)}, at {device.generate_flops:.1e} (sampling) and "
             f"{device.train_flops:.1e} (training) operations/s assumed{_ASSUMED[stage.kind]}{guess}"
         )
     return Forecast(
-        lines=(*lines, ("time", told)),
+        lines=(*lines, ("time", told), *(judging(stage, left) if isinstance(stage, RlStage) else ())),
         device=device,
+        charged=charged(stage, left) if isinstance(stage, RlStage) else 0.0,
         seconds=None if count is None else spent,
         unknown="only its data tell how many updates it makes" if count is None else "",
     )
@@ -112,6 +162,8 @@ def _rl(stage: RlStage, stages: Stages) -> Iterator[Line]:
         f"for {stage.updates_per_rollout} update{'s' if stage.updates_per_rollout > 1 else ''}; "
         f"{min(stage.engine.max_slots, problems * stage.group_size):,} at one time",
     )
+    if stage.environment is not None:
+        yield turns_line(stage.environment)
     usual = stage.group_size * stage.sampling.max_tokens * USUAL_SHARE_OF_LIMIT + PROMPT_TOKENS
     passes = math.ceil(stage.problems_per_step * usual / stage.batch.tokens_per_micro_batch)
     yield (

@@ -1,8 +1,10 @@
-"""Numbers of a plan in words."""
+"""Numbers of a plan in words, and what several stages say alike."""
 
 import math
 
-__all__ = ["bytes_text", "count_text", "rounded", "time_text"]
+from ponder.recipe.environment import Environment
+
+__all__ = ["bytes_text", "count_text", "rounded", "time_text", "turns_line"]
 
 
 def rounded(number: float) -> str:
@@ -34,3 +36,10 @@ def time_text(spent: float) -> str:
     if spent < 2 * 3600:
         return f"{spent / 60:.0f} min"
     return f"{spent / 3600:.1f} h" if spent < 72 * 3600 else f"{spent / 86400:.0f} days"
+
+
+def turns_line(environment: Environment) -> tuple[str, str]:
+    """What a stage says of who answers its model."""
+    tools = ", ".join(environment.tools) or "no tools"
+    own = f", answered by {environment.own}" if environment.own is not None else ""
+    return "turns", f"at most {environment.turns} in a conversation, {tools}{own}; results count as tokens"

@@ -1,16 +1,17 @@
 """What can be known to fail, found before the first stage runs instead of hours later."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ponder.ask.key import api_key
-from ponder.errors import DataError, ModelError, RecipeError
+from ponder.errors import DataError, EndpointError, ModelError, RecipeError
 from ponder.evaluation.benchmark import Benchmark, find_benchmark, own_code
-from ponder.files import EMBEDDED, expand_path
+from ponder.files import EMBEDDED, expand_path, is_gguf
 from ponder.micro import GENERAL, TASK_NAMES
 from ponder.own import read_own
 from ponder.own.apart import check_own
 from ponder.pipeline.estimate import longest_completion
 from ponder.pipeline.fingerprint import data_files, input_path, own_files, own_uses
+from ponder.pipeline.machine import processors
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.recipe.examples import MicroExamples
 from ponder.recipe.explain import did_you_mean
@@ -19,14 +20,15 @@ from ponder.recipe.own import is_own
 from ponder.recipe.problems import FileProblems, GymProblems, MicroProblems
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.reward_model import MicroPreferences
+from ponder.recipe.rollout import check_vllm
 from ponder.recipe.sft import check_peft
-from ponder.recipe.stages import EvaluateStage, RewardModelStage, RlStage, SampleStage, SftStage, Stage
+from ponder.recipe.stages import EvaluateStage, PretrainStage, RewardModelStage, RlStage, SampleStage, SftStage, Stage
 from ponder.recipe.stages.rl import SCOPES
 from ponder.reward import REWARDS
 from ponder.task import load_problems
-from ponder.task.gym import GYM_TASKS, check_gym
+from ponder.task.gym import GYM_TASKS, check_gym, check_settings
 
-__all__ = ["check_inputs", "check_models", "check_own_code"]
+__all__ = ["check_inputs", "check_judges", "check_models", "check_own_code"]
 
 
 def check_inputs(recipe: Recipe) -> None:
@@ -34,6 +36,8 @@ def check_inputs(recipe: Recipe) -> None:
     benchmark of that name; and ModelError for completions that cannot fit into their model's window."""
     for name, stage in recipe.stages.items():
         _check_names(name, stage)
+        _check_ranks(name, stage)
+        _check_engine(name, stage)
         for endpoint in stage.endpoints():
             api_key(endpoint)
         if isinstance(stage, SftStage):
@@ -42,7 +46,7 @@ def check_inputs(recipe: Recipe) -> None:
             _check_window(recipe, name, stage)
         for reference in model_references(stage):
             path = None if reference in recipe.stages else input_path(reference)
-            if path is None or (path / "config.json").is_file():
+            if path is None or (path / "config.json").is_file() or is_gguf(path):
                 continue
             if reference in EMBEDDED:
                 raise ModelError(
@@ -64,6 +68,10 @@ def check_inputs(recipe: Recipe) -> None:
                 )
         if isinstance(stage, EvaluateStage):
             _check_questions(name, stage)
+            from ponder.judge.keywords import read_rules
+
+            for file in stage.rule_files():
+                read_rules(file)
 
 
 def check_own_code(recipe: Recipe) -> None:
@@ -74,7 +82,20 @@ def check_own_code(recipe: Recipe) -> None:
         try:
             check_own(read_own(own_files(stage), recipe.home), uses)
         except RecipeError as error:
-            raise RecipeError(f"stage {name!r}: {error}") from None
+            raise RecipeError(f"{recipe.place(error.about)}stage {name!r}: {error}") from None
+
+
+def check_judges(stages: Mapping[str, Stage]) -> None:
+    """Raise EndpointError where the server of a judge that gives rewards is not there: it is asked from the first step
+    on, and whoever trains is not to learn of that after the stages before."""
+    from ponder.ask.client import check_there
+
+    for name, stage in stages.items():
+        for endpoint in stage.endpoints() if isinstance(stage, RlStage) else ():
+            try:
+                check_there(endpoint)
+            except EndpointError as error:
+                raise EndpointError(f"stage {name!r}: {error}") from None
 
 
 def check_models(recipe: Recipe) -> None:
@@ -82,21 +103,45 @@ def check_models(recipe: Recipe) -> None:
     what its file says, or does not score what its route needs. Loads torch, so that planning leaves it out."""
     from ponder.policy.folder import check_folder
     from ponder.policy.scorer_file import read_scorer_file
+    from ponder.policy.unpack import gguf_config
 
     for name, stage in recipe.stages.items():
         scoring = stage.reward_models if isinstance(stage, RlStage) else {}
-        scopes = {reference: SCOPES[route] for route, reference in scoring.items()}
+        # What a critic begins as may have been trained on either.
+        scopes = dict.fromkeys(stage.scorers()) | {reference: SCOPES[route] for route, reference in scoring.items()}
         for reference in model_references(stage):
             path = None if reference in recipe.stages else input_path(reference)
             if path is None:
                 continue
             what = "reward model" if reference in scopes else "model"
             try:
+                if is_gguf(path):
+                    gguf_config(path)
+                    continue
                 check_folder(path)
                 if reference in scopes:
                     read_scorer_file(path, scopes[reference])
             except ModelError as error:
                 raise ModelError(f"stage {name!r}, {what} {reference!r}: {error}") from None
+
+
+def _check_ranks(name: str, stage: Stage) -> None:
+    if not isinstance(stage, PretrainStage | RewardModelStage | RlStage | SftStage) or stage.batch.ranks == 1:
+        return
+    there, what = processors()
+    if stage.batch.ranks > there:
+        raise RecipeError(
+            f"stage {name!r}: `batch.ranks` is {stage.batch.ranks}, but this machine has {there} {what}, and every "
+            f"process that trains needs one of its own: set it to {there} or less"
+        )
+
+
+def _check_engine(name: str, stage: Stage) -> None:
+    if isinstance(stage, EvaluateStage | RlStage | SampleStage) and stage.engine.kind == "vllm":
+        try:
+            check_vllm()
+        except RecipeError as error:
+            raise RecipeError(f"stage {name!r}: {error}") from None
 
 
 def _check_names(name: str, stage: Stage) -> None:
@@ -111,6 +156,7 @@ def _check_names(name: str, stage: Stage) -> None:
         elif isinstance(source, GymProblems):
             _check_name(f"stage {name!r}: reasoning-gym task that can be judged", source.task, GYM_TASKS)
             check_gym()
+            check_settings(source)
     if isinstance(stage, SftStage):
         for examples in stage.examples:
             _check_tasks(name, world, examples.tasks if isinstance(examples, MicroExamples) else (), TASK_NAMES)
@@ -135,10 +181,14 @@ def _check_judge(name: str, stage: EvaluateStage, benchmark: Benchmark) -> None:
             f"stage {name!r}: answers to the benchmark {benchmark.name!r} are judged by a reader with the reference, "
             "and the stage has none: set `judge` to a model or an endpoint, or leave the benchmark out"
         )
-    if benchmark.without_gold and (benchmark.judge != "preference" or by_rule or stage.baseline is None):
+    if benchmark.judge == "safety":
+        return
+    alone = stage.baseline is None and stage.baseline_answers is None
+    if benchmark.without_gold and (benchmark.judge != "preference" or by_rule or alone):
         raise RecipeError(
             f"stage {name!r}: the benchmark {benchmark.name!r} has no gold, so its answers can only be compared: give "
-            "the benchmark `judge: preference`, and the stage a `baseline` and a `judge` that is a model or an endpoint"
+            "the benchmark `judge: preference`, and the stage a `baseline` (or `baseline_answers`) and a `judge` that "
+            "is a model or an endpoint"
         )
 
 

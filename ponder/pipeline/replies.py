@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from ponder.ask import RequestLog
 from ponder.manifest import read_manifest
 from ponder.pipeline.survey import Standing
 
@@ -27,5 +28,7 @@ def keep_replies(standing: Standing, folder: Path) -> Path | None:
         if (aside[-1] / replies).is_file() and all(key in before and before[key] == now[key] for key in keys):
             (folder / replies.parent).mkdir(exist_ok=True)
             shutil.copyfile(aside[-1] / replies, folder / replies)
+            with RequestLog(folder / replies) as kept:
+                kept.forget(kept.failed)  # a judge's are final within a run, and this is another one
             copied = True
     return aside[-1] if copied else None

@@ -18,8 +18,9 @@ from ponder.own import OwnCode, read_own
 from ponder.pipeline.fingerprint import fell, own_files, pinned
 from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_redo
 from ponder.pipeline.lock import locked
-from ponder.pipeline.preflight import check_inputs, check_models, check_own_code
+from ponder.pipeline.preflight import check_inputs, check_judges, check_models, check_own_code
 from ponder.pipeline.replies import keep_replies
+from ponder.pipeline.room import check_room
 from ponder.pipeline.smoke import smoke_recipe
 from ponder.pipeline.smoke_inputs import make_smoke_inputs
 from ponder.pipeline.survey import Standing, survey
@@ -67,12 +68,16 @@ def run(
     check_owner(out, recipe, smoke=smoke)
     if not smoke:
         check_inputs(recipe)
+        redone = to_redo(recipe, redo_stages)
+        done = [s.name for s in survey(recipe, out, smoke=smoke) if s.state == "done" and s.name not in redone]
+        check_room(recipe, done=done)
         check_models(recipe)
     with locked(out):
         check_owner(out, recipe, smoke=smoke)
         before, redone = survey(recipe, out, smoke=smoke, ask_hub=True), to_redo(recipe, redo_stages)
         _refuse_damaged(before, out, redone=redone)
         _refuse_changed(before, out, redone=redone)
+        check_judges({s.name: s.stage for s in before if s.state != "done" or s.name in redone})
         redo(out, recipe, redo_stages, say)
         standings = survey(recipe, out, smoke=smoke, ask_hub=True)
         claim(out, recipe, text, overrides, smoke=smoke)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ponder.files import model_path, read_json
+from ponder.files import is_gguf, model_path, read_json
 from ponder.hub import HubId, parse_hub_id
 from ponder.recipe.architectures import known_architecture
 from ponder.recipe.recipe import Recipe
@@ -14,7 +14,7 @@ from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SftSt
 __all__ = ["Shape", "find_shape", "shape_of"]
 
 _GATED = {
-    "deepseek_v3", "gemma", "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe",
+    "deepseek_v3", "gemma", "gemma3_text", "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe",
 }  # fmt: skip
 """Model types whose layers are attention and a gated (three-matrix) MLP, which is what is counted here."""
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
@@ -54,6 +54,10 @@ def find_shape(recipe: Recipe, reference: str) -> Shape | str:
     path = model_path(reference)
     hub_id = parse_hub_id(reference)
     if hub_id is None:
+        if is_gguf(path):
+            from ponder.policy.unpack import gguf_config
+
+            return shape_of(gguf_config(path), str(path))
         file = path / "config.json"
         return shape_of(read_json(file), str(file)) if file.is_file() else f"there is no {str(file)!r}"
     cached = _hub_config(hub_id)
@@ -76,10 +80,10 @@ def shape_of(config: Mapping[str, Any], origin: str) -> Shape | str:
     hidden, layers, vocabulary = config["hidden_size"], config["num_hidden_layers"], config["vocab_size"]
     attention, cached, attended = _attention(config)
     dense, sparse, chosen, sparse_layers = _feed_forward(config)
-    norms = 2 * hidden
+    norms = (4 if model_type == "gemma3_text" else 2) * hidden
     table = vocabulary * hidden
     body = layers * (attention + norms) + (layers - sparse_layers) * dense + hidden
-    head = 0 if config.get("tie_word_embeddings", False) else table
+    head = 0 if config.get("tie_word_embeddings", model_type.startswith("gemma")) else table
     return Shape(
         model_type=model_type,
         parameters=body + sparse_layers * sparse + table + head,
@@ -119,7 +123,7 @@ def _attention(config: Mapping[str, Any]) -> tuple[int, int, int]:
     keys = config.get("num_key_value_heads") or heads
     weights = hidden * size * (2 * heads + 2 * keys)
     qwen2_bias = size * (heads + 2 * keys) if config["model_type"] in ("qwen2", "qwen2_moe") else 0
-    qwen3_norms = 2 * size if config["model_type"] in ("qwen3", "qwen3_moe") else 0
+    qwen3_norms = 2 * size if config["model_type"] in ("qwen3", "qwen3_moe", "gemma3_text") else 0
     attended = 2 * size * (heads + keys) * (2 if qwen3_norms else 1)
     return weights + qwen2_bias + qwen3_norms, 2 * keys * size, attended
 

@@ -15,7 +15,8 @@ from typing import Any
 from ponder.evaluation.benchmark import find_benchmark
 from ponder.recipe.endpoint import ByChance, ByRule
 from ponder.recipe.examples import MicroExamples, StageExamples
-from ponder.recipe.problems import HeldOut, MicroProblems, ProblemSource, PythonProblems
+from ponder.recipe.judges import JUDGES
+from ponder.recipe.problems import HeldOut, MicroProblems, ProblemSource, PythonProblems, StageProblems
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.reward_model import MicroPreferences, StagePreferences
 from ponder.recipe.sample import Keep
@@ -54,6 +55,8 @@ _ROUTED: Mapping[str, ProblemSource] = {
 }
 
 Updates = dict[str, Any]
+
+_SHORT: Updates = {"max_tokens": _MAX_TOKENS, "length_schedule": (), "temperature_schedule": ()}
 
 
 def smoke_recipe(recipe: Recipe, folder: Path) -> Recipe:
@@ -126,20 +129,30 @@ def _rl(stage: RlStage, recipe: Recipe) -> Updates:
     rewards = stage.reward_weights(stage.steps) | {"chance": 1.0}
     if not scorers:
         rewards.pop("preference", None)
+    for name in stage.judges():
+        rewards.pop(name, None)
     near = _near(stage.problems) and scorers == stage.reward_models
     problems = stage.problems if near else (_PROBLEMS, *(_ROUTED[route] for route in scorers))
     return {
-        "problems": tuple(source.model_copy(update={"from_step": 0}) for source in problems),
+        "problems": tuple(_taken(source, from_step=0, until_step=None) for source in problems),
         "held_out": _held_out(stage.held_out),
         "rewards": rewards,
         "reward_schedule": {},
         "reward_models": scorers,
+        **dict.fromkeys(JUDGES),
+        "critic": stage.critic and stage.critic.model_copy(update={"model": _within(stage.critic.model, recipe)}),
         "steps": _STEPS,
         "problems_per_step": min(stage.problems_per_step, _FEW),
         "group_size": min(stage.group_size, _FEW),
         "updates_per_rollout": min(stage.updates_per_rollout, _STEPS),
-        "sampling": stage.sampling.model_copy(update={"max_tokens": _MAX_TOKENS, "length_schedule": ()}),
+        "sampling": stage.sampling.model_copy(update=_SHORT),
+        "stop": None,
     }
+
+
+def _within(reference: str | None, recipe: Recipe) -> str | None:
+    """The reference, if a stage of the recipe makes what it names."""
+    return reference if reference in recipe.stages else None
 
 
 def _sft(stage: SftStage) -> Updates:
@@ -162,11 +175,11 @@ def _sample(stage: SampleStage, model: Callable[[str], str]) -> Updates:
     return {
         "model": model(stage.model or TEACHER),
         "endpoint": None,
-        "problems": tuple(source.model_copy(update={"limit": _FEW}) for source in problems),
+        "problems": tuple(_taken(source, limit=_FEW) for source in problems),
         "samples": min(stage.samples, 2),
         "sampling": stage.sampling.model_copy(update={"max_tokens": _MAX_TOKENS}),
-        "keep": Keep(unfinished=True),
-        "judge": ByChance(),
+        "keep": Keep() if stage.output == "problems" else Keep(unfinished=True),
+        "judge": None if stage.output == "problems" else ByChance(),
         "rewrite": rewrite,
         "pairs": stage.pairs.model_copy(update={"min_difference": 0.0, "length_tolerance": None}),
     }
@@ -184,12 +197,17 @@ def _reward_model(stage: RewardModelStage) -> Updates:
 
 
 def _evaluate(stage: EvaluateStage, model: Callable[[str], str], folder: Path) -> Updates:
+    models = tuple(map(model, stage.models)) or (model(TEACHER),)
+    served = stage.baseline in stage.served
     return {
-        "models": tuple(map(model, stage.models)),
+        "models": models,
+        "served": {},
+        "baseline_answers": None,
         "benchmarks": tuple(str(benchmark_file(name, folder)) for name in tried(stage.benchmarks)),
         "samples": 2,
-        "baseline": stage.baseline and model(stage.baseline),
+        "baseline": models[0] if served else stage.baseline and model(stage.baseline),
         "judge": None,
+        "control": None,
     }
 
 
@@ -197,12 +215,17 @@ def _held_out(held_out: HeldOut | None) -> HeldOut | None:
     if held_out is None:
         return None
     source = held_out.problems[0] if _near(held_out.problems) else _HELD_OUT
-    problems = (source.model_copy(update={"limit": _FEW}),)
+    problems = (_taken(source, limit=_FEW),)
     return held_out.model_copy(
         update={"samples": 2, "samples_during": 2, "problems": problems, "max_tokens": _MAX_TOKENS}
     )
 
 
+def _taken(source: ProblemSource, **updates: Any) -> ProblemSource:
+    """The source with these changes; of what a stage measured everything, since a random model is never right."""
+    return source.model_copy(update=updates | ({"pass_rate": None} if isinstance(source, StageProblems) else {}))
+
+
 def _near(sources: Sequence[ProblemSource]) -> bool:
-    """Whether all come from the embedded world or the user's own files, so that they can stay."""
-    return all(isinstance(source, MicroProblems | PythonProblems) for source in sources)
+    """Whether all come from the embedded world, the user's own files or a stage, so that they can stay."""
+    return all(isinstance(source, MicroProblems | PythonProblems | StageProblems) for source in sources)

@@ -2,10 +2,11 @@
 recipe names, with the embedded tokenizer, and benchmarks of a few problems of the embedded world."""
 
 from pathlib import Path
+from typing import Any
 
 from ponder.errors import ModelError
 from ponder.evaluation.benchmark import Benchmark, find_benchmark
-from ponder.files import EMBEDDED, EMBEDDED_BASE, model_path, publishing, read_json, write_json
+from ponder.files import EMBEDDED, EMBEDDED_BASE, is_gguf, model_path, publishing, read_json, write_json
 from ponder.pipeline.smoke import TEACHER, benchmark_file, model_folder, tried
 from ponder.recipe.architectures import known_architecture
 from ponder.recipe.problems import MicroProblems
@@ -32,7 +33,7 @@ def make_smoke_inputs(recipe: Recipe, smoke: Recipe, folder: Path) -> None:
     for stage in recipe.stages.values():
         for name in tried(stage.benchmarks) if isinstance(stage, EvaluateStage) else ():
             found = find_benchmark(name)
-            judge = None if found.judge == "correctness" else found.judge  # which is asked of a reader
+            judge = found.judge if found.judge == "preference" else None  # the others are asked of a reader
             few = Benchmark(name=found.name, problems=(_PROBLEMS,), judge=judge, samples=2, max_tokens=_MAX_TOKENS)
             write_json(benchmark_file(name, folder), few.model_dump(mode="json"))
 
@@ -40,9 +41,13 @@ def make_smoke_inputs(recipe: Recipe, smoke: Recipe, folder: Path) -> None:
 def _make_model(reference: str, folder: Path, seed: int) -> None:
     from ponder.policy import random_policy, save_policy, shrink
     from ponder.policy.pretrained import load_tokenizer
+    from ponder.policy.unpack import gguf_config
 
     config_file = EMBEDDED.get(reference, model_path(reference)) / "config.json"
-    architecture = read_json(config_file) if config_file.is_file() else known_architecture(reference)
+    if is_gguf(model_path(reference)):
+        architecture: dict[str, Any] | None = gguf_config(model_path(reference))
+    else:
+        architecture = read_json(config_file) if config_file.is_file() else known_architecture(reference)
     if architecture is None:
         raise ModelError(
             f"The architecture of {reference!r} is not known without downloading it, so it cannot be tried with "

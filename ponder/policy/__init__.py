@@ -1,5 +1,6 @@
 """The model being trained: loading and saving, packed forward passes, log-probs without full logits."""
 
+from ponder.policy.forward import LogprobModel
 from ponder.policy.load import load_policy, load_weights, random_policy, save_policy
 from ponder.policy.logprobs import Head, token_logprobs
 from ponder.policy.lora import add_lora
@@ -10,6 +11,7 @@ from ponder.policy.shrink import build_config, check_fields, shrink
 
 __all__ = [
     "Head",
+    "LogprobModel",
     "PackedLayout",
     "Policy",
     "add_lora",

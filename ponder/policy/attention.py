@@ -17,24 +17,80 @@ from transformers import AttentionInterface
 
 from ponder.errors import ModelError
 
-__all__ = ["ATTENTION_NAME", "Layout", "attention_dtype", "register"]
+__all__ = [
+    "ATTENTION_NAME",
+    "OWN_CODE",
+    "Layout",
+    "PlainLayout",
+    "Unpackable",
+    "attention_dtype",
+    "body",
+    "register",
+    "set_reach",
+]
 
 ATTENTION_NAME = "ponder"
+OWN_CODE = "eager"
+"""What transformers calls the attention that defines a model: the plain formulas of its own code."""
 _KERNELS = 64
 
-_UNSUPPORTED = ("softcap", "s_aux", "indices", "block_indices")
-"""Attention variants that change the formula and that layouts do not compute. A sliding window is none as long as no
-sequence is longer: `window.py` sees to that."""
+_UNSUPPORTED = ("softcap", "indices", "block_indices")
+"""Attention variants that change the formula and that layouts do not compute."""
+_REACH = "ponder_reach"
 
 
 class Layout(Protocol):
     """Which tokens attend to which."""
 
     def attend(
-        self, query_BHTD: torch.Tensor, key_BKLD: torch.Tensor, value_BKLE: torch.Tensor, scaling: float
+        self,
+        query_BHTD: torch.Tensor,
+        key_BKLD: torch.Tensor,
+        value_BKLE: torch.Tensor,
+        scaling: float,
+        reach: int | None = None,
+        sinks_H: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Attention output (batch, tokens, heads, value size). K divides H: grouped queries share a key head."""
+        """Attention output (batch, tokens, heads, value size). K divides H: grouped queries share a key head.
+
+        A token sees the last `reach` tokens of its sequence, itself included (a sliding window); None is all of them.
+        `sinks_H` is for each head the score of one more place, which holds nothing and takes its share of the softmax
+        (Xiao et al. 2023, arXiv 2309.17453; gpt-oss).
+        """
         ...
+
+
+class PlainLayout(Protocol):
+    """A layout that models run through which attend by their own code."""
+
+    def plain(self, model: Any, input_ids_1T: torch.Tensor) -> torch.Tensor:
+        """Hidden states (T, D) of the base model for these tokens, which stand as the layout says."""
+        ...
+
+
+class Unpackable(ModelError):
+    """What a model computes cannot be packed, nor sampled from shared keys and values; its own code may do it.
+
+    `reason` is a clause that goes on after "since"."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The model cannot be packed, since {reason}. Use Qwen2, Qwen3, Llama, DeepSeek-V3 or a relative of them."
+        )
+        self.reason = reason
+
+
+def body(model: Any) -> Any:
+    """The model without its head, which gives hidden states."""
+    if model.base_model is not model:
+        return model.base_model
+    embeddings = model.get_input_embeddings()  # some models give their body a name that they do not tell
+    return next(child for child in model.children() if any(one is embeddings for one in child.modules()))
+
+
+def set_reach(module: torch.nn.Module, reach: int | None) -> None:
+    """How far back this attention module's tokens see, as `window.py` found by the masks that its model asks for."""
+    setattr(module, _REACH, reach)
 
 
 def _attention(
@@ -48,24 +104,21 @@ def _attention(
     *,
     layout: Layout | None = None,
     is_causal: bool | None = None,
+    s_aux: torch.Tensor | None = None,
     **variant: Any,
 ) -> tuple[torch.Tensor, None]:
     if layout is None:
         raise AssertionError("the ponder attention needs model(..., layout=...)")
     for name in _UNSUPPORTED:
         if variant.get(name) is not None:
-            raise ModelError(
-                f"{type(module).__name__} asks for attention with {name}={variant[name]!r}, which ponder does not "
-                "compute; use a model with full attention"
-            )
+            shown = variant[name] if isinstance(variant[name], int | float) else "..."
+            raise Unpackable(f"{type(module).__name__} asks for attention with {name}={shown}")
     if attention_mask is not None or is_causal is False:
-        raise ModelError(
-            f"{type(module).__name__} asks for attention with a mask of its own, which ponder does not compute; use a "
-            f"model with full causal attention"
-        )
+        raise Unpackable(f"{type(module).__name__} asks for attention with a mask of its own")
     if dropout:
         raise ModelError(f"{type(module).__name__} asks for attention dropout {dropout}; set attention_dropout to 0")
-    return layout.attend(query, key, value, scaling if scaling is not None else query.shape[-1] ** -0.5), None
+    reach: int | None = module.__dict__[_REACH]
+    return layout.attend(query, key, value, query.shape[-1] ** -0.5 if scaling is None else scaling, reach, s_aux), None
 
 
 def attention_dtype(device: torch.device, products: torch.dtype) -> torch.dtype:

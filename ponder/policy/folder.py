@@ -12,7 +12,7 @@ from typing import Any
 from ponder.errors import ModelError, RunFolderError
 from ponder.files import is_pointer, read_json
 
-__all__ = ["ADAPTER", "check_folder", "weight_types"]
+__all__ = ["ADAPTER", "check_folder", "fp8_scales", "weight_types"]
 
 ADAPTER = "adapter_config.json"
 _QUANTISED_CONFIGS = ("quantization_config", "compression_config", "quantization")
@@ -21,6 +21,9 @@ _QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_confi
 """Files that said so before it stood in config.json: of GPTQ, AWQ and ModelOpt."""
 _NARROW = ("F8", "F6_", "F4", "I8", "U8")
 """Types of weights that only a quantised model has, or how they begin; F64 is none."""
+_FP8 = "F8_E4M3"
+_SCALE = "_scale_inv"
+"""What the scales of a weight's blocks are called after it."""
 _HEADER_BYTES = 100 * 2**20
 """No longer header is read: the format allows none."""
 
@@ -41,7 +44,7 @@ def check_folder(folder: Path) -> None:
         )
     _check_generation(folder / "generation_config.json")
     config = _read(folder / "config.json")
-    if (method := _quantised(folder, config)) is not None:
+    if (method := _quantised(folder, config)) is not None and not fp8_scales(folder):
         raise ModelError(
             f"The model in {str(folder)!r} is quantised ({method}), and ponder trains and measures whole weights only. "
             f"Name the model it was made from, in bf16 or fp32, or turn its weights back into bf16 and save them."
@@ -51,6 +54,18 @@ def check_folder(folder: Path) -> None:
             f"The model in {str(folder)!r} needs code that its folder brings ({code}), and ponder runs no code of a "
             f"model's folder. Use a model whose architecture is part of transformers, or a transformers that has this."
         )
+
+
+def fp8_scales(folder: Path) -> dict[str, str]:
+    """The scales of the fp8 weights of a folder that says `quant_method: fp8` and has one for each of these, by the
+    names of both; empty for any other folder."""
+    settings = _read(folder / "config.json").get("quantization_config")
+    if not isinstance(settings, dict) or settings.get("quant_method") != "fp8":
+        return {}
+    types = weight_types(folder)
+    scales = {name: f"{name}{_SCALE}" for name, kind in types.items() if kind == _FP8}
+    narrow = [name for name, kind in types.items() if kind.startswith(_NARROW)]
+    return scales if len(scales) == len(narrow) and all(scale in types for scale in scales.values()) else {}
 
 
 def weight_types(folder: Path) -> dict[str, str]:

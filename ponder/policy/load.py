@@ -1,13 +1,13 @@
 """Model folders become policies and policies become model folders.
 
 Any causal language model of transformers is loaded with the ponder attention and then probed: its log-probs of a few
-packed tokens must equal what its own code computes for each sequence alone, so that an architecture with a twist ponder
-does not know is refused instead of being trained wrongly.
+packed tokens must equal what its own code computes for each sequence alone. An architecture with a twist that ponder
+does not know is run by its own code instead, which is said, and is probed like that; what does not pass is refused
+instead of being trained wrongly.
 """
 
-import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedTokenizerBase
 
 from ponder.errors import ModelError
-from ponder.policy.attention import ATTENTION_NAME, register
+from ponder.policy.attention import ATTENTION_NAME, OWN_CODE, Unpackable, register
+from ponder.policy.outward import restore_generation, write_outward
 from ponder.policy.packed import PackedLayout
 from ponder.policy.policy import Policy
 from ponder.policy.pretrained import (
@@ -31,13 +32,20 @@ from ponder.policy.pretrained import (
 from ponder.policy.resolve import resolve_model
 from ponder.policy.shrink import build_config
 from ponder.policy.storage import keep_for_products
-from ponder.policy.window import find_window
+from ponder.policy.window import find_window, whole_window
 from ponder.recipe.training import Precision
 from ponder.text.template import Template, template_for
 
 __all__ = ["load_policy", "load_weights", "random_policy", "save_policy"]
 
 _PROBE_TOKENS = 8
+_PADDED_TOKENS = 64
+"""Of a model's own code: enough for padding to show in what a sparse attention chooses."""
+_REFUSED = {
+    ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap"): "bends its logits by a tanh",
+    ("index_topk",): "attends to tokens that it chooses by scores which are often equal",
+}
+"""What configurations call it, and what it is."""
 _WAY_OUT = (
     " Longer sequences are refused. Take a model without that; of a longrope model a copy whose config.json has the "
     "long_factor as its short_factor, too, computes all lengths alike."
@@ -61,11 +69,9 @@ def load_policy(
     form = template if isinstance(template, Template) else template_for(folder, template)
     try:
         tokenizer = load_tokenizer(folder)
-        model = read_model(AutoModelForCausalLM, folder)
+        model = _read(folder)
+        restore_generation(model, folder)
     except UNLOADABLE as error:
-        if error.args == (ATTENTION_NAME,):  # what an architecture that lists its attentions itself does not find there
-            kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
-            raise _without_our_attention(str(name_or_path), f"a {kind}") from error
         raise ModelError(
             f"The model in {str(folder)!r} cannot be loaded: {first_line(error)}. Expected a causal language model and "
             f"its tokenizer in the Hugging Face format: fetch the folder again, or name another."
@@ -74,6 +80,15 @@ def load_policy(
     if not trained:
         keep_for_products(policy.model, policy.autocast_dtype)
     return policy
+
+
+def _read(folder: Path) -> Any:
+    try:
+        return read_model(AutoModelForCausalLM, folder)
+    except KeyError as error:
+        if error.args != (ATTENTION_NAME,):  # what an architecture that lists its attentions itself does not find there
+            raise
+        return read_model(AutoModelForCausalLM, folder, attention=OWN_CODE)
 
 
 def random_policy(
@@ -95,21 +110,32 @@ def random_policy(
         torch.manual_seed(seed)
         try:
             factory: Any = AutoModelForCausalLM
-            model = factory.from_config(built, attn_implementation=ATTENTION_NAME, dtype=torch.float32)
+            model = _built(factory, built)
         except (ValueError, KeyError, TypeError, ArithmeticError, RuntimeError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
             raise ModelError(f"Transformers cannot build a causal language model of {fields}: {reason}.") from error
     return _policy(model, tokenizer, form, precision, device, f"random {built.model_type}")
 
 
-def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write a plain Hugging Face folder: weights as `dtype`, config, tokenizer, generation config, template."""
-    write_model(policy.model, policy.tokenizer, policy.template, Path(folder), dtype)
+def _built(factory: Any, config: PreTrainedConfig) -> Any:
+    try:
+        return factory.from_config(config, attn_implementation=ATTENTION_NAME, dtype=torch.float32)
+    except KeyError as error:
+        if error.args != (ATTENTION_NAME,):
+            raise
+        return factory.from_config(config, attn_implementation=OWN_CODE, dtype=torch.float32)
+
+
+def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype = torch.float32, *, shard: str = "50GB") -> None:
+    """Write a plain Hugging Face folder: weights as `dtype`, config, tokenizer, generation config, template, and the
+    chat template with which other programs make the same prompts. No file of weights is larger than `shard`."""
+    write_model(policy.model, policy.tokenizer, policy.template, Path(folder), dtype, shard=shard)
+    write_outward(policy, Path(folder))
 
 
 def load_weights(policy: Policy, folder: str | Path) -> None:
     """Put the weights of a folder that `save_policy` wrote into the policy's own tensors."""
-    policy.model.load_state_dict(read_model(AutoModelForCausalLM, Path(folder)).state_dict())
+    policy.model.load_state_dict(_read(Path(folder)).state_dict())
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
@@ -141,8 +167,6 @@ def _policy(
             f"Model {name!r} has embeddings for {rows} tokens but its tokenizer knows {len(tokenizer)}. The tokenizer "
             f"belongs to another model: put the right one into the folder."
         )
-    if not model._supports_attention_backend:
-        raise _without_our_attention(name, f"a {type(model).__name__}")
     if not tokenizer("1").input_ids:
         raise ModelError(
             f"The tokenizer of model {name!r} knows {len(tokenizer)} tokens and cannot even split the text '1': its "
@@ -153,37 +177,74 @@ def _policy(
             f"The embeddings of model {name!r} are all zero: its weights are damaged, or were never filled in. Fetch "
             f"the folder again."
         )
+    _check_known(model, name)
     check_savable(model, tokenizer, name)
     _leave_out_unknown_ends(model, name, rows)
     stop_ids = template.stop_ids(tokenizer, model.generation_config)
     pad = tokenizer.pad_token_id
     model = model.eval().to(where)
-    window = find_window(model, name)
     policy = Policy(
         model=model,
         tokenizer=tokenizer,
         template=template.dated(tokenizer),
         stop_ids=stop_ids,
         pad_id=int(pad) if pad is not None else min(stop_ids),
-        window=window.tokens,
-        limit=window.limit,
+        window=0,
         device=where,
         autocast_dtype=autocast_dtype(precision, where),
         logit_scale=_logit_scale(model.config.to_dict()),
     )
-    _probe(policy, name)
-    if window.limit is not None:
+    try:
+        _lay_out(policy, name)
+    except Unpackable as error:
+        _fall_back(policy, name, error.reason)
+    if policy.limit is not None:
         warnings.warn(
-            f"Model {name!r} is used up to {window.tokens:,} tokens only: {window.limit}.{_WAY_OUT}", stacklevel=3
+            f"Model {name!r} is used up to {policy.window:,} tokens only: {policy.limit}.{_WAY_OUT}", stacklevel=3
+        )
+    if policy.fallback is not None:
+        warnings.warn(
+            f"Model {name!r} runs by its own attention and cache, padded and several times slower, since "
+            f"{policy.fallback}.",
+            stacklevel=3,
         )
     return policy
 
 
-def _without_our_attention(name: str, kind: str) -> ModelError:
-    return ModelError(
-        f"Model {name!r} is {kind}, which does not let its attention be replaced, so it can neither be packed nor "
-        f"sampled here. Use an architecture such as Qwen2, Qwen3, Llama or DeepSeek-V3."
-    )
+def _check_known(model: Any, name: str) -> None:
+    """ModelError for what a probe with few tokens and small numbers does not show."""
+    fields = model.config.get_text_config().to_dict()
+    for keys, reason in _REFUSED.items():
+        if found := [f"{key}: {fields[key]}" for key in keys if fields.get(key)]:
+            raise ModelError(
+                f"Model {name!r} {reason} ({found[0]} in its config.json), which ponder does not compute. Use Gemma 3, "
+                f"Qwen2, Qwen3, Llama, DeepSeek-V3 or a relative of them."
+            )
+
+
+def _lay_out(policy: Policy, name: str) -> None:
+    """The policy computes by ponder's layouts. Unpackable where these do not compute what the model does."""
+    model: Any = policy.model
+    if not model._supports_attention_backend or model.config._attn_implementation != ATTENTION_NAME:
+        raise Unpackable(f"a {type(model).__name__} does not let its attention be replaced")
+    window = find_window(model, name)
+    policy.window, policy.limit = window.tokens, window.limit
+    _probe(policy, name, (0, max(0, policy.window - _PROBE_TOKENS)))
+
+
+def _fall_back(policy: Policy, name: str, reason: str) -> None:
+    """The policy computes by the model's own code. ModelError where that computes no sequence beside another."""
+    model: Any = policy.model
+    model.set_attn_implementation(OWN_CODE)
+    model.config._attn_implementation = OWN_CODE  # which old classes leave as it is, and read for their masks
+    policy.window, policy.limit, policy.fallback = whole_window(model, name), None, reason
+    try:
+        _probe(policy, name, (0,), _PADDED_TOKENS)
+    except Unpackable as error:
+        raise ModelError(
+            f"Model {name!r} cannot be trained here. Packed it cannot be, since {reason}; and run by its own code "
+            f"{error.reason}. Use Qwen2, Qwen3, Llama, DeepSeek-V3 or a relative of them."
+        ) from error
 
 
 def _leave_out_unknown_ends(model: Any, name: str, rows: int) -> None:
@@ -209,16 +270,17 @@ def _ends(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
 
 
 def _logit_scale(config: Mapping[str, Any]) -> float:
-    """Cohere multiplies its logits, Granite divides them."""
-    return float(config.get("logit_scale") or 1.0) / float(config.get("logits_scaling") or 1.0)
+    """Cohere multiplies its logits, Granite divides them, MiniCPM divides what they are made of."""
+    narrowed = config["dim_model_base"] / config["hidden_size"] if config.get("dim_model_base") else 1.0
+    return float(config.get("logit_scale") or 1.0) / float(config.get("logits_scaling") or 1.0) * narrowed
 
 
-def _probe(policy: Policy, name: str) -> None:
-    """Two responses to one prompt, packed by us and one after the other by the model's own attention; at the first
-    positions of the window and at the last."""
+def _probe(policy: Policy, name: str, offsets: Sequence[int], tokens: int = _PROBE_TOKENS) -> None:
+    """Two responses to one prompt, `tokens` in all, packed by us and one after the other by the model's own attention;
+    from each of the positions `offsets` on."""
     model: Any = policy.model
-    ids = torch.arange(_PROBE_TOKENS, device=policy.device) % model.get_input_embeddings().weight.shape[0]
-    prompt, first, second = ids[:3], ids[3:5], ids[5:]
+    ids = torch.arange(tokens, device=policy.device) % model.get_input_embeddings().weight.shape[0]
+    prompt, first, second = ids.tensor_split([3, 3 + tokens // 4])
     layout = PackedLayout([len(prompt)], [len(first), len(second)], [0, 0], policy.device)
 
     def ours(offset: int) -> torch.Tensor:
@@ -229,12 +291,13 @@ def _probe(policy: Policy, name: str) -> None:
     def own(offset: int) -> torch.Tensor:
         rows = [torch.cat([prompt, response])[None] for response in (first, second)]
         places = [offset + torch.arange(row.shape[1], device=policy.device)[None] for row in rows]
-        one, two = (model(row, position_ids=at).logits[0] for row, at in zip(rows, places, strict=True))
+        given = [{"position_ids": at} if offset else {} for at in places]
+        one, two = (model(row, use_cache=False, **more).logits[0] for row, more in zip(rows, given, strict=True))
         return torch.cat([one, two[len(prompt) :]]).log_softmax(-1)
 
     precision, policy.autocast_dtype = policy.autocast_dtype, None
     try:
-        for offset in (0, max(0, policy.window - _PROBE_TOKENS)):
+        for offset in offsets:
             check_same(model, name, "log-probs", partial(ours, offset), partial(own, offset))
     finally:
         policy.autocast_dtype = precision

@@ -54,10 +54,12 @@ def retried(attempt: Callable[[], Result], lessen: Callable[[str], None]) -> Res
 
 
 class TokenBudget:
-    """How many tokens go through a model together; halved as often as memory runs out."""
+    """How many tokens go through a model together; halved as often as memory runs out, where one process can decide
+    that by itself: `halves`."""
 
-    def __init__(self, tokens: int) -> None:
+    def __init__(self, tokens: int, *, halves: bool = True) -> None:
         self._asked = tokens
+        self._halves = halves
         self.tokens = tokens
         self.halvings = 0
 
@@ -89,7 +91,7 @@ class TokenBudget:
                 stacklevel=5,
             )
 
-        return retried(attempt, lessen)
+        return retried(attempt, lessen) if self._halves else attempt()
 
 
 def memory_used(device: torch.device) -> dict[str, float]:

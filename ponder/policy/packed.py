@@ -4,12 +4,16 @@ The row holds every prompt once and then every response. A response attends to i
 prompt of a group of G responses is computed once instead of G times. Attention itself runs on short padded blocks of
 rows of similar length, gathered from the row and scattered back.
 
+Where tokens see the last W of their sequence alone, those before place W, which see all, are laid out like that, and
+the others in strips: queries that stand in a row, and the keys that the first to the last of them see. Of all strips
+the same places are hidden.
+
 Shapes: T tokens of the row; N rows, Q queries and S keys of one block; H query heads, K key heads, D key size, E value
 size.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +21,7 @@ import torch
 from torch.nn import functional
 
 from ponder.policy.attention import attention_dtype
+from ponder.policy.blocks import Arranged, Blocks
 
 __all__ = ["PackedLayout", "round_up"]
 
@@ -28,6 +33,8 @@ _MAX_BLOCK = 1 << 24
 _PADDING = 1.25
 """A block takes further rows while its padded size stays below this multiple of what is needed."""
 
+_STRIP = 512
+"""Most queries of a strip; each is computed against as many keys more than it sees."""
 _STEPS_PER_OCTAVE = 16
 """Sizes are rounded up to one of so many between a power of two and the next."""
 _LEAST_STEP = 64
@@ -42,15 +49,6 @@ def round_up(count: int) -> int:
     """
     step = max(_LEAST_STEP, (1 << (count - 1).bit_length()) // (2 * _STEPS_PER_OCTAVE))
     return -(-count // step) * step
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Block:
-    """Rows attended to together. `mask_N1QS` is added to the scores; None means causal with Q = S."""
-
-    query_NQ: torch.Tensor
-    key_NS: torch.Tensor
-    mask_N1QS: torch.Tensor | None
 
 
 class PackedLayout:
@@ -89,27 +87,102 @@ class PackedLayout:
         position_T[prompts.sum() - padding : prompts.sum()] = 0
         self.position_ids_T = torch.from_numpy(position_T).to(device)
 
-        self._blocks: list[_Block] = []
-        place_T = np.zeros(self.tokens, np.int64)  # where each token's output stands in the concatenated blocks
-        filled = 0
+        self._padding = padding
+        self._prompts, self._responses, self._owner, self._device = prompts, responses, owner, device
+        self._arranged: dict[int | None, Arranged] = {}
 
-        def add(query_NQ: _Index, own_N: _Index, key_NS: _Index, mask: torch.Tensor | None, first: _Index) -> None:
-            nonlocal filled
-            column = np.arange(query_NQ.shape[1])
-            mine = (column >= first[:, None]) & (column < (first + own_N)[:, None])
-            place_T[query_NQ[mine]] = filled + np.flatnonzero(mine)
-            filled += query_NQ.size
-            self._blocks.append(
-                _Block(
-                    query_NQ=torch.from_numpy(query_NQ).to(device),
-                    key_NS=torch.from_numpy(key_NS).to(device),
-                    mask_N1QS=mask,
-                )
-            )
+    def attend(
+        self,
+        query_BHTD: torch.Tensor,
+        key_BKLD: torch.Tensor,
+        value_BKLE: torch.Tensor,
+        scaling: float,
+        reach: int | None = None,
+        sinks_H: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Causal attention of every token to its own sequence: (1, H, T, D) and so on to (1, T, H, E)."""
+        key_size, value_size = key_BKLD.shape[-1], value_BKLE.shape[-1]
+        if value_size < key_size:  # the fused kernels want equal sizes
+            value_BKLE = functional.pad(value_BKLE, (0, key_size - value_size))
+        dtype = attention_dtype(value_BKLE.device, value_BKLE.dtype)  # rotary embeddings leave float32 queries and keys
+        query_THD, key_TKD, value_TKE = (x[0].transpose(0, 1).to(dtype) for x in (query_BHTD, key_BKLD, value_BKLE))
+        with torch.autocast(value_BKLE.device.type, enabled=False):
+            mixed_THD = self._arrange(reach).attend(query_THD, key_TKD, value_TKE, scaling, sinks_H)
+        return mixed_THD[None, ..., :value_size]
 
+    def plain(self, model: Any, input_ids_1T: torch.Tensor) -> torch.Tensor:
+        """Hidden states (T, D) by the model's own attention: every sequence whole, with its prompt, and padded at its
+        end, where nothing before sees it. A prompt's are those of its first sequence."""
+        alone = np.flatnonzero(np.bincount(self._owner, minlength=len(self._prompts)) == 0)
+        alone = alone[alone < len(self._prompts) - bool(self._padding)]
+        sequence_N = np.concatenate([alone, len(self._prompts) + np.arange(len(self._owner))])
+        length_N = np.concatenate([self._prompts[alone], self._prompts[self._owner] + self._responses])
+        place_T, filled, outputs = np.full(self.tokens, -1, np.int64), 0, []
+        for rows in _similar_rows(length_N, np.ones_like(length_N)):
+            column = np.arange(length_N[rows].max())
+            token_NL = self._tokens(sequence_N[rows], np.broadcast_to(column, (len(rows), len(column))))
+            ids_NL = input_ids_1T[0, torch.from_numpy(token_NL).to(input_ids_1T.device)]
+            outputs.append(model(input_ids=ids_NL, use_cache=False).last_hidden_state.flatten(0, 1))
+            there = np.flatnonzero(column < length_N[rows][:, None])
+            place_T[token_NL.reshape(-1)[there[::-1]]] = filled + there[::-1]
+            filled += token_NL.size
+        return torch.cat(outputs).index_select(0, torch.from_numpy(np.maximum(place_T, 0)).to(input_ids_1T.device))
+
+    def _arrange(self, reach: int | None) -> Arranged:
+        """The blocks in which tokens see the last `reach` of their sequence."""
+        if reach is not None and reach >= self.longest:
+            reach = None
+        if reach not in self._arranged:
+            self._arranged[reach] = self._causal() if reach is None else self._sliding(reach)
+        return self._arranged[reach]
+
+    def _causal(self) -> Arranged:
+        blocks = Blocks(self.tokens, self._device)
+        self._add_causal(blocks, self._prompts, self._responses)
+        return blocks.arranged()
+
+    def _sliding(self, reach: int) -> Arranged:
+        blocks = Blocks(self.tokens, self._device)
+        before = self._prompts[self._owner]
+        self._add_causal(
+            blocks, np.minimum(self._prompts, reach), np.clip(reach - before, 0, self._responses).astype(np.int64)
+        )
+        # The rest: of prompts alone what follows `reach`, of responses that or the whole of them.
+        alone = np.zeros(len(self._prompts), np.int64)
+        whole = np.concatenate([self._prompts, before + self._responses])
+        begin = np.maximum(np.concatenate([alone, before]), reach)
+        counts = -(-np.maximum(whole - begin, 0) // _STRIP)
+        sequence = np.repeat(np.arange(len(whole)), counts)
+        first = begin[sequence] + _STRIP * (np.arange(len(sequence)) - np.repeat(np.cumsum(counts) - counts, counts))
+        lengths = np.minimum(whole[sequence] - first, _STRIP)
+        for rows in _similar_rows(lengths, lengths + reach - 1):
+            width, places = int(lengths[rows].max()), first[rows][:, None]
+            query_NQ = self._tokens(sequence[rows], places + np.arange(width))
+            key_NS = self._tokens(sequence[rows], places + np.arange(1 - reach, width))
+            blocks.add(query_NQ, lengths[rows], key_NS, blocks.strip_mask(width, reach))
+        return blocks.arranged()
+
+    def _tokens(self, sequence_N: _Index, place_NL: _Index) -> _Index:
+        """The token at each place of these sequences, of which the prompts come first, then the responses, each with
+        its prompt. Places past a sequence's end repeat its last token."""
+        owner = np.concatenate([np.arange(len(self._prompts)), self._owner])[sequence_N]
+        own_start = np.concatenate([np.zeros_like(self.prompt_starts), self.response_starts])[sequence_N]
+        own_length = np.concatenate([np.zeros_like(self._prompts), self._responses])[sequence_N]
+        before = self._prompts[owner]
+        place_NL = np.minimum(place_NL, (before + own_length)[:, None] - 1)
+        start_NL = np.where(
+            place_NL < before[:, None], self.prompt_starts[owner][:, None], (own_start - before)[:, None]
+        )
+        tokens: _Index = start_NL + place_NL
+        return tokens
+
+    def _add_causal(self, blocks: "Blocks", prompts: _Index, responses: _Index) -> None:
+        """Blocks for the first tokens of each sequence: so many of its prompt, and then so many of its response."""
+        owner, prompt_starts, response_starts = self._owner, self.prompt_starts, self.response_starts
+        before = prompts[owner]
         for rows in _similar_rows(prompts, prompts):
             index = _row_index(prompt_starts[rows], prompts[rows])
-            add(index, prompts[rows], index, None, np.zeros(len(rows), np.int64))
+            blocks.add(index, prompts[rows], index, None)
 
         masked = responses * (before + responses) <= _MAX_MASK_PER_ROW
         short, long = np.flatnonzero(masked & (responses > 0)), np.flatnonzero(~masked)
@@ -118,47 +191,11 @@ class PackedLayout:
             key_NS = _joined_index(prompt_starts[owner[rows]], before[rows], response_starts[rows], responses[rows])
             query_NQ = _row_index(response_starts[rows], responses[rows])
             hidden = np.arange(key_NS.shape[1]) > (before[rows][:, None] + np.arange(query_NQ.shape[1]))[:, :, None]
-            mask = torch.zeros(hidden.shape, device=device)
-            mask.masked_fill_(torch.from_numpy(hidden).to(device), float("-inf"))
-            add(query_NQ, responses[rows], key_NS, mask[:, None], np.zeros(len(rows), np.int64))
+            blocks.add(query_NQ, responses[rows], key_NS, blocks.mask(hidden))
         for chosen in _similar_rows((before + responses)[long], (before + responses)[long]):
             rows = long[chosen]
             index = _joined_index(prompt_starts[owner[rows]], before[rows], response_starts[rows], responses[rows])
-            add(index, responses[rows], index, None, before[rows])
-        self._place_T = torch.from_numpy(place_T).to(device)
-
-    def attend(
-        self, query_BHTD: torch.Tensor, key_BKLD: torch.Tensor, value_BKLE: torch.Tensor, scaling: float
-    ) -> torch.Tensor:
-        """Causal attention of every token to its own sequence: (1, H, T, D) and so on to (1, T, H, E)."""
-        key_size, value_size = key_BKLD.shape[-1], value_BKLE.shape[-1]
-        if value_size < key_size:  # the fused kernels want equal sizes
-            value_BKLE = functional.pad(value_BKLE, (0, key_size - value_size))
-        dtype = attention_dtype(value_BKLE.device, value_BKLE.dtype)  # rotary embeddings leave float32 queries and keys
-        query_THD, key_TKD, value_TKE = (x[0].transpose(0, 1).to(dtype) for x in (query_BHTD, key_BKLD, value_BKLE))
-        grouped = query_THD.shape[1] != key_TKD.shape[1]
-        with torch.autocast(value_BKLE.device.type, enabled=False):
-            outputs = [
-                functional.scaled_dot_product_attention(
-                    _gather(query_THD, block.query_NQ),
-                    _gather(key_TKD, block.key_NS),
-                    _gather(value_TKE, block.key_NS),
-                    attn_mask=None if block.mask_N1QS is None else block.mask_N1QS.to(dtype),
-                    is_causal=block.mask_N1QS is None,
-                    scale=scaling,
-                    enable_gqa=grouped,
-                )
-                .transpose(1, 2)
-                .flatten(0, 1)
-                for block in self._blocks
-            ]
-        return torch.cat(outputs).index_select(0, self._place_T)[None, ..., :value_size]
-
-
-def _gather(x_THD: torch.Tensor, index_NL: torch.Tensor) -> torch.Tensor:
-    """Rows of tokens as (N, H, L, D). The backward of index_select is much faster than that of indexing."""
-    flat = x_THD.index_select(0, index_NL.flatten())
-    return flat.view(*index_NL.shape, *x_THD.shape[1:]).transpose(1, 2)
+            blocks.add(index, responses[rows], index, None, before[rows])
 
 
 def _row_index(starts: _Index, lengths: _Index) -> _Index:

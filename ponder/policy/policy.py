@@ -11,12 +11,12 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
-from ponder.policy.attention import Layout
+from ponder.policy.attention import Layout, PlainLayout, body
 from ponder.policy.logprobs import Head
 from ponder.policy.storage import keep_for_products
 from ponder.policy.voice import Voice
@@ -47,7 +47,8 @@ class Policy:
 
     `stop_ids` end a completion; `pad_id` fills unused places and may equal a stop id, so lengths tell padding apart,
     ids never do; `window` is the most tokens a sequence may have, and `limit` says why they are fewer than the model's
-    configuration says; `adapter` is what is trained in place of all weights.
+    configuration says; `adapter` is what is trained in place of all weights. `fallback` says why the model attends by
+    its own code, whole padded sequences at a time and with its own cache; None: by ponder's layouts.
     """
 
     model: PreTrainedModel
@@ -60,18 +61,22 @@ class Policy:
     autocast_dtype: torch.dtype | None
     logit_scale: float = 1.0
     limit: str | None = None
+    fallback: str | None = None
     adapter: Adapter | None = None
 
     def hidden(
         self,
         input_ids_1T: torch.Tensor,
         position_ids_1T: torch.Tensor,
-        layout: Layout,
+        layout: Layout | PlainLayout,
         cache: Cache | None = None,
     ) -> torch.Tensor:
         """Hidden states (T, D) after the final norm. With a cache, (B, T) ids are allowed and give (B * T, D)."""
+        model: Any = self.model
         with self.autocast():
-            output: Any = self.model.base_model(
+            if self.fallback is not None:
+                return cast(PlainLayout, layout).plain(body(model), input_ids_1T)
+            output: Any = body(model)(
                 input_ids=input_ids_1T,
                 position_ids=position_ids_1T,
                 past_key_values=cache,
@@ -105,11 +110,6 @@ class Policy:
         model = copy.deepcopy(self.model)
         keep_for_products(model, self.autocast_dtype)
         return dataclasses.replace(self, model=model)
-
-    @torch.no_grad()
-    def copy_weights(self, other: "Policy") -> None:
-        """Put the weights of another policy of the same architecture into this one's tensors."""
-        self.model.load_state_dict(other.model.state_dict())
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:

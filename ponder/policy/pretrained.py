@@ -15,7 +15,8 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrained
 from transformers.utils import logging
 
 from ponder.errors import ModelError, PonderError
-from ponder.policy.attention import ATTENTION_NAME, register
+from ponder.policy.attention import ATTENTION_NAME, OWN_CODE, Unpackable, register
+from ponder.policy.outward import restore_chat_template
 from ponder.text.template import Template
 
 __all__ = [
@@ -68,19 +69,20 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     declared = json.loads(config_file.read_text(encoding="utf-8")) if config_file.is_file() else {}
     generic = declared.get("tokenizer_class") in ("PreTrainedTokenizerFast", "TokenizersBackend")
     tokenizer: PreTrainedTokenizerBase = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(folder)
+    restore_chat_template(tokenizer, folder)
     return tokenizer
 
 
-def read_model(factory: Any, folder: Path, dtype: torch.dtype = torch.float32) -> Any:
+def read_model(factory: Any, folder: Path, dtype: torch.dtype = torch.float32, attention: str = ATTENTION_NAME) -> Any:
     """The model with all its weights; transformers would fill in what the files lack with random numbers."""
     register()
     hide_progress()
     config: Any = AutoConfig.from_pretrained(folder)
-    config._attn_implementation = ATTENTION_NAME  # some files name that of the machine they were written on
+    config._attn_implementation = attention  # some files name that of the machine they were written on
     model, found = factory.from_pretrained(
         folder,
         config=config,
-        attn_implementation=ATTENTION_NAME,
+        attn_implementation=attention,
         dtype=dtype,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # as unmatched ones: found below
@@ -100,16 +102,23 @@ def read_model(factory: Any, folder: Path, dtype: torch.dtype = torch.float32) -
 
 
 def write_model(
-    model: Any, tokenizer: PreTrainedTokenizerBase, template: Template, folder: Path, dtype: torch.dtype
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    template: Template,
+    folder: Path,
+    dtype: torch.dtype,
+    *,
+    shard: str = "50GB",
 ) -> None:
-    """Write a plain Hugging Face folder: weights as `dtype`, config, tokenizer, generation config, template.
+    """Write a plain Hugging Face folder: weights as `dtype`, config, tokenizer, generation config, template. A file
+    holds weights of `shard` at most.
 
     Buffers, such as the router bias of DeepSeek-V3, keep their precision.
     """
     hide_progress()
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     state = {name: tensor.to(dtype) if name in parameters else tensor for name, tensor in model.state_dict().items()}
-    model.save_pretrained(folder, state_dict=state)
+    model.save_pretrained(folder, state_dict=state, max_shard_size=shard)
     tokenizer.save_pretrained(folder)
     template.save(folder)
     config_file = folder / "config.json"
@@ -180,17 +189,22 @@ def uncomputable(name: str, error: Exception) -> PonderError:
 def check_same(
     model: Any, name: str, what: str, ours: Callable[[], torch.Tensor], own: Callable[[], torch.Tensor]
 ) -> None:
-    """ModelError unless `ours()`, computed with the ponder attention, is what the model's own attention gives in
+    """Unpackable unless `ours()`, computed with the attention that the model has, is what its own attention gives in
     `own()`; both in float32."""
+    attention = model.config._attn_implementation
     try:
         with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
             found = ours()
-            model.set_attn_implementation("eager")
+            model.set_attn_implementation(OWN_CODE)
             expected = own()
     except UNLOADABLE as error:
+        if attention == ATTENTION_NAME and not isinstance(error, PonderError):
+            raise Unpackable(
+                f"a {type(model).__name__} does not pass on what that needs ({first_line(error)})"
+            ) from error
         raise uncomputable(name, error) from error
     finally:
-        model.set_attn_implementation(ATTENTION_NAME)
+        model.set_attn_implementation(attention)
     if not torch.isfinite(expected).all():
         raise ModelError(
             f"Model {name!r} gives {what} that are not numbers: its weights hold NaN or infinite values. It was "
@@ -198,8 +212,7 @@ def check_same(
         )
     worst = float((found - expected).abs().max())
     if not worst <= _TOLERANCE:
-        raise ModelError(
-            f"Model {name!r} ({type(model).__name__}) gives {what} that differ by {worst:.3g} from its own code when "
-            f"packed (expected at most {_TOLERANCE}). Its architecture computes something ponder does not; use Qwen2, "
-            f"Qwen3, Llama, DeepSeek-V3 or a relative of them."
+        raise Unpackable(
+            f"a {type(model).__name__} gives {what} that differ by {worst:.3g} from its own code when packed (expected "
+            f"at most {_TOLERANCE}): its architecture computes something ponder does not"
         )

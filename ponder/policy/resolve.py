@@ -1,6 +1,7 @@
 """A model's name becomes a local folder: `micro`, a path, or a Hugging Face hub id (downloaded once, then cached).
 
-The folder is one that can be loaded: without an adapter, quantised weights or code of its own.
+The folder is one that can be loaded: without an adapter, quantised weights or code of its own. For a GGUF file, and for
+weights in fp8, it is that of `unpack.py`.
 
 No torch here, so that plans and fingerprints can name models cheaply.
 """
@@ -9,9 +10,10 @@ import difflib
 from pathlib import Path
 
 from ponder.errors import ModelError
-from ponder.files import EMBEDDED, model_path
+from ponder.files import EMBEDDED, is_gguf, model_path
 from ponder.hub import HubId, fetch, parse_hub_id
-from ponder.policy.folder import ADAPTER, check_folder
+from ponder.policy.folder import ADAPTER, check_folder, fp8_scales
+from ponder.policy.unpack import unpacked_fp8, unpacked_gguf
 
 __all__ = ["resolve_model"]
 
@@ -23,11 +25,13 @@ def resolve_model(name: str | Path) -> Path:
     it holds cannot be trained or measured."""
     folder = _folder(name)
     check_folder(folder)
-    return folder
+    return unpacked_fp8(folder) if fp8_scales(folder) else folder
 
 
 def _folder(name: str | Path) -> Path:
     folder = model_path(str(name))
+    if is_gguf(folder):
+        return unpacked_gguf(folder)
     if (folder / "config.json").is_file():
         return folder
     if (folder / ADAPTER).is_file():

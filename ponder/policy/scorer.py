@@ -24,7 +24,7 @@ from ponder.records import Message
 from ponder.text.template import Template
 from ponder.text.think import ThinkParser
 
-__all__ = ["Scored", "Scorer", "cut_scored", "pack_scored"]
+__all__ = ["ScoreModel", "Scored", "Scorer", "cut_scored", "pack_scored"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,20 @@ def _passes(items: Sequence[Scored], token_budget: int) -> tuple[list[tuple[int,
     """The items cut where they must be, each with the number of its item, and the passes as indices into these."""
     pieces = [(i, piece) for i, item in enumerate(items) for piece in cut_scored(item, token_budget)]
     return pieces, pack_scored([piece for _, piece in pieces], token_budget)
+
+
+class ScoreModel(torch.nn.Module):
+    """A scorer as a module: everything from ids to scores in one forward pass, so that it can be sharded. Its
+    parameters are the scorer's own."""
+
+    def __init__(self, scorer: "Scorer") -> None:
+        super().__init__()
+        self.model = scorer.model
+        self.scorer = scorer
+
+    def forward(self, items: Sequence[Scored]) -> torch.Tensor:
+        """See `Scorer.forward`."""
+        return self.scorer.forward(items).clone()  # no view: hooks of the backward pass hang on it
 
 
 @dataclass(slots=True, kw_only=True)
@@ -168,6 +182,16 @@ class Scorer:
         if budget.halvings:
             self.fitting = budget.tokens
         return found
+
+    def score_reply(self, messages: Sequence[Message], thinking: str | None, answer: str | None) -> float | None:
+        """The score of one reply; None for one without an answer, or too long for the window with its prompt."""
+        if answer is None or not answer.strip():
+            return None
+        text = self.seen(answer if thinking is None else f"<think>\n{thinking}\n</think>\n\n{answer}")
+        if text is None:
+            return None
+        item = Scored(prompt_ids=self.prompt_ids(messages), response_ids=(self.text_ids(text),))
+        return None if item.tokens > self.window else self.scores([item], self.window)[0][0]
 
     @torch.no_grad()
     def _scores(self, items: Sequence[Scored], token_budget: int) -> list[tuple[float, ...]]:

@@ -25,7 +25,7 @@ from ponder.policy.window import find_window
 from ponder.recipe.training import Precision
 from ponder.text.template import Template
 
-__all__ = ["load_score_weights", "load_scorer", "new_scorer", "save_scorer"]
+__all__ = ["load_score_weights", "load_scorer", "new_scorer", "read_scored", "row_width", "save_scorer", "with_row"]
 
 _HEAD = "score.weight"
 _PROBE_TOKENS = 8
@@ -36,32 +36,13 @@ def new_scorer(policy: Policy, *, loss: ScorerLoss, scope: Scope, base: str, max
 
     Raises ModelError for an architecture that transformers does not give a classification head on the last token.
     """
-    config = policy.model.config  # the body's own object, so that both always use the same attention
-    config.num_labels = 1
+    width = row_width(policy)
+    generator = torch.Generator().manual_seed(seed)
+    model = with_row(policy, torch.randn(1, width, generator=generator) / math.sqrt(width + 1), base, "a reward model")
     # Where the only end is also the padding, transformers would look for the score before it: then there is none.
     ends = sorted(policy.stop_ids - {policy.tokenizer.pad_token_id})
-    config.pad_token_id = policy.tokenizer.pad_token_id
-    factory: Any = AutoModelForSequenceClassification
-    try:
-        with torch.device("meta"):
-            model = factory.from_config(config, attn_implementation=ATTENTION_NAME, dtype=torch.float32)
-    except UNLOADABLE as error:
-        raise ModelError(
-            f"Transformers has no classification head for {base!r} ({config.model_type}), so it cannot become a reward "
-            f"model: {' '.join(str(error).split())[:200]}. Use an architecture such as Qwen2, Qwen3, Llama or "
-            f"DeepSeek-V3."
-        ) from error
-    _check_head(model, base)
-    body: Any = policy.model.base_model
-    setattr(model, model.base_model_prefix, body)
-    model.config = config
-    width = body.get_input_embeddings().weight.shape[1]
-    generator = torch.Generator().manual_seed(seed)
-    row_1D = torch.randn(1, width, generator=generator) / math.sqrt(width + 1)
-    model.score = torch.nn.Linear(width, 1, bias=False, device=policy.device)
-    model.score.weight.data.copy_(row_1D)
     scorer = Scorer(
-        model=model.eval(),
+        model=model,
         tokenizer=policy.tokenizer,
         template=policy.template,
         file=ScorerFile(
@@ -69,7 +50,7 @@ def new_scorer(policy: Policy, *, loss: ScorerLoss, scope: Scope, base: str, max
             loss=loss,
             template=policy.template.name,
             architecture=type(model).__name__,
-            model_type=config.model_type,
+            model_type=model.config.model_type,
             base=base,
             end=str(policy.tokenizer.convert_ids_to_tokens(ends[0])) if ends else None,
             max_tokens=max_tokens,
@@ -85,6 +66,42 @@ def new_scorer(policy: Policy, *, loss: ScorerLoss, scope: Scope, base: str, max
     )
     _probe(scorer, base)
     return scorer
+
+
+def with_row(policy: Policy, row_1D: torch.Tensor, base: str, what: str) -> Any:
+    """The body of `policy`, which it takes over, under one linear row; `what` it is to become, for people.
+
+    Raises ModelError for an architecture that transformers does not give a classification head on the last token.
+    """
+    if policy.fallback is not None:
+        raise ModelError(
+            f"{base!r} cannot become {what}: texts are scored packed, which it cannot be, since {policy.fallback}. Use "
+            f"Qwen2, Qwen3, Llama, DeepSeek-V3 or a relative of them."
+        )
+    config = policy.model.config  # the body's own object, so that both always use the same attention
+    config.num_labels = 1
+    config.pad_token_id = policy.tokenizer.pad_token_id
+    factory: Any = AutoModelForSequenceClassification
+    try:
+        with torch.device("meta"):
+            model = factory.from_config(config, attn_implementation=ATTENTION_NAME, dtype=torch.float32)
+    except UNLOADABLE as error:
+        raise ModelError(
+            f"Transformers has no classification head for {base!r} ({config.model_type}), so it cannot become {what}: "
+            f"{' '.join(str(error).split())[:200]}. Use an architecture such as Qwen2, Qwen3, Llama or DeepSeek-V3."
+        ) from error
+    _check_head(model, base)
+    setattr(model, model.base_model_prefix, policy.model.base_model)
+    model.config = config
+    model.score = torch.nn.Linear(row_1D.shape[1], 1, bias=False, device=policy.device)
+    model.score.weight.data.copy_(row_1D)
+    return model.eval()
+
+
+def row_width(policy: Policy) -> int:
+    """The numbers of a hidden state, and so of a row."""
+    embeddings: Any = policy.model.get_input_embeddings()
+    return int(embeddings.weight.shape[1])
 
 
 def load_scorer(
@@ -108,7 +125,7 @@ def load_scorer(
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         tokenizer = load_tokenizer(folder)
-        model = _model(folder)
+        model = read_scored(folder)
     except UNLOADABLE as error:
         raise ModelError(
             f"The reward model in {str(folder)!r} cannot be loaded: {first_line(error)[:300]}. Fetch the "
@@ -142,10 +159,11 @@ def save_scorer(scorer: Scorer, folder: Path) -> ScorerFile:
 
 def load_score_weights(scorer: Scorer, folder: Path) -> None:
     """Put the weights of a folder that `save_scorer` wrote into the scorer's own tensors."""
-    scorer.model.load_state_dict(_model(folder).state_dict())
+    scorer.model.load_state_dict(read_scored(folder).state_dict())
 
 
-def _model(folder: Path) -> Any:
+def read_scored(folder: Path) -> Any:
+    """The model of a scorer's folder, as transformers has it; what `UNLOADABLE` lists where it cannot be read."""
     model = read_model(AutoModelForSequenceClassification, folder)
     if model.config.num_labels != 1:
         raise ValueError(f"its head has {model.config.num_labels} labels, expected 1")

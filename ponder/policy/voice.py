@@ -4,10 +4,12 @@ Everything that problems, prompts and completions need; no weights, no arithmeti
 whatever samples: a policy in this process, an engine in another.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from ponder.records import Message, Tool
 from ponder.text.template import Template
 
 __all__ = ["Voice"]
@@ -26,6 +28,12 @@ class Voice:
     parameters: int
     device: str
     dtype: str
+    tools: tuple[Tool, ...] = ()
+    """What it may call, which every prompt says."""
+
+    def prompt(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """The ids of a conversation's prompt."""
+        return self.template.encode(self.tokenizer, messages, tools=self.tools)
 
     def silent_ids(self) -> frozenset[int]:
         """Tokens that end, fill or begin a text and are no part of it. Not all special tokens: tags such as <think> are

@@ -2,28 +2,32 @@
 
 Two things change with length alone, so that a probe with a few tokens shows nothing of them. Rotary frequencies of some
 models (longrope, dynamic NTK) depend on the longest position of a whole pass: in a packed row one long sequence would
-change all others. And attention may leave out what lies far back (a sliding window, chunks), which layouts do not. Up
-to where these begin, such a model is computed rightly, and there its window ends here.
+change all others. And attention may leave out what lies far back: by a sliding window, which layouts compute, each
+layer with its own, or otherwise (chunks), which they do not. Up to where other frequencies begin, a model is computed
+rightly, and there its window ends here.
 
-A model whose tokens see each other outside attention as well, in a convolution or a state, is refused.
+Where attention leaves something out otherwise, or tokens see each other outside attention as well, in a convolution or
+a state, the model is `Unpackable`: it has to be run by its own code.
 
 The model is asked, not its configuration: a pass of a few tokens, one of which stands far away, shows what it makes of
 the positions of the others and which masks it asks for.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from ponder.errors import ModelError
-from ponder.policy.attention import ATTENTION_NAME
-from ponder.policy.pretrained import UNLOADABLE, uncomputable
+from ponder.errors import ModelError, PonderError
+from ponder.policy.attention import ATTENTION_NAME, Unpackable, body, set_reach
+from ponder.policy.pretrained import UNLOADABLE, first_line
 
-__all__ = ["Window", "check_length", "find_window"]
+__all__ = ["Window", "check_length", "find_window", "whole_window"]
 
 _NAME = "ponder-window"
 _NEAR = 8
@@ -35,6 +39,9 @@ _MOST = 2**25
 _TOLERANCE = 2e-5
 """Of a state's largest number: what products of other shapes round differently (experts get other numbers of tokens).
 Where nothing changes, all else is equal bit for bit."""
+
+_PARTS = (1, 1.5, 2, 2.5, 3)
+"""Where it is looked whether a window slides, in multiples of it: chunks and blocks would show there."""
 
 Mask = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -59,27 +66,25 @@ def check_length(longest: int, window: int, limit: str | None) -> None:
 
 @torch.no_grad()
 def find_window(model: Any, name: str) -> Window:
-    """The window of a loaded model. ModelError where hardly anything of it can be computed."""
-    whole = int(model.config.get_text_config().max_position_embeddings)
-    if not _LEAST <= whole <= _MOST:
-        raise ModelError(
-            f"Model {name!r} has a window of {whole:,} tokens, says its config.json (`max_position_embeddings`). "
-            f"Expected {_LEAST:,} to {_MOST:,}: correct it, or fetch the folder again."
-        )
+    """The window of a loaded model, whose layers are told of their sliding windows. Unpackable where layouts do not
+    compute what it does, ModelError where hardly anything of it can be computed."""
+    whole = whole_window(model, name)
     with _watched(model) as watch:
         try:
             near = watch.states(1)
         except UNLOADABLE as error:
-            raise uncomputable(name, error) from error
+            if isinstance(error, PonderError):
+                raise
+            raise Unpackable(
+                f"a {type(model).__name__} does not work with another attention ({first_line(error)})"
+            ) from error
         if _changed(near, watch.states(1, first=_NEAR)) is not None:
-            raise ModelError(
-                f"Model {name!r} ({type(model).__name__}) lets a token see those before it outside its attention, in a "
-                f"convolution or a state, where packed sequences would see each other. Use Qwen2, Qwen3, Llama, "
-                f"DeepSeek-V3 or a relative of them."
+            raise Unpackable(
+                f"a {type(model).__name__} lets a token see those before it outside its attention, in a convolution or "
+                f"a state"
             )
+        watch.settle(whole)
         tokens, limit = whole, None
-        if (seen := watch.sight(whole)) < whole:
-            tokens, limit = seen, f"its attention leaves out what lies further back than {seen:,} tokens"
         if tokens > _NEAR and (layer := _changed(near, watch.states(tokens))) is not None:
             tokens = _last(_NEAR, tokens, lambda far: _changed(near, watch.states(far, layer + 1)) is None)
             limit = (
@@ -92,6 +97,20 @@ def find_window(model: Any, name: str) -> Window:
             f"does: {limit}. Use Qwen2, Qwen3, Llama, DeepSeek-V3 or a relative of them with full attention."
         )
     return Window(tokens=tokens, limit=limit)
+
+
+def whole_window(model: Any, name: str) -> int:
+    """What the configuration says; a model that knows no positions has the longest window there is."""
+    try:
+        whole = int(model.config.get_text_config().max_position_embeddings)
+    except AttributeError:
+        return _MOST
+    if not _LEAST <= whole <= _MOST:
+        raise ModelError(
+            f"Model {name!r} has a window of {whole:,} tokens, says its config.json (`max_position_embeddings`). "
+            f"Expected {_LEAST:,} to {_MOST:,}: correct it, or fetch the folder again."
+        )
+    return whole
 
 
 def _last(good: int, bad: int, holds: Callable[[int], bool]) -> int:
@@ -120,8 +139,9 @@ class _Watch:
 
     model: Any
     masks: dict[int, tuple[Mask, torch.Tensor]] = field(default_factory=dict)
-    used: list[Mask] = field(default_factory=list)
-    sliding: list[int] = field(default_factory=list)
+    used: dict[torch.nn.Module, list[Mask]] = field(default_factory=dict)
+    sliding: dict[torch.nn.Module, int] = field(default_factory=dict)
+    calls: Counter[torch.nn.Module] = field(default_factory=Counter)
     _states: list[torch.Tensor] = field(default_factory=list)
     _layers: int | None = None
 
@@ -129,13 +149,14 @@ class _Watch:
         """Queries and keys of the near tokens but the first, which is token `first`, layer by layer, in a pass with a
         sequence of `far` tokens."""
         self._states, self._layers = [], layers
+        self.calls.clear()
         device = self.model.get_input_embeddings().weight.device
         rows = self.model.get_input_embeddings().weight.shape[0]
         ids_1T = (torch.arange(_NEAR + 1, device=device) % rows)[None]
         ids_1T[0, 0] = first % rows
         positions_1T = torch.tensor([[*range(_NEAR), far - 1]], device=device)
         with contextlib.suppress(_Enough), torch.autocast(device.type, enabled=False):
-            self.model.base_model(
+            body(self.model)(
                 input_ids=ids_1T,
                 position_ids=positions_1T,
                 attention_mask=torch.ones_like(ids_1T),  # or gaps between positions would be taken for packing
@@ -158,33 +179,58 @@ class _Watch:
         mask: torch.Tensor | None,
         sliding_window: int | None,
     ) -> None:
-        """Note one layer's states and mask."""
+        """Note one layer's states and mask, and the sliding window that it tells its attention of."""
+        masks = self.used.setdefault(module, [])
         if mask is not None:
             if mask.untyped_storage().data_ptr() not in self.masks:
-                raise ModelError(
-                    f"{type(module).__name__} asks for attention with a mask of its own, which ponder does not "
-                    f"compute; use a model with full causal attention"
-                )
-            self.used.append(self.masks[mask.untyped_storage().data_ptr()][0])
+                raise Unpackable(f"{type(module).__name__} asks for attention with a mask of its own")
+            masks.append(self.masks[mask.untyped_storage().data_ptr()][0])
+        self.calls[module] += 1
         near = [state[0, :, 1:_NEAR].flatten().float() for state in (query_BHTD, key_BKTD)]
         self._states.append(torch.cat(near))
         if sliding_window is not None:
-            self.sliding.append(int(sliding_window))
+            self.sliding[module] = int(sliding_window)
         if self._layers == len(self._states):
             raise _Enough
 
-    def sight(self, whole: int) -> int:
-        """The longest sequence up to `whole` whose last token sees all of it under every mask."""
-        return min([whole, *self.sliding, *(_sight(mask, whole) for mask in dict.fromkeys(self.used))])
+    def settle(self, whole: int) -> None:
+        """Tell every layer of its sliding window, up to `whole`. Masks say what a model computes; what a layer says
+        beside its mask must not contradict. Unpackable where it attends otherwise, or more than once."""
+        found = {mask: _sight(mask, whole) for masks in self.used.values() for mask in masks}
+        for module, masks in self.used.items():
+            kind = type(module).__name__
+            reach = found[masks[0]] if masks else whole
+            if self.calls[module] > 1:
+                raise Unpackable(f"{kind} attends {self.calls[module]} times in a layer")
+            if any(not _slides(mask, reach, whole) for mask in masks):
+                raise Unpackable(f"{kind} leaves out other tokens than those that lie {reach:,} and more back")
+            if min(self.sliding.get(module, reach), whole) != reach:
+                raise Unpackable(
+                    f"{kind} has a mask of {reach:,} tokens and says that they are {self.sliding[module]:,}"
+                )
+            set_reach(module, None if reach == whole else reach)
 
 
 def _sight(mask: Mask, whole: int) -> int:
+    """The longest sequence up to `whole` whose last token sees all of it."""
+    return whole if (sees_all := partial(_sees, mask))(whole) else _last(1, whole, sees_all)
+
+
+def _sees(mask: Mask, tokens: int) -> bool:
+    return bool(_row(mask, tokens - 1).all())
+
+
+def _slides(mask: Mask, reach: int, whole: int) -> bool:
+    """Whether a token far back sees the `reach` tokens up to itself and no others."""
+    places = {place for part in _PARTS if (place := int(part * reach)) < whole} | {whole - 1}
+    return all(torch.equal(_row(mask, place), torch.arange(place + 1) > place - reach) for place in places)
+
+
+def _row(mask: Mask, place: int) -> torch.Tensor:
+    """Which of the tokens up to `place` are seen from there."""
     zero = torch.tensor(0)
-
-    def sees_all(tokens: int) -> bool:
-        return bool(mask(zero, zero, torch.tensor(tokens - 1), torch.arange(tokens)).all())
-
-    return whole if sees_all(whole) else _last(1, whole, sees_all)
+    seen = mask(zero, zero, torch.tensor(place), torch.arange(place + 1))
+    return torch.broadcast_to(seen, (place + 1,))
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Everything that can be set, one frozen class per component, and the reading of recipe files. No torch."""
 
+from ponder.recipe.critic import Critic
 from ponder.recipe.endpoint import ByEndpoint, ByModel, ByRule, Endpoint, Helper
 from ponder.recipe.examples import (
     ExampleColumns,
@@ -56,6 +57,7 @@ __all__ = [
     "ByModel",
     "ByRule",
     "CorpusSource",
+    "Critic",
     "Endpoint",
     "EngineConfig",
     "EvaluateStage",

@@ -6,14 +6,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from ponder.recipe.base import Component
 from ponder.recipe.recipe import Recipe
-from ponder.recipe.source import Where
+from ponder.recipe.source import Source, Where
 
 __all__ = ["alternatives", "component_at", "tag_of"]
 
 
-def component_at(data: object, where: Where) -> type[Component] | None:
-    """The component that stands at `where` in `data`, or None where no component stands or its tag is unknown."""
-    kind: object = Recipe
+def component_at(source: Source, where: Where) -> type[Component] | None:
+    """The component that stands at `where`, or None where no component stands or its tag is unknown."""
+    kind: object = source.form or Recipe
+    data: object = source.data
     for part in where:
         kind = _inside(_choose(kind, data), part)
         data = _child(data, part)

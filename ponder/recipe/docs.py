@@ -8,9 +8,11 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from ponder.recipe.base import Component
+from ponder.recipe.compute import ComputePlan
 from ponder.recipe.describe import alternatives, tag_of
 from ponder.recipe.objective import PRESETS
 from ponder.recipe.recipe import Recipe
+from ponder.recipe.serve import ServeConfig
 from ponder.recipe.sft import SFT_PRESETS
 
 __all__ = ["components", "markdown"]
@@ -44,7 +46,7 @@ _PLAIN: dict[object, str] = {int: "whole number", float: "number", str: "text", 
 def components() -> list[type[Component]]:
     """Every component class, outer before inner, alternatives in their order."""
     found: list[type[Component]] = []
-    waiting: list[type[Component]] = [Recipe]
+    waiting: list[type[Component]] = [Recipe, ServeConfig, ComputePlan]
     while waiting:
         component = waiting.pop(0)
         if component not in found:

@@ -37,6 +37,9 @@ class Endpoint(Component):
     are counted and listed, and the stage goes on without them."""
     price_per_million_input: float | None = Field(None, ge=0)
     """Price of a million prompt tokens, in any currency; null counts no cost."""
+    price_per_million_cached_input: float | None = Field(None, ge=0)
+    """Price of a million prompt tokens that the server found in its cache, where it tells how many; null pays them like
+    the others."""
     price_per_million_output: float | None = Field(None, ge=0)
     """Price of a million sampled tokens, thinking included; null counts no cost."""
     stream: bool = False

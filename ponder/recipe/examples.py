@@ -30,6 +30,10 @@ class ExampleColumns(ContextColumns):
     messages: str | None = None
     """Column with a conversation, a list of {role, content} or {from, value} that ends with the assistant's response.
     Turns with `weight: 0` or `train: false` are not learnt."""
+    tools: str | None = Field(None, exclude_if=lambda value: value is None)
+    """Column with the tools that could be called, beside `messages`: a list of {name, description, parameters}, or of
+    OpenAI's `{type: function, function: ...}`, or JSON text. With it turns may hold `tool_calls` and be results of the
+    role `tool`; calls on the way to a response are learnt with it, results are read (docs/tools.md)."""
     thinking: str | None = None
     """Column with the thinking where the response holds the answer alone; with `messages`, the key of the assistant's
     turns that holds it, such as `reasoning_content`."""
@@ -119,7 +123,7 @@ class MicroExamples(_Source):
     tasks: tuple[str, ...] = Field(
         ("arithmetic", "countdown", "equation", "ordering", "function", "science"), min_length=1
     )
-    """Task names of the embedded world, as for problems: the six of reasoning and the general ones."""
+    """Task names of the embedded world, as for problems: the six of reasoning, `calculator` and the general ones."""
     languages: tuple[Literal["en", "zh"], ...] = Field(("en", "zh"), min_length=1)
     """Languages, in equal parts."""
     count: int = Field(512, ge=1)
@@ -130,6 +134,10 @@ class MicroExamples(_Source):
     """Generator seed."""
     clean: bool = True
     """Whether thoughts keep to the language of the question; otherwise some mix the two, as the world's corpus does."""
+    careful: float = Field(1.0, ge=0, le=1)
+    """Share of the answers to questions of reasoning that are thought through and right; the others are as the world's
+    corpus has them, mostly guesses. Below 1 for a model that is to meet a task before RL improves on it. Careful with
+    `calculator` is who calls the tool."""
 
 
 ExampleSource = Annotated[StageExamples | FileExamples | HubExamples | MicroExamples, Field(discriminator="source")]

@@ -1,7 +1,8 @@
 """pydantic's complaints about a recipe in words a person can act on: place, key, got, expected."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -61,14 +62,32 @@ def _line(detail: ErrorDetails, source: Source) -> str:
     place = where
     if detail["type"] == "union_tag_invalid":  # what is wrong is the tag, not all that stands around it
         place = (*where, str(detail["ctx"]["discriminator"]).strip("'"))
-    return f"{source.origin(place)}: {_reason(detail, where, source)}"
+    reason = _reason(detail, where, source)
+    also = [name for name in dict.fromkeys(_overrides(detail, where, source)) if name != source.origin(place)]
+    return f"{source.origin(place)}{', with ' if also else ''}{' and '.join(also)}: {reason}"
+
+
+def _overrides(detail: ErrorDetails, where: Where, source: Source) -> Iterator[str]:
+    """The overrides that a complaint about something larger comes from: of the values that it speaks of, or of the tag
+    that says which keys there are."""
+    if detail["type"] == "value_error":
+        said = set(re.findall(r"\w+", str(detail["ctx"]["error"])))
+        for place, name in source.overridden(where):
+            if said & {str(part) for part in place[len(where) :]}:
+                yield name
+    if detail["type"] in ("missing", "extra_forbidden"):
+        component = component_at(source, where[:-1])
+        tag = tag_of(component) if component is not None else None
+        for place, name in source.overridden(where[:-1]):
+            if tag is not None and place == (*where[:-1], tag[0]):
+                yield name
 
 
 def _reason(detail: ErrorDetails, where: Where, source: Source) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
-    place, got = dotted(where) or "the recipe", _shown(detail["input"])
+    place, got = dotted(where) or source.called, _shown(detail["input"])
     if kind == "extra_forbidden":
-        component = component_at(source.data, where[:-1])
+        component = component_at(source, where[:-1])
         fields = component.model_fields if component is not None else ()
         return f"unknown key {where[-1]!r} in {_named(where[:-1], source)}{did_you_mean(str(where[-1]), fields)}"
     if kind == "missing" and isinstance(where[-1], int):
@@ -76,7 +95,7 @@ def _reason(detail: ErrorDetails, where: Where, source: Source) -> str:
     if kind == "too_long":
         return f"{place}: got {context['actual_length']} values, expected {context['max_length']}"
     if kind == "missing":
-        component = component_at(source.data, where[:-1])
+        component = component_at(source, where[:-1])
         meaning = component.model_fields[str(where[-1])].description if component is not None else None
         return f"{_named(where[:-1], source)} needs {where[-1]!r}, which has no default ({_sentence(meaning)})"
     if kind == "union_tag_not_found":
@@ -90,6 +109,12 @@ def _reason(detail: ErrorDetails, where: Where, source: Source) -> str:
         return f"{place}: got {got}, expected {context['expected']}{near if 'did you' in near else ''}"
     if kind == "value_error":
         return f"{_named(where, source)}: {context['error']}"
+    if (
+        kind == "float_type"
+        and isinstance(detail["input"], str)
+        and detail["input"].lstrip("+-").lower() in (".nan", ".inf")
+    ):
+        return f"{place}: got {detail['input']}, expected {_EXPECTED['finite_number']}"
     return f"{place}: got {got}, expected {_EXPECTED.get(kind) or _plain(detail['msg'])}"
 
 
@@ -113,9 +138,9 @@ def _without_tags(location: Sequence[str | int], data: Any) -> Where:
 
 def _named(where: Where, source: Source) -> str:
     """`stages.zero (rl)`: the place and which alternative stands there."""
-    component = component_at(source.data, where)
+    component = component_at(source, where)
     tag = tag_of(component) if component is not None else None
-    return (dotted(where) or "the recipe") + (f" ({tag[1]})" if tag is not None else "")
+    return (dotted(where) or source.called) + (f" ({tag[1]})" if tag is not None else "")
 
 
 def _shown(value: Any) -> str:

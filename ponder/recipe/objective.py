@@ -8,7 +8,7 @@ from ponder.recipe.base import Component
 
 __all__ = ["PRESETS", "Objective", "PresetName"]
 
-PresetName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo", "rloo", "reinforce_pp"]
+PresetName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo", "rloo", "reinforce_pp", "ppo"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "grpo": {},
@@ -27,6 +27,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     # without groups, has k1 in the reward.
     "reinforce_pp": {"advantage": "batch_std", "clip_low": 0.2, "clip_high": 0.2, "kl_estimator": "k2",
                      "kl_coefficient": 0.001, "aggregate": "token_mean", "reference_every": None},
+    # Clips and a reference that stays are those of the paper and of RLHF since; at lambda 0.95, the usual choice, R1's
+    # authors found PPO worse than GRPO, at 1 nearly equal (R1 v2, A.3).
+    "ppo": {"advantage": "gae", "gae_gamma": 1.0, "gae_lambda": 1.0, "clip_low": 0.2, "clip_high": 0.2,
+            "kl_estimator": "k1", "kl_placement": "reward", "reference_every": None},
 }  # fmt: skip
 """What each preset sets differently from the field defaults, which are the paper's GRPO."""
 
@@ -36,8 +40,14 @@ class Objective(Component):
 
     preset: PresetName = "grpo"
     """Named starting point; every other key of this component overrides what the preset sets."""
-    advantage: Literal["group_mean_std", "group_mean", "leave_one_out", "batch_std"] = "group_mean_std"
-    """How rewards become advantages (R1 eq. 3: minus the group mean, over the group standard deviation)."""
+    advantage: Literal["group_mean_std", "group_mean", "leave_one_out", "batch_std", "gae"] = "group_mean_std"
+    """How rewards become advantages (R1 eq. 3: minus the group mean, over the group standard deviation). `gae`, of the
+    preset `ppo`: those of single tokens, from what a critic expected before each (docs/ppo.md)."""
+    gae_lambda: float | None = Field(None, ge=0, le=1, exclude_if=lambda value: value is None)
+    """Of `gae`: how far a token answers for what follows it, from 0, the critic's next word on it, to 1, all that the
+    output earns."""
+    gae_gamma: float | None = Field(None, gt=0, le=1, exclude_if=lambda value: value is None)
+    """Of `gae`: what a reward one token later is worth."""
     ratio: Literal["token", "sequence", "sequence_sum", "cispo"] = "token"
     """Importance ratio: per token (DeepSeekMath eq. 3), geometric mean per sequence (GSPO), the whole sequence's ratio
     (RLOO's REINFORCE), or per token detached as a weight on the log-prob (CISPO)."""
@@ -51,7 +61,8 @@ class Objective(Component):
     kl_estimator: Literal["k1", "k2", "k3"] = "k3"
     """Schulman's estimators; R1 eq. 2 is k3."""
     kl_placement: Literal["loss", "reward"] = "loss"
-    """R1 adds the divergence to the loss; REINFORCE++ without baseline subtracts it from each token's reward."""
+    """R1 adds the divergence to the loss; PPO, and REINFORCE++ without baseline, subtract it from each token's
+    reward."""
     entropy_coefficient: float = Field(0.0, ge=0)
     """Weight of the bonus for the entropy of each next-token distribution, in nats; 0 has none (R1 states none)."""
     aggregate: Literal["sequence_mean", "token_mean", "constant", "sequence_sum"] = "sequence_mean"
@@ -76,6 +87,32 @@ class Objective(Component):
         if isinstance(value, dict):
             value = {**PRESETS.get(value.get("preset", "grpo"), {}), **value}
         return value
+
+    @model_validator(mode="after")
+    def _with_a_critic(self) -> Self:
+        given = [name for name in ("gae_lambda", "gae_gamma") if getattr(self, name) is not None]
+        if self.advantage != "gae":
+            if self.preset == "ppo":
+                raise ValueError(
+                    f"preset 'ppo' has advantages of single tokens, by its critic, and advantage {self.advantage!r} "
+                    "needs none: remove advantage, or take another preset"
+                )
+            if given:
+                raise ValueError(
+                    f"{given[0]} is of advantage 'gae', which the preset {self.preset!r} does not have: set preset to "
+                    f"'ppo', or remove {given[0]}"
+                )
+            return self
+        if len(given) < 2:
+            raise ValueError(
+                "advantage 'gae' needs gae_lambda and gae_gamma, as the preset 'ppo' has them: set preset to 'ppo'"
+            )
+        if self.dynamic_sampling:
+            raise ValueError(
+                "dynamic_sampling replaces groups whose rewards are all equal, and with advantage 'gae' these are "
+                "learnt from like all others: remove dynamic_sampling"
+            )
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -8,7 +8,7 @@ from typing import Any
 from ponder.errors import RecipeError
 from ponder.recipe.describe import component_at
 from ponder.recipe.objective import Objective
-from ponder.recipe.source import Source, Where, dotted, parse_value
+from ponder.recipe.source import OVERRIDE, Source, Where, dotted, parse_value
 
 __all__ = ["apply_overrides"]
 
@@ -24,7 +24,7 @@ def apply_overrides(source: Source, overrides: Sequence[str]) -> None:
             raise RecipeError(
                 f"override {override!r} is not of the form dotted.key=value; write for instance stages.zero.steps=5"
             )
-        name = f"override {override!r}"
+        name = f"{OVERRIDE}{override!r}"
         _set(source, tuple(_DOT.split(key.strip())), parse_value(text, name), name)
 
 
@@ -34,7 +34,7 @@ def _set(source: Source, path: tuple[str, ...], value: Any, name: str) -> None:
     for part in path[:-1]:
         where = (*where, _step(source, node, where, part, name))
         child = node.get(part) if isinstance(node, dict) else node[where[-1]]
-        if isinstance(child, str) and component_at(source.data, where) is Objective:
+        if isinstance(child, str) and component_at(source, where) is Objective:
             child = {"preset": child}  # a preset's name alone is short for this
         if child is None:
             child = {}
@@ -49,7 +49,7 @@ def _set(source: Source, path: tuple[str, ...], value: Any, name: str) -> None:
 
 def _step(source: Source, node: Any, where: Where, part: str, name: str) -> str | int:
     """`part` as a key or index into `node`; raises RecipeError when it cannot be one."""
-    here = dotted(where) or "the recipe"
+    here = dotted(where) or source.called
     if isinstance(node, dict):
         if where == ("stages",) and part not in node:
             near = difflib.get_close_matches(part, node, 1)

@@ -39,7 +39,7 @@ class OwnName:
         return f"{self.file}:{self.function}"
 
 
-OwnRole = Literal["reward", "verifier", "rule", "problems"]
+OwnRole = Literal["reward", "verifier", "rule", "problems", "tool", "environment"]
 """What an own function is there for, and so what it is called with and may return (docs/own-code.md)."""
 
 

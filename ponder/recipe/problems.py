@@ -19,9 +19,12 @@ __all__ = [
     "ProblemColumns",
     "ProblemSource",
     "PythonProblems",
+    "StageProblems",
 ]
 
-GoldKind = Literal["math", "choice", "expression", "assignment", "code", "instructions", "rule", "safety"]
+GoldKind = Literal[
+    "math", "choice", "expression", "assignment", "code", "repository", "instructions", "json", "rule", "safety"
+]
 ChoiceNumbers = Literal["text", "from_zero", "from_one"]
 """What a number in the answer column of `choice` problems means."""
 
@@ -72,6 +75,12 @@ class ProblemColumns(ContextColumns):
     tests: str | tuple[str, ...] = "tests"
     """Column with the tests of a `code` problem (a list, or one string); several are taken together (LiveCodeBench has
     public and private ones)."""
+    files: str = "files"
+    """Column with the files of a `repository` problem: an object with each text by its path, or its JSON. `tests` holds
+    the test files in the same form."""
+    must_pass: str | None = None
+    """Column with the tests of a `repository` problem that a patch must turn green or leave green, each as
+    `tests/test_cart.py::test_total`; null for all that its test files have."""
     entry_point: str | None = None
     """Column with the name of the function a `code` problem is about: `check(name)` is called after the tests, and a
     question that begins to define it is put before the program (HumanEval)."""
@@ -83,6 +92,11 @@ class ProblemColumns(ContextColumns):
     """Column with the time limit of a `code` problem, in seconds; otherwise the source's `time_limit`."""
     arguments: str = "kwargs"
     """Column with the arguments of an `instructions` problem, one mapping per instruction (IFEval)."""
+    json_schema: str = "schema"
+    """Column with the schema of a `json` problem: an object, or its text."""
+    values: str | None = None
+    """Column with the known values of a `json` problem: part of the wanted value, a text being JSON; an empty cell
+    knows none. Null: an answer is right as soon as the schema takes it."""
     route: str | None = None
     """Column with `reasoning`, `helpful` or `safety`; otherwise the source's `route`."""
     given: tuple[str, ...] = ()
@@ -103,6 +117,9 @@ class _Source(Component):
     from_step: int = Field(0, ge=0)
     """In `rl`, draw from this source only after so many updates, rounded up to the beginning of a rollout (R1's general
     problems enter for the last 400 of 1,700 steps). Without effect elsewhere."""
+    until_step: int | None = Field(None, ge=1)
+    """In `rl`, draw from this source only until so many updates are made, rounded up in the same way; null until the
+    end. Without effect elsewhere."""
 
 
 class _Table(_Source):
@@ -110,8 +127,9 @@ class _Table(_Source):
     """Mapping from columns to the fields of a problem."""
     gold: AnyGold | None = "math"
     """What the answers are, and so which verifier judges: `math`, `choice`, `expression`, `assignment`, `code`,
-    `instructions`, `rule`, `safety`, or a function of your own as `check.py:legal` (docs/own-code.md); null for prompts
-    without an answer to check, which only a reward model can score."""
+    `repository` (docs/repository.md), `instructions`, `json`, `rule`, `safety`, or a function of your own as
+    `check.py:legal` (docs/own-code.md); null for prompts without an answer to check, which only a reward model can
+    score."""
     strictness: Literal["strict", "lenient"] = "strict"
     """How mathematical answers are judged. "strict" refuses where an answer is in doubt: what training pays for must be
     right. "lenient" counts for evaluation also calculations, values that agree to six places, limits ("at least 9") and
@@ -131,7 +149,8 @@ class _Table(_Source):
     numbers by value (decimals within 1e-6 of their size)."""
     time_limit: float | None = Field(None, gt=0, le=60)
     """Seconds of processor time that a program of a `code` problem may take for one input, or for all its tests where
-    they are code; null leaves it at half of the verifier's wall time."""
+    they are code; null leaves it at half of the verifier's wall time. Of a `repository` problem for each test file;
+    null leaves it at 60."""
     prompt_suffix: str = ""
     """Text put after every question, such as the boxed directive."""
     where: dict[str, str] = Field(default_factory=dict)
@@ -169,10 +188,15 @@ class GymProblems(_Source):
     """Tag of this alternative."""
     task: str
     """Task name of reasoning-gym, such as `countdown` or `chain_sum`."""
-    count: int = Field(1000, ge=1)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the task by their names in reasoning-gym, such as `{max_terms: 3, max_digits: 2}` of `chain_sum`;
+    those left out are the library's."""
+    count: int = Field(1000, ge=1, le=1_000_000)
     """Problems to generate."""
-    seed: int = 0
-    """Generator seed."""
+    split: Literal["train", "test"] = "train"
+    """The two splits never share a problem, whatever the seeds: a question's text says which it belongs to."""
+    seed: int = Field(0, ge=0, le=500)
+    """Generator seed. No two seeds draw from the same numbers, so they share problems only where a task has few."""
 
 
 class MicroProblems(_Source):
@@ -183,8 +207,8 @@ class MicroProblems(_Source):
     tasks: tuple[str, ...] = Field(
         ("arithmetic", "countdown", "equation", "ordering", "function", "science"), min_length=1
     )
-    """Task names of the embedded world. Beside the six of reasoning there are `greeting`, `identity`, `translation`,
-    `writing`, `fact` (route `helpful`), `unsafe` and `near_miss` (route `safety`)."""
+    """Task names of the embedded world. Beside the six of reasoning there are `calculator` (docs/tools.md), `greeting`,
+    `identity`, `translation`, `writing`, `fact` (route `helpful`), `unsafe` and `near_miss` (route `safety`)."""
     languages: tuple[Literal["en", "zh"], ...] = Field(("en", "zh"), min_length=1)
     """Languages, in equal parts."""
     count: int = Field(4096, ge=1)
@@ -216,8 +240,27 @@ class PythonProblems(_Source):
         return f"{self.file}:{self.function}"
 
 
+class StageProblems(_Source):
+    """Problems that a `sample` stage measured: the `problems.jsonl` in its folder (`output: problems`). Their solve
+    rates are known to a `sampler` from the beginning."""
+
+    source: Literal["stage"] = "stage"
+    """Tag of this alternative."""
+    stage: str
+    """The stage's name."""
+    pass_rate: tuple[float, float] | None = None
+    """Least and greatest share of right completions of the problems that are taken, both included; null takes all."""
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.pass_rate is not None and not 0 <= self.pass_rate[0] <= self.pass_rate[1] <= 1:
+            raise ValueError(f"pass_rate must be two shares, the least first, got {list(self.pass_rate)}")
+        return self
+
+
 ProblemSource = Annotated[
-    FileProblems | HubProblems | GymProblems | MicroProblems | PythonProblems, Field(discriminator="source")
+    FileProblems | HubProblems | GymProblems | MicroProblems | PythonProblems | StageProblems,
+    Field(discriminator="source"),
 ]
 """Any source of problems, told apart by `source`."""
 

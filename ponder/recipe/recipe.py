@@ -1,5 +1,6 @@
 """The recipe: a name, a seed and stages."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
@@ -36,6 +37,7 @@ class Recipe(Component):
     stages: dict[str, Stage] = Field(min_length=1)
     """Stages by name."""
     _home: Path = PrivateAttr(default_factory=Path.cwd)
+    _places: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def home(self) -> Path:
@@ -48,3 +50,15 @@ class Recipe(Component):
         moved = self.model_copy()
         moved._home = home
         return moved
+
+    def place(self, name: str) -> str:
+        """Where a file of the user's own, or a function in it, is named first, as `mine.yaml:12: `; nothing where that
+        is not known."""
+        found = self._places.get(name) or self._places.get(name.rpartition(":")[0])
+        return f"{found}: " if found else ""
+
+    def placed(self, places: Mapping[str, str]) -> Self:
+        """The same recipe, which knows where such names stand."""
+        found = self.model_copy()
+        found._places = places
+        return found

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
+from pydantic import Field
+
 from ponder.recipe.base import Component
 
-__all__ = ["FITTING_KINDS", "Roles", "cast"]
+__all__ = ["COMPARED", "FITTING_KINDS", "Roles", "cast"]
 
 FITTING_KINDS: Mapping[str, tuple[str, ...]] = {
     "base": ("pretrain", "sft", "rl"),
@@ -18,9 +20,14 @@ FITTING_KINDS: Mapping[str, tuple[str, ...]] = {
     "student_distilled": ("sft",),
     "student_rl": ("rl",),
     "student_distilled_rl": ("rl",),
+    "grpo": ("rl",),
+    "ppo": ("rl",),
+    "ppo_tuned": ("rl",),
     "evaluate": ("evaluate",),
 }
 """The kinds of stage that can play each part."""
+COMPARED = frozenset({"grpo", "ppo", "ppo_tuned"})
+"""The parts of the comparison of GRPO and PPO, which stands beside the pipeline."""
 
 
 class Roles(Component):
@@ -49,6 +56,12 @@ class Roles(Component):
     """The same student after RL alone (R1 v1, table 6)."""
     student_distilled_rl: str | None = None
     """RL after distillation."""
+    grpo: str | None = Field(None, exclude_if=lambda value: value is None)
+    """RL by GRPO at as many samples as `ppo` (R1 v2, A.3)."""
+    ppo: str | None = Field(None, exclude_if=lambda value: value is None)
+    """The same by PPO with the usual lambda, 0.95."""
+    ppo_tuned: str | None = Field(None, exclude_if=lambda value: value is None)
+    """The same by PPO with lambda 1."""
     evaluate: tuple[str, ...] = ()
     """Evaluate stages whose benchmarks are read; an empty list takes all of the recipe."""
 

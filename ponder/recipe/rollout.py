@@ -1,12 +1,18 @@
 """How completions are sampled."""
 
+import importlib.metadata
+from importlib.util import find_spec
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from ponder.errors import RecipeError
 from ponder.recipe.base import Component
 
-__all__ = ["EngineConfig", "LengthStep", "Sampling"]
+__all__ = ["EngineConfig", "LengthStep", "Sampling", "TemperatureStep", "check_vllm", "has_vllm"]
+
+_VLLM = "0.32"
+"""The versions of vLLM whose weights can be replaced as ponder does it."""
 
 
 class LengthStep(Component):
@@ -16,6 +22,15 @@ class LengthStep(Component):
     """First step with this limit."""
     max_tokens: int = Field(ge=1)
     """Limit from that step on."""
+
+
+class TemperatureStep(Component):
+    """One change of the temperature during training."""
+
+    from_step: int = Field(ge=0)
+    """Policy updates made before the change, rounded up to the beginning of a rollout."""
+    temperature: float = Field(gt=0)
+    """Temperature from there on."""
 
 
 class Sampling(Component):
@@ -32,13 +47,24 @@ class Sampling(Component):
     """Longest completion, in tokens."""
     length_schedule: tuple[LengthStep, ...] = ()
     """Later changes of `max_tokens`, in order of `from_step`."""
+    temperature_schedule: tuple[TemperatureStep, ...] = ()
+    """Later changes of `temperature` in training, in order of `from_step`."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Sampling":
-        steps = [s.from_step for s in self.length_schedule]
-        if steps != sorted(set(steps)):
-            raise ValueError(f"length_schedule must rise strictly in from_step, got {steps}")
+        schedules = {
+            "length_schedule": [change.from_step for change in self.length_schedule],
+            "temperature_schedule": [change.from_step for change in self.temperature_schedule],
+        }
+        for name, steps in schedules.items():
+            if steps != sorted(set(steps)):
+                raise ValueError(f"{name} must rise strictly in from_step, got {steps}")
         return self
+
+    def temperature_at(self, step: int) -> float:
+        """The temperature of a rollout that begins after `step` updates."""
+        found = [change.temperature for change in self.temperature_schedule if change.from_step <= step]
+        return found[-1] if found else self.temperature
 
     def max_tokens_at(self, step: int) -> int:
         """The length limit in force at `step`."""
@@ -52,10 +78,35 @@ class Sampling(Component):
 class EngineConfig(Component):
     """Where completions are computed."""
 
-    kind: Literal["local"] = "local"
-    """`local` samples in this process from the very tensors being trained."""
+    kind: Literal["auto", "local", "vllm"] = "local"
+    """`local` samples by ponder's own code from the very tensors being trained; `vllm` by vLLM in the same process,
+    which is given the weights anew before each batch (docs/scale.md); `auto` is `vllm` on a CUDA GPU where vLLM is
+    installed and `local` elsewhere."""
     max_slots: int = Field(256, ge=1)
     """Sequences decoded at one time; a finished one gives its slot to the next."""
     parity_tolerance: float = Field(0.02, gt=0)
     """Step 0 stops the run if engine and trainer log-probs differ by more than this in the mean of absolute values over
     64 completions (on a CPU fp32 agrees to about 1e-6, bf16 to about 1e-3)."""
+
+
+def has_vllm() -> bool:
+    """Whether vLLM is installed, whatever its version."""
+    return find_spec("vllm") is not None
+
+
+def check_vllm() -> None:
+    """RecipeError unless a vLLM that ponder knows is installed."""
+    if not has_vllm():
+        raise RecipeError(
+            f"`engine.kind: vllm` needs vLLM {_VLLM}, which is not installed here. Install it with "
+            f"`pip install 'ponder[vllm]'` on a machine with a CUDA GPU, or as docs/scale.md says on one without, or "
+            f"set `engine.kind` to local"
+        )
+    names = importlib.metadata.packages_distributions().get("vllm", [])
+    versions = [importlib.metadata.version(name) for name in names]
+    if not any(version == _VLLM or version.startswith(f"{_VLLM}.") for version in versions):
+        raise RecipeError(
+            f"`engine.kind: vllm` needs vLLM {_VLLM}, and {', '.join(versions) or 'one of no version'} is installed "
+            f"here: how weights are replaced differs between versions. Install `ponder[vllm]`, or set "
+            f"`engine.kind` to local"
+        )

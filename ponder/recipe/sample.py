@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from ponder.recipe.base import Component
 from ponder.recipe.endpoint import Helper
+from ponder.recipe.judges import JUDGES
 from ponder.recipe.own import OwnNames
 
 __all__ = ["Keep", "PairRules", "Readable", "Rewrite"]
@@ -77,6 +78,11 @@ class Keep(Component):
                 "rewards names 'preference', which a reward model pays, and a sample stage asks none, so it would rank "
                 "nothing: rank by rules, such as accuracy and language, or let the stage's judge compare responses "
                 "(output: pairs)"
+            )
+        if judged := [name for name in JUDGES if name in self.rewards]:
+            raise ValueError(
+                f"rewards names {judged[0]!r}, which only a judge of an rl stage gives: rank by rules, or let the "
+                "stage's judge read the answers (keep.judged)"
             )
         if self.best_of is not None and not any(self.rewards.values()):
             raise ValueError(f"best_of {self.best_of} ranks by rewards, and none has a weight: give one in rewards")

@@ -14,9 +14,12 @@ from typing import Any
 import yaml
 
 from ponder.errors import RecipeError
+from ponder.recipe.base import Component
 
-__all__ = ["Source", "Where", "dotted", "parse_value", "read_source"]
+__all__ = ["OVERRIDE", "Source", "Where", "dotted", "parse_value", "read_source"]
 
+OVERRIDE = "override "
+"""How the origin of a value begins that does not stand in the file."""
 Where = tuple[str | int, ...]
 """The way from the top of a recipe to a value: keys and list indices."""
 
@@ -36,7 +39,7 @@ def dotted(where: Where) -> str:
 
 @dataclass(slots=True)
 class Source:
-    """The values of a recipe file and where they came from.
+    """The values of a recipe file and where they came from; `form` and `called` are for files that are no recipes.
 
     `origins` maps a value's place to `file:line`, or to the override that set it. Example:
     Source(data={"name": "x"}, origins={("name",): "recipes/x.yaml:1"}, file="recipes/x.yaml").
@@ -45,6 +48,8 @@ class Source:
     data: dict[str, Any]
     origins: dict[Where, str] = field(default_factory=dict)
     file: str = "recipe"
+    form: type[Component] | None = None
+    called: str = "the recipe"
 
     def origin(self, where: Where) -> str:
         """Origin of the value, or of the nearest value around it that has one."""
@@ -53,19 +58,29 @@ class Source:
                 return self.origins[where[:end]]
         return self.file
 
+    def overridden(self, where: Where) -> Iterator[tuple[Where, str]]:
+        """The places within `where` that overrides have set, each with its override, in their order."""
+        for place, origin in self.origins.items():
+            if place[: len(where)] == where and origin.startswith(OVERRIDE):
+                yield place, origin
 
-def read_source(path: Path) -> Source:
-    """The values of a recipe file; raises RecipeError when it cannot be read, or is no YAML mapping."""
+
+def read_source(path: Path, form: type[Component] | None = None, called: str = "the recipe") -> Source:
+    """The values of a recipe file, or of one of another `form`; raises RecipeError when it cannot be read, or is no
+    YAML mapping."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
+        if form is not None:
+            raise RecipeError(f"there is no file {str(path)!r} with {called}") from None
         raise RecipeError(f"there is no recipe at {str(path)!r}: {_nearby(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"the recipe {str(path)!r} cannot be read ({error}): give a YAML file in UTF-8") from None
-    source = Source(data={}, file=str(path))
+        raise RecipeError(f"{called} {str(path)!r} cannot be read ({error}): give a YAML file in UTF-8") from None
+    source = Source(data={}, file=str(path), form=form, called=called)
     top = _compose(text, str(path))
     if not isinstance(top, yaml.MappingNode):
-        raise RecipeError(f"{path}: a recipe is a YAML mapping with `name` and `stages`, got {_kind_of(top)}")
+        expected = "a recipe is a YAML mapping with `name` and `stages`" if form is None else f"{called}: expected keys"
+        raise RecipeError(f"{path}: {expected}, got {_kind_of(top)}")
     source.data = _Builder(source).value(top, ())
     return source
 

@@ -50,3 +50,6 @@ class BatchLimits(Component):
     own. Halved, and the step redone, when memory runs out."""
     logprob_chunk: int = Field(2048, ge=1)
     """Tokens whose logits exist at one time; peak memory is this many rows of the vocabulary."""
+    ranks: int = Field(1, ge=1)
+    """Processes that train together, each with its part of the weights, gradients and moments: one per GPU, or several
+    on the cores of a CPU. Sampling stays in the first process. Results differ from those of one process by rounding."""

@@ -2,7 +2,8 @@
 
 A forward pass of one token through N parameters is 2 N operations, forward and backward together 6 N (Kaplan et al.,
 arXiv 2001.08361, section 2.1). N counts every parameter, of a mixture of experts also those that were not chosen, so
-there the operations are an upper bound. Prompt tokens and attention are left out.
+there the operations are an upper bound. A critic is taken for one of the policy's size: its tokens are trained and
+scored beside those of the policy. Prompt tokens and attention are left out.
 """
 
 import json
@@ -13,20 +14,24 @@ from math import prod
 from pathlib import Path
 
 from ponder.errors import RunFolderError
+from ponder.manifest import step_folders
 from ponder.report.run import Run, StageRecord
+from ponder.watch.lines import read_lines
 from ponder.watch.metrics import Row
 
 __all__ = ["Cost", "stage_cost"]
 
 _TRAIN, _FORWARD = 6, 2
 _MOST_HEADER_BYTES = 100_000_000
+_STATES = (".safetensors", ".distcp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Tokens by what was done with them: `trained` forward and backward, `sampled` and `scored` (reference model)
-    forward only, `measured` sampled for evaluations. `parameters` is None where no file tells; `charged` is what an
-    endpoint asked for, in dollars."""
+    """Tokens by what was done with them: `trained` forward and backward, `sampled` and `scored` (by the reference model
+    or a critic) forward only, `measured` sampled for evaluations. `parameters` is None where no file tells;
+    `charged` is what an endpoint asked for, in dollars; `state_bytes` are those of the weights and moments in the last
+    checkpoint, None where there is none."""
 
     seconds: float
     trained: float
@@ -37,6 +42,7 @@ class Cost:
     parameters: int | None
     charged: float | None
     files: tuple[str, ...]
+    state_bytes: int | None = None
 
     @property
     def training_flops(self) -> float | None:
@@ -60,13 +66,15 @@ def stage_cost(run: Run, stage: StageRecord) -> Cost | None:
         return None
     trained, sampled, scored = _tokens(stage)
     parameters, where = _parameters(run, stage)
-    measured = [(one, one.overall) for one in (*stage.scores.values(), *stage.benchmarks.values())]
+    own = [one for one in stage.benchmarks.values() if "control" not in one.provenance]  # which samples nothing
+    measured = [(one, one.overall) for one in (*stage.scores.values(), *own)]
     tokens = [overall.mean_tokens * overall.samples * overall.problems for _, overall in measured]
     flops = [
         _FORWARD * float(one.provenance.get("parameters", 0)) * count
         for (one, _), count in zip(measured, tokens, strict=True)
     ]
     files = [stage.folder / "manifest.json", *([stage.folder / "metrics.jsonl"] if stage.rows else []), *where]
+    files += _logs(stage)
     files += [stage.folder / "evaluation" / f"{name}.json" for name in _evaluations(stage)]
     return Cost(
         seconds=stage.seconds,
@@ -76,9 +84,36 @@ def stage_cost(run: Run, stage: StageRecord) -> Cost | None:
         measured=sum(tokens),
         measured_flops=sum(flops),
         parameters=parameters,
-        charged=stage.results.get("cost") if stage.kind == "sample" else None,
+        charged=_charged(stage),
         files=tuple(run.relative(path) for path in files),
+        state_bytes=_state_bytes(stage.folder / "checkpoints"),
     )
+
+
+def _requests(stage: StageRecord) -> Mapping[str, Mapping[str, float | None]]:
+    """The totals of each log of requests that a finished `sample` stage has."""
+    found: Mapping[str, Mapping[str, float | None]] = (
+        stage.results.get("requests", {}) if stage.kind == "sample" else {}
+    )
+    return found
+
+
+def _charged(stage: StageRecord) -> float | None:
+    """What endpoints asked for, to sample, judge or rewrite, or to be measured; None where no price is known."""
+    lines = (line for path in _logs(stage) for _, line in read_lines(path))
+    costs = [float(cost) for line in lines if (cost := line.get("cost")) is not None]
+    return sum(costs) if costs else None
+
+
+def _logs(stage: StageRecord) -> list[Path]:
+    """The logs of all that was asked, of models here and at endpoints."""
+    return sorted((stage.folder / "requests").glob("*.jsonl"))
+
+
+def _state_bytes(checkpoints: Path) -> int | None:
+    """Of one process's files, or of the parts that several wrote."""
+    found = step_folders(checkpoints)
+    return sum(path.stat().st_size for path in found[-1].rglob("*") if path.suffix in _STATES) if found else None
 
 
 def _evaluations(stage: StageRecord) -> list[str]:
@@ -93,11 +128,14 @@ def _tokens(stage: StageRecord) -> tuple[float, float, float]:
             steps = rows[-1]["step"] or 0 if rows else 0
             return float(steps * config["tokens_per_step"]), 0.0, 0.0
         case "sample":
-            return 0.0, float(stage.results.get("completion_tokens", 0)), 0.0
+            return 0.0, float(_requests(stage).get("samples", {}).get("completion_tokens") or 0), 0.0
         case "rl":
-            trained = sum(tokens * useful for tokens, useful in _both(rows, "rollout/tokens", "groups/useful"))
+            sampled = _sum(rows, "rollout/tokens")
             has_reference = config["objective"]["kl_coefficient"] > 0
-            return trained, _sum(rows, "rollout/tokens"), trained if has_reference else 0.0
+            if "gae_lambda" in config["objective"]:  # all that is sampled, by the policy and by the critic
+                return 2 * sampled, sampled, (1 + has_reference) * sampled
+            trained = sum(tokens * useful for tokens, useful in _both(rows, "rollout/tokens", "groups/useful"))
+            return trained, sampled, trained if has_reference else 0.0
     return _sum(rows, "data/tokens"), 0.0, 0.0
 
 

@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 
-from ponder.evaluation.estimate import cluster_answers, consensus
+from ponder.compute.vote import cluster_answers
+from ponder.evaluation.estimate import consensus
 from ponder.evaluation.results import JudgedCompletion, ProblemResult, read_results
 from ponder.records import Language, Problem, SafetyGold
 from ponder.seeds import derive_seed

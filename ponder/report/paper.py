@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from ponder.recipe.roles import COMPARED
 from ponder.report.accounts import composition_section, cost_section
 from ponder.report.blocks import Section, plain_text, points_text, share_text
 from ponder.report.curves import course_section
 from ponder.report.evidence import Evidence, find_roles, gather
 from ponder.report.moment import Moment, Reflections, read_reflections
-from ponder.report.phenomena import Claim, Phenomenon, phenomena
+from ponder.report.phenomena import BESIDE, Claim, Phenomenon, phenomena
 from ponder.report.rewards import alarms_section, hacking_section, reward_models_section
 from ponder.report.run import Run, StageRecord
 from ponder.report.tables import ablation_section, distillation_section, stages_section, students_section
@@ -70,9 +71,12 @@ def read_phenomena(run: Run) -> tuple[Phenomenon, ...]:
 
 
 def _phenomena(roles: Mapping[str, tuple[str, ...]], evidence: Evidence) -> tuple[Phenomenon, ...]:
-    """A run in which one part of R1 is played has those it has measured: the others were never its aim."""
+    """A run in which one part of R1 is played has those it has measured: the others were never its aim. Nor are those
+    of the pipeline the aim of a comparison that stands beside it, or the other way round."""
     parts = set(roles) - {"base", "evaluate"}
-    return tuple(one for one in phenomena(evidence) if one.measured or len(parts) > 1) if parts else ()
+    pipeline, beside = len(parts - COMPARED) > 1, bool(parts & COMPARED)
+    found = phenomena(evidence) if parts else ()
+    return tuple(one for one in found if one.measured or (beside if one.name == BESIDE else pipeline))
 
 
 def _aha(run: Run, zero: StageRecord, reflections: Reflections) -> Aha:

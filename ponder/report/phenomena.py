@@ -15,16 +15,19 @@ from statistics import fmean
 from typing import Any, Literal
 
 from ponder.evaluation.estimate import bootstrap_interval, paired_difference
+from ponder.report.cost import Cost
 from ponder.report.evidence import Evidence, Profile
 from ponder.report.measures import READABLE_LANGUAGE, Measure
 from ponder.watch.alarms import HACKING
 
-__all__ = ["LEAST_PROBLEMS", "Claim", "Phenomenon", "Rule", "Verdict", "judge", "mean_interval", "phenomena"]
+__all__ = ["BESIDE", "LEAST_PROBLEMS", "Claim", "Phenomenon", "Rule", "Verdict", "judge", "mean_interval", "phenomena"]
 
 Verdict = Literal["held", "not held", "undecided", "not measured"]
 Form = Literal["share", "points", "number", "change"]
 """How a number is read: a share, a difference of shares, a plain number, a difference of plain numbers."""
 
+BESIDE = "PPO against GRPO"
+"""The phenomenon that is no part of the pipeline."""
 LEAST_PROBLEMS = 8
 """Below this a bootstrap interval says little."""
 
@@ -218,7 +221,7 @@ def _absent(text: str, rule: Rule | None, form: Form) -> Claim:
 
 
 def phenomena(evidence: Evidence) -> tuple[Phenomenon, ...]:
-    """The eight phenomena in the order of the pipeline."""
+    """The phenomena in the order of the pipeline, and the comparison that stands beside it."""
     return tuple(
         Phenomenon(number=number, name=name, statement=statement, claims=tuple(claims(evidence)))
         for number, (name, statement, claims) in enumerate(_PHENOMENA, start=1)
@@ -339,6 +342,25 @@ def _hacking(evidence: Evidence) -> Iterator[Claim]:
     yield _paired("pass@1, that stage minus RL 2", _pair(evidence, "r1", "hacking"), None)
 
 
+def _critic(evidence: Evidence) -> Iterator[Claim]:
+    yield _paired("pass@1, PPO (lambda 0.95) minus GRPO", _pair(evidence, "grpo", "ppo"), LESS)
+    yield _paired("pass@1, PPO (lambda 1) minus GRPO", _pair(evidence, "grpo", "ppo_tuned"), KEPT)
+    yield _ratio(evidence, "training operations", lambda cost: cost.training_flops)
+    yield _ratio(evidence, "seconds", lambda cost: cost.seconds)
+    yield _ratio(evidence, "weights and moments kept", lambda cost: cost.state_bytes)
+
+
+def _ratio(evidence: Evidence, what: str, value: Callable[[Cost], float | None]) -> Claim:
+    """What PPO took, over what GRPO took; only reported."""
+    absent = _absent(f"{what}, PPO (lambda 1) over GRPO", None, "number")
+    costs = [evidence.costs[role] for role in ("ppo_tuned", "grpo") if role in evidence.costs]
+    found = [value(cost) for cost in costs]
+    if len(found) < 2 or not found[0] or not found[1]:
+        return absent
+    files = dict.fromkeys(file for cost in costs for file in cost.files)
+    return replace(absent, value=found[0] / found[1], files=tuple(files))
+
+
 _PHENOMENA: tuple[tuple[str, str, Callable[[Evidence], Iterator[Claim]]], ...] = (
     (
         "pure RL",
@@ -379,5 +401,11 @@ _PHENOMENA: tuple[tuple[str, str, Callable[[Evidence], Iterator[Claim]]], ...] =
         "reward hacking",
         "With preference rewards from step 0 instead of only at the end, the hacking alarm shows it.",
         _hacking,
+    ),
+    (
+        BESIDE,
+        "At equal samples PPO with lambda 0.95 scores below GRPO; with lambda 1 within 0.05 of it, or above, at "
+        "the cost of a critic.",
+        _critic,
     ),
 )

@@ -224,7 +224,10 @@ def _print_sample(stage: str, step: int, rollout: Rollout, console: Console) -> 
     rewards = ", ".join(f"{name} {value:g}" for name, value in rollout.rewards.items() if value is not None)
     console.rule(shown(f"{stage}, step {step}: {rollout.problem.id}"), align="left", style="dim")
     console.print(shown(rollout.problem.prompt), style="bold", soft_wrap=True)
-    lines = completion.text.splitlines()
+    text = completion.text
+    if completion.talk is not None:
+        text = "\n".join(f"[{message.role}] {message.content}" for message in completion.talk.messages)
+    lines = text.splitlines()
     console.print(shown("\n".join(lines[:_LINES])), soft_wrap=True)
     if len(lines) > _LINES:
         console.print(f"... {len(lines) - _LINES} more lines", style="dim")

@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ponder.errors import LearningError
 from ponder.recipe.own import OwnUse
-from ponder.records import ChoiceGold, InstructionGold, MathGold, Message, OwnGold, Problem, RuleGold, SafetyGold
+from ponder.records import (
+    ChoiceGold,
+    InstructionGold,
+    MathGold,
+    Message,
+    OwnGold,
+    Problem,
+    RepositoryGold,
+    RuleGold,
+    SafetyGold,
+)
 from ponder.reward.combine import check_names, own_rewards, score
 from ponder.reward.judged import Judged
 from ponder.reward.judging import UNCHECKED, judge
@@ -22,6 +32,8 @@ _CHECKED = ("accuracy", "format")
 _SAMPLE = 16
 _LETTERS = "ABCDEFGHIJ"
 _SHOWN = 200
+_UNCHANGED = "patch that mends nothing"
+_NO_CHANGE = "unused_file.py\n<<<<<<< SEARCH\n=======\n# nothing\n>>>>>>> REPLACE"
 
 
 def check_canaries(
@@ -33,8 +45,8 @@ def check_canaries(
     say: Callable[[str], None] = print,
 ) -> None:
     """Let every canary answer `sample` problems, taken evenly. LearningError if one earns accuracy or format, where
-    these have a weight, and for a function of the user's own that gives something of another type or fails on all.
-    What else the user's own rewards pay for them is said."""
+    these have a weight, for a known patch that is not right, and for a function of the user's own that gives something
+    of another type or fails on all. What else the user's own rewards pay for them is said."""
     check_names(weights)
     if weights.get("format") and not template.thinking:
         raise LearningError(
@@ -57,12 +69,24 @@ def check_canaries(
         for problem in some
         if (answer := _answer_of(problem)) is not None and (own or isinstance(problem.gold, OwnGold))
     ]
+    patches = [
+        judge(pool, _written_down(template, problem, _written(template, "Let me think.", problem.gold.answer)), ())
+        for problem in some
+        if isinstance(problem.gold, RepositoryGold) and problem.gold.answer and "accuracy" in checked
+    ]
     found = [(canary, completion, judgement.result()) for canary, completion, judgement in tried]
+    for patch in (one.result().judged for one in patches):
+        if patch.verdict.outcome != "right":
+            raise LearningError(
+                f"The known answer of problem {patch.problem.id!r} is not right by its own tests "
+                f"({patch.verdict.reason}): no patch can be, or only a wrong one. Remove that problem from its source, "
+                f"correct its answer, or mend its tests."
+            )
     check_own_values([one for _, _, one in found], [one.result() for one in answered], say)
     for canary, completion, judgement in found:
         judged, problem = judgement.judged, judgement.judged.problem
         for reward, value in score(judged, checked)[0].items():
-            if value:
+            if value and (canary, reward) != (_UNCHANGED, "format"):  # it has the form of a patch
                 raise LearningError(
                     f"The canary {canary!r} earns {value:g} of the reward {reward!r} on problem {problem.id!r} "
                     f"({judged.verdict.reason}): a completion that answers nothing must earn nothing, or the model "
@@ -96,8 +120,13 @@ def canaries(template: Template, problem: Problem) -> Iterator[tuple[str, str]]:
     yield "all tags", "<think></think><answer></answer>"
     yield "thinking only", _written(template, _known_answer(problem), None)
     yield "empty answer", _written(template, "Let me think.", " ")
+    yield "template as thinking", _written(template, template.opening or problem.prompt, problem.prompt)
+    if example := template.example:
+        yield "example of the form", _written(template, *example)
     if isinstance(problem.gold, InstructionGold):
         return  # any text may follow some instructions
+    if isinstance(problem.gold, RepositoryGold):
+        yield _UNCHANGED, _written(template, "Let me think.", _NO_CHANGE)
     yield "copied prompt", problem.prompt
     yield "copied prompt as answer", _written(template, problem.prompt, problem.prompt)
     yield "template text", template.render((Message(role="user", content=problem.prompt),))

@@ -1,9 +1,9 @@
 """What a reward sees: one completion of one problem, taken apart and judged."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from ponder.records import FinishReason, Problem, Verdict
+from ponder.records import FinishReason, Message, Problem, Verdict
 from ponder.text.think import Response
 
 __all__ = ["Judged", "RewardFunction"]
@@ -13,7 +13,9 @@ __all__ = ["Judged", "RewardFunction"]
 class Judged:
     """`response` is the prefill and the completion taken apart; `completion_tokens` counts the sampled tokens, the
     stop token included, and `max_tokens` is the limit they were sampled under. `preference` is what the reward model of
-    the problem's route makes of the response; None where none is asked."""
+    the problem's route makes of the response; None where none is asked. `grades` are what judges give, by reward.
+    `turns` are those of a conversation after its first prompt (docs/tools.md), of which the response is the last; none
+    where there was but one."""
 
     problem: Problem
     response: Response
@@ -22,6 +24,8 @@ class Judged:
     finish_reason: FinishReason
     max_tokens: int
     preference: float | None = None
+    grades: Mapping[str, float | None] = field(default_factory=dict)
+    turns: tuple[Message, ...] = ()
 
 
 RewardFunction = Callable[[Judged], float | None]

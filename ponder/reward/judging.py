@@ -13,6 +13,7 @@ from ponder.errors import VerifierError
 from ponder.own import Called, Failure
 from ponder.recipe.own import OwnUse
 from ponder.records import OwnGold, Verdict
+from ponder.reward.grade import Grade
 from ponder.reward.judged import Judged
 from ponder.verify.pool import VerifierPool
 
@@ -24,10 +25,16 @@ UNCHECKED = Verdict(outcome="cannot_tell", reason="no answer to check: a reward 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A judged response, and what the user's own functions gave for it, by name."""
+    """A judged response, and what the user's own functions and judges gave for it, by name."""
 
     judged: Judged
     own: Mapping[str, Called] = field(default_factory=dict)
+    grades: Mapping[str, Grade] = field(default_factory=dict)
+
+    def graded(self, grades: Mapping[str, Grade]) -> "Judgement":
+        """The same with what judges gave."""
+        values = {name: grade.value for name, grade in grades.items()}
+        return replace(self, judged=replace(self.judged, grades=values), grades=grades)
 
     def called(self) -> tuple[str, ...]:
         """The own functions that were asked: no verifier is where there is no answer."""
@@ -36,9 +43,10 @@ class Judgement:
         return (*([gold.function] if asked and isinstance(gold, OwnGold) else []), *self.own)
 
     def failures(self) -> tuple[Failure, ...]:
-        """The own functions that gave no value: rewards, and the verifier, of which the verdict tells."""
+        """What gave no value: own rewards, the own verifier, of which the verdict tells, and judges."""
         gold, verdict = self.judged.problem.gold, self.judged.verdict
         failed = [called.failure for called in self.own.values() if called.failure is not None]
+        failed += [grade.failure for grade in self.grades.values() if grade.failure is not None]
         if isinstance(gold, OwnGold) and verdict.outcome == "cannot_tell":
             failed.insert(0, Failure(function=gold.function, cause="exception", reason=verdict.reason))
         return tuple(failed)

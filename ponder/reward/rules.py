@@ -3,12 +3,24 @@
 import re
 import unicodedata
 
-from ponder.records import ChoiceGold, ExpressionGold, MathGold, OwnGold
-from ponder.reward.judged import Judged
+from ponder.records import ChoiceGold, ExpressionGold, JsonGold, MathGold, OwnGold
+from ponder.reward.judged import Judged, RewardFunction
 from ponder.seeds import derive_seed
+from ponder.text.copied import is_copy, words_of
 from ponder.text.language import language_share
 
-__all__ = ["accuracy", "chance", "format_reward", "language", "length", "overlong_penalty", "preference", "repetition"]
+__all__ = [
+    "accuracy",
+    "by_judge",
+    "chance",
+    "format_reward",
+    "language",
+    "length",
+    "overlong_penalty",
+    "preference",
+    "repetition",
+    "says_something",
+]
 
 _BUFFER_RATIO = 0.2
 """DAPO's zone: 4,096 of 20,480 tokens."""
@@ -30,7 +42,7 @@ def accuracy(judged: Judged) -> float | None:
         return None
     if isinstance(judged.problem.gold, OwnGold) and judged.verdict.outcome == "cannot_tell":
         return None
-    return 1.0 if judged.verdict.outcome == "right" and _says_something(judged) else 0.0
+    return 1.0 if judged.verdict.outcome == "right" and says_something(judged) else 0.0
 
 
 def chance(judged: Judged) -> float:
@@ -43,17 +55,34 @@ def chance(judged: Judged) -> float:
 def format_reward(judged: Judged) -> float:
     """1 where the response is well formed, ended by itself, and holds an answer that can be read; else 0.
 
-    Tags alone, an empty answer, the question once more, or all the options are not answers.
+    Tags alone, an empty answer, the question once more, or all the options are not answers; the prompt's own words are
+    no thought.
     """
-    if not judged.response.well_formed or judged.finish_reason != "stop" or not _says_something(judged):
+    if not judged.response.well_formed or judged.finish_reason != "stop" or not says_something(judged):
+        return 0.0
+    if _repeats_the_prompt(judged):
         return 0.0
     return 1.0 if judged.verdict.outcome == "right" or _is_one_answer(judged) else 0.0
 
 
-def _says_something(judged: Judged) -> bool:
-    """Whether the answer holds a letter, digit or sign besides tags and the question."""
+def says_something(judged: Judged) -> bool:
+    """Whether the answer holds a letter, digit or sign besides tags, the template's example and the question. `{}` and
+    `[]` do where they are known to be the values."""
+    gold = judged.problem.gold
+    if "answer" in judged.response.copied:
+        return False
+    if isinstance(gold, JsonGold) and gold.values is not None and judged.verdict.outcome == "right":
+        return True
     own = (judged.response.answer or "").replace(judged.problem.prompt.strip(), "")
     return any(unicodedata.category(char)[0] in "LNS" for char in _TAG.sub("", own))
+
+
+def _repeats_the_prompt(judged: Judged) -> bool:
+    """Whether the thinking is only the template's words or the question once more."""
+    thinking = judged.response.thinking
+    if not thinking:
+        return False
+    return "thinking" in judged.response.copied or is_copy(thinking, words_of(judged.problem.prompt))
 
 
 def _is_one_answer(judged: Judged) -> bool:
@@ -69,8 +98,11 @@ def _is_one_answer(judged: Judged) -> bool:
 
 
 def language(judged: Judged) -> float | None:
-    """Share of the words of the thinking that are in the problem's language; None where it has no words."""
+    """Share of the words of the thinking that are in the problem's language; None where it has no words, 0 where they
+    are the prompt's own."""
     thinking = judged.response.thinking
+    if _repeats_the_prompt(judged):
+        return 0.0
     return None if thinking is None else language_share(thinking, judged.problem.language)
 
 
@@ -78,6 +110,11 @@ def preference(judged: Judged) -> float | None:
     """What the reward model of the problem's route makes of the response (Nature eq. 10); None for reasoning, which no
     reward model judges."""
     return None if judged.problem.route == "reasoning" else judged.preference
+
+
+def by_judge(name: str) -> RewardFunction:
+    """What the judge of this name gives; None where it has nothing to say of such a problem."""
+    return lambda judged: judged.grades.get(name)
 
 
 def length(judged: Judged) -> float:

@@ -14,19 +14,23 @@ from ponder.rollout.engine import (
     Request,
     check_fits,
 )
+from ponder.rollout.guide import Bias, Guide, GuideMaker
 from ponder.rollout.live import LiveEngine
 from ponder.rollout.local import LocalEngine
-from ponder.rollout.open import open_engine
+from ponder.rollout.open import engine_kind, open_engine
 from ponder.rollout.parity import PARITY_SAMPLES, Parity, check_parity, spread
 from ponder.rollout.sampler import Drawing
 
 __all__ = [
     "PARITY_SAMPLES",
+    "Bias",
     "Bounds",
     "Collected",
     "Drawing",
     "Engine",
     "GenerationState",
+    "Guide",
+    "GuideMaker",
     "Job",
     "LiveEngine",
     "Load",
@@ -41,6 +45,7 @@ __all__ = [
     "check_fits",
     "check_parity",
     "collect",
+    "engine_kind",
     "open_engine",
     "spread",
 ]

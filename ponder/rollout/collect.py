@@ -1,6 +1,7 @@
 """Problems become groups of judged rollouts: sample, judge while sampling goes on, reward.
 
-A completion goes to the verifier's workers the moment it is finished, so judging hides behind sampling. With a refill,
+A completion goes to the verifier's workers, and to judges at endpoints, the moment it is finished, so judging hides
+behind sampling. With a refill,
 groups whose rewards are all equal are replaced by groups of further problems within a budget (DAPO's dynamic sampling);
 what cannot be replaced is simply missing, and a rollout of useless groups is not an error.
 """
@@ -18,6 +19,7 @@ from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, Group, Problem, Rollout
 from ponder.reward import Judged, overlong_penalty
 from ponder.reward.combine import own_rewards, score
+from ponder.reward.grade import Graders
 from ponder.reward.judging import UNCHECKED, Judgement, judge
 from ponder.rollout.engine import Engine, OnProgress, Request
 from ponder.rollout.preference import RewardModels
@@ -27,7 +29,7 @@ from ponder.verify.pool import VerifierPool
 __all__ = ["Collected", "OwnFailure", "Phase", "Refill", "collect"]
 
 Phase = Callable[[str], AbstractContextManager[None]]
-"""Times a phase, `generate`, `verify` or `score`, by name."""
+"""Times a phase, `generate`, `verify`, `score` or `judge`, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ def collect(
     pool: VerifierPool,
     rewards: Mapping[str, float],
     reward_models: RewardModels | None = None,
+    graders: Graders | None = None,
     overlong_buffer_ratio: float | None = None,
     refill: Refill | None = None,
     phases: Phase,
@@ -78,8 +81,8 @@ def collect(
     """One group of `group_size` rollouts for each problem, and for further ones where `refill` asks for them.
 
     The seed of a completion derives from (`seed`, place of the problem, number of the completion). Raises DataError for
-    a problem that neither a gold nor `reward_models` can judge, and what the engine raises for a prompt that does not
-    fit.
+    a problem that neither a gold, `reward_models` nor `graders` can judge, and what the engine raises for a prompt that
+    does not fit.
     """
     sampler = _Sampler(
         engine,
@@ -94,6 +97,7 @@ def collect(
         on_progress,
         reward_models,
         own_rewards(rewards),
+        graders,
     )
     groups = [_group(judged, rewards, max_tokens, overlong_buffer_ratio) for judged in sampler.sample(problems)]
     tried = 0
@@ -120,6 +124,10 @@ class _Sampled:
     prompt_ids: tuple[int, ...]
     judged: tuple[tuple[Completion, Judgement], ...]
 
+    def judged_by(self, further: Callable[[Judgement], Judgement]) -> "_Sampled":
+        """The same with more known of each completion, which are taken in their order."""
+        return replace(self, judged=tuple((completion, further(judgement)) for completion, judgement in self.judged))
+
 
 @dataclass(slots=True)
 class _Sampler:
@@ -136,8 +144,9 @@ class _Sampler:
     reward_models: RewardModels | None
     own: tuple[OwnUse, ...]
     """The rewards that functions of the user's own give."""
+    graders: Graders | None
     metrics: dict[str, float] = field(default_factory=dict)
-    """What the reward models showed on the problems that were asked for, those of a refill left out."""
+    """What the reward models and judges showed on the problems that were asked for, those of a refill left out."""
     failures: list[OwnFailure] = field(default_factory=list)
     _place: int = 0
 
@@ -145,16 +154,16 @@ class _Sampler:
         """Completions of each problem with their verdicts."""
         if not problems:
             return []
-        template, tokenizer = self.voice.template, self.voice.tokenizer
         self._check(problems)
         judgements: dict[tuple[int, int], Future[Judgement]] = {}
         first = self._place
         self._place += len(problems)
         requests = [
             Request(
-                prompt_ids=template.encode(tokenizer, problem.messages),
+                prompt_ids=self.voice.prompt(problem.messages),
                 seeds=tuple(derive_seed(self.seed, first + i, j) for j in range(self.group_size)),
                 key=str(i),
+                problem=problem,
             )
             for i, problem in enumerate(problems)
         ]
@@ -162,6 +171,8 @@ class _Sampler:
         def on_finish(key: str, sample: int, completion: Completion) -> None:
             judged = self._judged(problems[int(key)], completion)
             judgements[int(key), sample] = judge(self.pool, judged, self.own)
+            if self.graders is not None:
+                self.graders.begin(judged)
 
         with self.phases("generate"):
             completions = self.engine.generate(
@@ -176,16 +187,20 @@ class _Sampler:
                 )
                 for i, (problem, request, own) in enumerate(zip(problems, requests, completions, strict=True))
             ]
+        if self.graders is not None:
+            sampled = self._graded(sampled, self.graders, first == 0)
         self.failures += [
             OwnFailure(problem=one.problem.id, seed=completion.seed, failure=failure)
             for one in sampled
             for completion, judgement in one.judged
-            for failure in judgement.failures()
+            for failure in (*judgement.failures(), *_unanswered(completion))
         ]
         return sampled if self.reward_models is None else self._preferred(sampled, self.reward_models, first == 0)
 
     def _check(self, problems: Sequence[Problem]) -> None:
         for problem in problems:
+            if self.graders is not None and self.graders.covers(gold=problem.gold is not None):
+                continue
             if problem.gold is None and (self.reward_models is None or problem.route == "reasoning"):
                 raise DataError(f"Problem {problem.id!r} has no answer to check. Training needs one for every problem.")
 
@@ -198,19 +213,23 @@ class _Sampler:
                 [self.voice.template.prefill + completion.text for completion, _ in flat],
             )
         if measured:
-            self.metrics = dict(found.metrics)
+            self.metrics |= found.metrics
         rewards = iter(found.rewards)
         return [
-            _Sampled(
-                one.problem,
-                one.prompt_ids,
-                tuple(
-                    (completion, replace(judgement, judged=replace(judgement.judged, preference=next(rewards))))
-                    for completion, judgement in one.judged
-                ),
+            one.judged_by(
+                lambda judgement: replace(judgement, judged=replace(judgement.judged, preference=next(rewards)))
             )
             for one in sampled
         ]
+
+    def _graded(self, sampled: list[_Sampled], graders: Graders, measured: bool) -> list[_Sampled]:
+        """The same with what judges make of each completion."""
+        with self.phases("judge"):
+            found = graders.finish([judgement.judged for one in sampled for _, judgement in one.judged])
+        if measured:
+            self.metrics |= found.metrics
+        grades = iter(found.grades)
+        return [one.judged_by(lambda judgement: judgement.graded(next(grades))) for one in sampled]
 
     def _judged(self, problem: Problem, completion: Completion) -> Judged:
         return Judged(
@@ -220,7 +239,16 @@ class _Sampler:
             completion_tokens=len(completion.token_ids),
             finish_reason=completion.finish_reason,
             max_tokens=self.max_tokens,
+            turns=() if completion.talk is None else completion.talk.messages,
         )
+
+
+def _unanswered(completion: Completion) -> tuple[Failure, ...]:
+    """The failure of what should have answered a conversation, which says nothing of the model."""
+    talk = completion.talk
+    if talk is None or not talk.failure:
+        return ()
+    return (Failure(function=talk.failed_by, cause="exception", reason=talk.failure),)
 
 
 def _group(
@@ -241,7 +269,7 @@ def _group(
                 verdict=judged.verdict,
                 rewards=named,
                 reward=total,
-                failed=tuple(failure.function for failure in judgement.failures()),
+                failed=tuple(failure.function for failure in (*judgement.failures(), *_unanswered(completion))),
             )
         )
     return Group(rollouts=tuple(rollouts))

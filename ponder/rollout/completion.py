@@ -16,6 +16,8 @@ def complete(
     reason: FinishReason,
     weight_version: int,
     seed: int,
+    *,
+    guided: bool = False,
 ) -> Completion:
     """`silent` are the voice's `silent_ids`, which a caller has asked for once."""
     text = voice.tokenizer.decode(
@@ -29,4 +31,5 @@ def complete(
         finish_reason=reason,
         weight_version=weight_version,
         seed=seed,
+        guided=guided,
     )

@@ -13,8 +13,9 @@ import torch
 
 from ponder.errors import DataError, ModelError
 from ponder.recipe.rollout import Sampling
-from ponder.records import Completion, FinishReason
-from ponder.rollout.sampler import PLAIN, Drawing
+from ponder.records import Completion, FinishReason, Problem
+from ponder.rollout.guide import Bias, GuideMaker
+from ponder.rollout.sampler import PLAIN, Drawing, Likeliest
 
 __all__ = [
     "Bounds",
@@ -28,6 +29,7 @@ __all__ = [
     "Piece",
     "Request",
     "check_fits",
+    "refuse_guides",
 ]
 
 
@@ -37,11 +39,15 @@ class Request:
 
     A seed alone decides the random numbers of its completion, whatever else is sampled beside it. `key` names the
     request in callbacks and errors. Example: Request(prompt_ids=(5, 17, 3), seeds=(1, 2), key="gsm8k/17").
+    `problem` is what a conversation is about, for those who answer the model; others do not look at it. A `guide` is
+    for open engines.
     """
 
     prompt_ids: tuple[int, ...]
     seeds: tuple[int, ...]
     key: str
+    problem: Problem | None = None
+    guide: GuideMaker | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +91,13 @@ class Job:
     """One prompt to be completed once per seed, in the job's own way.
 
     `stop_ids` None are the model's, an empty set lets nothing end a completion but `max_tokens`. `forced` are the first
-    tokens of every completion. A lower `priority` goes first. Jobs share what their prompts begin with, and guesses at
+    tokens of every completion. One that still thinks after `thinking_tokens` tokens gets the template's closing tag
+    forced and answers. A lower `priority` goes first; jobs of one priority that wait go by turns of their `owner`s, and
+    an owner's only one waits however much others have waiting. Jobs share what their prompts begin with, and guesses at
     what comes next, with those of the same `salt` alone; the first `public_tokens` tokens, which everybody's prompt
-    begins with, are shared by all. `key` names the job in errors.
+    begins with, are shared by all. `key` names the job in errors. `bias` is added to logits, and `guide` says which
+    tokens may come next; log-probs are then those of what is left. The `top` most likely tokens are told
+    beside each one.
     """
 
     prompt_ids: tuple[int, ...]
@@ -100,13 +110,19 @@ class Job:
     salt: str | None = None
     public_tokens: int = 0
     priority: int = 0
+    owner: str | None = None
+    bias: Bias = ()
+    guide: GuideMaker | None = None
+    thinking_tokens: int | None = None
+    top: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
     """What is new of one completion of a job: its next tokens, and why it ended if it did.
 
-    "failed" means that its logits were not finite: the tokens before that are right, and nothing follows. Log-probs are
+    "failed" means that its logits were not finite, or that its guide allowed nothing: the tokens before that are right,
+    and nothing follows. Log-probs are
     those under the distribution that sampled the token, of forced tokens those under the model at the job's
     temperature. `hit_tokens` of the prompt came from the prefix cache, the rest was computed.
     """
@@ -118,6 +134,7 @@ class Piece:
     reason: FinishReason | Literal["failed"] | None
     hit_tokens: int
     weight_version: int
+    top: tuple[Likeliest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +198,15 @@ class OpenEngine(Engine, Protocol):
         answer is of one version. They must not change until then; weights loaded meanwhile take their place. The
         prefix cache is emptied. Raises ModelError for weights that do not fit."""
         ...
+
+
+def refuse_guides(requests: Sequence[Request]) -> None:
+    """DataError for a request with a guide: for engines that follow none."""
+    if guided := [request.key for request in requests if request.guide is not None]:
+        raise DataError(
+            f"The request {guided[0]!r} brings a guide, and this engine samples freely, as training needs it. Leave "
+            f"the guide out, or ask an open engine."
+        )
 
 
 def check_fits(requests: Sequence[Request], max_tokens: int, window: int) -> None:

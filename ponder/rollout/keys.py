@@ -15,12 +15,13 @@ import numpy.typing as npt
 import torch
 from transformers import Cache
 
-from ponder.policy.attention import Layout, attention_dtype
+from ponder.policy.attention import Layout, PlainLayout, attention_dtype
 from ponder.policy.policy import Policy
+from ponder.rollout.prefix import PrefixCache
 from ponder.rollout.schedule import Schedule
 from ponder.rollout.slots import PromptLayout, SlotCache, SlotLayout
 
-__all__ = ["BatchKeys", "Keys"]
+__all__ = ["BatchKeys", "Keys", "OpenKeys"]
 
 _Index = npt.NDArray[np.int64]
 
@@ -29,7 +30,7 @@ class Keys(Protocol):
     """The keys and values of one lane's prompts and rows."""
 
     @property
-    def cache(self) -> Cache:
+    def cache(self) -> Cache | None:
         """What the model's forward pass is given."""
         ...
 
@@ -38,7 +39,7 @@ class Keys(Protocol):
         of, each with its last token's hidden state in float32."""
         ...
 
-    def layout(self, schedule: Schedule, rows: int, width: int, positions: int) -> tuple[Layout, _Index]:
+    def layout(self, schedule: Schedule, rows: int, width: int, positions: int) -> tuple[Layout | PlainLayout, _Index]:
         """The layout of the next `positions` tokens of the first `rows` rows, padded to `width` rows, and how many
         tokens stand before the first of these, as (W,)."""
         ...
@@ -49,6 +50,33 @@ class Keys(Protocol):
 
     def drop(self, prompts: Sequence[int], samples: Sequence[int]) -> None:
         """These prompts and samples have finished."""
+        ...
+
+
+class OpenKeys(Keys, Protocol):
+    """Those of an open schedule, whose memory is set aside. `hit_tokens` and `miss_tokens` count over all prompts,
+    those that failed or were cancelled included, what was taken from `prefix` and what was computed."""
+
+    prefix: PrefixCache
+    hit_tokens: int
+    miss_tokens: int
+
+    def job_bytes(self, prompt_tokens: int, max_tokens: int) -> tuple[int, int]:
+        """What a prompt takes, and each of its rows."""
+        ...
+
+    def held_bytes(self) -> int:
+        """Memory held, but for the prefix cache."""
+        ...
+
+    def expect(
+        self, prompt: int, ids: Sequence[int], samples: int, salt: str | None = None, public_tokens: int = 0
+    ) -> None:
+        """A prompt that was added to the schedule, with so many samples; for the salt see `block_names`."""
+        ...
+
+    def take_hits(self) -> dict[int, int]:
+        """Of the prompts that were completed since this was asked, how many tokens came from the prefix cache."""
         ...
 
 

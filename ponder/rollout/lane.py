@@ -21,11 +21,13 @@ from torch.nn import functional
 from ponder.policy.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import FinishReason
+from ponder.rollout.cohorts import CohortKeys
 from ponder.rollout.draft import Drafter
 from ponder.rollout.engine import Request
+from ponder.rollout.guide import Guide, add_bias, allow
 from ponder.rollout.keys import BatchKeys, Keys
 from ponder.rollout.rows import Rows, SampleSettings
-from ponder.rollout.sampler import forced_logprobs, sample, sample_rows, uniforms
+from ponder.rollout.sampler import Likeliest, likeliest, sample, sample_rows, tempered, uniforms
 from ponder.rollout.schedule import Schedule
 from ponder.rollout.written import Written
 
@@ -58,7 +60,8 @@ class Finished:
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one step did: tokens sampled, samples finished, and samples that cannot go on, their logits not being
-    finite. `sample_N`, `token_N` and `logprob_N` are the tokens themselves, each sample's in their order."""
+    finite. `sample_N`, `token_N` and `logprob_N` are the tokens themselves, each sample's in their order; `top` has,
+    for the samples that want to know, what could have stood in each token's place, most likely first."""
 
     tokens: int
     finished: tuple[Finished, ...] = ()
@@ -66,6 +69,7 @@ class Step:
     sample_N: _Index = field(default_factory=lambda: np.zeros(0, np.int64))
     token_N: _Index = field(default_factory=lambda: np.zeros(0, np.int64))
     logprob_N: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    top: dict[int, tuple[Likeliest, ...]] = field(default_factory=dict)
 
 
 class Lane:
@@ -95,6 +99,7 @@ class Lane:
         samples: Sequence[SampleSettings],
         *,
         priority: int = 0,
+        owner: str | None = None,
         prompt_bytes: int = 0,
         row_bytes: int = 0,
     ) -> tuple[int, range]:
@@ -110,6 +115,7 @@ class Lane:
                 len(prompt_ids),
                 numbers,
                 priority=priority,
+                owner=owner,
                 prompt_bytes=prompt_bytes,
                 row_bytes=row_bytes,
             )
@@ -125,6 +131,10 @@ class Lane:
         """The next tokens of a sample that is not finished are these, behind those it was told before."""
         if token_ids:
             self._forced.setdefault(sample, []).extend(token_ids)
+
+    def forced(self, sample: int) -> Sequence[int]:
+        """The tokens that a sample has been told and does not have yet."""
+        return self._forced.get(sample, ())
 
     def read_head(self) -> None:
         """Take the output projection as it is now: after the weights have changed."""
@@ -174,6 +184,7 @@ class Lane:
                 known = ids[: guess_RJ.shape[1]]
                 guess_RJ[row] = -1
                 guess_RJ[row, : len(known)] = known
+        guess_RJ[self._rows.guided] = -1  # what may follow shows after each token
         return guess_RJ
 
     def _next_hidden(self, old: int, new: int, guess_RJ: npt.NDArray[np.int64]) -> torch.Tensor:
@@ -207,14 +218,15 @@ class Lane:
         schedule, limit_R = self._schedule, self._rows.limit_R
         positions = 1 + guess_RJ.shape[1]
         place_RK = schedule.length_R[:, None] + np.arange(positions)
-        token_RK, logprob_RK, finite_RK = self._sample(hidden_TD, place_RK)
+        token_RK, logprob_RK, finite_RK, top_RK = self._sample(hidden_TD, place_RK)
         live_R = schedule.live_R.copy()
         right_RJ = np.equal(guess_RJ, token_RK[:, :-1])
         self._drafter.judge(guess_RJ[live_R], right_RJ[live_R])
         # A token counts while all guesses before it were right, no token before it ended the sample, and there is room.
         stop_RK = self._stopping(token_RK)
         goes_on_RK = np.concatenate([live_R[:, None], right_RJ & ~stop_RK[:, :-1]], 1)
-        kept_RK = np.logical_and.accumulate(goes_on_RK, 1) & (place_RK < limit_R[:, None])
+        until_R = np.where(schedule.length_R < self._rows.pause_R, self._rows.pause_R, limit_R)
+        kept_RK = np.logical_and.accumulate(goes_on_RK, 1) & (place_RK < until_R[:, None])
         failed_R = np.logical_or.reduce(kept_RK & ~finite_RK, 1)
         kept_RK &= np.logical_and.accumulate(finite_RK, 1)
         row_N, position_N = np.nonzero(kept_RK)
@@ -223,6 +235,9 @@ class Lane:
         if len(row_N):
             self._written.write(row_N, place_N, token_N, logprob_N)
             self._learn(row_N, place_N)
+        for row in self._rows.guided:
+            if kept_RK[row, 0]:
+                self._guide(row).take(int(token_RK[row, 0]))
         kept_R = kept_RK.sum(1)
         schedule.extend(kept_R)
         stopped_R = np.logical_or.reduce(kept_RK & stop_RK, 1)
@@ -243,6 +258,7 @@ class Lane:
             sample_N=schedule.sample_R[row_N],
             token_N=token_N,
             logprob_N=logprob_N,
+            top={int(schedule.sample_R[row]): tuple(tops[: kept_RK[row].sum()]) for row, tops in top_RK.items()},
         )
         schedule.release(finished_R | failed_R)
         self._forget([*(one.sample for one in step.finished), *step.failed])
@@ -250,9 +266,9 @@ class Lane:
 
     def _sample(
         self, hidden_TD: torch.Tensor, place_RK: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.bool_], dict[int, list[Likeliest]]]:
         """A token, its log-prob and whether that is a number for every place, each drawn by the place's own random
-        number."""
+        number; and the most likely tokens of each place of the rows that want them."""
         logits_TV = functional.linear(hidden_TD.to(self._head_weight.dtype), self._head_weight).float()
         if self._head_bias is not None:
             logits_TV += self._head_bias
@@ -265,27 +281,56 @@ class Lane:
             token_T, logprob_T = sample(logits_TV, uniform_T, self._sampling)
             token, logprob = token_T.cpu().numpy(), logprob_T.cpu().numpy()
             finite = np.isfinite(logprob)
+            top: dict[int, list[Likeliest]] = {}
         else:
-            token, logprob, finite = self._sample_rows(logits_TV, uniform_T, positions)
-        return token.reshape(place_RK.shape), logprob.reshape(place_RK.shape), finite.reshape(place_RK.shape)
+            token, logprob, finite, top = self._sample_rows(logits_TV, uniform_T, positions)
+        return token.reshape(place_RK.shape), logprob.reshape(place_RK.shape), finite.reshape(place_RK.shape), top
 
     def _sample_rows(
         self, logits_TV: torch.Tensor, uniform_T: torch.Tensor, positions: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.bool_], dict[int, list[Likeliest]]]:
         """As `_sample`, every row by its own drawing, or with the tokens it is forced to have."""
         drawings = [settings.drawing for settings in self._rows.settings for _ in range(positions)]
+        for row in self._rows.with_bias:
+            add_bias(logits_TV[row * positions : (row + 1) * positions], self._rows.settings[row].bias)
+        if self._rows.guided:
+            self._restrict(logits_TV, positions)
         forced = [
             (row * positions + i, token) for row, ids in self._forced_rows() for i, token in enumerate(ids[:positions])
         ]
         if forced:
             place_F = torch.tensor([place for place, _ in forced], device=logits_TV.device)
             token_F = torch.tensor([token for _, token in forced], device=logits_TV.device)
-            forced_F = forced_logprobs(logits_TV[place_F], token_F, [drawings[place] for place, _ in forced])
-        token_T, logprob_T = sample_rows(logits_TV, uniform_T, drawings)
+            logprob_FV = tempered(logits_TV[place_F], [drawings[place] for place, _ in forced])
+        token_T, logprob_T, mass_TV = sample_rows(logits_TV, uniform_T, drawings)
         finite = np.isfinite(logprob_T.cpu().numpy())
         if forced:
-            token_T[place_F], logprob_T[place_F] = token_F, forced_F
-        return token_T.cpu().numpy(), logprob_T.cpu().numpy(), finite
+            token_T[place_F], logprob_T[place_F] = token_F, logprob_FV.gather(1, token_F[:, None])[:, 0]
+        top: dict[int, list[Likeliest]] = {}
+        if rows := self._rows.with_top:
+            if forced:
+                mass_TV[place_F] = logprob_FV.exp()
+            place_M = torch.tensor([row * positions + i for row in rows for i in range(positions)])
+            counts = [self._rows.settings[row].top for row in rows for _ in range(positions)]
+            found = likeliest(mass_TV[place_M.to(mass_TV.device)], counts)
+            top = {row: found[i * positions : (i + 1) * positions] for i, row in enumerate(rows)}
+        return token_T.cpu().numpy(), logprob_T.cpu().numpy(), finite, top
+
+    def _restrict(self, logits_TV: torch.Tensor, positions: int) -> None:
+        """Leave the guided rows the tokens that their guides allow, which a forced one may be or is forced no more."""
+        rows = [row for row in self._rows.guided if self._schedule.live_R[row]]
+        if not rows:
+            return
+        allowed_MV = np.stack([self._guide(row).allowed() for row in rows])
+        for row, ids in self._forced_rows():
+            if row in rows and not allowed_MV[rows.index(row), ids[0]]:
+                ids.clear()
+        allow(logits_TV, [row * positions for row in rows], allowed_MV)
+
+    def _guide(self, row: int) -> Guide:
+        guide = self._rows.settings[row].guide
+        assert guide is not None
+        return guide
 
     def _stopping(self, token_RK: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Whether a token ends its sample."""
@@ -333,7 +378,8 @@ def closed_lane(
     policy: Policy, requests: Sequence[Request], sampling: Sampling, max_tokens: int, max_rows: int
 ) -> Lane:
     """A lane for all of `requests`, at most `max_rows` of their samples at a time, numbered in order."""
-    lane = Lane(policy, Schedule(max_rows), BatchKeys(policy, max_tokens), sampling)
+    keys = BatchKeys(policy, max_tokens) if policy.fallback is None else CohortKeys(policy)
+    lane = Lane(policy, Schedule(max_rows), keys, sampling)
     for request in requests:
         lane.add(request.prompt_ids, [SampleSettings(seed=seed, limit=max_tokens) for seed in request.seeds])
     return lane
@@ -342,6 +388,8 @@ def closed_lane(
 def _free_tokens(policy: Policy) -> int:
     """How many tokens a forward pass may grow by at little cost: on a GPU it waits for the weights to be read, with a
     small model on a CPU for the next operation to be started."""
+    if policy.fallback is not None:  # what its own cache has taken in, a model cannot forget
+        return 0
     if policy.device.type != "cpu":
         return _MOST_FREE_TOKENS
     flops_per_token = 2 * sum(p.numel() for p in policy.model.parameters())

@@ -18,14 +18,17 @@ from ponder.errors import BusyError, DataError, ModelError
 from ponder.policy.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, FinishReason
+from ponder.rollout.cohorts import CohortKeys
 from ponder.rollout.completion import complete
 from ponder.rollout.engine import Bounds, GenerationState, Job, Load, OnFinish, OnProgress, Piece, Request, check_fits
+from ponder.rollout.keys import OpenKeys
 from ponder.rollout.lane import NOT_FINITE, Lane
 from ponder.rollout.probe import check_sampling
 from ponder.rollout.rows import SampleSettings
 from ponder.rollout.sampler import Drawing
 from ponder.rollout.schedule import Schedule
 from ponder.rollout.shelf_keys import ShelfKeys
+from ponder.rollout.thoughts import Thoughts
 
 __all__ = ["LiveEngine"]
 
@@ -40,16 +43,29 @@ class _Running:
 
 
 class LiveEngine:
-    """See `OpenEngine`. The policy's weights change by `load` alone while there are jobs."""
+    """See `OpenEngine`. The policy's weights change by `load` alone while there are jobs. `thinking_tokens` are those
+    of what `generate` samples; jobs bring their own."""
 
-    def __init__(self, policy: Policy, bounds: Bounds | None = None, weight_version: int = 0) -> None:
-        self._policy, self._bounds = policy, bounds or Bounds()
+    def __init__(
+        self,
+        policy: Policy,
+        bounds: Bounds | None = None,
+        weight_version: int = 0,
+        thinking_tokens: int | None = None,
+    ) -> None:
+        self._policy, self._bounds, self._voice = policy, bounds or Bounds(), policy.voice()
+        self._thinking_tokens = thinking_tokens
+        self._thoughts = Thoughts(policy)
         self._version = weight_version
         self._loading: tuple[int, Mapping[str, torch.Tensor]] | None = None
         self._schedule = Schedule(self._bounds.rows, is_open=True, memory=self._bounds.memory_bytes)
         with self._computing():
             check_sampling(policy)
-            self._keys = ShelfKeys(policy, self._bounds.rows, self._bounds.cache_bytes)
+            self._keys: OpenKeys = (
+                ShelfKeys(policy, self._bounds.rows, self._bounds.cache_bytes)
+                if policy.fallback is None
+                else CohortKeys(policy)
+            )
         self._lane = Lane(policy, self._schedule, self._keys, None)
         self._jobs: dict[int, _Running] = {}
         self._job_of_prompt: dict[int, int] = {}
@@ -80,11 +96,20 @@ class LiveEngine:
                 drawing=job.drawing,
                 stop_ids=job.stop_ids,
                 private=job.salt is not None,
+                bias=job.bias,
+                guide=None if job.guide is None else job.guide.open(self._voice, self._lane.vocabulary),
+                pause=job.thinking_tokens,
+                top=job.top,
             )
             for seed in job.seeds
         ]
         prompt, samples = self._lane.add(
-            job.prompt_ids, settings, priority=job.priority, prompt_bytes=prompt_bytes, row_bytes=row_bytes
+            job.prompt_ids,
+            settings,
+            priority=job.priority,
+            owner=job.owner,
+            prompt_bytes=prompt_bytes,
+            row_bytes=row_bytes,
         )
         self._keys.expect(prompt, job.prompt_ids, len(samples), job.salt, job.public_tokens)
         number = self._next_job
@@ -94,6 +119,8 @@ class LiveEngine:
         for choice, sample in enumerate(samples):
             self._choice_of[sample] = number, choice
             self._lane.force(sample, job.forced)
+            if job.thinking_tokens is not None:
+                self._thoughts.begin(sample, job.thinking_tokens)
         return number
 
     def cancel(self, job: int, choice: int | None = None) -> None:
@@ -159,10 +186,13 @@ class LiveEngine:
                     reason=reason,
                     hit_tokens=self._jobs[job].hit_tokens,
                     weight_version=self._version,
+                    top=step.top.get(sample, ()),
                 )
             )
             if reason is not None:
                 self._end(sample)
+            elif closing := self._thoughts.take(sample, ids, self._lane.forced(sample)):
+                self._lane.force(sample, closing)
         return pieces
 
     def generate(
@@ -178,11 +208,18 @@ class LiveEngine:
         assert not self._jobs and weight_version == self._version, (len(self._jobs), weight_version, self._version)
         drawing = Drawing(temperature=sampling.temperature, top_p=sampling.top_p, top_k=sampling.top_k)
         check_fits(requests, max_tokens, self._policy.window)
-        voice, started = self._policy.voice(), time.monotonic()
-        silent = voice.silent_ids()
+        started, silent = time.monotonic(), self._voice.silent_ids()
         request_of = {
             self.submit(
-                Job(prompt_ids=r.prompt_ids, seeds=r.seeds, max_tokens=max_tokens, key=r.key, drawing=drawing)
+                Job(
+                    prompt_ids=r.prompt_ids,
+                    seeds=r.seeds,
+                    max_tokens=max_tokens,
+                    key=r.key,
+                    drawing=drawing,
+                    guide=r.guide,
+                    thinking_tokens=self._thinking_tokens,
+                )
             ): i
             for i, r in enumerate(requests)
             if r.seeds
@@ -191,16 +228,26 @@ class LiveEngine:
         found: dict[tuple[int, int], Completion] = {}
         while self._jobs:
             for piece in self.step():
-                if piece.reason == "failed":
-                    raise ModelError(NOT_FINITE)
                 place = request_of[piece.job], piece.choice
+                if piece.reason == "failed":
+                    guided = requests[place[0]].guide is not None
+                    raise ModelError(f"{NOT_FINITE} Or its guide allowed nothing." if guided else NOT_FINITE)
                 ids, logprobs = written.setdefault(place, ([], []))
                 ids += piece.token_ids
                 logprobs += piece.logprobs
                 if piece.reason is not None:
                     request = requests[place[0]]
                     seed = request.seeds[piece.choice]
-                    found[place] = complete(voice, silent, ids, logprobs, piece.reason, piece.weight_version, seed)
+                    found[place] = complete(
+                        self._voice,
+                        silent,
+                        ids,
+                        logprobs,
+                        piece.reason,
+                        piece.weight_version,
+                        seed,
+                        guided=request.guide is not None,
+                    )
                     if on_finish is not None:
                         on_finish(request.key, piece.choice, found[place])
             if on_progress is not None:
@@ -211,6 +258,7 @@ class LiveEngine:
 
     def _end(self, sample: int) -> None:
         number, choice = self._choice_of.pop(sample)
+        self._thoughts.forget(sample)
         running = self._jobs[number]
         del running.samples[choice]
         if not running.samples:
@@ -236,9 +284,19 @@ class LiveEngine:
                 f"The request {job.key!r} asks for {len(job.seeds)} completions of at most {job.max_tokens} tokens: "
                 f"ask for one of each at least."
             )
-        for ids, what in ((job.prompt_ids, "prompt"), (job.forced, "forced tokens"), (job.stop_ids or (), "stop ids")):
+        if job.thinking_tokens is not None and job.thinking_tokens < 1:
+            raise DataError(
+                f"The request {job.key!r} allows {job.thinking_tokens} tokens of thinking: allow 1 at least, or let "
+                f"the prompt end with an empty thought."
+            )
+        for ids, what in (
+            (job.prompt_ids, "prompt"),
+            (job.forced, "forced tokens"),
+            (job.stop_ids or (), "stop ids"),
+            ([token for token, _ in job.bias], "bias"),
+        ):
             self._check_ids(ids, what)
-        prompt_bytes, row_bytes = self._keys.bytes_for(len(job.prompt_ids)), self._keys.bytes_for(job.max_tokens)
+        prompt_bytes, row_bytes = self._keys.job_bytes(len(job.prompt_ids), job.max_tokens)
         if prompt_bytes + row_bytes > self._bounds.memory_bytes:
             raise ModelError(
                 f"The request {job.key!r} needs {prompt_bytes + row_bytes:,} bytes of keys and values for a prompt of "
@@ -246,7 +304,7 @@ class LiveEngine:
                 f"{self._bounds.memory_bytes:,} in all. Ask for fewer tokens, or give the engine more memory."
             )
         waiting = self._schedule.waiting_tokens
-        if waiting and waiting + len(job.prompt_ids) > self._bounds.waiting_tokens:
+        if self._schedule.waits(job.owner) and waiting + len(job.prompt_ids) > self._bounds.waiting_tokens:
             raise BusyError(
                 f"Prompts of {waiting:,} tokens wait already, and at most {self._bounds.waiting_tokens:,} may: the "
                 f"request {job.key!r} with {len(job.prompt_ids)} has no room now. Try again later."

@@ -22,7 +22,7 @@ from ponder.policy.storage import cast_once
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
 from ponder.rollout.completion import complete
-from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Request, check_fits
+from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Request, check_fits, refuse_guides
 from ponder.rollout.forks import Forks, Share
 from ponder.rollout.lane import NOT_FINITE, Finished, Step, closed_lane
 from ponder.rollout.probe import check_sampling
@@ -63,6 +63,7 @@ class LocalEngine:
     ) -> list[tuple[Completion, ...]]:
         """See `Engine.generate`. Callbacks run in this thread, inside `no_grad` and autocast."""
         check_fits(requests, max_tokens, self._policy.window)
+        refuse_guides(requests)
         call = _Call(self._policy, requests, weight_version, on_finish, on_progress)
 
         def lessen(reason: str) -> None:

@@ -14,6 +14,7 @@ from typing import Literal
 from ponder.errors import DataError
 from ponder.policy.scorer import Scored, Scorer
 from ponder.records import Problem
+from ponder.reward.grade import Graders
 from ponder.reward.judged import Judged
 from ponder.reward.scale import SCALES, Spread
 
@@ -36,15 +37,16 @@ class RewardModels:
         self._scale = SCALES[scale]
         self._budget = token_budget
 
-    def check_covers(self, problems: Sequence[Problem]) -> None:
-        """DataError for problems that neither a rule nor a reward model can judge."""
+    def check_covers(self, problems: Sequence[Problem], graders: Graders | None = None) -> None:
+        """DataError for problems that neither a rule, a reward model nor a judge can judge."""
+        problems = [one for one in problems if graders is None or not graders.covers(gold=one.gold is not None)]
         for route in dict.fromkeys(problem.route for problem in problems if problem.route != "reasoning"):
             mine = [problem for problem in problems if problem.route == route]
             if route not in self._scorers:
                 raise DataError(
                     f"{len(mine):,} problems, such as {mine[0].id!r}, are of the route {route!r}, which only a reward "
                     f"model can judge, and reward_models names none for it. Set reward_models.{route} and give the "
-                    f"reward 'preference' a weight, or leave these problems out."
+                    f"reward 'preference' a weight, let a judge go through criteria (`rubric`), or leave these out."
                 )
         for problem in problems:
             if problem.route == "reasoning" and problem.gold is None:

@@ -7,6 +7,7 @@ token by inverting the cumulative distribution.
 Shapes: N sequences, V vocabulary, B tokens of a block, C candidates.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,8 +18,10 @@ import torch
 from ponder.errors import DataError
 from ponder.recipe.rollout import Sampling
 
-__all__ = ["PLAIN", "Drawing", "forced_logprobs", "sample", "sample_rows", "uniforms"]
+__all__ = ["PLAIN", "Drawing", "Likeliest", "likeliest", "sample", "sample_rows", "tempered", "uniforms"]
 
+Likeliest = tuple[tuple[int, float], ...]
+"""Tokens and their log-probs, the most likely first."""
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _BLOCK = 64
@@ -90,8 +93,9 @@ def sample(logits_NV: torch.Tensor, uniform_N: torch.Tensor, sampling: Sampling)
 
 def sample_rows(
     logits_NV: torch.Tensor, uniform_N: torch.Tensor, drawings: Sequence[Drawing]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `sample`, each row by its own drawing, whatever stands beside it; `min_p` truncates last."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """As `sample`, each row by its own drawing, whatever stands beside it; `min_p` truncates last. The third is what
+    the tokens were drawn from, (N, V), each row times a number of its own; greedy rows are not tempered."""
     device = logits_NV.device
     temperature_N = _temperatures(drawings, device)
     greedy_M = torch.nonzero(temperature_N == 0)[:, 0]
@@ -105,7 +109,7 @@ def sample_rows(
     token_N, logprob_N = _draw(mass_NV, uniform_N)
     if best is not None:
         logprob_N[greedy_M], token_N[greedy_M] = best
-    return token_N, logprob_N
+    return token_N, logprob_N, mass_NV
 
 
 def _temperatures(drawings: Sequence[Drawing], device: torch.device) -> torch.Tensor:
@@ -115,11 +119,24 @@ def _temperatures(drawings: Sequence[Drawing], device: torch.device) -> torch.Te
     )
 
 
-def forced_logprobs(logits_NV: torch.Tensor, token_N: torch.Tensor, drawings: Sequence[Drawing]) -> torch.Tensor:
-    """The log-probs of given tokens after temperature and before any truncation, which may have left them out."""
+def tempered(logits_NV: torch.Tensor, drawings: Sequence[Drawing]) -> torch.Tensor:
+    """Log-probs of all tokens, (N, V), after temperature and before any truncation: what forced tokens are measured by,
+    which truncation may have left out."""
     temperature_N = _temperatures(drawings, logits_NV.device)
-    tempered_NV = logits_NV / temperature_N.masked_fill(temperature_N == 0, 1)[:, None]
-    return torch.log_softmax(tempered_NV, 1).gather(1, token_N[:, None])[:, 0]
+    return torch.log_softmax(logits_NV / temperature_N.masked_fill(temperature_N == 0, 1)[:, None], 1)
+
+
+def likeliest(mass_NV: torch.Tensor, counts: Sequence[int]) -> list[Likeliest]:
+    """The `counts` most likely tokens of each row that can be drawn at all, most likely first, of equals the lower id,
+    with their log-probs. Rows of `mass_NV` are distributions times a number each."""
+    total_N1 = mass_NV.sum(1, keepdim=True, dtype=torch.float64)
+    mass_NC, token_NC = mass_NV.topk(min(max(counts), mass_NV.shape[1]), 1)
+    logprob_NC = (mass_NC.double() / total_N1).log()
+    found = []
+    for count, tokens, logprobs in zip(counts, token_NC.tolist(), logprob_NC.tolist(), strict=True):
+        pairs = [(token, logprob) for token, logprob in zip(tokens, logprobs, strict=True) if logprob > -math.inf]
+        found.append(tuple(sorted(pairs[:count], key=lambda pair: (-pair[1], pair[0]))))
+    return found
 
 
 def _draw(mass_NV: torch.Tensor, uniform_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,8 +7,9 @@ the cost of doing so.
 
 A schedule is closed or open. A closed one serves in the order of arrival: its work is known from the start, and only
 the end of all of it counts. An open one, which prompts join while it runs, lets the first sample of every prompt go
-before the second of any, so that a vote of 64 does not stand before a chat; it squeezes at once, since idle rows cost
-nothing to leave out there; and it begins and seats what memory has been set aside for.
+before the second of any, so that a vote of 64 does not stand before a chat, and takes the prompts of several owners by
+turns, so that nobody waits behind all that another has asked; it squeezes at once, since idle rows cost nothing to
+leave out there; and it begins and seats what memory has been set aside for.
 
 Shapes: R rows in use (idle ones included).
 """
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ponder.rollout.turns import Turns
+
 __all__ = ["Schedule"]
 
 _PREFILL_TOKENS = 512
@@ -30,17 +33,20 @@ _SWEPT = 4
 """Entries of a heap for each that still counts, at most, but for a few."""
 
 _Index = npt.NDArray[np.int64]
-_Turn = tuple[int, int, int]
-"""Who goes first: (priority, number among the samples of its prompt, arrival), smallest first."""
+_Turn = tuple[int, int, int, int]
+"""Who goes first: (priority, number among the samples of its prompt, round of its owner, arrival), smallest first."""
 
 
 @dataclass(slots=True)
 class _Prompt:
-    """`left` samples are not finished. `held` says that the memory of the next row is set aside."""
+    """`left` samples are not finished. `turn` is the round of its owner. `held` says that the memory of the next row is
+    set aside."""
 
     length: int
     samples: list[int]
     priority: int
+    owner: str | None
+    turn: int
     bytes: int
     row_bytes: int
     left: int
@@ -65,6 +71,7 @@ class Schedule:
         self._unseated: list[tuple[_Turn, int]] = []  # heap of those whose prompt is computed
         self._ended: list[int] = []
         self._arrivals = 0
+        self._owners = Turns()
         self._wasted = 0
         self.reserved = 0  # bytes set aside
         self.waiting_tokens = 0  # of prompts that are not begun
@@ -95,15 +102,24 @@ class Schedule:
         samples: Sequence[int],
         *,
         priority: int = 0,
+        owner: str | None = None,
         prompt_bytes: int = 0,
         row_bytes: int = 0,
     ) -> None:
-        """A prompt of `length` tokens with one sample or more waits from now on. A lower `priority` goes first."""
-        self._prompts[prompt] = _Prompt(length, list(samples), priority, prompt_bytes, row_bytes, len(samples))
+        """A prompt of `length` tokens with one sample or more waits from now on. A lower `priority` goes first; of one
+        priority the owners' prompts go by turns."""
+        turn = self._owners.join(priority, owner)
+        self._prompts[prompt] = _Prompt(
+            length, list(samples), priority, owner, turn, prompt_bytes, row_bytes, len(samples)
+        )
         self._prompt_of.update(dict.fromkeys(samples, prompt))
-        heapq.heappush(self._uncomputed, ((priority, 0, self._arrivals), prompt))
+        heapq.heappush(self._uncomputed, ((priority, 0, turn, self._arrivals), prompt))
         self._arrivals += 1
         self.waiting_tokens += length
+
+    def waits(self, owner: str | None) -> bool:
+        """Whether a prompt of this owner is not begun."""
+        return self._owners.waits(owner)
 
     def cancel(self, sample: int) -> int | None:
         """Forget a sample that is not finished, wherever it is; the row it leaves, if it had one."""
@@ -142,6 +158,15 @@ class Schedule:
         if free <= 0 or not self._fits(prompt.bytes + prompt.row_bytes):
             return None
         return self._begin()
+
+    def begin(self) -> list[int]:
+        """Begin the prompts to compute now, in the way of this schedule, closed or open."""
+        if not self._open:
+            return self.prompts_to_compute()
+        begun: list[int] = []
+        while (prompt := self.next_prompt()) is not None:
+            begun.append(prompt)
+        return begun
 
     def computed(self, prompts: Sequence[int]) -> None:
         """The samples of these prompts may be seated from now on."""
@@ -224,13 +249,14 @@ class Schedule:
             heapq.heapify(self._unseated)
 
     def _begin(self) -> int:
-        (priority, _, arrival), number = heapq.heappop(self._uncomputed)
+        (priority, _, turn, arrival), number = heapq.heappop(self._uncomputed)
         prompt = self._prompts[number]
+        self._owners.leave(priority, prompt.owner, turn)
         prompt.begun = prompt.held = True
         self.waiting_tokens -= prompt.length
         self.reserved += prompt.bytes + prompt.row_bytes
         for i, sample in enumerate(prompt.samples):
-            self._turns[sample] = (priority, i, arrival) if self._open else (priority, arrival, i)
+            self._turns[sample] = (priority, i, turn, arrival) if self._open else (priority, 0, arrival, i)
         return number
 
     def _fits(self, more: int) -> bool:
@@ -248,4 +274,5 @@ class Schedule:
             if prompt.begun:
                 self.reserved -= prompt.bytes + prompt.held * prompt.row_bytes
             else:
+                self._owners.leave(prompt.priority, prompt.owner, None)
                 self.waiting_tokens -= prompt.length

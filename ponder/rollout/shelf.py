@@ -90,13 +90,13 @@ class Shelf:
         self._resize(len(self.owners))
 
     def _resize(self, slots: int) -> None:
-        """Room for so many, half as many more when it must grow, and less than half of it unused but for a few."""
+        """Room for so many, half as many more when it must grow; three quarters empty, it shrinks."""
         capacity = len(self.keys[0])
         if slots > capacity:
             capacity = max(slots + slots // 2, _LEAST_SLOTS)
         elif slots == 0:
             capacity = 0
-        elif slots * 2 < capacity and capacity > _LEAST_SLOTS:
+        elif slots * 4 <= capacity and capacity > _LEAST_SLOTS:
             capacity = max(slots + slots // 2, _LEAST_SLOTS)
         else:
             return

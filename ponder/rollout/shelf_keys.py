@@ -26,8 +26,13 @@ from ponder.rollout.shelf_layout import Chunk, ChunkLayout, Readers, RowLayout
 
 __all__ = ["ShelfKeys"]
 
-_MOST_CHUNKS = 8
-"""Chunks that a step computes while no row runs; one while all do."""
+_PASS_FLOPS = 6e9
+"""Arithmetic of the prompts that a step computes while no row runs ..."""
+_PASS_TOKENS = (256, 2048)
+"""... but so many tokens at least and at most: a small model's pass costs the starting of its operations, a large one's
+must not hold up the rows. The more rows run, the fewer ..."""
+_SHARE = 4
+"""... down to one for so many rows."""
 _FAN_OUT = 4
 """Shelves of prompts are apart by how many rows may read one: a power of this."""
 
@@ -60,14 +65,14 @@ class _Asked:
 
 
 class ShelfKeys:
-    """See `Keys`. `cache_bytes` bounds the prefix cache; `hit_tokens` and `miss_tokens` count over all prompts, those
-    that failed or were cancelled included, what was taken from it and what was computed."""
+    """See `OpenKeys`. `cache_bytes` bounds the prefix cache."""
 
     def __init__(self, policy: Policy, max_rows: int, cache_bytes: int) -> None:
         self._policy, self._max_rows = policy, max_rows
         self._dtype = attention_dtype(policy.device, policy.autocast_dtype or torch.float32)
         self._cache = _HandThrough()
         self._layers = self._layer_shapes()
+        self._pass_tokens = _pass_tokens(policy)
         self.prefix = PrefixCache(cache_bytes)
         self.hit_tokens = self.miss_tokens = 0
         self._asked: dict[int, _Asked] = {}
@@ -82,6 +87,9 @@ class ShelfKeys:
     @property
     def cache(self) -> Cache:
         return self._cache
+
+    def job_bytes(self, prompt_tokens: int, max_tokens: int) -> tuple[int, int]:
+        return self.bytes_for(prompt_tokens), self.bytes_for(max_tokens)
 
     def bytes_for(self, tokens: int) -> int:
         """What a stretch of so many tokens takes on its shelf."""
@@ -112,27 +120,29 @@ class ShelfKeys:
             self._begin(begun)
         if not self._computing:
             return []
-        free = self._max_rows - int(schedule.live_R.sum())
-        chunks = self._next_chunks(max(1, _MOST_CHUNKS * free // self._max_rows))
+        running = int(schedule.live_R.sum())
+        free = self._max_rows - running
+        chunks = self._next_chunks(max(self._pass_tokens * free // self._max_rows, running // _SHARE))
         self._passes += 1
         device = self._policy.device
-        token_T = np.zeros(len(chunks) * BLOCK, np.int64)
+        layout = ChunkLayout(chunks, self._dtype, self._layer, device)
+        token_T = np.zeros(layout.first[-1], np.int64)
         position_T = np.zeros_like(token_T)
-        for i, chunk in enumerate(chunks):
-            own = slice(i * BLOCK, i * BLOCK + chunk.stop - chunk.start)
+        for first, chunk in zip(layout.first, chunks, strict=False):
+            own = slice(first, first + chunk.stop - chunk.start)
             token_T[own] = self._asked[chunk.prompt].ids[chunk.start : chunk.stop]
             position_T[own] = np.arange(chunk.start, chunk.stop)
         hidden_TD = self._policy.hidden(
             torch.from_numpy(token_T[None]).to(device),
             torch.from_numpy(position_T[None]).to(device),
-            ChunkLayout(chunks, self._dtype, self._layer, device),
+            layout,
             self._cache,
         )
         complete = []
-        for i, chunk in enumerate(chunks):
+        for first, chunk in zip(layout.first, chunks, strict=False):
             asked = self._asked[chunk.prompt]
-            last = i * BLOCK + chunk.stop - chunk.start
-            if chunk.stop - chunk.start == BLOCK and bool(hidden_TD[i * BLOCK : last].isfinite().all()):
+            last = first + chunk.stop - chunk.start
+            if chunk.stop - chunk.start == BLOCK and bool(hidden_TD[first:last].isfinite().all()):
                 views = chunk.shelf.stretch(chunk.prompt, chunk.start, chunk.stop)
                 self.prefix.put(
                     asked.names[chunk.start // BLOCK], [(key.clone(), value.clone()) for key, value in views]
@@ -204,20 +214,21 @@ class ShelfKeys:
         self._home[prompt] = shelf
         self._computing.append(prompt)
 
-    def _next_chunks(self, most: int) -> list[Chunk]:
-        """What to compute now, the chunks of the oldest prompt and of the one nearest its end in turn. A chunk that
-        another prompt computes in this pass is waited for."""
+    def _next_chunks(self, tokens: int) -> list[Chunk]:
+        """What to compute now, about so many tokens but one chunk at least: the chunks of the oldest prompt and of the
+        one nearest its end in turn. A chunk that another prompt computes in this pass is waited for."""
         chunks: list[Chunk] = []
         coming = set[bytes]()
         by_age = list(self._computing)
         by_rest = sorted(by_age, key=lambda prompt: len(self._asked[prompt].ids) - self._asked[prompt].done)
         turn = self._passes
-        while len(chunks) < most and by_age:
+        while by_age and (not chunks or tokens > 0):
             prompt = (by_age, by_rest)[turn % 2][0]
             turn += 1
             chunk = self._next_chunk(prompt, coming)
             if chunk is not None:
                 chunks.append(chunk)
+                tokens -= chunk.width
                 self._asked[prompt].done = chunk.stop
             if chunk is None or chunk.stop == len(self._asked[prompt].ids):
                 by_age.remove(prompt)
@@ -265,6 +276,13 @@ class ShelfKeys:
         return shelves[name]
 
 
+def _pass_tokens(policy: Policy) -> int:
+    """Tokens of prompts in one pass while no row runs."""
+    flops = 2 * sum(one.numel() for one in policy.model.parameters())
+    least, most = _PASS_TOKENS
+    return min(most, max(least, int(_PASS_FLOPS / flops)))
+
+
 class _Probe:
     """A layout that attends to nothing and notes the shapes."""
 
@@ -272,7 +290,13 @@ class _Probe:
         self.layers: list[LayerShape] = []
 
     def attend(
-        self, query_BHTD: torch.Tensor, key_BKLD: torch.Tensor, value_BKLE: torch.Tensor, scaling: float
+        self,
+        query_BHTD: torch.Tensor,
+        key_BKLD: torch.Tensor,
+        value_BKLE: torch.Tensor,
+        scaling: float,
+        reach: int | None = None,
+        sinks_H: torch.Tensor | None = None,
     ) -> torch.Tensor:
         self.layers.append(LayerShape(key_BKLD.shape[1], key_BKLD.shape[3], value_BKLE.shape[3]))
         batch, heads, tokens, _ = query_BHTD.shape

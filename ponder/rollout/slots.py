@@ -22,7 +22,7 @@ from transformers import Cache
 
 from ponder.errors import ModelError
 from ponder.policy.packed import PackedLayout
-from ponder.rollout.stretch import attend, bias, merge
+from ponder.rollout.stretch import attend, bias, merge, with_sinks
 
 __all__ = ["PromptLayout", "SlotCache", "SlotLayout"]
 
@@ -172,11 +172,23 @@ def _behind(kept: torch.Tensor, new: torch.Tensor, places_dim: int) -> torch.Ten
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A stretch of rows, of which the first `places` places are read; `bias_R1N1P` is that of the last of these."""
+    """A stretch of rows, of which the places from `first` to `places` are read; `bias_R1N1P` is that of the last of
+    these."""
 
     rows: slice
     places: int
     bias_R1N1P: torch.Tensor
+    first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What is read of one sliding window. Of prompts it is the places from `first` on, each token with its bias;
+    nothing where no token sees any prompt."""
+
+    spans: list[_Span]
+    first: int
+    prompt_bias_GMP: torch.Tensor | None
 
 
 class PromptLayout:
@@ -188,10 +200,16 @@ class PromptLayout:
         self.position_ids_T = self._packed.position_ids_T
 
     def attend(
-        self, query_BHTD: torch.Tensor, key_BKLD: torch.Tensor, value_BKLE: torch.Tensor, scaling: float
+        self,
+        query_BHTD: torch.Tensor,
+        key_BKLD: torch.Tensor,
+        value_BKLE: torch.Tensor,
+        scaling: float,
+        reach: int | None = None,
+        sinks_H: torch.Tensor | None = None,
     ) -> torch.Tensor:
         self._cache.store_prompts(key_BKLD, value_BKLE)
-        return self._packed.attend(query_BHTD, key_BKLD, value_BKLE, scaling)
+        return self._packed.attend(query_BHTD, key_BKLD, value_BKLE, scaling, reach, sinks_H)
 
 
 class SlotLayout:
@@ -229,9 +247,17 @@ class SlotLayout:
         member_GM, seat_T = _members(np.repeat(prompt_R, positions), len(cache.prompt_lengths_G))
         self._member_GM = torch.from_numpy(member_GM.reshape(-1)).to(device)
         self._seat_T = torch.from_numpy(seat_T).to(device)
+        self._length_RN, self._prompt_R, self._members, self._device = length_RN, prompt_R, member_GM, device
+        self._readings: dict[int, _Reading] = {}
 
     def attend(
-        self, query_BHTD: torch.Tensor, key_BKLD: torch.Tensor, value_BKLE: torch.Tensor, scaling: float
+        self,
+        query_BHTD: torch.Tensor,
+        key_BKLD: torch.Tensor,
+        value_BKLE: torch.Tensor,
+        scaling: float,
+        reach: int | None = None,
+        sinks_H: torch.Tensor | None = None,
     ) -> torch.Tensor:
         layer = self._cache.layer
         dtype = self._cache.dtype
@@ -239,23 +265,55 @@ class SlotLayout:
         layer.value_RKLE[self._row, :, self._place] = value_BKLE[0].transpose(0, 1).to(dtype)
         heads = key_BKLD.shape[1]
         query_KQTD = (query_BHTD[0] * scaling).to(dtype).view(heads, -1, *query_BHTD.shape[2:])
+        reading = self._reading(reach)
         with torch.autocast(query_BHTD.device.type, enabled=False):  # products are of the cache's dtype
-            own = self._attend_own(layer, query_KQTD)
-            shared = self._attend_prompts(layer, query_KQTD.transpose(1, 2))
-        return merge(own, shared).flatten(1, 2)[None].contiguous()  # as models have it from other attentions
+            own = self._attend_own(layer, query_KQTD, self._spans if reading is None else reading.spans)
+            if reading is not None and reading.prompt_bias_GMP is None:
+                mixed = own[0].float() if sinks_H is None else with_sinks(own[0].float(), own[1], sinks_H)
+            else:
+                mixed = merge(own, self._attend_prompts(layer, query_KQTD.transpose(1, 2), reading), sinks_H)
+        return mixed.flatten(1, 2)[None].contiguous()  # as models have it from other attentions
 
-    def _attend_own(self, layer: _Layer, query_KQTD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _reading(self, reach: int | None) -> _Reading | None:
+        """What a sliding window makes of it; None where every token sees all."""
+        before_R1 = self._cache.prompt_lengths_G[self._prompt_R][:, None]
+        if reach is None or int((before_R1 + self._length_RN).max()) <= reach:
+            return None
+        if reach not in self._readings:
+            start_RN = np.maximum(self._length_RN - reach, 0)
+            spans = []
+            for span in self._spans:
+                first = int(start_RN[span.rows].min()) // _ROUND * _ROUND
+                length_T = self._length_RN[span.rows].reshape(-1)
+                bias_TP = bias(length_T, first, span.places, self._device, start_RN[span.rows].reshape(-1))
+                bias_R1N1P = bias_TP.view(-1, 1, self._positions, 1, span.places - first)
+                spans.append(_Span(span.rows, span.places, bias_R1N1P, first))
+            start_T = np.maximum(before_R1 + self._length_RN - reach, 0).reshape(-1)
+            length_T = np.repeat(before_R1, self._positions)
+            first = int(start_T.min()) // _ROUND * _ROUND
+            prompt_bias = None
+            if (start_T < length_T).any():
+                places = _round_up(int(self._cache.prompt_lengths_G.max()))
+                member_M = self._members.reshape(-1)
+                bias_MP = bias(length_T[member_M], first, places, self._device, start_T[member_M])
+                prompt_bias = bias_MP.view(*self._members.shape, -1)
+            self._readings[reach] = _Reading(spans, first, prompt_bias)
+        return self._readings[reach]
+
+    def _attend_own(
+        self, layer: _Layer, query_KQTD: torch.Tensor, spans: Sequence[_Span]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         heads, group, tokens, size = query_KQTD.shape
         positions = self._positions
         query_KQRND = query_KQTD.reshape(heads, group, tokens // positions, positions, size)
         query_RKNQD = query_KQRND.permute(2, 0, 3, 1, 4).contiguous()
         outputs = []
-        for span in self._spans:
+        for span in spans:
             outputs.append(
                 attend(
                     query_RKNQD[span.rows],
-                    layer.key_RKDL[span.rows, ..., : span.places],
-                    layer.value_RKLE[span.rows, :, : span.places],
+                    layer.key_RKDL[span.rows, ..., span.first : span.places],
+                    layer.value_RKLE[span.rows, :, span.first : span.places],
                     span.bias_R1N1P,
                 )
             )
@@ -263,11 +321,17 @@ class SlotLayout:
         lse_RKNQ = torch.cat([lse for _, lse in outputs]) if len(outputs) > 1 else outputs[0][1]
         return mixed_RKNQE.transpose(1, 2).flatten(0, 1), lse_RKNQ.transpose(1, 2).flatten(0, 1)
 
-    def _attend_prompts(self, layer: _Layer, query_KTQD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _attend_prompts(
+        self, layer: _Layer, query_KTQD: torch.Tensor, reading: _Reading | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         heads, prompts = layer.prompt_key_KGDP.shape[:2]
         group, size = query_KTQD.shape[2:]
         query = query_KTQD.index_select(1, self._member_GM).view(heads, prompts, -1, size)
-        mixed, lse = attend(query, layer.prompt_key_KGDP, layer.prompt_value_KGPE, self._cache.prompt_bias_G1P)
+        key_KGDP, value_KGPE, bias = layer.prompt_key_KGDP, layer.prompt_value_KGPE, self._cache.prompt_bias_G1P
+        if reading is not None and reading.prompt_bias_GMP is not None:
+            key_KGDP, value_KGPE = key_KGDP[..., reading.first :], value_KGPE[:, :, reading.first :]
+            bias = reading.prompt_bias_GMP.repeat_interleave(group, 1)
+        mixed, lse = attend(query, key_KGDP, value_KGPE, bias)
         mixed_KTQE = mixed.view(heads, -1, group, mixed.shape[-1]).index_select(1, self._seat_T)
         lse_KTQ = lse.view(heads, -1, group).index_select(1, self._seat_T)
         return mixed_KTQE.transpose(0, 1), lse_KTQ.transpose(0, 1)

@@ -7,7 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["attend", "bias", "merge"]
+__all__ = ["attend", "bias", "merge", "with_sinks"]
+
+_FAR = -1e30
+"""What is added to scores outside a window: as good as -inf, and a stretch that is all outside stays a number."""
 
 
 def attend(
@@ -30,13 +33,35 @@ def attend(
     return mixed, lse
 
 
-def bias(lengths: npt.NDArray[np.int64], first: int, places: int, device: torch.device) -> torch.Tensor:
-    """0 where a place from `first` on holds a key and -inf where it does not, as (len(lengths), places - first)."""
-    hidden = torch.from_numpy(np.arange(first, places) >= lengths[:, None]).to(device)
-    return torch.zeros(hidden.shape, device=device).masked_fill_(hidden, float("-inf"))
+def bias(
+    lengths: npt.NDArray[np.int64],
+    first: int,
+    places: int,
+    device: torch.device,
+    starts: npt.NDArray[np.int64] | None = None,
+) -> torch.Tensor:
+    """0 where a place from `first` on holds a key that is seen and next to nothing where it does not, as
+    (len(lengths), places - first). Of `lengths` keys those from `starts` on are seen, where that is given."""
+    place = np.arange(first, places)
+    hidden = place >= lengths[:, None]
+    if starts is not None:
+        hidden |= place < starts[:, None]
+    mask = torch.from_numpy(hidden).to(device)
+    return torch.zeros(mask.shape, device=device).masked_fill_(mask, float("-inf") if starts is None else _FAR)
 
 
-def merge(one: tuple[torch.Tensor, torch.Tensor], other: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    """What a softmax over both stretches gives, float32, of two (attention (..., E), log-sum-exp (...))."""
+def merge(
+    one: tuple[torch.Tensor, torch.Tensor],
+    other: tuple[torch.Tensor, torch.Tensor],
+    sinks_H: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """What a softmax over both stretches gives, float32, of two (attention (..., K, Q, E), log-sum-exp (..., K, Q)),
+    and over the heads' sinks, H = K * Q."""
     share = torch.sigmoid(one[1] - other[1])[..., None]
-    return torch.lerp(other[0].float(), one[0].float(), share)
+    mixed = torch.lerp(other[0].float(), one[0].float(), share)
+    return mixed if sinks_H is None else with_sinks(mixed, torch.logaddexp(one[1], other[1]), sinks_H)
+
+
+def with_sinks(mixed: torch.Tensor, lse: torch.Tensor, sinks_H: torch.Tensor) -> torch.Tensor:
+    """Attention (..., K, Q, E) of log-sum-exp (..., K, Q), less the share that sinks take."""
+    return mixed * torch.sigmoid(lse - sinks_H.float().view(lse.shape[-2:]))[..., None]

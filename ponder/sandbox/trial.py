@@ -78,8 +78,9 @@ def judge(
     report = _run_both(sandbox, source, limits, deadline, job)
     assert report is not None
     shared = form == "unittest" or _redefines(program, prefix, entry)
-    if report.done and (report.doubt or (shared if report.passes else job["worldly"])):
-        _look_again(report, sandbox, source, job, limits, deadline)
+    asked = bool(report.doubt or job["worldly"])
+    if report.done and (asked or shared):
+        _look_again(report, sandbox, source, job, limits, deadline, asked)
     return report
 
 
@@ -198,10 +199,17 @@ def judge_node(sandbox: Sandbox, program: str, tests: str, *, entry: str, limits
 
 
 def _look_again(
-    report: Report, sandbox: Sandbox, source: bytes, job: dict[str, Any], limits: Limits, deadline: float
+    report: Report,
+    sandbox: Sandbox,
+    source: bytes,
+    job: dict[str, Any],
+    limits: Limits,
+    deadline: float,
+    asked: bool,
 ) -> None:
     """Run the tests the plain way, in one process with the program. Its word, which the program could forge, is never
-    enough for "right": it takes back a verdict that the plain way would not give."""
+    enough for "right": it takes back a verdict that the plain way would not give. Where nothing `asked` for this, a
+    wrong verdict stays unless the plain way ends, and ends well."""
     plain = Report()
     with memory_file(source) as text:
         _judge_apart(plain, sandbox, "together", job, [text], limits, deadline)
@@ -211,5 +219,5 @@ def _look_again(
             report.notes += plain.notes[:1]
         else:
             report.unsure = report.unsure or f"{report.doubt}, and in one process the tests did not end"
-    elif not report.passes and (plain.passes or plain.late):
+    elif not report.passes and (plain.passes or (plain.late and asked)):
         report.excuse = report.excuse or f"{report.doubt or 'the tests share more than values with the program'}"

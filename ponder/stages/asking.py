@@ -16,7 +16,9 @@ from ponder.seeds import derive_seed
 from ponder.stages.context import Context
 
 if TYPE_CHECKING:
+    from ponder.environment import World
     from ponder.policy import Policy
+    from ponder.policy.voice import Voice
 
 __all__ = ["Asking"]
 
@@ -30,15 +32,26 @@ class Asking:
         self._engine = engine
         self._policies: dict[tuple[str, str | None], Policy] = {}
 
-    def model(self, name: str, reference: str, template: str | None, sampling: Sampling) -> Asker:
-        """A model in this process."""
+    def model(
+        self, name: str, reference: str, template: str | None, sampling: Sampling, world: "World | None" = None
+    ) -> Asker:
+        """A model in this process; with a `world` that answers it, its replies are whole conversations."""
         from ponder.ask.local import LocalAsker
         from ponder.rollout import open_engine
 
-        policy = self._policy(reference, template)
         return LocalAsker(
-            policy.voice(), open_engine(self._engine, policy), sampling, model=reference, **self._shared(name)
+            self.voice(reference, template, world),
+            open_engine(self._engine, self._policy(reference, template), world),
+            sampling,
+            model=reference,
+            environment=None if world is None else world.config,
+            **self._shared(name),
         )
+
+    def voice(self, reference: str, template: str | None, world: "World | None" = None) -> "Voice":
+        """How a model in this process reads and speaks."""
+        voice = self._policy(reference, template).voice()
+        return voice if world is None else world.voiced(voice)
 
     def endpoint(self, name: str, endpoint: Endpoint, sampling: Sampling) -> Asker:
         """A model at an endpoint."""
@@ -63,12 +76,17 @@ class Asking:
         asker = self.helper("judge", referee)
         return None if asker is None else ModelJudge(asker, seed=seed, votes=votes)
 
+    def log(self, name: str) -> RequestLog:
+        """The log of what is asked under a name, opened."""
+        log = self.logs[name] = self._stack.enter_context(
+            RequestLog(self._context.folder / "requests" / f"{name}.jsonl")
+        )
+        return log
+
     def _shared(self, name: str) -> dict[str, Any]:
         context = self._context
-        log = self._stack.enter_context(RequestLog(context.folder / "requests" / f"{name}.jsonl"))
-        self.logs[name] = log
         return {
-            "log": log,
+            "log": self.log(name),
             "seed": derive_seed(context.seed, name),
             "title": f"{context.name}: {name}",
             "say": context.say,

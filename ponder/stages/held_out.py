@@ -1,17 +1,18 @@
 """Held-out problems of a stage: loaded once, measured at chosen steps, results kept in the stage's folder."""
 
 from collections.abc import Callable, Collection
-from pathlib import Path
+from typing import Any
 
+from ponder.environment import World
 from ponder.evaluation import Scores, completions_path, load_scores, save_scores, scores_path
 from ponder.evaluation.evaluate import evaluate
-from ponder.own import OwnCode
 from ponder.policy import Policy
 from ponder.recipe.problems import HeldOut
 from ponder.recipe.rollout import Sampling
 from ponder.records import Message
 from ponder.rollout import Engine
 from ponder.seeds import derive_seed
+from ponder.stages.context import Context
 from ponder.task import load_problems
 from ponder.verify.pool import VerifierPool
 
@@ -21,13 +22,15 @@ __all__ = ["HeldOutProblems", "describe", "score_metrics"]
 class HeldOutProblems:
     """The problems a stage is measured on. Every measurement uses the same seeds, so two of them are paired."""
 
-    def __init__(self, config: HeldOut, folder: Path, seed: int, max_tokens: int, own: OwnCode | None = None) -> None:
+    def __init__(self, config: HeldOut, context: Context[Any], max_tokens: int, world: World | None = None) -> None:
         self._config = config
-        self._folder = folder
-        self._seed = derive_seed(seed, "held out")
+        self._folder = context.folder
+        self._seed = derive_seed(context.seed, "held out")
         self._max_tokens = config.max_tokens or max_tokens
         self.every = config.every
-        self.problems = load_problems(config.problems, own or OwnCode()).problems
+        self._world = world
+        problems = load_problems(config.problems, context.own, stages=context.inputs).problems
+        self.problems = problems if world is None else world.begin(problems)
 
     def warn_of_trained(self, trained: Collection[tuple[Message, ...]], name: str, say: Callable[[str], None]) -> None:
         """Say where some of them are also among the conversations that the stage `name` trains on."""
@@ -79,8 +82,9 @@ class HeldOutProblems:
         if before is not None:
             return before
         config = self._config
+        voice = policy.voice()
         scores = evaluate(
-            policy.voice(),
+            voice if self._world is None else self._world.voiced(voice),
             engine,
             self.problems,
             samples=config.samples if full else min(config.samples, config.samples_during),

@@ -7,6 +7,7 @@ number of documents read is all that resuming needs. This makes the base model t
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -21,11 +22,12 @@ from ponder.recipe.rollout import EngineConfig
 from ponder.recipe.stages import PretrainStage
 from ponder.rollout import open_engine
 from ponder.seeds import derive_seed
+from ponder.stages.again import going_on
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems
 from ponder.stages.longer import is_continued, say_longer, without
 from ponder.stages.resumed import say_resumed
-from ponder.train import CheckpointStore, Sample, Trainer, learning_rate
+from ponder.train import AnyTrainer, CheckpointStore, Sample, learning_rate, open_trainer
 from ponder.verify.pool import VerifierPool
 from ponder.watch import AlarmLog, MetricsLog, Phases, Progress
 
@@ -37,10 +39,14 @@ _MAX_TOKENS = 512
 
 def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
     """Train, save `model/`, and measure it on the held-out problems."""
+    return going_on(context, _train)
+
+
+def _train(context: Context[PretrainStage]) -> Mapping[str, Any]:
     config = context.config
     steps = -(-config.tokens // config.tokens_per_step)
     policy = _new_policy(context)
-    trainer = Trainer(policy, config.optimizer, config.batch, incident_folder=context.folder / "incidents")
+    trainer = open_trainer(policy, config.optimizer, config.batch, context.folder / "incidents")
     checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
     log, alarms, phases = MetricsLog(context.folder), AlarmLog(context.folder), Phases()
     step, read = _resume(context, checkpoints, trainer, log)
@@ -49,7 +55,7 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
         _reopen(context, step, steps, log, alarms)
     corpus = documents(config.corpus.seed, read, config.corpus.careful)
 
-    with Progress(context.name, steps, done=step) as progress:
+    with closing(trainer), Progress(context.name, steps, done=step) as progress:
         phases.take()  # loading is no part of the first step
         progress.begin()
         while step < steps:
@@ -66,6 +72,7 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
                 "optimizer/grad_norm": report.grad_norm,
                 "optimizer/skipped": float(trainer.skipped),
                 **memory_used(policy.device),
+                **trainer.memory(),
                 "speed/tokens_per_second": sum(len(s.response_ids) for s in samples) / seconds["step"],
                 **{f"seconds/{name}": spent for name, spent in seconds.items()},
             }
@@ -78,6 +85,7 @@ def run_pretrain(context: Context[PretrainStage]) -> Mapping[str, Any]:
             if due:  # after its metrics, or a kill would lose them
                 with phases("save"):
                     checkpoints.save(step, trainer.save, {"documents": read})
+        trainer.publish()
 
     with publishing(context.folder / "model") as folder:
         save_policy(policy, folder)
@@ -94,7 +102,7 @@ def _new_policy(context: Context[PretrainStage]) -> Policy:
 
 
 def _resume(
-    context: Context[PretrainStage], checkpoints: CheckpointStore, trainer: Trainer, log: MetricsLog
+    context: Context[PretrainStage], checkpoints: CheckpointStore, trainer: AnyTrainer, log: MetricsLog
 ) -> tuple[int, int]:
     """The step to go on from and the documents read until then."""
     checkpoint = checkpoints.newest()
@@ -134,7 +142,7 @@ def _measure(context: Context[PretrainStage], policy: Policy, step: int) -> Mapp
     """The accuracy of the finished model on the held-out problems, per task in `evaluation/`."""
     if context.config.held_out is None:
         return {}
-    held_out = HeldOutProblems(context.config.held_out, context.folder, context.seed, _MAX_TOKENS, context.own)
+    held_out = HeldOutProblems(context.config.held_out, context, _MAX_TOKENS)
     with VerifierPool(own=context.own) as pool:
         engine = open_engine(EngineConfig(), policy)
         scores = held_out.measure(policy, engine, pool, step=step, full=True, model=context.name)

@@ -9,6 +9,7 @@ whole response (Nature, Methods). Prompts that are measured on are never trained
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from random import Random
 from typing import Any
 
@@ -24,6 +25,7 @@ from ponder.recipe.reward_model import PreferenceSource
 from ponder.recipe.stages import RewardModelStage
 from ponder.records import LabelledResponse, PreferencePair
 from ponder.seeds import derive_seed
+from ponder.stages.again import going_on
 from ponder.stages.context import Context
 from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
@@ -31,7 +33,8 @@ from ponder.stages.resumed import say_resumed
 from ponder.task.fault import LeftOut
 from ponder.task.preference import LoadedPreferences, load_labels, load_pairs
 from ponder.train import CheckpointStore, learning_rate
-from ponder.train.score_trainer import Judgement, ScoreTrainer
+from ponder.train.open import open_score_trainer
+from ponder.train.score_trainer import Judgement
 from ponder.watch import AlarmLog, MetricsLog, Phases, Progress
 
 __all__ = ["run_reward_model"]
@@ -54,8 +57,12 @@ Row = PreferencePair | LabelledResponse
 
 def run_reward_model(context: Context[RewardModelStage]) -> Mapping[str, Any]:
     """Train, and leave `model/` with its `ponder_scorer.json`, checkpoints, metrics and `held_out.json`."""
+    return going_on(context, _train)
+
+
+def _train(context: Context[RewardModelStage]) -> Mapping[str, Any]:
     run = _Run(context)
-    with Progress(context.name, run.steps, done=run.step) as progress:
+    with closing(run.trainer), Progress(context.name, run.steps, done=run.step) as progress:
         if run.step == 0:
             run.log.write(0, _metrics(run.measure(progress)))
         if is_continued(context, run.step, run.steps):
@@ -89,7 +96,7 @@ class _Run:
         self.trained, self.held_out = self._rows()
         self.batches = -(-len(self.trained) // config.batch_size)
         self.steps = self.batches * config.epochs
-        self.trainer = ScoreTrainer(self.scorer, config.optimizer, config.batch, context.folder / "incidents")
+        self.trainer = open_score_trainer(self.scorer, config.optimizer, config.batch, context.folder / "incidents")
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.log, self.phases = MetricsLog(context.folder), Phases()
         self.alarms = AlarmLog(context.folder)
@@ -118,6 +125,7 @@ class _Run:
             "optimizer/grad_norm": report.grad_norm,
             "optimizer/skipped": float(self.trainer.skipped),
             **memory_used(self.scorer.device),
+            **self.trainer.memory(),
         }
         every, done = config.evaluate_every, self.step == self.steps
         if done or (every is not None and self.step % every == 0):
@@ -133,6 +141,7 @@ class _Run:
 
     def measure(self, progress: Progress | None) -> ScorerQuality:
         """The quality on the held-out rows; said where `progress` is given."""
+        self.trainer.publish()
         items = [item.scored for item in self.held_out]
         scores = self.scorer.scores(items, self.trainer.tokens_per_micro_batch)
         lengths = [tuple(map(len, item.response_ids)) for item in items]

@@ -6,25 +6,32 @@ group, and make `updates_per_rollout` updates of the objective (R1 eq. 1-3 with 
     maximise  mean over outputs of [ min(rho A, clip(rho, 1 - eps, 1 + eps) A) - beta KL(policy || reference) ]
     A = (r - mean of the group) / std of the group
     r = rules for reasoning | the route's reward model for general problems, + format + language (Nature eq. 8-10)
+        | what a judge says (docs/judges.md)
+
+With the preset `ppo` a critic that learns beside the policy gives each token an advantage of its own (docs/ppo.md).
 
 Departures: groups whose rewards are all equal are left out of the update; minibatches of a rollout hold whole groups.
 Everything random derives from (stage seed, step, problem, sample), and checkpoints lie between rollouts, so a killed
 stage run again ends with the same weights bit for bit on a CPU.
 """
 
-import math
 from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from ponder.algorithm import metric_values, policy_loss
+from ponder.environment import World
 from ponder.evaluation.contamination import decontaminate_problems
 from ponder.files import publishing
+from ponder.judge.attacks import check_judges
 from ponder.policy import load_policy, save_policy
 from ponder.policy.memory import give_back_memory, memory_used
 from ponder.policy.scorer_load import load_scorer
+from ponder.policy.voice import Voice
 from ponder.recipe.stages import RlStage
 from ponder.recipe.stages.rl import SCOPES
 from ponder.records import Group
@@ -34,27 +41,32 @@ from ponder.reward.combine import check_names
 from ponder.rollout import (
     PARITY_SAMPLES,
     Collected,
-    Refill,
     Request,
     check_fits,
     check_parity,
     collect,
+    engine_kind,
     open_engine,
     spread,
 )
 from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
+from ponder.stages.again import going_on
 from ponder.stages.context import Context
+from ponder.stages.critic import StageCritic
+from ponder.stages.drawing import Drawing
 from ponder.stages.failures import FailureLog
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
+from ponder.stages.judges import open_judges
 from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
 from ponder.stages.resumed import say_resumed
-from ponder.task import entering_problem_at, load_problems, problem_at
-from ponder.train import CheckpointStore, Reference, Sample, Trainer, credit, learning_rate, weigh
+from ponder.task import load_problems
+from ponder.train import CheckpointStore, Reference, Sample, credit, learning_rate, open_trainer, weigh
 from ponder.verify.pool import VerifierPool
 from ponder.watch import (
     AlarmLog,
+    Finding,
     MetricsLog,
     Phases,
     Progress,
@@ -63,8 +75,9 @@ from ponder.watch import (
     read_metrics,
     summarize_groups,
 )
+from ponder.watch.patience import why_stop
 
-__all__ = ["refill_places", "run_rl"]
+__all__ = ["run_rl"]
 
 _DIAGNOSE_EVERY = 10
 """Steps between findings about whether the run can learn."""
@@ -72,15 +85,19 @@ _DIAGNOSE_EVERY = 10
 
 def run_rl(context: Context[RlStage]) -> Mapping[str, Any]:
     """Train, and leave `model/`, checkpoints, metrics, rollouts and held-out scores in the stage's folder."""
-    with VerifierPool(own=context.own) as pool:
-        run = _Run(context, pool)
+    return going_on(context, _train)
+
+
+def _train(context: Context[RlStage]) -> Mapping[str, Any]:
+    with VerifierPool(own=context.own) as pool, ExitStack() as stack:
+        run = _Run(context, pool, stack)
         with Progress(context.name, run.steps, done=run.step) as progress:
             if run.step == 0:
                 run.start(progress)
             if is_continued(context, run.step, run.steps):
                 run.reopen(progress)
             run.begin(progress)
-            while run.step < run.steps:
+            while not run.done:
                 collected = run.sample(progress)
                 give_back_memory()  # the cache of sampling is gone
                 for samples in run.minibatches(collected.groups):
@@ -94,7 +111,7 @@ def run_rl(context: Context[RlStage]) -> Mapping[str, Any]:
 class _Run:
     """The state of one stage between rollouts: what `run_rl`'s loop works on."""
 
-    def __init__(self, context: Context[RlStage], pool: VerifierPool) -> None:
+    def __init__(self, context: Context[RlStage], pool: VerifierPool, stack: ExitStack) -> None:
         config = self.config = context.config
         self.context, self.pool = context, pool
         self.step, self.best, self._saved_reference = 0, -1.0, -1
@@ -104,33 +121,39 @@ class _Run:
         check_names(config.reward_weights(0))
         self.steps = config.steps
         self.policy = load_policy(context.model_source(config.model), config.template, config.precision)
+        self.world = None if config.environment is None else World(config.environment, pool, context.own)
         self.problems = decontaminate_problems(
-            load_problems(config.problems, context.own), config.decontaminate, context.folder, self._say
+            load_problems(config.problems, context.own, stages=context.inputs),
+            config.decontaminate,
+            context.folder,
+            self._say,
         )
+        if self.world is not None:
+            self.problems = replace(self.problems, problems=self.world.begin(self.problems.problems))
+        self.judges = open_judges(context, stack)
         self.reward_models = self._reward_models()
-        self._starts = {
-            name: -(-step // config.updates_per_rollout) * config.updates_per_rollout * config.problems_per_step
-            for name, step in self.problems.from_steps.items()
-        }  # in problems, at the beginning of a rollout
+        self.critic = None if config.learnt_critic() is None else StageCritic(context, self.policy)
+        self.drawing = Drawing(self.problems, config, context.seed)
         self.held_out = self._held_out()
         self._check_lengths()
         check_canaries(
             self.policy.template, self.problems.problems, config.reward_weights(config.steps), pool, say=self._say
         )
-        self.engine = open_engine(config.engine, self.policy)
-        self.trainer = Trainer(
-            self.policy,
-            config.optimizer,
-            config.batch,
-            temperature=config.sampling.temperature,
-            incident_folder=context.folder / "incidents",
-        )
-        self.reference = Reference(self.policy, 0) if config.objective.kl_coefficient > 0 else None
+        if self.judges is not None:
+            count = len(config.rubric.criteria) if config.rubric is not None else 1
+            check_judges(self.judges, self.problems.problems, count, self._say)
+        self.trainer = open_trainer(self.policy, config.optimizer, config.batch, context.folder / "incidents")
+        stack.callback(self.trainer.close)
+        self.reference = Reference(self.trainer, 0) if config.objective.kl_coefficient > 0 else None
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.metrics, self.rollouts, self.phases = MetricsLog(context.folder), RolloutLog(context.folder), Phases()
         self.failures = FailureLog(context.folder)
         self.alarms = AlarmLog(context.folder, config.engine.parity_tolerance)
+        self._engine_config = config.engine.model_copy(
+            update={"kind": engine_kind(config.engine, self.policy, self.world)}
+        )
         self._resume()
+        self.engine = open_engine(self._engine_config, self.policy, self.world)
         self._say_header()
 
     def start(self, progress: Progress) -> None:
@@ -169,25 +192,27 @@ class _Run:
         """The groups of the next rollout, judged, on disk, and with what they show."""
         config, step = self.config, self.step
         updates = min(config.updates_per_rollout, self.steps - step)
-        first = step * config.problems_per_step
         count = updates * config.problems_per_step
-        problems = [
-            entering_problem_at(self.problems, self._seed("problems"), first + i, self._starts) for i in range(count)
-        ]
+        problems = self.drawing.next(step, count)
+        sampling = config.sampling.model_copy(update={"temperature": config.sampling.temperature_at(step)})
+        self.trainer.temperature = sampling.temperature
+        if self.judges is not None:
+            self.judges.step = step + 1
         collected = collect(
             self.engine,
-            self.policy.voice(),
+            self._voice(),
             problems,
             group_size=config.group_size,
-            sampling=config.sampling,
+            sampling=sampling,
             max_tokens=self._max_tokens(),
             seed=self._seed("sample", step),
             weight_version=self.trainer.version,
             pool=self.pool,
             rewards=config.reward_weights(step),
             reward_models=self.reward_models,
+            graders=self.judges,
             overlong_buffer_ratio=config.objective.overlong_buffer_ratio,
-            refill=self._refill(step, count) if config.objective.dynamic_sampling else None,
+            refill=self.drawing.refill(step, count) if config.objective.dynamic_sampling else None,
             phases=self.phases,
             on_progress=lambda state: progress.tick("generate", state.finished, state.total),
         )
@@ -195,6 +220,7 @@ class _Run:
             for rollout in group.rollouts:
                 self.rollouts.write(step + 1, rollout)
         self.failures.write(step + 1, collected)
+        self.drawing.learn(collected.groups)
         self._shown = {**summarize_groups(collected.groups, self.policy.template), **collected.metrics}
         return collected
 
@@ -208,9 +234,13 @@ class _Run:
             self._check_parity([sample for group in useful for sample in group])
         if self.reference is not None:
             with self.phases("reference"):
-                flat = self.reference.annotate([sample for group in useful for sample in group], self.trainer)
+                flat = self.reference.annotate([sample for group in useful for sample in group])
             annotated = iter(flat)
             useful = [[next(annotated) for _ in group] for group in useful]
+        if self.critic is not None and useful:
+            with self.phases("critic"):
+                useful, shown = self.critic.credit(useful)
+            self._shown |= shown
         Random(self._seed("minibatches", self.step)).shuffle(useful)
         dealt = [[sample for group in useful[i::updates] for sample in group] for i in range(updates)]
         return [weigh(samples, self.config.objective, self._max_tokens()) if samples else [] for samples in dealt]
@@ -228,15 +258,22 @@ class _Run:
             row |= metric_values(measured) | {"optimizer/lr": report.lr, "optimizer/grad_norm": report.grad_norm}
             if report.skipped:
                 progress.say(f"{self.context.name}: update {self.step + 1} skipped: {report.skipped}")
+        if samples and self.critic is not None:
+            with self.phases("critic"):
+                learnt, skipped = self.critic.update(samples, self.step)
+            row |= learnt
+            if skipped:
+                progress.say(f"{self.context.name}: update {self.step + 1} of the critic skipped: {skipped}")
         self.step += 1
         every = config.objective.reference_every
         if self.reference is not None and every is not None and self.step % every == 0:
-            self.reference.renew(self.policy, self.step)
+            self.reference.renew(self.step)
         seconds = self.phases.take()
         row |= {
             "optimizer/skipped": float(self.trainer.skipped),
             "policy/reference_step": float(self.reference.step) if self.reference else 0.0,
             **memory_used(self.policy.device),
+            **self.trainer.memory(),
             **{f"seconds/{name}": spent for name, spent in seconds.items()},
         }
         if "rollout/tokens" in row:
@@ -252,12 +289,16 @@ class _Run:
 
     def after_rollout(self, progress: Progress) -> None:
         """Measure, keep a checkpoint and say what is wrong, where that is due."""
+        self.trainer.publish()
         config, updates = self.config, self.config.updates_per_rollout
         before = self.step - min(updates, self.step)
         done = self.step >= self.steps
         measured: dict[str, float] = {}
         if self.held_out is not None and (done or _crossed(self.held_out.every, before, self.step)):
             measured = self.measure(progress)
+        if not done and (why := self._why_stop()) is not None:
+            progress.say(f"{self.context.name}: training ends at step {self.step} of {self.steps}: {why}")
+            done = True
         self._end_step(progress, measured)
         accuracy = measured.get("evaluation/pass@1", self.best)
         best, self.best = accuracy > self.best, max(self.best, accuracy)
@@ -267,7 +308,14 @@ class _Run:
                 self._save(best)
         if _crossed(_DIAGNOSE_EVERY, before, self.step) or done:
             for finding in diagnose(self.rows, _DIAGNOSE_EVERY, ended=done):
-                progress.say(f"{self.context.name}: {finding.level}: {finding.text}")
+                progress.say(f"{self.context.name}: {finding.level}: {self._place_of(finding)}{finding.text}")
+
+    def _place_of(self, finding: Finding) -> str:
+        """Where the class stands that may be the reason; nothing for others."""
+        environment = self.config.environment
+        if finding.name != "endless" or environment is None or environment.own is None:
+            return ""
+        return self.context.own.place(environment.own)
 
     def alarm(self, progress: Progress) -> None:
         """Raise what has newly gone wrong: before the checkpoint, so that a kill in between raises it again."""
@@ -298,8 +346,21 @@ class _Run:
     def results(self) -> Mapping[str, Any]:
         """The scores at the start and at the end, for the manifest."""
         scores = self.held_out.scores() if self.held_out is not None else {}
-        named = {"start": scores.get(0), "end": scores.get(self.steps)}
+        named = {"start": scores.get(0), "end": scores.get(self.step)}
         return {name: found.overall.to_json() for name, found in named.items() if found is not None}
+
+    @property
+    def done(self) -> bool:
+        """Whether all updates are made, or no more are to be."""
+        return self.step >= self.steps or self._why_stop() is not None
+
+    def _why_stop(self) -> str | None:
+        stop = self.config.stop
+        if stop is None or self.held_out is None:
+            return None
+        scores = self.held_out.scores()
+        accuracies = {step: found.overall.pass_at_1 for step, found in scores.items() if step <= self.step}
+        return why_stop(accuracies, stop.patience, stop.least_gain)
 
     def _say(self, line: str) -> None:
         self.context.say(f"{self.context.name}: {line}")
@@ -312,27 +373,23 @@ class _Run:
 
     def _check_lengths(self) -> None:
         """Every prompt must leave room for the longest completion, now rather than at the step that draws it."""
-        sampling, policy = self.config.sampling, self.policy
+        sampling, voice = self.config.sampling, self._voice()
         longest = max(sampling.max_tokens, *(change.max_tokens for change in sampling.length_schedule), 0)
         requests = [
-            Request(prompt_ids=policy.template.encode(policy.tokenizer, problem.messages), seeds=(), key=problem.id)
+            Request(prompt_ids=voice.prompt(problem.messages), seeds=(), key=problem.id)
             for problem in self.problems.problems
         ]
-        check_fits(requests, longest, policy.window)
+        check_fits(requests, longest, voice.window if self.critic is None else min(voice.window, self.critic.window))
 
-    def _refill(self, step: int, count: int) -> Refill:
-        """Further problems for groups without a signal, from a stream of their own."""
-        seed, entered = self._seed("refill"), step * self.config.problems_per_step
-        places = refill_places(self.config.objective.refill_budget, entered, count)
-        there = [name for name in self.problems.sizes if self._starts.get(name, 0) <= entered]
-        problems = self.problems.only(there) if self._starts else self.problems
-        return Refill(budget=len(places), problem=lambda i: problem_at(problems, seed, places[i]))
+    def _voice(self) -> Voice:
+        voice = self.policy.voice()
+        return voice if self.world is None else self.world.voiced(voice)
 
     def _check_parity(self, rollout: list[Sample]) -> None:
         chosen = spread([len(sample.response_ids) for sample in rollout], PARITY_SAMPLES)
         samples = [rollout[i] for i in chosen]
         parity = check_parity(
-            [sample.response_ids for sample in samples],
+            [sample.learnt_ids for sample in samples],
             [sample.behaviour or () for sample in samples],
             [logprobs.tolist() for logprobs in self.trainer.logprobs(samples)],
             self.config.engine.parity_tolerance,
@@ -350,10 +407,15 @@ class _Run:
             self.trainer.save(folder)
             if reference is not None and not kept:
                 reference.save(folder)
+            if self.critic is not None:
+                self.critic.save(folder)
 
         kept = reference is not None and reference.step == self._saved_reference
         unchanged = {Reference.folder_name: reference.save} if reference is not None and kept else {}
-        state = {"best": self.best, "reference_step": reference.step if reference else None}
+        state: dict[str, Any] = {"best": self.best, "reference_step": reference.step if reference else None}
+        state |= self.drawing.state()
+        if self.config.engine.kind == "auto":
+            state["engine"] = self._engine_config.kind
         self.checkpoints.save(self.step, write, state, unchanged, best=best)
         self._saved_reference = reference.step if reference else -1
 
@@ -363,6 +425,11 @@ class _Run:
         if checkpoint is not None:
             self.trainer.load(checkpoint.folder)
             self.step, self.best = checkpoint.step, checkpoint.state["best"]
+            self.drawing.restore(checkpoint.state)
+            if self.config.engine.kind == "auto" and "engine" in checkpoint.state:  # on this machine it may be another
+                self._engine_config = self._engine_config.model_copy(update={"kind": checkpoint.state["engine"]})
+            if self.critic is not None:
+                self.critic.load(checkpoint.folder)
             if self.reference is not None:
                 self.reference.load(checkpoint.folder, checkpoint.state["reference_step"])
                 self._saved_reference = self.reference.step
@@ -382,7 +449,7 @@ class _Run:
             for route, reference in config.reward_models.items()
         }
         models = RewardModels(scorers, config.preference_scale, config.batch.tokens_per_micro_batch)
-        models.check_covers(self.problems.problems)
+        models.check_covers(self.problems.problems, self.judges)
         routes = {problem.route for problem in self.problems.problems}
         for route, scorer in scorers.items():
             scored = "no problem, which is surely a mistake" if route not in routes else "its problems"
@@ -396,7 +463,7 @@ class _Run:
         config = self.config.held_out
         if config is None:
             return None
-        held_out = HeldOutProblems(config, self.context.folder, self.context.seed, self._max_tokens(), self.context.own)
+        held_out = HeldOutProblems(config, self.context, self._max_tokens(), self.world)
         trained = {problem.messages for problem in self.problems.problems}
         held_out.warn_of_trained(trained, self.context.name, self.context.say)
         return held_out
@@ -410,6 +477,18 @@ class _Run:
             later = ", ".join(f"{change.weight:g} from step {change.from_step}" for change in changes)
             listed.append(f"{name} {weight:g}" + (f" ({later})" if later else ""))
         return ", ".join(listed)
+
+    def _listed_tools(self) -> list[str]:
+        """What the header says of the environment; nothing without one."""
+        config = self.config.environment
+        if config is None:
+            return []
+        names = ", ".join(tool.name for tool in self._voice().tools) or "none"
+        own = f", answers by {config.own}" if config.own is not None else ""
+        return [
+            f"environment: tools {names}{own}; at most {config.turns} turns, {config.seconds:g} seconds of answers "
+            f"({config.call_seconds:g} each) and {self._max_tokens()} tokens after the first prompt"
+        ]
 
     def _say_header(self) -> None:
         """What is trained on what, and by which formula."""
@@ -429,20 +508,16 @@ class _Run:
             f"each update: {config.problems_per_step} problems x {config.group_size} completions = {outputs} outputs; "
             f"{config.updates_per_rollout} update(s) from each rollout; {self.steps} updates",
             f"rewards {self._listed_rewards()}",
+            *self._listed_tools(),
+            *([f"engine: {self._engine_config.kind}"] if self.config.engine.kind != "local" else []),
             f"objective {objective.preset}: advantage {objective.advantage}, ratio {objective.ratio} clipped to "
             f"-{objective.clip_low} / +{objective.clip_high}, {objective.kl_coefficient:g} x KL "
             f"{objective.kl_estimator} in the {objective.kl_placement}, aggregate "
             f"{objective.aggregate}; reference: {reference}",
+            *([self.critic.describe()] if self.critic is not None else []),
         ):
             self.context.say(f"{self.context.name}: {line}")
         list_left_out(self.context, self.problems.left_out)
-
-
-def refill_places(budget: float, before: int, count: int) -> range:
-    """Where the further problems of a rollout of `count` problems stand in their stream, `before` problems having been
-    sampled before it. `budget` is the most of them as a multiple of `count`; no two rollouts share a place."""
-    first = before * max(1, math.ceil(budget))
-    return range(first, first + round(budget * count))
 
 
 def _crossed(every: int | None, before: int, after: int) -> bool:

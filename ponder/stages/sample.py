@@ -1,20 +1,24 @@
 """The `sample` stage: what a model or a teacher responds becomes data to learn from.
 
-In: problems, a model or an endpoint, rules. Out: `examples.jsonl`, `pairs.jsonl` or `labels.jsonl`, beside it
-`rejected.jsonl` (what was not kept, and why), `composition.json` (R1 v2, table 5) and `requests/` (every reply). First
-everything is asked, each reply on disk as it comes; then problem after problem is judged, chosen from and rewritten.
+In: problems, a model or an endpoint, rules. Out: `examples.jsonl`, `pairs.jsonl`, `labels.jsonl` or `problems.jsonl`,
+beside it `rejected.jsonl` (what was not kept, and why), `composition.json` (R1 v2, table 5) and `requests/` (every
+reply). First everything is asked, each reply on disk as it comes; then problem after problem is judged, chosen from and
+rewritten.
 
-One stage, four uses: cold-start data (v2 B.3.2), rejection sampling (v1 2.3.3), distillation data (v1 2.4), preference
-pairs and safety labels (v2 3.1). A killed stage run again asks only what is missing.
+One stage, five uses: cold-start data (v2 B.3.2), rejection sampling (v1 2.3.3), distillation data (v1 2.4), preference
+pairs and safety labels (v2 3.1), and, our own, problems with their pass rates for RL. A killed stage run again asks
+only what is missing.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ponder.ask import Ask, Asker
+from ponder.ask import Ask, Asker, Reply
 from ponder.curate import (
     Candidate,
     ModelRewriter,
@@ -34,7 +38,7 @@ from ponder.evaluation.contamination import decontaminate_problems
 from ponder.judge import Answered, Judge, Pair, RuleJudge
 from ponder.recipe.own import OwnUse
 from ponder.recipe.stages import SampleStage
-from ponder.records import Example, LabelledResponse, Problem
+from ponder.records import Example, LabelledResponse, MeasuredProblem, Problem, Step
 from ponder.reward.combine import own_rewards
 from ponder.reward.judging import Judgement, judge
 from ponder.seeds import derive_seed
@@ -43,6 +47,10 @@ from ponder.stages.context import Context
 from ponder.stages.left_out import list_left_out
 from ponder.task import load_problems
 from ponder.verify.pool import VerifierPool
+
+if TYPE_CHECKING:
+    from ponder.environment import World
+    from ponder.policy.voice import Voice
 
 __all__ = ["run_sample"]
 
@@ -70,12 +78,18 @@ class _Run:
         config = self.config = context.config
         self.context = context
         loaded = decontaminate_problems(
-            load_problems(config.problems, context.own), config.decontaminate, context.folder, self._say
+            load_problems(config.problems, context.own, stages=context.inputs),
+            config.decontaminate,
+            context.folder,
+            self._say,
         )
-        self.problems = loaded.problems
         self._say(loaded.summary())
         list_left_out(context, loaded.left_out)
         self.pool = stack.enter_context(VerifierPool(own=context.own))
+        self.world = _world(context, self.pool)
+        self._given = {problem.id: problem for problem in loaded.problems}
+        self.problems = loaded.problems if self.world is None else self.world.begin(loaded.problems)
+        self._talked = Counter[str]()
         self._asking = Asking(context, stack, config.precision, config.engine)
         self.asker = self._responder()
         reader = self._asking.judge(config.judge, config.pairs.votes)
@@ -86,7 +100,11 @@ class _Run:
 
     def asks(self, problem: Problem) -> list[Ask]:
         """All that is asked about a problem."""
-        return [Ask(id=problem.id, messages=problem.messages, number=i) for i in range(self.config.samples)]
+        environment = self.config.environment
+        about = problem if environment is not None and environment.own is not None else None
+        return [
+            Ask(id=problem.id, messages=problem.messages, number=i, problem=about) for i in range(self.config.samples)
+        ]
 
     def candidates(self, problems: Sequence[Problem]) -> list[Candidate]:
         """The replies to the problems, taken apart and verified."""
@@ -98,18 +116,30 @@ class _Run:
                 text = self.asker.text(reply)
                 if self.config.keep.unfinished:
                     response = as_written(response, text)
+                steps = self._steps(reply)
                 found.append(
                     Candidate(
-                        problem=problem, number=ask.number, reply=reply, response=response, text=text, verdict=None
+                        problem=problem,
+                        number=ask.number,
+                        reply=reply,
+                        response=response,
+                        text=text,
+                        verdict=None,
+                        steps=() if isinstance(steps, str) else steps,
+                        fault=steps if isinstance(steps, str) else "",
                     )
                 )
         return self._verified(found)
 
     def take(self, candidates: Sequence[Candidate], output: Output) -> None:
         """Make of a block's candidates what the stage is to make."""
-        {"examples": self._examples, "pairs": self._compare, "labels": self._labels}[self.config.output](
-            candidates, output
-        )
+        make = {
+            "examples": self._examples,
+            "pairs": self._compare,
+            "labels": self._labels,
+            "problems": self._measured,
+        }
+        make[self.config.output](candidates, output)
 
     def finish(self, output: Output) -> None:
         """Write what could only be chosen over all problems."""
@@ -124,6 +154,12 @@ class _Run:
         asked = len(self.problems) * self.config.samples
         if off := self.judge.counters().get("off_format"):
             listed += f" ({off:,} replies of the judge did not follow its form)"
+        if talks := self._talked["conversations"]:
+            self._say(
+                f"conversations: {self._talked['turns'] / talks:.1f} turns, {self._talked['with_calls'] / talks:.0%} "
+                f"call a tool; {self._talked['cut']:,} cut at a limit, {self._talked['failed']:,} failed; of "
+                f"{self._talked['calls']:,} calls {self._talked['failed_calls']:,} gave an error"
+            )
         if output.kept == 0:
             raise DataError(
                 f"stage {self.context.name!r} kept nothing: of {asked} responses to {len(self.problems)} problems, "
@@ -133,6 +169,7 @@ class _Run:
             )
         self._say(f"kept {output.kept:,} {self.config.output} of {asked:,} responses; {listed}")
         return {
+            **({"conversations": dict(self._talked)} if self.world is not None else {}),
             "kept": output.kept,
             "asked": asked,
             "problems": len(self.problems),
@@ -210,6 +247,21 @@ class _Run:
             )
             output.keep(label, one.reply.completion_tokens)
 
+    def _measured(self, candidates: Sequence[Candidate], output: Output) -> None:
+        band = self.config.keep.pass_rate
+        for name, group in groupby(candidates, key=lambda one: one.problem.id):
+            own = list(group)
+            rate = pass_rate(own)
+            if rate is None:
+                why = "no reply" if own[0].problem.gold is not None else "the problem has no gold"
+                output.reject([Rejected(id=name, reason="pass_rate", detail=f"not known: {why}")])
+                continue
+            if band is not None and not band[0] <= rate <= band[1]:
+                output.reject([Rejected(id=name, reason="pass_rate", detail=f"pass rate {rate:.3g}")])
+                continue
+            judged = sum(not one.reply.failure for one in own)
+            output.keep(MeasuredProblem(problem=self._given[name], right=round(rate * judged), judged=judged), None)
+
     def _kept(
         self, candidates: Sequence[Candidate], output: Output, leave_out: frozenset[str] = frozenset()
     ) -> list[Candidate]:
@@ -252,14 +304,39 @@ class _Run:
             domain=problem.domain,
             language=problem.language,
             origin=self.context.name,
+            tools=self._voice.tools if self.world is not None else (),
+            steps=candidate.steps,
         )
+
+    @cached_property
+    def _voice(self) -> "Voice":
+        """Of the model whose replies are conversations."""
+        assert self.config.model is not None, self.config
+        return self._asking.voice(self.config.model, self.config.template, self.world)
+
+    def _steps(self, reply: Reply) -> tuple[Step, ...] | str:
+        """The turns before a reply; or why nobody should learn them."""
+        if self.world is None or reply.talk is None:
+            return ()
+        talk = reply.talk
+        self._talked.update(
+            conversations=1,
+            turns=talk.turns,
+            calls=talk.calls,
+            failed_calls=talk.failed,
+            malformed_calls=talk.malformed,
+        )
+        self._talked.update(with_calls=talk.calls > 0, cut=talk.cut is not None, failed=bool(talk.failure))
+        from ponder.curate.turns import steps_of
+
+        return steps_of(reply.talk, self.world, self._voice)
 
     def _responder(self) -> Asker:
         config = self.config
         if config.endpoint is not None:
             return self._asking.endpoint("samples", config.endpoint, config.sampling)
         assert config.model is not None, config
-        return self._asking.model("samples", config.model, config.template, config.sampling)
+        return self._asking.model("samples", config.model, config.template, config.sampling, self.world)
 
     def _rewriter(self) -> Rewriter | None:
         config = self.config.rewrite
@@ -270,6 +347,15 @@ class _Run:
 
     def _say(self, text: str) -> None:
         self.context.say(f"{self.context.name}: {text}")
+
+
+def _world(context: Context[SampleStage], pool: VerifierPool) -> "World | None":
+    """Who answers the model; who needs none loads no torch."""
+    if context.config.environment is None:
+        return None
+    from ponder.environment import World
+
+    return World(context.config.environment, pool, context.own)
 
 
 def _told(candidate: Candidate, judgement: Judgement) -> Candidate:

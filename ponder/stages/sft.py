@@ -8,6 +8,7 @@ of the stream depends on (stage seed, i) alone, so the step is all that resuming
 
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from ponder.algorithm import metric_values, next_token_loss
@@ -20,6 +21,7 @@ from ponder.recipe.stages import SftStage
 from ponder.report import try_report
 from ponder.rollout import open_engine
 from ponder.seeds import derive_seed
+from ponder.stages.again import going_on
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
 from ponder.stages.left_out import list_left_out
@@ -27,7 +29,7 @@ from ponder.stages.longer import is_continued, say_longer, without
 from ponder.stages.resumed import say_resumed
 from ponder.stages.sft_data import SftData, split_data
 from ponder.task.examples import load_examples
-from ponder.train import CheckpointStore, Trainer, learning_rate
+from ponder.train import CheckpointStore, learning_rate, open_trainer
 from ponder.verify.pool import VerifierPool
 from ponder.watch import AlarmLog, MetricsLog, Phases, Progress, read_metrics
 
@@ -36,8 +38,13 @@ __all__ = ["run_sft"]
 
 def run_sft(context: Context[SftStage]) -> Mapping[str, Any]:
     """Train, and leave `model/`, checkpoints, metrics and held-out scores in the stage's folder."""
-    run = _Run(context)
-    with Progress(context.name, run.steps, done=run.step) as progress:
+    return going_on(context, _train)
+
+
+def _train(context: Context[SftStage]) -> Mapping[str, Any]:
+    with ExitStack() as stack:
+        run = _Run(context, stack)
+        progress = stack.enter_context(Progress(context.name, run.steps, done=run.step))
         if run.step == 0:
             run.start(progress)
         if is_continued(context, run.step, run.steps):
@@ -46,13 +53,14 @@ def run_sft(context: Context[SftStage]) -> Mapping[str, Any]:
         while run.step < run.steps:
             row = run.update(progress)
             run.after_update(row, progress)
+        run.trainer.publish()
     return run.export()
 
 
 class _Run:
     """The state of one stage between updates: what `run_sft`'s loop works on."""
 
-    def __init__(self, context: Context[SftStage]) -> None:
+    def __init__(self, context: Context[SftStage], stack: ExitStack) -> None:
         config = self.config = context.config
         self.context, self.step = context, 0
         self.policy = self._policy()
@@ -65,9 +73,8 @@ class _Run:
         self.data: SftData = split_data(config, self.policy, examples, context.seed, context.name)
         self.steps = self.data.steps
         self.held_out = self._held_out()
-        self.trainer = Trainer(
-            self.policy, config.optimizer, config.batch, incident_folder=context.folder / "incidents"
-        )
+        self.trainer = open_trainer(self.policy, config.optimizer, config.batch, context.folder / "incidents")
+        stack.callback(self.trainer.close)
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.metrics, self.phases = MetricsLog(context.folder), Phases()
         self.alarms = AlarmLog(context.folder)
@@ -119,7 +126,7 @@ class _Run:
         due = self.step % data.validation_every == 0 or self.step == self.steps
         validation = self._validation_loss() | self.trainer.mismatch(samples) if due else {}
         seconds = self.phases.take()
-        tokens = sum(len(sample.response_ids) for sample in samples)
+        tokens = sum(sample.learnt_tokens for sample in samples)
         return {
             **metric_values(measured),
             **validation,
@@ -130,6 +137,7 @@ class _Run:
             "optimizer/grad_norm": report.grad_norm,
             "optimizer/skipped": float(self.trainer.skipped),
             **memory_used(self.policy.device),
+            **self.trainer.memory(),
             "speed/tokens_per_second": tokens / seconds["step"],
             **{f"seconds/{name}": spent for name, spent in seconds.items()},
         }
@@ -183,7 +191,7 @@ class _Run:
         config, context = self.config, self.context
         if config.held_out is None:
             return None
-        held_out = HeldOutProblems(config.held_out, context.folder, context.seed, self.data.room, context.own)
+        held_out = HeldOutProblems(config.held_out, context, self.data.room)
         held_out.warn_of_trained(self.data.prompts, context.name, context.say)
         return held_out
 
@@ -191,6 +199,7 @@ class _Run:
         """Score the held-out problems, unless that was done before, and show the report so far; what they show."""
         if self.held_out is None:
             return {}
+        self.trainer.publish()
         with self.phases("evaluate"), VerifierPool(own=self.context.own) as pool:
             scores = self.held_out.measure(
                 self.policy,

@@ -46,7 +46,7 @@ class SftData:
         """The examples of the update after `step` updates, every response token weighing the same."""
         places = range(self.drawn(step), self.drawn(step + 1))
         examples = [self.training.at(self.seed, place) for place in places]
-        weight = 1 / sum(len(example.response) for example in examples)
+        weight = 1 / sum(example.learnt_tokens for example in examples)
         return [example.sample(str(place), weight) for place, example in zip(places, examples, strict=True)]
 
     @property
@@ -75,7 +75,7 @@ class SftData:
     def describe(self, tokenizer: PreTrainedTokenizerBase) -> Sequence[str]:
         """Lines for people: how much of what, and the first example with its mask."""
         training = self.training
-        learnt = sum(len(example.response) for example in training.examples)
+        learnt = sum(example.learnt_tokens for example in training.examples)
         tokens = sum(example.tokens for example in training.examples)
         mixed = ", ".join(
             f"{size:,} {name}" + (f" x {training.weights[name]:g}" if training.weights[name] != 1 else "")

@@ -1,11 +1,12 @@
 """Rows of a table become examples: the prompt, and the response taken apart into thinking and answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ponder.errors import DataError
 from ponder.recipe.examples import FileExamples, HubExamples
-from ponder.records import Example, Language, Message
+from ponder.records import Example, Language, Message, Step, ToolCall
+from ponder.task.calls import tools_of
 from ponder.task.cell import ABSENT, cell
 from ponder.task.context import asked, check_learnt
 from ponder.task.fault import RowFault, known_names
@@ -24,7 +25,7 @@ def check_example_columns(rows: Sequence[Row], table: Table, name: str) -> None:
     """DataError if no row has a column that the source names or needs."""
     readable = [row.values for row in rows if row.values is not None]
     columns = table.columns
-    skipped = ("prompt", "response", "thinking") if columns.messages is not None else ()
+    skipped = ("prompt", "response", "thinking") if columns.messages is not None else ("tools",)
     named = [(field, column) for field, column in columns.model_dump().items() if isinstance(column, str)]
     context = [("context", column) for column in columns.context]
     for field, column in (*context, *((field, column) for field, column in named if field not in skipped)):
@@ -43,16 +44,25 @@ def examples_of(row: Row, table: Table, name: str) -> Iterator[Example]:
     values, columns = row.values, table.columns
     check_learnt(values, columns)
     key = _optional(values, columns.id) or str(row.number)
-    responses = list(_from_messages(values, table) if columns.messages is not None else _from_columns(values, table))
-    for number, (messages, thinking, answer) in enumerate(responses, start=1):
+    if columns.messages is not None and columns.tools is not None:
+        tools = tools_of(_required(values, columns.tools), columns.tools)
+        responses = list(_with_tools(values, table))
+    else:
+        tools = ()
+        found = _from_messages(values, table) if columns.messages is not None else _from_columns(values, table)
+        responses = [_Response(*one) for one in found]
+    for number, one in enumerate(responses, start=1):
         yield Example(
             id=f"{name}/{key}" + (f"/{number}" if len(responses) > 1 else ""),
-            messages=tuple(messages),
-            thinking=thinking,
-            answer=answer,
+            messages=tuple(one.messages),
+            thinking=one.thinking,
+            answer=one.answer,
             domain=_optional(values, columns.domain) or table.domain,
             language=_language(_optional(values, columns.language), table),
             origin=name,
+            tools=tools,
+            steps=one.steps,
+            tool_calls=one.tool_calls,
         )
 
 
@@ -71,6 +81,16 @@ def split_response(text: str, *, answer_tags: bool) -> tuple[str | None, str]:
 
 
 Response = tuple[Sequence[Message], str | None, str]
+
+
+class _Response(NamedTuple):
+    """A response with the calls on the way to it, and its own."""
+
+    messages: Sequence[Message]
+    thinking: str | None
+    answer: str
+    steps: tuple[Step, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 def _from_columns(values: Mapping[str, Any], table: Table) -> Iterator[Response]:
@@ -119,11 +139,64 @@ def _from_messages(values: Mapping[str, Any], table: Table) -> Iterator[Response
         )
 
 
+def _with_tools(values: Mapping[str, Any], table: Table) -> Iterator[_Response]:
+    """What follows each user's turn, calls and results included, or what follows the last."""
+    column, key = str(table.columns.messages), table.columns.thinking
+    turns = turns_of(_required(values, column), column, with_tools=True)
+    if turns[-1].role != "assistant":
+        raise RowFault(f"column {column!r} ends with a turn of {turns[-1].role!r}; expected the assistant's response")
+    asks = [place for place, turn in enumerate(turns) if turn.role == "user"]
+    ends = [*asks[1:], len(turns)]
+    wanted = [
+        (ask, end)
+        for ask, end in zip(asks, ends, strict=True)
+        if turns[end - 1].role == "assistant" and turns[end - 1].learnt and end - 1 > ask
+    ]
+    if table.turns == "last":
+        wanted = [one for one in wanted if one[1] == len(turns)]
+    if not wanted:
+        raise RowFault(f"column {column!r}: its response is marked as not to be learnt, or answers no user's turn")
+    for ask, end in wanted:
+        steps, place = [], ask + 1
+        while place < end - 1:
+            turn, place = turns[place], place + 1
+            if turn.role != "assistant" or not turn.tool_calls:
+                raise RowFault(
+                    f"column {column!r}: turn {place} stands between a question and its response and calls nothing"
+                )
+            results = []
+            while place < end - 1 and turns[place].role == "tool":
+                results.append(turns[place].message)
+                place += 1
+            if len(results) != len(turn.tool_calls):
+                raise RowFault(
+                    f"column {column!r}: a turn holds {len(turn.tool_calls)} calls, and {len(results)} results follow"
+                )
+            thinking, content = _turn_response(turn, table, key)
+            steps.append(
+                Step(
+                    thinking=thinking,
+                    content=content,
+                    tool_calls=turn.tool_calls,
+                    results=tuple(results),
+                    learnt=turn.learnt,
+                )
+            )
+        last = turns[end - 1]
+        thinking, answer = _turn_response(last, table, key)
+        messages = asked([turn.message for turn in turns[: ask + 1]], values, table.columns)
+        yield _Response(messages, thinking, answer, tuple(steps), last.tool_calls)
+
+
 def _turn_response(turn: Turn, table: Table, key: str | None) -> tuple[str | None, str]:
     unread = [other for other in THINKING_KEYS if other != key and turn.keys.get(other)]
     if unread:
         raise RowFault(f"the response has thinking under {unread[0]!r}, which `columns.thinking` does not name")
-    thinking, answer = split_response(turn.content, answer_tags=table.answer_tags)
+    if turn.tool_calls:  # which stand where an answer would, and beside which there may be none
+        thought, closes, answer = turn.content.rpartition("</think>")
+        thinking, answer = (thought.replace(_OPEN, "").strip() if closes else None), answer.strip()
+    else:
+        thinking, answer = split_response(turn.content, answer_tags=table.answer_tags)
     elsewhere = [_text(turn.keys[key], key)] if key is not None and turn.keys.get(key) else []
     found = [one for one in (thinking, turn.thinking, *elsewhere) if one is not None]
     if len(found) > 1:

@@ -124,7 +124,9 @@ def _table(rows: Sequence[Row], source: FileExamples | HubExamples, name: str) -
 def _micro(source: MicroExamples) -> Iterator[Example]:
     from ponder.micro.examples import examples
 
-    return examples(source.tasks, source.languages, source.count, source.split, source.seed, source.clean)
+    return examples(
+        source.tasks, source.languages, source.count, source.split, source.seed, source.clean, source.careful
+    )
 
 
 def _shuffled(rows: list[Row], source: ExampleSource) -> list[Row]:

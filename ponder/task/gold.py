@@ -17,6 +17,7 @@ from ponder.records import (
     ExpressionGold,
     Gold,
     InstructionGold,
+    JsonGold,
     MathGold,
     OwnGold,
     RuleGold,
@@ -26,6 +27,7 @@ from ponder.records import (
 from ponder.task.fault import RowFault
 from ponder.task.numbered import Readings, is_number, letter_of, readings
 from ponder.task.program import code_gold
+from ponder.task.repository import repository_gold
 from ponder.verify.answer import find_answer
 
 __all__ = ["GOLDS", "LETTERS", "Cells", "choice_readings", "gold_of", "options_of", "plain_text", "unpacked", "whole"]
@@ -119,6 +121,28 @@ def _instructions(cells: Cells, table: Table) -> Gold:
     return InstructionGold(instruction_ids=ids, arguments=tuple(known), prompt=str(cells(table.columns.prompt)))
 
 
+def _json(cells: Cells, table: Table) -> Gold:
+    columns = table.columns
+    schema = _json_value(cells(columns.json_schema), columns.json_schema, "a JSON schema")
+    if not isinstance(schema, Mapping):
+        raise RowFault(
+            f"column {columns.json_schema!r} holds {schema!r:.80}; expected a JSON schema, which is an object"
+        )
+    cell = None if columns.values is None else cells(columns.values)
+    values = None if cell in (None, "") else _json_value(cell, str(columns.values), "a JSON value")
+    return JsonGold(schema=schema, values=values)
+
+
+def _json_value(value: Any, name: str, expected: str) -> Any:
+    """A text becomes the value that it writes; anything else is that value already."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise RowFault(f"column {name!r} holds {value!r:.80}; expected {expected}: {error}") from None
+
+
 def _spelt_out(kind: type[RuleGold] | type[SafetyGold]) -> Callable[[Cells, Table], Gold]:
     """A gold whose fields stand in the answer column, as `to_json` writes them."""
 
@@ -143,6 +167,8 @@ GOLDS: Mapping[str, Callable[[Cells, Table], Gold]] = {
     "assignment": _assignment,
     "code": code_gold,
     "instructions": _instructions,
+    "json": _json,
+    "repository": repository_gold,
     "rule": _spelt_out(RuleGold),
     "safety": _spelt_out(SafetyGold),
 }

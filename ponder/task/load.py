@@ -5,6 +5,9 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
+
+from pydantic import ValidationError
 
 from ponder.errors import DataError
 from ponder.files import expand_path
@@ -18,8 +21,9 @@ from ponder.recipe.problems import (
     MicroProblems,
     ProblemSource,
     PythonProblems,
+    StageProblems,
 )
-from ponder.records import Message, OwnGold, Problem
+from ponder.records import MeasuredProblem, Message, OwnGold, Problem, from_json
 from ponder.task.fault import Candidate, LeftOut
 from ponder.task.gym import gym_problems
 from ponder.task.hub import read_hub
@@ -31,18 +35,23 @@ from ponder.verify import check_gold
 __all__ = ["LeftOut", "Loaded", "load_problems"]
 
 _SHOWN = 5
+PROBLEMS_FILE = "problems.jsonl"
+"""What a `sample` stage leaves of the problems that it measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """Problems, source after source. `weights` and `sizes` are by the source's name, in the same order;
-    `from_steps` those of sources that enter later."""
+    `from_steps` those of sources that enter later, `until_steps` those of sources that leave. `measured` are the
+    completions that were judged before, and those of them that were right, by the ids of problems."""
 
     problems: tuple[Problem, ...]
     left_out: tuple[LeftOut, ...]
     weights: Mapping[str, float]
     sizes: Mapping[str, int]
     from_steps: Mapping[str, int] = field(default_factory=dict)
+    until_steps: Mapping[str, int] = field(default_factory=dict)
+    measured: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def members(self, source: str) -> range:
         """The places of a source's problems in `problems`."""
@@ -67,12 +76,20 @@ class Loaded:
 
 
 _NO_CODE = OwnCode()
+_NO_STAGES: Mapping[str, Path] = MappingProxyType({})
 
 
-def load_problems(sources: Sequence[ProblemSource], own: OwnCode = _NO_CODE, *, keep_repeated: bool = False) -> Loaded:
+def load_problems(
+    sources: Sequence[ProblemSource],
+    own: OwnCode = _NO_CODE,
+    *,
+    keep_repeated: bool = False,
+    stages: Mapping[str, Path] = _NO_STAGES,
+) -> Loaded:
     """Load every source: read, check each gold, leave out what cannot be used, shuffle and limit.
 
-    `own` is the user's own code, for sources that a function of it makes.
+    `own` is the user's own code, for sources that a function of it makes; `stages` are the folders of those whose
+    output is read.
 
     A prompt that has occurred before, in whichever source, is left out unless `keep_repeated` is set, as benchmarks
     do, which count every row. DataError for a source that cannot be read,
@@ -85,21 +102,34 @@ def load_problems(sources: Sequence[ProblemSource], own: OwnCode = _NO_CODE, *, 
     weights: dict[str, float] = {}
     sizes: dict[str, int] = {}
     from_steps: dict[str, int] = {}
+    until_steps: dict[str, int] = {}
+    measured: dict[str, tuple[int, int]] = {}
     ids: dict[str, str] = {}  # where each id and each prompt was first seen
     prompts: dict[tuple[Message, ...], str] = {}
     for source in sources:
         name = distinct_name(_name(source), weights)
-        kept, dropped = _load(source, name, own, ids, None if keep_repeated else prompts)
+        if isinstance(source, StageProblems):
+            measured |= _rates(source, stages)
+        kept, dropped = _load(source, name, own, stages, ids, None if keep_repeated else prompts)
         if not kept:
             found = _listed(dropped) if dropped else "it is empty"
-            raise DataError(f"Source {name!r} has no usable problem: {found}. {_advice(source)}")
+            where = f" ({source.path})" if isinstance(source, FileProblems) else ""
+            raise DataError(f"Source {name!r}{where} has no usable problem: {found}. {_advice(source)}")
         problems += kept
         left_out += dropped
         weights[name], sizes[name] = source.weight, len(kept)
         if source.from_step:
             from_steps[name] = source.from_step
+        if source.until_step is not None:
+            until_steps[name] = source.until_step
     return Loaded(
-        problems=tuple(problems), left_out=tuple(left_out), weights=weights, sizes=sizes, from_steps=from_steps
+        problems=tuple(problems),
+        left_out=tuple(left_out),
+        weights=weights,
+        sizes=sizes,
+        from_steps=from_steps,
+        until_steps=until_steps,
+        measured=measured,
     )
 
 
@@ -107,13 +137,14 @@ def _load(
     source: ProblemSource,
     name: str,
     own: OwnCode,
+    stages: Mapping[str, Path],
     ids: dict[str, str],
     prompts: dict[tuple[Message, ...], str] | None,
 ) -> tuple[list[Problem], list[LeftOut]]:
     """The problems kept and the rows left out. With a limit, rows after the last one needed are not looked at."""
     kept: list[Problem] = []
     dropped: list[LeftOut] = []
-    for row, found in _candidates(source, name, own):
+    for row, found in _candidates(source, name, own, stages):
         if len(kept) == source.limit:
             break
         reason = _repeated(found, ids, prompts or {}) if isinstance(found, Problem) else found
@@ -135,7 +166,7 @@ def _repeated(problem: Problem, ids: Mapping[str, str], prompts: Mapping[tuple[M
     return ""
 
 
-def _candidates(source: ProblemSource, name: str, own: OwnCode) -> Iterator[Candidate]:
+def _candidates(source: ProblemSource, name: str, own: OwnCode, stages: Mapping[str, Path]) -> Iterator[Candidate]:
     """The rows of a source in the order in which they are taken."""
     match source:
         case FileProblems() | HubProblems():
@@ -153,6 +184,8 @@ def _candidates(source: ProblemSource, name: str, own: OwnCode) -> Iterator[Cand
             if source.shuffle_seed is None:
                 return made  # no more of them than are taken
             found = list(made)
+        case StageProblems():
+            found = list(_measured(source, own, stages))
     if source.shuffle_seed is not None:
         Random(source.shuffle_seed).shuffle(found)
     return iter(found)
@@ -171,6 +204,36 @@ def _python(source: PythonProblems, own: OwnCode) -> Iterator[Candidate]:
     for number, problem in enumerate(made_problems(own, source.own, source.arguments), start=1):
         mine = problem if source.domain is None else replace(problem, domain=source.domain)
         yield number, _unusable(mine, own) or mine
+
+
+def _measured(source: StageProblems, own: OwnCode, stages: Mapping[str, Path]) -> Iterator[Candidate]:
+    least, most = source.pass_rate or (0.0, 1.0)
+    for number, one in enumerate(_lines(source, stages), start=1):
+        rate = one.right / one.judged
+        mine = one.problem if source.domain is None else replace(one.problem, domain=source.domain)
+        outside = "" if least <= rate <= most else f"its pass rate {rate:.3g} is not between {least:g} and {most:g}"
+        yield number, outside or _unusable(mine, own) or mine
+
+
+def _rates(source: StageProblems, stages: Mapping[str, Path]) -> dict[str, tuple[int, int]]:
+    return {one.problem.id: (one.judged, one.right) for one in _lines(source, stages)}
+
+
+def _lines(source: StageProblems, stages: Mapping[str, Path]) -> list[MeasuredProblem]:
+    """What a `sample` stage measured. DataError where it left nothing of the kind."""
+    path = stages[source.stage] / PROBLEMS_FILE if source.stage in stages else None
+    if path is None or not path.is_file():
+        raise DataError(
+            f"There is no {PROBLEMS_FILE} of a stage {source.stage!r} here: name a stage of the kind `sample` with "
+            "`output: problems` of the same recipe."
+        )
+    rows = read_rows(path)
+    try:
+        found = [from_json(MeasuredProblem, row.values or {}) for row in rows]
+    except ValidationError as error:
+        fault = error.errors()[0]["msg"]
+        raise DataError(f"{path} does not hold problems as `sample` stages write them: {fault}.") from None
+    return found
 
 
 def _unusable(problem: Problem, own: OwnCode) -> str | None:
@@ -204,6 +267,8 @@ def _name(source: ProblemSource) -> str:
             return f"micro/{source.split}"
         case PythonProblems():
             return source.own
+        case StageProblems():
+            return source.stage
 
 
 def _advice(source: ProblemSource) -> str:
@@ -214,6 +279,8 @@ def _advice(source: ProblemSource) -> str:
             return "Sources that are generated from one seed repeat each other: give this one another `seed`."
         case PythonProblems():
             return f"Look at what {source.own} makes: `ponder try {source.own}`."
+        case StageProblems():
+            return f"Widen `pass_rate`, or give stage {source.stage!r} more problems."
 
 
 def _listed(left_out: Sequence[LeftOut]) -> str:

@@ -11,12 +11,15 @@ from functools import lru_cache
 from itertools import pairwise
 from math import floor
 from random import Random
+from types import MappingProxyType
 
 from ponder.records import Problem
 from ponder.seeds import derive_seed
 from ponder.task.load import Loaded
 
 __all__ = ["entering_problem_at", "place_at", "problem_at", "problems_for_step"]
+
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 def problem_at(loaded: Loaded, seed: int, index: int) -> Problem:
@@ -65,23 +68,29 @@ def _order(seed: int, source: str, number: int, size: int) -> tuple[int, ...]:
     return tuple(order)
 
 
-def entering_problem_at(loaded: Loaded, seed: int, index: int, starts: Mapping[str, int]) -> Problem:
-    """As `problem_at`, where a source named in `starts` is drawn from place `starts[source]` on; the others go on in
-    their order. At least one source is there from the first place."""
-    bounds = sorted({0, *starts.values()})
+def entering_problem_at(
+    loaded: Loaded, seed: int, index: int, starts: Mapping[str, int], ends: Mapping[str, int] = _NONE
+) -> Problem:
+    """As `problem_at`, where a source named in `starts` is drawn from place `starts[source]` on, and one named in
+    `ends` up to place `ends[source]`; the others go on in their order. At every place at least one source is there."""
+    bounds = sorted({0, *starts.values(), *ends.values()})
     began = max(bound for bound in bounds if bound <= index)
-    source, place = _dealt(_active(loaded, starts, began), seed, index - began)
+    source, place = _dealt(_active(loaded, starts, ends, began), seed, index - began)
     for first, end in pairwise(bound for bound in bounds if bound <= began):
-        if starts.get(source, 0) <= first:
-            place += _places(_active(loaded, starts, first), seed, source, end - first)
+        if source in (there := _active(loaded, starts, ends, first)):
+            place += _places(there, seed, source, end - first)
     members = loaded.members(source)
     order = _order(seed, source, place // len(members), len(members))
     return loaded.problems[members[order[place % len(members)]]]
 
 
-def _active(loaded: Loaded, starts: Mapping[str, int], place: int) -> dict[str, float]:
+def _active(loaded: Loaded, starts: Mapping[str, int], ends: Mapping[str, int], place: int) -> dict[str, float]:
     """The weights of the sources that are there at `place` of the stream."""
-    return {name: weight for name, weight in loaded.weights.items() if starts.get(name, 0) <= place}
+    return {
+        name: weight
+        for name, weight in loaded.weights.items()
+        if starts.get(name, 0) <= place and (name not in ends or place < ends[name])
+    }
 
 
 def _places(weights: Mapping[str, float], seed: int, source: str, count: int) -> int:

@@ -8,13 +8,14 @@ from typing import Any
 from ponder.errors import DataError
 from ponder.recipe.problems import FileProblems, HubProblems, ProblemColumns
 from ponder.recipe.reward_model import PreferenceColumns
-from ponder.records import ExpressionGold, Gold, Language, Message, OwnGold, Problem, Route
+from ponder.records import ExpressionGold, Gold, Language, Message, OwnGold, Problem, RepositoryGold, Route
 from ponder.task.cell import ABSENT, cell
 from ponder.task.context import asked, beside
 from ponder.task.fault import Candidate, RowFault, known_names
 from ponder.task.gold import LETTERS, Cells, choice_readings, gold_of, options_of, plain_text, unpacked, whole
 from ponder.task.numbered import settled
 from ponder.task.program import plain_code, tests_columns
+from ponder.task.repository import shown_files
 from ponder.task.table import Row
 from ponder.task.turns import is_conversation, question_of
 from ponder.verify import check_gold
@@ -72,13 +73,30 @@ def _needed(table: Table, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[s
         case "instructions":
             yield "answer", columns.answer
             yield "arguments", columns.arguments
+        case "json":
+            yield "json_schema", columns.json_schema
+        case "repository":
+            yield "files", columns.files
+            yield from (("tests", column) for column in tests_columns(columns)[:1])
         case None:
             pass
         case _:
             yield "answer", columns.answer
     if columns.entry_point is not None:  # of `metadata.func_name` only problems that call a function have the end
         yield "entry_point", columns.entry_point.partition(".")[0] if table.gold == "code" else columns.entry_point
-    for field in ("id", "language", "difficulty", "domain", "options", "route", "starter", "time_limit"):
+    named = (
+        "values",
+        "id",
+        "language",
+        "difficulty",
+        "domain",
+        "options",
+        "route",
+        "starter",
+        "time_limit",
+        "must_pass",
+    )
+    for field in named:
         column = columns.model_dump()[field]
         for one in (column,) if isinstance(column, str) else column or ():
             yield field, one
@@ -147,6 +165,8 @@ def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, ma
     difficulty = optional(columns.difficulty)
     turns = _countdown(gold, language) if makes_prompts else conversation(values, table.columns)
     given = "" if optional(columns.starter) is None else f"\n\n{plain_code(cells(str(columns.starter)))}"
+    if isinstance(gold, RepositoryGold):
+        given += shown_files(gold, language)
     last = turns[-1].content + given + _listed_options(cells, table, turns[-1].content) + table.prompt_suffix
     if isinstance(gold, OwnGold):
         gold = replace(gold, prompt=last)

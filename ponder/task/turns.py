@@ -9,19 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ponder.records import Message
+from ponder.records import Message, ToolCall
+from ponder.task.calls import calls_of
 from ponder.task.fault import RowFault
 from ponder.task.gold import plain_text, unpacked
 
 __all__ = ["THINKING_KEYS", "Turn", "is_conversation", "is_empty", "question_of", "says", "turns_of"]
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 _NAMES: Mapping[Role, tuple[str, ...]] = {
     "system": ("system", "developer"),
     "user": ("user", "human", "prompter"),
     "assistant": ("assistant", "gpt", "chatgpt", "bing", "bard", "bot", "model"),
 }
 _ROLES = {name: role for role, names in _NAMES.items() for name in names}
+_WITH_TOOLS: Mapping[str, Role] = _ROLES | {"tool": "tool", "observation": "tool", "function": "tool"}
+_CALLING = "function_call"
+"""ShareGPT's role of a turn whose text is a call."""
 _ROLE_KEYS = ("role", "from")
 _TEXT_KEYS = ("content", "value", "text")
 THINKING_KEYS = ("reasoning_content", "reasoning", "thinking")
@@ -43,17 +47,21 @@ _PART_KEYS = {"annotations", "cache_control", "id", "index", "logprobs", "signat
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One turn. `thinking` is what its content holds apart, as a part of its own; `keys` is the whole turn as it was.
-    `learnt` is False where the data says not to learn it."""
+    `learnt` is False where the data says not to learn it. Calls and results are there where tools are read."""
 
     role: Role
     content: str
     thinking: str | None
     learnt: bool
     keys: Mapping[str, Any]
+    tool_calls: tuple[ToolCall, ...] = ()
 
     @property
     def message(self) -> Message:
-        return Message(role=self.role, content=self.content)
+        if self.role != "tool":
+            return Message(role=self.role, content=self.content, tool_calls=self.tool_calls)
+        call, name = (str(self.keys.get(key) or "") for key in ("tool_call_id", "name"))
+        return Message(role="tool", content=self.content, tool_call_id=call, name=name)
 
 
 def is_conversation(value: object) -> bool:
@@ -61,14 +69,17 @@ def is_conversation(value: object) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(_is_turn(unpacked(turn)) for turn in value)
 
 
-def turns_of(value: object, column: str) -> list[Turn]:
-    """The turns in a cell; RowFault for anything that is not a list of turns, or says more than ponder can read."""
+def turns_of(value: object, column: str, with_tools: bool = False) -> list[Turn]:
+    """The turns in a cell; RowFault for anything that is not a list of turns, or says more than ponder can read: calls
+    of tools and their results among it, unless `with_tools` says so."""
     value = unpacked(value)
+    if with_tools and isinstance(value, list | tuple):
+        value = [_with_text(unpacked(turn)) for turn in value]
     if not isinstance(value, list | tuple) or not is_conversation(value):
         raise RowFault(
             f"column {column!r} holds {value!r:.80}; expected a list of {{role, content}} or {{from, value}}"
         )
-    return [_turn(unpacked(turn), column, number) for number, turn in enumerate(value, start=1)]
+    return [_turn(unpacked(turn), column, number, with_tools) for number, turn in enumerate(value, start=1)]
 
 
 def question_of(value: object, column: str) -> list[Message]:
@@ -99,6 +110,14 @@ def _is_turn(value: object) -> bool:
     return isinstance(value, Mapping) and _key(value, _ROLE_KEYS) is not None and _key(value, _TEXT_KEYS) is not None
 
 
+def _with_text(turn: Any) -> Any:
+    """A turn that calls tools may say nothing else, and then has no text."""
+    if not isinstance(turn, Mapping) or not turn.get("tool_calls"):
+        return turn
+    key = _key(turn, _TEXT_KEYS) or "content"
+    return {**turn, key: "" if turn.get(key) is None else turn[key]}
+
+
 def _key(turn: Mapping[str, Any], names: Sequence[str]) -> str | None:
     return next((name for name in names if name in turn), None)
 
@@ -107,12 +126,24 @@ def _role(turn: Mapping[str, Any]) -> Role | None:
     return _ROLES.get(str(turn[_key(turn, _ROLE_KEYS) or ""]).strip().lower())
 
 
-def _turn(turn: Mapping[str, Any], column: str, number: int) -> Turn:
+def _turn(turn: Mapping[str, Any], column: str, number: int, with_tools: bool = False) -> Turn:
     role_key, text_key, role = _key(turn, _ROLE_KEYS), _key(turn, _TEXT_KEYS), _role(turn)
     assert role_key is not None and text_key is not None
+    where = f"column {column!r}: turn {number}"
+    if with_tools and str(turn[role_key]).strip().lower() == _CALLING:
+        calls = calls_of(turn[text_key], where)
+        learnt = _learnt(turn, "assistant", column, number)
+        return Turn(role="assistant", content="", thinking=None, learnt=learnt, keys=turn, tool_calls=calls)
+    if with_tools:
+        role = _WITH_TOOLS.get(str(turn[role_key]).strip().lower())
     if role is None:
-        raise RowFault(f"column {column!r} has a turn of {turn[role_key]!r:.60}; expected system, user or assistant")
+        expected = "system, user, assistant or tool" if with_tools else "system, user or assistant"
+        raise RowFault(f"column {column!r} has a turn of {turn[role_key]!r:.60}; expected {expected}")
     known = {role_key, text_key, "weight", "train", *THINKING_KEYS}
+    if with_tools and role == "assistant":
+        known.add("tool_calls")
+    elif with_tools and role == "tool":
+        known.add("tool_call_id")
     for key, value in turn.items():
         if key not in known and str(key).lower() not in _HARMLESS and not is_empty(value):
             raise RowFault(
@@ -120,8 +151,13 @@ def _turn(turn: Mapping[str, Any], column: str, number: int) -> Turn:
                 f"keys `weight` and `train` are known"
             )
     learnt = _learnt(turn, role, column, number)
-    content, thinking = _content(turn[text_key], column, number)
-    return Turn(role=role, content=content, thinking=thinking, learnt=learnt, keys=turn)
+    given = turn.get("tool_calls") if "tool_calls" in known else None
+    calls = () if is_empty(given) else calls_of(given, where)
+    if (calls or (with_tools and role == "tool")) and turn[text_key] in ("", None, []):
+        content, thinking = "", None  # only these need not say anything
+    else:
+        content, thinking = _content(turn[text_key], column, number)
+    return Turn(role=role, content=content, thinking=thinking, learnt=learnt, keys=turn, tool_calls=calls)
 
 
 def _learnt(turn: Mapping[str, Any], role: Role, column: str, number: int) -> bool:

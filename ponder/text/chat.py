@@ -7,20 +7,23 @@ to (or not to), and whatever it raises, drops, writes twice or opens twice is an
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
 from ponder.errors import DataError, ModelError, PonderError
-from ponder.records import Message
+from ponder.records import Message, Tool, ToolCall
+from ponder.text.calls import json_text
 from ponder.text.control import chat_source
+from ponder.text.tools import declaration
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["chat_end", "chat_prompt"]
+__all__ = ["chat_end", "chat_opening", "chat_prompt"]
 
 _FAULTS = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What running a chat template raises: its own refusals, and whatever its expressions stumble over."""
@@ -34,16 +37,50 @@ _MARKS = ("[THINK]", "<|START_THINKING|>", "<seed:think>", "\u25c1think\u25b7", 
 _LONG = 20
 """A text of as many characters does not occur by chance in what a template writes."""
 _PROBE = "(here stands what turn {} says)"
-_KEPT = 256
+KEPT = 256
 """Sequences of roles whose form in a template is remembered."""
-Role = Literal["system", "user", "assistant"]
-_SINGLE: tuple[Role, ...] = ("user",)
-Form = Callable[[str], object]
-"""How a turn's content is given to a template."""
+PROBED = Tool(
+    name="probed_tool",
+    description=_PROBE.format("of the tool"),
+    parameters={
+        "type": "object",
+        "properties": {"probed_key": {"type": "string", "description": _PROBE.format("of the key")}},
+        "required": ["probed_key"],
+    },
+)
+
+
+class Shape(NamedTuple):
+    """A turn as far as a template's form depends on it: who speaks, how many calls it holds, whether it says more."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    calls: int = 0
+    says: bool = True
+
+    @classmethod
+    def of(cls, turn: Message) -> "Shape":
+        return cls(turn.role, len(turn.tool_calls), not turn.tool_calls or bool(turn.content.strip()))
+
+
+SINGLE = (Shape("user"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a turn's content, and the arguments of its calls, are given to a template."""
+
+    content: Callable[[str], object]
+    arguments: Callable[[ToolCall], object]
 
 
 def chat_prompt(
-    tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Message], *, prefill: str, thinking: bool, clock: datetime
+    tokenizer: "PreTrainedTokenizerBase",
+    turns: Sequence[Message],
+    *,
+    prefill: str,
+    thinking: bool,
+    clock: datetime,
+    tools: Sequence[Tool] = (),
 ) -> str:
     """The prompt up to where the reply begins, without the prefill. The turns' texts must not hold think tags.
 
@@ -51,55 +88,73 @@ def chat_prompt(
     DataError for a conversation that the template refuses, does not write every turn of once or will not have thoughts
     in, and ModelError for a template that is damaged or always opens or closes thoughts of its own.
     """
-    roles = tuple(turn.role for turn in turns)
-    form, usual = _read_as(tokenizer, chat_source(tokenizer), roles, thinking, clock)
-    text = _rendered(tokenizer, turns, form, thinking, clock)
-    squeezed = _squeezed(text)
-    for turn in turns:
-        if len(turn.content.strip()) >= _LONG and _squeezed(turn.content) not in squeezed:
-            raise _left_out(turn.role, text)
-    _check_thoughts(usual, prefill, thinking, ModelError)
+    shapes = tuple(map(Shape.of, turns))
+    form, usual = read_as(tokenizer, chat_source(tokenizer), shapes, thinking, clock, bool(tools))
+    text = rendered(tokenizer, turns, form, thinking, clock, tools=tools)
+    check_words(turns, text)
+    check_thoughts(usual, prefill, thinking, ModelError)
     if not text.endswith(usual):  # the template listens to what this conversation says
-        _check_thoughts(_after(text, turns[-1].content), prefill, thinking, DataError)
-    return _without_prefill(text, prefill)
+        check_thoughts(_after(text, turns[-1].content), prefill, thinking, DataError)
+    return without_prefill(text, prefill)
 
 
 def chat_end(tokenizer: "PreTrainedTokenizerBase", *, thinking: bool, clock: datetime) -> str:
     """What the template writes after a reply, "" where it knows none or always begins another, which may be all of it.
     ModelError for a template that is of no use."""
-    form, after_question = _read_as(tokenizer, chat_source(tokenizer), _SINGLE, thinking, clock)
+    form, after_question = read_as(tokenizer, chat_source(tokenizer), SINGLE, thinking, clock)
     asked = Message(role="user", content=_PROBE.format(0))
     reply = Message(role="assistant", content=_PROBE.format("of the reply"))
     try:
-        given = _rendered(tokenizer, [asked, reply], form, thinking, clock, begin=False)
+        given = rendered(tokenizer, [asked, reply], form, thinking, clock, begin=False)
     except DataError:
         return ""
     after_reply = given.partition(reply.content)[2]
-    unasked = _rendered(tokenizer, [asked], form, thinking, clock, begin=False).endswith(after_question)
+    unasked = rendered(tokenizer, [asked], form, thinking, clock, begin=False).endswith(after_question)
     return "" if unasked and after_reply == after_question else after_reply
 
 
-@lru_cache(maxsize=_KEPT)
-def _read_as(
-    tokenizer: "PreTrainedTokenizerBase", source: str, roles: tuple[Role, ...], thinking: bool, clock: datetime
+def chat_opening(
+    tokenizer: "PreTrainedTokenizerBase", *, prefill: str, thinking: bool, clock: datetime
+) -> tuple[bool, str, str]:
+    """Whether the template wants contents as lists of parts; what it writes after a question; and what stands there in
+    a prompt, prefill included."""
+    form, given = read_as(tokenizer, chat_source(tokenizer), SINGLE, thinking, clock)
+    return isinstance(form.content(""), list), given, without_prefill(given, prefill) + prefill
+
+
+@lru_cache(maxsize=KEPT)
+def read_as(
+    tokenizer: "PreTrainedTokenizerBase",
+    source: str,
+    roles: tuple[Shape, ...],
+    thinking: bool,
+    clock: datetime,
+    declares: bool = False,
 ) -> tuple[Form, str]:
     """How the template (whose text is `source`) reads a turn's content, as text or as a list of parts, and what it
     writes after the last turn: shown by probes in place of the texts. ModelError for one that writes not even a single
     question as it should."""
-    if roles != _SINGLE:
-        _read_as(tokenizer, source, _SINGLE, thinking, clock)
+    is_single = roles == SINGLE and not declares
+    if not is_single:
+        read_as(tokenizer, source, SINGLE, thinking, clock)
     fault: PonderError | None = None
-    for form in (_as_text, _as_parts):
-        probes = [Message(role=role, content=_PROBE.format(place)) for place, role in enumerate(roles)]
+    probes = [probe_of(shape, str(place)) for place, shape in enumerate(roles)]
+    tools = (PROBED,) if declares else ()
+    for form in _FORMS_OF_CALLS if any(shape.calls for shape in roles) else _FORMS_OF_TURNS:
         try:
-            text = _rendered(tokenizer, probes, form, thinking, clock)
+            text = rendered(tokenizer, probes, form, thinking, clock, tools=tools)
         except DataError as error:
             fault = fault or error
             continue
-        wrong = [(probe.role, count) for probe in probes if (count := _times(probe.content, text)) != 1]
+        wrong = [
+            (probe.role, count) for probe in probes for mark in marks_of(probe) if (count := _times(mark, text)) != 1
+        ]
+        if not wrong and any(_quoted_twice(marks_of(probe)[-1], text) for probe in probes if probe.tool_calls):
+            fault = fault or DataError("The tokenizer's chat template does not write the arguments of calls as JSON.")
+            continue
         if not wrong:
-            tail = text.rpartition(probes[-1].content)[2]
-            if roles == _SINGLE:
+            tail = text.rpartition(marks_of(probes[-1])[0])[2]
+            if is_single:
                 _check_form(tokenizer, probes, text, form, thinking, clock)
                 if thinking and not any(mark in tail for mark in _FOREIGN):  # which is refused
                     _name_other_thoughts(source)
@@ -107,9 +162,46 @@ def _read_as(
         role, count = wrong[-1]
         fault = fault or (_left_out(role, text) if count == 0 else _repeated(role, count, text))
     assert fault is not None
-    if roles == _SINGLE:  # no data would help
+    if is_single:  # no data would help
         raise ModelError(str(fault)) from fault
     raise fault
+
+
+def probe_of(shape: Shape, place: str) -> Message:
+    """A turn of that shape whose texts are probes."""
+    calls = tuple(
+        ToolCall(
+            name=PROBED.name,
+            arguments=json_text({"probed_key": _PROBE.format(f"{place}, call {number},")}),
+            id=f"call{number:05}",  # nine letters and digits, which is what some templates ask for
+        )
+        for number in range(shape.calls)
+    )
+    return Message(
+        role=shape.role,
+        content=_PROBE.format(place) if shape.says else "",
+        tool_calls=calls,
+        tool_call_id="call00000" if shape.role == "tool" else "",
+        name=PROBED.name if shape.role == "tool" else "",
+    )
+
+
+def marks_of(probe: Message) -> list[str]:
+    """The texts of a probe, its content first."""
+    said = [probe.content] if probe.content or not probe.tool_calls else []
+    return [*said, *(str(call.values["probed_key"]) for call in probe.tool_calls)]
+
+
+def _quoted_twice(mark: str, text: str) -> bool:
+    """Whether an argument is written as JSON within JSON, or as Python."""
+    return any(quote + mark in text for quote in ('\\"', "'"))
+
+
+def check_words(turns: Sequence[Message], text: str) -> None:
+    squeezed = _squeezed(text)
+    for turn in turns:
+        if len(turn.content.strip()) >= _LONG and _squeezed(turn.content) not in squeezed:
+            raise _left_out(turn.role, text)
 
 
 def _name_other_thoughts(source: str) -> None:
@@ -137,16 +229,16 @@ def _check_form(
     clock: datetime,
 ) -> None:
     """ModelError for a template that draws at random, or does not begin the reply as those that were given."""
-    if _rendered(tokenizer, asked, form, thinking, clock) != text:
+    if rendered(tokenizer, asked, form, thinking, clock) != text:
         raise ModelError(
             f"The tokenizer's chat template writes the same conversation otherwise each time, such as {text[:120]!r}, "
             f"so that no run could be repeated. Take what is random out of `chat_template` of the model's tokenizer."
         )
-    if _rendered(tokenizer, asked, form, thinking, clock, begin=False) != text:
+    if rendered(tokenizer, asked, form, thinking, clock, begin=False) != text:
         return
     reply = Message(role="assistant", content=_PROBE.format("of the reply"))
     try:
-        given = _rendered(tokenizer, [*asked, reply], form, thinking, clock, begin=False)
+        given = rendered(tokenizer, [*asked, reply], form, thinking, clock, begin=False)
     except DataError:
         return  # knows no replies, which conversations that hold some will show
     question = asked[-1].content
@@ -161,17 +253,20 @@ def _check_form(
         )
 
 
-def _rendered(
+def rendered(
     tokenizer: "PreTrainedTokenizerBase",
     turns: Sequence[Message],
     form: Form,
     thinking: bool,
     clock: datetime,
     begin: bool = True,
+    tools: Sequence[Tool] = (),
 ) -> str:
     """What the template makes of the turns, with the beginning of a reply if `begin` says so."""
     variables: dict[str, Any] = dict.fromkeys(_SWITCHES, thinking) | {"strftime_now": clock.strftime}
-    chat: Any = [{"role": turn.role, "content": form(turn.content)} for turn in turns]
+    if tools:
+        variables["tools"] = [declaration(tool) for tool in tools]
+    chat: Any = [_given(turn, form) for turn in turns]
     try:
         return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=begin, **variables))
     except TemplateSyntaxError as error:
@@ -181,6 +276,25 @@ def _rendered(
         ) from error
     except _FAULTS as error:
         raise DataError(_refusal([turn.role for turn in turns], error)) from error
+
+
+def _given(turn: Message, form: Form) -> dict[str, object]:
+    """A turn as templates are given it."""
+    given: dict[str, object] = {"role": turn.role, "content": form.content(turn.content)}
+    if turn.tool_calls:
+        given["tool_calls"] = [
+            {
+                "id": call.id or f"call{number:05}",
+                "type": "function",
+                "function": {"name": call.name, "arguments": form.arguments(call)},
+            }
+            for number, call in enumerate(turn.tool_calls)
+        ]
+    if turn.role == "tool":
+        given["tool_call_id"] = turn.tool_call_id or "call00000"
+        if turn.name:
+            given["name"] = turn.name
+    return given
 
 
 def _left_out(role: str, text: str) -> DataError:
@@ -217,6 +331,10 @@ def _as_parts(content: str) -> object:
     return [{"type": "text", "text": content}]
 
 
+_FORMS_OF_TURNS = tuple(Form(content, lambda call: call.values) for content in (_as_text, _as_parts))
+_FORMS_OF_CALLS = (*_FORMS_OF_TURNS, *(Form(form.content, lambda call: call.arguments) for form in _FORMS_OF_TURNS))
+
+
 def _refusal(roles: Sequence[str], error: Exception) -> str:
     reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     if not isinstance(error, TemplateError):
@@ -231,16 +349,16 @@ def _refusal(roles: Sequence[str], error: Exception) -> str:
     return f"The tokenizer's chat template refuses a conversation of the turns {', '.join(roles)}: {reason}. {advice}"
 
 
-def _without_prefill(text: str, prefill: str) -> str:
+def without_prefill(text: str, prefill: str) -> str:
     """Some chat templates end with the prefill, or with a part of it, and some do not."""
     tag = prefill.rstrip()
     bare = text.rstrip()
     return bare.removesuffix(tag) if tag and bare.endswith(tag) else text
 
 
-def _check_thoughts(after: str, prefill: str, thinking: bool, kind: type[PonderError]) -> None:
+def check_thoughts(after: str, prefill: str, thinking: bool, kind: type[PonderError]) -> None:
     """What stands after the question, prefill included, opens just the thought that the reply goes on with."""
-    after = _without_prefill(after, prefill) + prefill
+    after = without_prefill(after, prefill) + prefill
     opened, closed, foreign = after.count(_OPEN), after.count(_CLOSE), [mark for mark in _FOREIGN if mark in after]
     wanted = prefill.count(_OPEN)
     ended = after.rfind(_OPEN) <= after.rfind(_CLOSE)  # an empty thought, or a closing tag alone, says not to think

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["TAGS", "Control", "Guarded", "chat_source", "control_of"]
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+_TOOL_TAGS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
+"""Marks of ponder's form of calls and results, where a tokenizer has tokens for them."""
 _MARKED = re.compile(r"[<\[]/?[|\uff5c].*[|\uff5c]/?[>\]]", re.DOTALL)
 """How control tokens look that tokenizers do not declare as special."""
 _BRACKETED = re.compile(r"[<\[{(\u25c1].*[>\]})\u25b7]", re.DOTALL)
@@ -237,7 +239,7 @@ def _control(tokenizer: Any, size: int, source: str, template_tokens: tuple[str,
     for token, added in tokenizer.added_tokens_decoder.items():
         spelling = added.content
         between = added.special or spelling in template_tokens or _MARKED.fullmatch(spelling)
-        named = spelling in TAGS or (spelling in source and _BRACKETED.fullmatch(spelling))
+        named = spelling in (*TAGS, *_TOOL_TAGS) or (spelling in source and _BRACKETED.fullmatch(spelling))
         if spelling.strip() and (between or named):
             ids[spelling] = token
             normalized |= added.normalized or spelling in folded

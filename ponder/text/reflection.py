@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ponder.records import Language
 
-__all__ = ["REFLECTION_WORDS", "count_reflection", "find_reflection"]
+__all__ = ["REFLECTION_PATTERN", "REFLECTION_WORDS", "count_reflection", "find_reflection"]
 
 REFLECTION_WORDS: Mapping[Language, tuple[str, ...]] = {
     "en": ("wait", "mistake", "however", "but", "retry", "error", "verify", "wrong", "evaluate", "check"),
@@ -40,14 +40,16 @@ def _chinese(word: str) -> str:
 
 _ENGLISH = "|".join(REFLECTION_WORDS["en"])
 _CHINESE = "|".join(map(_chinese, sorted(REFLECTION_WORDS["zh"], key=len, reverse=True)))
-_PATTERN = re.compile(rf"(?<![A-Za-z0-9_])(?:{_ENGLISH})(?![A-Za-z0-9_])|{_CHINESE}", re.IGNORECASE)
+REFLECTION_PATTERN = rf"(?<![A-Za-z0-9_])(?:{_ENGLISH})(?![A-Za-z0-9_])|{_CHINESE}"
+"""Of any case. JavaScript reads it, too: the chat page marks the same words."""
+_COMPILED = re.compile(REFLECTION_PATTERN, re.IGNORECASE)
 
 
 def find_reflection(text: str) -> Iterator[re.Match[str]]:
     """The reflection words of either language in `text`: whole words in English, whatever their case; in Chinese,
     which has no spaces, every occurrence, the longest word first, without those with another meaning (`没错`, `不但`,
     `只不过`, `等等` after a list)."""
-    return _PATTERN.finditer(text)
+    return _COMPILED.finditer(text)
 
 
 def count_reflection(text: str) -> int:

@@ -13,26 +13,33 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ponder.errors import DataError, ModelError
 from ponder.files import write_json
-from ponder.records import Message
+from ponder.records import Message, Tool
+from ponder.text.calls import FORMS, CallForm, Reading
 from ponder.text.chat import chat_end, chat_prompt
+from ponder.text.chat_tools import chat_answer, chat_calls, chat_reply
 from ponder.text.clock import moment
-from ponder.text.control import Control, chat_source, control_of
+from ponder.text.control import Control, Guarded, chat_source, control_of
+from ponder.text.copied import examples_in, is_copy, words_of
 from ponder.text.think import Response, ThinkParser
+from ponder.text.tools import check_calls, plain, texts_of, with_texts
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-__all__ = ["TEMPLATES", "TEMPLATE_FILE", "Template", "template_for"]
+__all__ = ["TEMPLATES", "TEMPLATE_FILE", "Template", "begin_id", "template_for"]
 
 TEMPLATE_FILE = "ponder_template.json"
 _VERSION = 1
+_WITH_ANSWER_TAGS = ("<think>", "</think> <answer>", "</answer>")
+_WITHOUT = ("<think>\n", "\n</think>\n\n", "")
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -73,28 +80,73 @@ class Template:
         return self._rendered(self._history(messages)) + self.prefill
 
     def encode(
-        self, tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, prefill: bool = True
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        messages: Sequence[Message],
+        *,
+        prefill: bool = True,
+        tools: Sequence[Tool] = (),
     ) -> tuple[int, ...]:
         """The ids of the prompt, up to where the model goes on, or without `prefill` to where the reply begins. A begin
         token stands first where the tokenizer puts one, an end token never last.
 
         What the messages say is ordinary text, whatever it spells; the template's own words alone are control tokens.
-        Raises DataError or ModelError for what the tokenizer's chat template refuses or does not render as it should.
+        `tools`, calls and results stand in the form of the tokenizer's chat template where it has one, else in
+        ponder's. Raises DataError or ModelError for what the tokenizer's chat template refuses or does not render as it
+        should.
         """
-        turns = self._history(messages)
-        control = self._control(tokenizer)
-        guarded = control.guard([turn.content for turn in turns], [self._keeps_tags(turn) for turn in turns])
-        turns = [replace(turn, content=text) for turn, text in zip(turns, guarded.texts, strict=True)]
+        control, guarded, turns, known = self._guarded(tokenizer, self._history(messages), tools)
         opening = self.prefill if prefill else ""
-        if self._uses_chat_template(tokenizer):
-            stands = moment() if self.clock is None else datetime.fromisoformat(self.clock)
-            text = chat_prompt(tokenizer, turns, prefill=self.prefill, thinking=self.thinking, clock=stands)
+        if self.uses_chat_template(tokenizer):
+            text = chat_prompt(
+                tokenizer, turns, prefill=self.prefill, thinking=self.thinking, clock=self._stands(), tools=known
+            )
             return tuple(control.encode(text + opening, guarded))
         ids = control.encode(self._rendered(turns) + opening, guarded)
-        begin = tokenizer.bos_token_id
-        if begin is not None and tokenizer.encode("", add_special_tokens=True)[:1] == [begin] != ids[:1]:
-            ids = [begin, *ids]
-        return tuple(ids)
+        begin = begin_id(tokenizer)
+        return tuple(ids if begin is None or ids[:1] == [begin] else [begin, *ids])
+
+    def encode_answer(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        answers: Sequence[Message],
+        *,
+        tools: Sequence[Tool] = (),
+        stop: int | None = None,
+    ) -> tuple[int, ...]:
+        """The ids between a reply and the next one, where `answers` are what the first is answered with: a result for
+        each of its calls, or turns of a user. Ids of the prompt, of the reply with its stop id, and these are the next
+        prompt, so that nothing that was sampled is ever read from text again. `stop` is the stop id that the reply
+        ended with, in place of the one that the template would write."""
+        if not answers or any(answer.role not in ("tool", "user") for answer in answers):
+            raise DataError(
+                f"A reply is answered with {[answer.role for answer in answers]}; expected messages of the roles "
+                f"'tool' and 'user', at least one."
+            )
+        for answer in answers:
+            _check_text(answer)
+        control, guarded, turns, known = self._guarded(tokenizer, answers, tools, declares=False)
+        if self.uses_chat_template(tokenizer):
+            text = chat_answer(
+                tokenizer, turns, prefill=self.prefill, thinking=self.thinking, clock=self._stands(), tools=known
+            )
+        else:
+            words = "\n\n".join(turn.content for turn in turns)
+            text = self.after_assistant + self.before_user + words + self.after_user
+        ids = control.encode(text + self.prefill, guarded)
+        return tuple(ids[1:] if stop is not None and ids[:1] == [self._written_end(tokenizer)] else ids)
+
+    def call_form(self, tokenizer: PreTrainedTokenizerBase) -> CallForm:
+        """The form in which this model writes calls: its chat template's, else ponder's."""
+        return self._own_calls(tokenizer) or FORMS["tags"]
+
+    def read_calls(self, tokenizer: PreTrainedTokenizerBase, spoken: str, tools: Sequence[Tool] = ()) -> Reading:
+        """The calls in what a reply says after its thinking (`spoken`), well formed or not."""
+        return self.call_form(tokenizer).read(spoken, tools)
+
+    def spoken(self, completion: str) -> str:
+        """What stands after the thinking, the template's own tags included; "" where the thinking never ends."""
+        return _spoken(self.prefill + completion)
 
     def encode_responses(
         self, tokenizer: PreTrainedTokenizerBase, responses: Sequence[tuple[str | None, str]]
@@ -122,6 +174,36 @@ class Template:
                 found[number] = ids
         return found
 
+    def encode_calls(
+        self, tokenizer: PreTrainedTokenizerBase, thinking: str | None, reply: Message, tools: Sequence[Tool] = ()
+    ) -> list[int]:
+        """The ids of a reply that calls tools, as `encode_responses` makes those of one that answers. DataError where
+        its calls could not be read back."""
+        thinking = (thinking or "").strip()
+        if thinking and not self.thinking:
+            raise DataError(
+                f"A reply cannot be written in template {self.name!r}, which has no place for its thinking."
+            )
+        control = self._control(tokenizer)
+        texts = texts_of([reply], tools)
+        guarded = control.guard([thinking, *texts], [True, True, *[False] * (len(texts) - 1)])
+        (turn,), known = with_texts([reply], tools, guarded.texts[1:])
+        if self._own_calls(tokenizer) is None:
+            body = plain([turn], ())[0].content
+        else:
+            body = chat_reply(tokenizer, turn, thinking=self.thinking, clock=self._stands(), tools=known)
+        text = self.before_assistant + self._thought(guarded.texts[0]) + body
+        completion = guarded.restore(text).removeprefix(self.prefill)
+        reading = self.read_calls(tokenizer, self.spoken(completion), tools)
+        found = [(call.name, call.values) for call in reading.calls]
+        if reading.faults or found != [(call.name, call.values) for call in reply.tool_calls]:
+            raise DataError(
+                f"A reply with the calls {[call.name for call in reply.tool_calls]} cannot be written in template "
+                f"{self.name!r}: what is read back of it is {found}. Expected calls that the text beside them does not "
+                f"change."
+            )
+        return control.encode(text.removeprefix(self.prefill), guarded)
+
     def encode_reply(self, tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
         """The ids of a whole reply as somebody wrote it: what models write themselves are tokens, any other control
         token in it is text."""
@@ -132,7 +214,7 @@ class Template:
     def dated(self, tokenizer: PreTrainedTokenizerBase) -> Template:
         """This template, with the clock as it stands where the tokenizer's chat template writes the date: whoever uses
         the model later reads the prompts it was trained on."""
-        asks = self._uses_chat_template(tokenizer) and "strftime_now" in chat_source(tokenizer)
+        asks = self.uses_chat_template(tokenizer) and "strftime_now" in chat_source(tokenizer)
         return replace(self, clock=moment().isoformat(timespec="seconds")) if asks and self.clock is None else self
 
     def compose(self, thinking: str | None, answer: str) -> str:
@@ -170,10 +252,32 @@ class Template:
 
     def split(self, completion: str, *, finished: bool = True) -> Response:
         """The completion, prefill put before it, taken apart. `finished=False`: it was cut at the length limit, so that
-        an answer without closing tag counts as none."""
+        an answer without closing tag counts as none. Thinking or an answer that only repeats the template's own words
+        is not well formed."""
         parser = self.parser()
         parser.feed(completion)
-        return parser.close(finished=finished)
+        response = parser.close(finished=finished)
+        own, examples = self._own_words
+        copied: list[Literal["thinking", "answer"]] = []
+        if response.thinking and is_copy(response.thinking, examples.get("think"), own):
+            copied.append("thinking")
+        if response.answer and is_copy(response.answer, examples.get("answer")):
+            copied.append("answer")
+        if not copied:
+            return response
+        problem = response.problem or f"the template's own words stand as the {' and the '.join(copied)}"
+        return replace(response, well_formed=False, problem=problem, copied=tuple(copied))
+
+    @property
+    def example(self) -> tuple[str, str] | None:
+        """Thinking and answer by which the template shows the form, where it does."""
+        _, found = self._own_words
+        return (" ".join(found["think"]), " ".join(found["answer"])) if found.keys() >= {"think", "answer"} else None
+
+    @cached_property
+    def _own_words(self) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+        """What the template says by itself before the question, and the examples of the form in it."""
+        return words_of(self.opening), examples_in(self.opening)
 
     def stop_ids(
         self, tokenizer: PreTrainedTokenizerBase, generation_config: GenerationConfig | None = None
@@ -213,6 +317,19 @@ class Template:
         own = _ids(tokenizer.eos_token_id)
         written = [one for one in _ids(self._written_end(tokenizer)) if one in stops]
         return [*written, *(one for one in own if one in declared), *declared, *own, *sorted(stops)][0]
+
+    def uses_chat_template(self, tokenizer: PreTrainedTokenizerBase) -> bool:
+        """Whether the tokenizer's chat template writes the words around the turns."""
+        return self.chat and bool(chat_source(tokenizer))
+
+    @property
+    def marks(self) -> tuple[str, str, str] | None:
+        """What stands before a thought, between it and the answer, and behind; None where replies do not think."""
+        if not self.thinking:
+            return None
+        return (
+            ("<think>", "</think> <answer>", "</answer>") if self.answer_tags else ("<think>\n", "\n</think>\n\n", "")
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values with the version of this form."""
@@ -266,16 +383,50 @@ class Template:
 
     def _history(self, messages: Sequence[Message]) -> list[Message]:
         """The messages to render: in a chat, earlier assistant turns without their thinking."""
-        if not messages or messages[-1].role != "user":
+        if not messages or messages[-1].role not in ("user", "tool"):
             got = messages[-1].role if messages else "no message at all"
-            raise DataError(f"A prompt must end with a user's message so that the model can reply, got {got!r}.")
+            raise DataError(
+                f"A prompt must end with a user's message, or the result of a tool, so that the model can reply, got "
+                f"{got!r}."
+            )
         for message in messages:
-            if _HALF.search(message.content):
-                raise DataError(
-                    f"The {message.role}'s message holds half of a surrogate pair, which is no text: "
-                    f"{message.content[:80]!r}. Expected Unicode text: give it in UTF-8."
-                )
+            _check_text(message)
+        check_calls(messages)
         return [_without_thinking(m) if self.chat and m.role == "assistant" else m for m in messages]
+
+    def _guarded(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        declares: bool = True,
+    ) -> tuple[Control, Guarded, list[Message], list[Tool]]:
+        """The conversation with its words guarded, in ponder's form where the tokenizer's chat template has none for
+        tools: then `declares` says whether the first turn tells what they are."""
+        control = self._control(tokenizer)
+        replies = [self.keeps_tags(message) for message in messages]
+        if not tools and not any(message.tool_calls or message.role == "tool" for message in messages):
+            guarded = control.guard([message.content for message in messages], replies)
+            return control, guarded, *with_texts(messages, (), guarded.texts)
+        texts = texts_of(messages, tools)
+        spoken = [
+            keeps and place == 0
+            for message, keeps in zip(messages, replies, strict=True)
+            for place in range(len(texts_of([message], ())))
+        ]
+        guarded = control.guard(texts, [*spoken, *[False] * (len(texts) - len(spoken))])
+        turns, known = with_texts(messages, tools, guarded.texts)
+        if self._own_calls(tokenizer) is not None:
+            return control, guarded, turns, known
+        return control, guarded, plain(turns, known if declares else ()), []
+
+    def _own_calls(self, tokenizer: PreTrainedTokenizerBase) -> CallForm | None:
+        if not self.uses_chat_template(tokenizer):
+            return None
+        return chat_calls(tokenizer, chat_source(tokenizer), self.thinking, self._stands())
+
+    def _stands(self) -> datetime:
+        return moment() if self.clock is None else datetime.fromisoformat(self.clock)
 
     def _rendered(self, turns: Sequence[Message]) -> str:
         if next(turn.role for turn in turns if turn.role != "system") == "assistant":
@@ -298,28 +449,25 @@ class Template:
 
     def _written(self, thinking: str, answer: str) -> str:
         """A whole response, whatever the prompt gives for free."""
-        if not self.thinking:
-            body = answer
-        elif self.answer_tags:
-            body = f"<think>{thinking}</think> <answer>{answer}</answer>"
-        else:
-            body = f"<think>\n{thinking}\n</think>\n\n{answer}"
-        return self.before_assistant + body
+        before, between, behind = self.marks or ("", "", "")
+        return self.before_assistant + before + (thinking if self.marks else "") + between + answer + behind
 
-    def _keeps_tags(self, turn: Message) -> bool:
+    def _thought(self, thinking: str) -> str:
+        """What stands before a call that follows this thinking, in place of an answer."""
+        before, between, _ = self.marks or ("", "", "")
+        return before + (thinking if self.marks else "") + between.removesuffix("<answer>")
+
+    def keeps_tags(self, turn: Message) -> bool:
         """Whether the tags in a turn are the template's: those of a whole response of the assistant, in its form."""
         if self.chat or turn.role != "assistant":
             return False
         parser = ThinkParser(answer_tags=self.answer_tags)
-        parser.feed(turn.content)
+        parser.feed(turn.content + ("<answer>...</answer>" if turn.tool_calls else ""))  # calls stand where it would
         return parser.close().well_formed
-
-    def _uses_chat_template(self, tokenizer: PreTrainedTokenizerBase) -> bool:
-        return self.chat and bool(chat_source(tokenizer))
 
     def _written_end(self, tokenizer: PreTrainedTokenizerBase) -> int | None:
         """The token that the tokenizer's chat template puts right after a reply, if it does."""
-        if not self._uses_chat_template(tokenizer):
+        if not self.uses_chat_template(tokenizer):
             return None
         return self._control(tokenizer).first(chat_end(tokenizer, thinking=self.thinking, clock=moment()))
 
@@ -327,10 +475,29 @@ class Template:
         return control_of(tokenizer, self.end)
 
 
+def _check_text(message: Message) -> None:
+    for text in texts_of([message], ()):
+        if _HALF.search(text):
+            raise DataError(
+                f"The {message.role}'s message holds half of a surrogate pair, which is no text: {text[:80]!r}. "
+                f"Expected Unicode text: give it in UTF-8."
+            )
+
+
+def begin_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The token that the tokenizer itself puts before a text, if it does."""
+    begin = tokenizer.bos_token_id
+    assert begin is None or isinstance(begin, int)
+    return begin if begin is not None and tokenizer.encode("", add_special_tokens=True)[:1] == [begin] else None
+
+
 def _without_thinking(message: Message) -> Message:
+    return replace(message, content=_spoken(message.content).strip())
+
+
+def _spoken(text: str) -> str:
     """What stands after the last closing tag; thinking that never ended is dropped whole."""
-    spoken = message.content.rpartition("</think>")[2].partition("<think>")[0]
-    return Message(role="assistant", content=spoken.strip())
+    return text.rpartition("</think>")[2].partition("<think>")[0]
 
 
 def _ids(value: int | Iterable[int] | None) -> list[int]:

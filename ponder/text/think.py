@@ -27,13 +27,15 @@ class Response:
     """A completion taken apart. Example: Response(thinking="2+3 is 5", answer="5", well_formed=True, problem="").
 
     Both texts are without the blanks around them. `thinking` is None where no think tag was seen and "" where the
-    thinking is empty, which is well formed. `problem` says why a response is not well formed, else it is "".
+    thinking is empty, which is well formed. `problem` says why a response is not well formed, else it is "". `copied`
+    names what only repeats the template's own words.
     """
 
     thinking: str | None
     answer: str | None
     well_formed: bool
     problem: str
+    copied: tuple[Kind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,16 @@ class ThinkParser:
         self._answers = 0
         self._problem = ""
         self._flushed = False
+
+    @property
+    def in_thinking(self) -> bool:
+        """Whether the text that comes next is thinking, unless a tag says otherwise."""
+        return self._place == "thinking"
+
+    @property
+    def undecided(self) -> str:
+        """Text of which no tag has told yet what it is."""
+        return self._before if self._place == "before" else ""
 
     def feed(self, chunk: str) -> list[Event]:
         """The events that `chunk` settles."""

@@ -1,6 +1,6 @@
 """The tensors of one micro-batch: samples in, one packed row and the aligned values of its trained tokens out.
 
-Shapes: T packed tokens, N trained tokens (all response tokens), S samples.
+Shapes: T packed tokens, N trained tokens (the response tokens that are learnt), S samples.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,8 @@ __all__ = ["Batch", "round_up"]
 class Batch:
     """`read_M` is the packed token whose hidden state predicts `target_M`; only the first N of these M count, the rest
     rounds their number up, as a prompt of padding rounds up T. `sequence_N` counts samples from 0.
-    `behaviour_N` is NaN where a sample has none, so that a loss that needs it cannot go unnoticed."""
+    `behaviour_N` is NaN where a sample has none, so that a loss that needs it cannot go unnoticed. `values_N` and
+    `returns_N` are None where no critic has given credit."""
 
     input_ids_1T: torch.Tensor
     layout: PackedLayout
@@ -29,6 +30,8 @@ class Batch:
     behaviour_N: torch.Tensor
     reference_N: torch.Tensor | None
     advantages_N: torch.Tensor
+    values_N: torch.Tensor | None
+    returns_N: torch.Tensor | None
     weights_N: torch.Tensor
     lengths: tuple[int, ...]
 
@@ -49,27 +52,39 @@ class Batch:
         firsts = np.cumsum(lengths) - lengths
         prompt_lengths = np.array(list(map(len, prompt_rows)), np.int64)
         read = np.arange(lengths.sum()) + np.repeat(layout.response_starts - firsts - 1, lengths)
-        unread = round_up(len(read)) - len(read)
         read[firsts] = (
             layout.prompt_starts[owner] + prompt_lengths[owner] - 1
         )  # the prompt's end predicts the first token
+        targets: list[Sequence[int]] = [sample.response_ids for sample in samples]
+        if any(sample.spans for sample in samples):
+            read = read[np.concatenate([sample.learnt for sample in samples])]
+            targets = [sample.learnt_ids for sample in samples]
+            lengths = np.array([len(ids) for ids in targets], np.int64)
+        unread = round_up(len(read)) - len(read)
 
         def floats(values: Iterable[float]) -> torch.Tensor:
             return torch.from_numpy(np.repeat(np.fromiter(values, np.float32, len(samples)), lengths)).to(device)
 
         no_reference = any(sample.reference is None for sample in samples)
-        behaviour = [sample.behaviour or (np.nan,) * len(sample.response_ids) for sample in samples]
+        credits = [sample.credit for sample in samples if sample.credit is not None]
+        if credits and len(credits) < len(samples):
+            raise AssertionError(f"a critic gave credit to {len(credits)} of {len(samples)} samples")
+        behaviour = [sample.behaviour or (np.nan,) * sample.learnt_tokens for sample in samples]
         return cls(
             input_ids_1T=_joined(ids, np.int64, device)[None],
             layout=layout,
             read_M=torch.from_numpy(np.pad(read, (0, unread))).to(device),
-            target_M=_joined([*(sample.response_ids for sample in samples), (0,) * unread], np.int64, device),
+            target_M=_joined([*targets, (0,) * unread], np.int64, device),
             sequence_N=torch.from_numpy(np.repeat(np.arange(len(samples)), lengths)).to(device),
             behaviour_N=_joined(behaviour, np.float32, device),
             reference_N=None
             if no_reference
             else _joined([sample.reference or () for sample in samples], np.float32, device),
-            advantages_N=floats(sample.advantage for sample in samples),
+            advantages_N=_joined([one.advantages for one in credits], np.float32, device)
+            if credits
+            else floats(sample.advantage for sample in samples),
+            values_N=_joined([one.values for one in credits], np.float32, device) if credits else None,
+            returns_N=_joined([one.returns for one in credits], np.float32, device) if credits else None,
             weights_N=floats(sample.weight for sample in samples),
             lengths=tuple(lengths.tolist()),
         )

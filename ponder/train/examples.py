@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ponder.errors import DataError
 from ponder.policy import Policy
+from ponder.records import Example, Message, Span, Step, Tool
 from ponder.seeds import derive_seed
 from ponder.task.examples import LoadedExamples, SourcedExample
 from ponder.task.fault import LeftOut
@@ -32,13 +33,20 @@ _SHOWN_TOKENS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedExample:
-    """Token ids of one example, int32 to keep hundreds of thousands of them in memory."""
+    """Token ids of one example, int32 to keep hundreds of thousands of them in memory. Where the response is a
+    conversation with tools, `spans` are the model's own tokens in it."""
 
     id: str
     source: str
     domain: str
     prompt: NDArray[np.int32]
     response: NDArray[np.int32]
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def learnt_tokens(self) -> int:
+        """Tokens that are learnt."""
+        return sum(end - start for start, end in self.spans) if self.spans else len(self.response)
 
     @property
     def tokens(self) -> int:
@@ -48,7 +56,7 @@ class EncodedExample:
     def sample(self, group: str, weight: float) -> Sample:
         """What the trainer takes; each response token weighs `weight`."""
         prompt, response = tuple(self.prompt.tolist()), tuple(self.response.tolist())
-        return Sample(prompt_ids=prompt, response_ids=response, group=group, weight=weight)
+        return Sample(prompt_ids=prompt, response_ids=response, group=group, weight=weight, spans=self.spans)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +118,24 @@ def _encoded(
             tokenizer, [(entry.example.thinking, entry.example.answer) for entry in part]
         )
         for entry, prompt, response in zip(part, prompts, responses, strict=True):
-            if isinstance(response, str) or isinstance(prompt, str):
-                yield entry, response if isinstance(response, str) else str(prompt)
+            if isinstance(prompt, str):
+                yield entry, prompt
                 continue
-            ids = [*response, end]
-            reason = _unlearnable(prompt, ids, policy, max_tokens)
+            spans: tuple[Span, ...] = ()
+            if entry.example.steps or entry.example.tool_calls:
+                found = _conversation(entry.example, response, policy, end)
+                if isinstance(found, str):
+                    yield entry, found
+                    continue
+                ids, spans = found
+                replies = [ids[start:stop] for start, stop in spans]
+            elif isinstance(response, str):
+                yield entry, response
+                continue
+            else:
+                ids = [*response, end]
+                replies = [ids]
+            reason = _unlearnable(prompt, replies, len(ids), policy, max_tokens)
             yield (
                 entry,
                 reason
@@ -124,25 +145,66 @@ def _encoded(
                     domain=entry.example.domain,
                     prompt=np.array(prompt, np.int32),
                     response=np.array(ids, np.int32),
+                    spans=spans,
                 ),
             )
+
+
+def _conversation(
+    example: Example, last: list[int] | str, policy: Policy, end: int
+) -> tuple[list[int], tuple[Span, ...]] | str:
+    """The ids of all turns after the prompt, as a rollout with these calls and results has them, and where the learnt
+    ones stand; `last` are those of the answer. A text where there are none."""
+    template, tokenizer, tools = policy.template, policy.tokenizer, example.tools
+    ids: list[int] = []
+    spans: list[Span] = []
+    try:
+        for step in example.steps:
+            turn = [*_turn(step, policy, tools), end]
+            if step.learnt:
+                spans.append((len(ids), len(ids) + len(turn)))
+            ids += [*turn, *template.encode_answer(tokenizer, step.results, tools=tools, stop=end)]
+        if example.tool_calls:
+            reply = Message(role="assistant", content=example.answer, tool_calls=example.tool_calls)
+            last = template.encode_calls(tokenizer, example.thinking, reply, tools)
+    except DataError as error:
+        return str(error)
+    if isinstance(last, str):
+        return last
+    spans.append((len(ids), len(ids) + len(last) + 1))
+    return [*ids, *last, end], tuple(spans)
+
+
+def _turn(step: Step, policy: Policy, tools: Sequence[Tool]) -> list[int]:
+    """The ids of a turn on the way; DataError where it cannot be written."""
+    if step.tool_calls:
+        reply = Message(role="assistant", content=step.content, tool_calls=step.tool_calls)
+        return policy.template.encode_calls(policy.tokenizer, step.thinking, reply, tools)
+    (found,) = policy.template.encode_responses(policy.tokenizer, [(step.thinking, step.content)])
+    if isinstance(found, str):
+        raise DataError(found)
+    return found
 
 
 def _prompt(entry: SourcedExample, policy: Policy) -> tuple[int, ...] | str:
     """The ids of the prompt, or why there are none."""
     try:
-        return policy.template.encode(policy.tokenizer, entry.example.messages)
+        return policy.template.encode(policy.tokenizer, entry.example.messages, tools=entry.example.tools)
     except DataError as error:  # the tokenizer's chat template refuses the conversation, too
         return str(error)
 
 
-def _unlearnable(prompt: Sequence[int], response: Sequence[int], policy: Policy, max_tokens: int) -> str:
+def _unlearnable(
+    prompt: Sequence[int], replies: Sequence[Sequence[int]], tokens: int, policy: Policy, max_tokens: int
+) -> str:
+    """Why replies, each with its end token, that stand among `tokens` after the prompt cannot be learnt; or nothing."""
     tokenizer = policy.tokenizer
-    if early := policy.stop_ids.intersection(response[:-1]):
-        return f"its response holds the end token {tokenizer.decode(min(early))!r}, so it would end early"
-    if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in response[:-1]:
-        return f"its response holds what the tokenizer has no token for ({tokenizer.unk_token!r})"
-    length = len(prompt) + len(response)
+    for reply in replies:
+        if early := policy.stop_ids.intersection(reply[:-1]):
+            return f"its response holds the end token {tokenizer.decode(min(early))!r}, so it would end early"
+        if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in reply[:-1]:
+            return f"its response holds what the tokenizer has no token for ({tokenizer.unk_token!r})"
+    length = len(prompt) + tokens
     return f"{length:,} tokens, more than max_tokens {max_tokens:,}" if length > max_tokens else ""
 
 
@@ -171,7 +233,7 @@ def hold_back(
 
 def show_mask(sample: Sample, tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
     """What is read and what is learnt of a sample, decoded from the very ids the trainer gets."""
-    *body, end = sample.response_ids
+    *body, end = sample.learnt_ids
     return (
         f"read, {len(sample.prompt_ids):,} tokens: {_decoded(sample.prompt_ids, tokenizer)!r}",
         f"learnt, {len(body):,} tokens: {_decoded(body, tokenizer)!r}",

@@ -14,7 +14,7 @@ from ponder.algorithm import TokenTerms
 from ponder.files import publishing, read_json, write_json, write_text
 from ponder.train.sample import Sample
 
-__all__ = ["load_incident", "save_incident"]
+__all__ = ["incident_wanted", "load_incident", "samples_text", "save_incident"]
 
 _MOST = 20
 """Incidents kept in a run; later ones are only counted."""
@@ -40,13 +40,12 @@ def save_incident(
     parent: Path, facts: dict[str, Any], samples: Sequence[Sample], terms: Sequence[tuple[list[int], TokenTerms]]
 ) -> Path | None:
     """Write one folder below `parent` and return it; None when enough of them are there already."""
-    if parent.exists() and len(list(parent.glob("update-*"))) >= _MOST:
+    if not incident_wanted(parent, "update"):
         return None
     folder = parent / f"update-{facts['version']:08d}-{facts['skipped']:04d}"
     with publishing(folder) as temporary:
         write_json(temporary / "incident.json", facts)
-        rows = [json.dumps(dataclasses.asdict(sample), default=list) for sample in samples]
-        write_text(temporary / "samples.json", "[\n" + ",\n".join(rows) + "\n]\n")
+        write_text(temporary / "samples.json", samples_text(samples))
         tensors: dict[str, torch.Tensor] = {}
         for number, (members, entry) in enumerate(terms):
             fields = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
@@ -57,6 +56,17 @@ def save_incident(
         save_file(tensors, temporary / "terms.safetensors")
         write_text(temporary / "README.txt", _README.format(reason=facts["reason"]))
     return folder
+
+
+def incident_wanted(parent: Path, kind: str) -> bool:
+    """Whether fewer of the kind, which their names begin with, are there than are kept."""
+    return len(list(parent.glob(f"{kind}-*"))) < _MOST
+
+
+def samples_text(samples: Sequence[Sample]) -> str:
+    """JSON of samples, one a line."""
+    rows = [json.dumps(dataclasses.asdict(sample), default=list) for sample in samples]
+    return "[\n" + ",\n".join(rows) + "\n]\n"
 
 
 def load_incident(folder: Path) -> list[Sample]:

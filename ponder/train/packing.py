@@ -8,7 +8,10 @@ from collections.abc import Sequence
 
 from ponder.train.sample import Sample
 
-__all__ = ["pack", "packed_tokens"]
+__all__ = ["in_rounds", "pack", "packed_tokens", "rounds"]
+
+_SLACK = (1.0, 1.125, 1.25, 1.5, 2.0)
+"""Passes of so many times their even share are tried in turn: groups do not divide evenly."""
 
 
 def packed_tokens(samples: Sequence[Sample]) -> int:
@@ -36,6 +39,32 @@ def pack(samples: Sequence[Sample], token_budget: int) -> list[list[int]]:
         bins[place].extend(piece)
         free[place] -= size
     return [sorted(members) for members in bins]
+
+
+def rounds(samples: Sequence[Sample], token_budget: int, ranks: int) -> list[list[list[int]]]:
+    """What each of `ranks` processes computes at the same time: a pass for each, round after round. Passes are those of
+    `pack`, smaller ones where that leaves fewer processes idle, and those of a round are about equally large. Only in
+    the last round there are empty passes: every process makes the same number."""
+    passes = pack(samples, token_budget)
+    if missing := -len(passes) % ranks:
+        places = len(passes) + missing
+        even = -(-packed_tokens(samples) // places)
+        for slack in _SLACK:
+            smaller = pack(samples, min(token_budget, int(even * slack) + 1))
+            if len(smaller) <= places:
+                passes = smaller
+                break
+    return in_rounds(passes, [packed_tokens([samples[i] for i in members]) for members in passes], ranks)
+
+
+def in_rounds(passes: Sequence[list[int]], sizes: Sequence[int], ranks: int) -> list[list[list[int]]]:
+    """The passes dealt out to `ranks` processes, round after round, those of a round of about the same size; empty ones
+    at the end of the last round. One process makes them in their order."""
+    order = list(range(len(passes)))
+    if ranks > 1:
+        order.sort(key=lambda i: -sizes[i])
+    dealt = [passes[i] for i in order] + [[] for _ in range(-len(passes) % ranks)]
+    return [dealt[start : start + ranks] for start in range(0, len(dealt), ranks)]
 
 
 def _groups(samples: Sequence[Sample]) -> list[list[int]]:

@@ -1,36 +1,40 @@
-"""The trainer: six verbs over one policy. It knows samples, gradients and memory, and nothing about rewards.
+"""The trainer: seven verbs over one policy. It knows samples, gradients and memory, and nothing about rewards.
 
     forward_backward -> optimizer_step        change the weights
     logprobs                                  look at sequences without changing anything
     save, load                                everything needed to go on exactly
+    freeze                                    keep the weights as they are now: the reference model
     weights                                   the tensors being trained, with their version
 
 The gradient of a step does not depend on how its samples were cut into micro-batches: each sample brings its weight,
 and losses add up.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ponder.algorithm import Sum, TokenTerms, add_metrics
-from ponder.policy import Policy, load_weights, save_policy, token_logprobs
+from ponder.policy import LogprobModel, Policy, load_weights, save_policy
 from ponder.policy.memory import TokenBudget
-from ponder.policy.window import check_length
+from ponder.ranks.team import ALONE, Team
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train.batch import Batch
 from ponder.train.incident import save_incident
-from ponder.train.packing import pack
+from ponder.train.packing import pack, rounds
 from ponder.train.sample import Sample
 from ponder.train.updater import Updater
 
-__all__ = ["Loss", "StepReport", "Trainer"]
+__all__ = ["Loss", "StepReport", "Trainer", "load_trained", "save_trained"]
 
 Loss = Callable[[TokenTerms], tuple[torch.Tensor, dict[str, Sum]]]
 """Per-token terms of one micro-batch to a scalar to minimise and metrics that add up over micro-batches."""
 
+_NOTHING = Sample(prompt_ids=(0,), response_ids=(0,), group="", weight=0.0, behaviour=(0.0,))
 _ADVICE = "Lower `max_tokens` or `batch.logprob_chunk`, or use a smaller model."
 
 
@@ -47,8 +51,8 @@ class StepReport:
 
 
 class Trainer:
-    """Trains one policy in place. `temperature` is the one completions are sampled with: log-probs are of that
-    distribution."""
+    """Trains one policy in place. `temperature` is the one that the completions at hand were sampled with: log-probs
+    are of that distribution."""
 
     def __init__(
         self,
@@ -57,15 +61,18 @@ class Trainer:
         limits: BatchLimits,
         temperature: float = 1.0,
         incident_folder: Path = Path("incidents"),
+        team: Team = ALONE,
     ) -> None:
-        self._policy = policy
+        self._policy, self._team = policy, team
         self._chunk = limits.logprob_chunk
-        self._temperature = temperature
+        self._model = self._sharded(policy)
+        self._frozen: LogprobModel | None = None
+        self.temperature = temperature
         self._incident_folder = incident_folder
-        self._updater = Updater(policy.model, optimizer)
+        self._updater = Updater(policy.model, optimizer, team)
         self._pending: list[tuple[Sequence[Sample], Loss]] = []
         self._clear()
-        self._budget = TokenBudget(limits.tokens_per_micro_batch)
+        self._budget = TokenBudget(limits.tokens_per_micro_batch, halves=team.size == 1)
 
     @property
     def tokens_per_micro_batch(self) -> int:
@@ -112,18 +119,20 @@ class Trainer:
         incident = None
         if reason is not None:
             facts = {"reason": reason, "version": self.version, "skipped": self.skipped, "grad_norm": str(norm)}
-            incident = save_incident(self._incident_folder, facts, self._seen, self._terms)
+            incident = self._save_incident(facts)
         self._pending.clear()
         self._clear()
         if reason is not None:
             self._updater.guard.check(reason, str(incident or self._incident_folder))
         return StepReport(grad_norm=norm, lr=lr, version=self.version, skipped=reason, incident=incident)
 
-    def logprobs(self, samples: Sequence[Sample], policy: Policy | None = None) -> list[torch.Tensor]:
-        """Log-probs of every sample's response under `policy` (None: the trained one), on the CPU, without gradient."""
-        return self._budget.run(
-            lambda: self._logprobs(samples, policy or self._policy), lambda: self._alone(samples), _ADVICE
-        )
+    def logprobs(self, samples: Sequence[Sample], *, frozen: bool = False) -> list[torch.Tensor]:
+        """Log-probs of every sample's response under the weights as they are, or as they were at the last `freeze`; on
+        the CPU, without gradient."""
+        model = self._frozen if frozen else self._model
+        if model is None:
+            raise AssertionError("log-probs of frozen weights without freeze")
+        return self._budget.run(lambda: self._logprobs(samples, model), lambda: self._alone(samples), _ADVICE)
 
     def mismatch(self, samples: Sequence[Sample]) -> dict[str, float]:
         """How far log-probs of sequences packed together are from those of each alone: rounding, unless what a sequence
@@ -143,29 +152,66 @@ class Trainer:
     def save(self, folder: Path) -> None:
         """Write `model/` (a Hugging Face folder) or `adapter/` (its weights alone), `optimizer.safetensors` and
         `trainer_state.json` into the folder."""
+        save_trained(self._policy, folder)
+        self.save_state(folder)
+
+    def save_state(self, folder: Path) -> None:
+        """The part of `save` that is not the weights."""
         if self._pending:
             raise AssertionError("save between forward_backward and optimizer_step would lose the gradient")
-        if self._policy.adapter is not None:
-            self._policy.adapter.save(folder / "adapter")
-        else:
-            save_policy(self._policy, folder / "model")
         self._updater.save(folder, {"budget": self._budget.state()})
 
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote, bit for bit. The weights are changed in place, so an engine that shares them
         sees the change."""
-        if self._policy.adapter is not None:
-            self._policy.adapter.load(folder / "adapter")
-        else:
-            load_weights(self._policy, folder / "model")
+        load_trained(self._policy, folder)
+        self.load_state(folder)
+
+    def load_state(self, folder: Path) -> None:
+        """The part of `load` that is not the weights."""
         state = self._updater.load(folder)
         self._budget.restore(state["budget"])
         self._pending.clear()
         self._clear()
 
-    def weights(self) -> tuple[int, Policy]:
-        """The number of updates made and the policy whose tensors are being trained."""
-        return self.version, self._policy
+    def freeze(self, copy: Policy | None = None) -> None:
+        """Keep a copy of the weights as they are now, in place of the one kept before: `copy` where it is made
+        already."""
+        self._frozen = None  # two copies at a time need not fit
+        self._frozen = self._sharded(copy or self._policy.frozen_copy())
+
+    def save_frozen(self, folder: Path) -> None:
+        """Write what `freeze` kept as a Hugging Face folder."""
+        if self._frozen is None:
+            raise AssertionError("save_frozen without freeze")
+        save_policy(self._frozen.policy, folder)
+
+    def load_frozen(self, folder: Path) -> None:
+        """Keep what `save_frozen` wrote in place of what was kept before."""
+        if self._frozen is None:
+            raise AssertionError("load_frozen without freeze")
+        load_weights(self._frozen.policy, folder)
+
+    def weights(self, *, frozen: bool = False) -> tuple[int, Iterator[tuple[str, torch.Tensor]]]:
+        """The number of updates made, and every trained tensor of just these weights with its name in the model, one
+        after the other; tied ones come once. Each is the one being trained: copy what must outlast the next update.
+        With `frozen` the same tensors as `freeze` kept them."""
+        if frozen and self._frozen is None:
+            raise AssertionError("frozen weights without freeze")
+        policy = self._frozen.policy if frozen and self._frozen is not None else self._policy
+        names = [name for name, p in self._policy.model.named_parameters() if p.requires_grad]
+        named = dict(policy.model.named_parameters())
+        return self.version, ((name, self._team.whole(named[name].detach())) for name in names)
+
+    def publish(self) -> None:
+        """Make the policy that the trainer was given have the latest weights: it always does, they are its own."""
+
+    def memory(self) -> dict[str, float]:
+        """What other processes of the trainer hold, as metrics: there are none."""
+        return {}
+
+    def close(self) -> None:
+        """End what the trainer has started: nothing."""
 
     def _clear(self) -> None:
         """Forget what this step has added up so far."""
@@ -184,9 +230,12 @@ class Trainer:
         metrics: dict[str, Sum] = {}
         before = len(self._seen)
         self._seen.extend(samples)
-        for members in pack(samples, self.tokens_per_micro_batch):
+        for members in self._passes(samples):
+            if not members:
+                (self._idle(self._model) * 0).backward()  # type: ignore[no-untyped-call]
+                continue
             batch = Batch.of([samples[i] for i in members], self._policy.device)
-            logprobs_N, entropy_N = self._forward(batch, self._policy)
+            logprobs_N, entropy_N = self._forward(batch, self._model)
             terms = TokenTerms(
                 logprobs_N=logprobs_N,
                 behaviour_N=batch.behaviour_N,
@@ -201,26 +250,62 @@ class Trainer:
             self._loss += float(value.detach())
             self._terms.append(([before + i for i in members], _detached(terms)))
             metrics = add_metrics(metrics, measured)
-        return metrics
+        return reduce(add_metrics, self._team.gather(metrics))
 
-    def _forward(self, batch: Batch, policy: Policy) -> tuple[torch.Tensor, torch.Tensor]:
-        check_length(batch.layout.longest, policy.window, policy.limit)
-        with policy.autocast():  # one context, so that each weight is cast once
-            hidden_TD = policy.hidden(batch.input_ids_1T, batch.layout.position_ids_T[None], batch.layout)
-            hidden_MD = hidden_TD.index_select(0, batch.read_M)
-            outputs = token_logprobs(hidden_MD, policy.head(), batch.target_M, self._temperature, self._chunk)
-            logprobs_N, entropy_N = (output[: len(batch.weights_N)] for output in outputs)
-            return logprobs_N, entropy_N
+    def _passes(self, samples: Sequence[Sample]) -> list[list[int]]:
+        """The passes of this process as indices into `samples`; an empty one where others have something to do."""
+        return [one[self._team.rank] for one in rounds(samples, self.tokens_per_micro_batch, self._team.size)]
+
+    def _idle(self, model: LogprobModel) -> torch.Tensor:
+        """A pass of nothing: ranks compute together, so one without samples must keep step."""
+        return self._forward(Batch.of([_NOTHING], self._policy.device), model)[0].sum()
+
+    def _sharded(self, policy: Policy) -> LogprobModel:
+        model = LogprobModel(policy, self._chunk)
+        self._team.shard(model, policy.model.base_model)
+        return model
+
+    def _save_incident(self, facts: dict[str, Any]) -> Path | None:
+        terms = [one for part in self._team.gather(self._terms) for one in part]
+        found = None
+        if self._team.rank == 0:
+            found = save_incident(self._incident_folder, facts, self._seen, terms)
+        return self._team.gather(found)[0]
+
+    def _forward(self, batch: Batch, model: LogprobModel) -> tuple[torch.Tensor, torch.Tensor]:
+        outputs = model(batch.input_ids_1T, batch.layout, batch.read_M, batch.target_M, self.temperature)
+        logprobs_N, entropy_N = (output[: len(batch.weights_N)] for output in outputs)
+        return logprobs_N, entropy_N
 
     @torch.no_grad()
-    def _logprobs(self, samples: Sequence[Sample], policy: Policy) -> list[torch.Tensor]:
-        result = [torch.empty(0)] * len(samples)
-        for members in pack(samples, self.tokens_per_micro_batch):
-            batch = Batch.of([samples[i] for i in members], policy.device)
-            logprobs_N = self._forward(batch, policy)[0].cpu()
-            for i, logprobs in zip(members, torch.split(logprobs_N, list(batch.lengths)), strict=True):
-                result[i] = logprobs
-        return result
+    def _logprobs(self, samples: Sequence[Sample], model: LogprobModel) -> list[torch.Tensor]:
+        mine: dict[int, torch.Tensor] = {}
+        for members in self._passes(samples):
+            if not members:
+                self._idle(model)
+                continue
+            batch = Batch.of([samples[i] for i in members], self._policy.device)
+            logprobs_N = self._forward(batch, model)[0].cpu()
+            mine |= zip(members, torch.split(logprobs_N, list(batch.lengths)), strict=True)
+        self._team.release(model)
+        found = {i: logprobs for part in self._team.gather(mine) for i, logprobs in part.items()}
+        return [found[i] for i in range(len(samples))]
+
+
+def save_trained(policy: Policy, folder: Path) -> None:
+    """Write `model/`, or `adapter/` where that alone is trained."""
+    if policy.adapter is not None:
+        policy.adapter.save(folder / "adapter")
+    else:
+        save_policy(policy, folder / "model")
+
+
+def load_trained(policy: Policy, folder: Path) -> None:
+    """Put what `save_trained` wrote into the policy's tensors."""
+    if policy.adapter is not None:
+        policy.adapter.load(folder / "adapter")
+    else:
+        load_weights(policy, folder / "model")
 
 
 def _detached(terms: TokenTerms) -> TokenTerms:

@@ -30,6 +30,36 @@ def _check_code(gold: Any) -> str | None:
     return check_code(gold)
 
 
+def _verify_json(answer_text: str, gold: Any) -> Verdict:
+    from ponder.verify.json_gold import verify_json  # schemas are loaded only where they judge
+
+    return verify_json(answer_text, gold)
+
+
+def _check_json(gold: Any) -> str | None:
+    from ponder.verify.json_gold import check_json
+
+    return check_json(gold)
+
+
+def _same_json(a: str, b: str, gold: Any) -> bool:
+    from ponder.verify.json_gold import same_json
+
+    return same_json(a, b, gold)
+
+
+def _verify_repository(answer_text: str, gold: Any) -> Verdict:
+    from ponder.verify.repository import verify_repository
+
+    return verify_repository(answer_text, gold)
+
+
+def _check_repository(gold: Any) -> str | None:
+    from ponder.verify.repository import check_repository
+
+    return check_repository(gold)
+
+
 def _verify_own(answer_text: str, gold: Any) -> Verdict:
     raise VerifierError(
         f"Answers are judged by your own function {gold.function!r}, which runs in the workers of a VerifierPool only."
@@ -54,7 +84,9 @@ VERIFIERS: Mapping[str, Callable[[str, Any], Verdict]] = {
     "expression": expression.verify_expression,
     "assignment": assignment.verify_assignment,
     "code": _verify_code,
+    "repository": _verify_repository,
     "instructions": instructions.verify_instructions,
+    "json": _verify_json,
     "rule": rule.verify_rule,
     "safety": safety.verify_safety,
     "own": _verify_own,
@@ -67,7 +99,9 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "expression": expression.check_expression,
     "assignment": assignment.check_assignment,
     "code": _check_code,
+    "repository": _check_repository,
     "instructions": instructions.check_instructions,
+    "json": _check_json,
     "rule": rule.check_rule,
     "safety": safety.check_safety,
     "own": _check_own,
@@ -79,7 +113,9 @@ _SAME: Mapping[str, Callable[[str, str, Any], bool]] = {
     "expression": expression.same_expression,
     "assignment": assignment.same_assignment,
     "code": _same_text,
+    "repository": _same_text,
     "instructions": _same_text,
+    "json": _same_json,
     "rule": rule.same_rule,
     "safety": safety.same_safety,
     "own": _same_text,

@@ -10,6 +10,7 @@ thinking is looked at, up to the mark that ends a turn. Every step takes time li
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from ponder.maths.notation import with_backslashes
 from ponder.verify.later import comes_back, correction, doubts_itself, is_replaced, is_taken_back
@@ -40,12 +41,12 @@ _END_OF_TURN = re.compile(
     r"<\|(?:im_start|im_end|endoftext|end_of_text|end_of_turn|eot_id|eom_id|end|user|assistant|return)\|>"
     r"|<｜(?:end▁of▁sentence|User|Assistant)｜>|</s>|<eos>|<end_of_turn>|\[/?INST\]"
 )
-_TURN_MARKS = ("<|", "<｜", "</s>", "<eos>", "<end_of_turn>", "INST]")
 _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 """Notes that GSM8K's solutions carry: "40/2 = <<40/2=20>>20"."""
-_DISPLAY = re.compile(r"(?<!\\)\\[\[\]]|\$\$|\\(?:begin|end)\{(?:align|equation|gather|multline|eqnarray)\*?\}")
+_DISPLAY = re.compile(r"\\[][](?<!\\\\.)|\$\$|\\(?:begin|end)\{(?:align|equation|gather|multline|eqnarray)\*?\}")
+_CLOSING = {"$$": "$$", "\\[": "\\]"}
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
-_BOX = re.compile(r"(?:\\(?:boxed|fbox|framebox)|(?<![\\A-Za-z])boxed)\s*(?=\{)")
+_BOX = re.compile(r"(?:\\\\?(?:boxed|fbox|framebox)|b(?<![\\A-Za-z]b)oxed)\s*(?=\{)")
 _BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$]+)")
 _DOZEN = re.compile(r"[\s$)\\]*dozens?\b")
 _HASH = re.compile(r"####(?!#)[ \t]*([^\n]*)")
@@ -76,6 +77,7 @@ _UNSTATED = re.compile(
     r"|unlikely) that"
     r"|(?:wrong|incorrect) (?:to \w+ )?that|not true|question is)\b[^.,;:!?\n]{0,30}?\s)"
     r"(?:(?:the|its|my|our|this)\s+)?(?:(?:final|correct|right)\s+)?$"
+    r"|\b(?:says|thinks|believes|guesses|(?<!\bi )(?<!\bwe )(?:said|thought|guessed|believed))(?: that)?\s+(?:the\s+)?$"
     r"|n['’]t true that\s+(?:the\s+)?$|\b(?:of|half|twice|double|triple)\s+(?:the|its|our)\s+$"
     r"|\b(?:(?:each|every|per) (?:correct|right|wrong)|naive|wrong|incorrect|false|mistaken|tempting|each|every"
     r"|previous|initial|earlier|student['’]s|common)\s+$"
@@ -91,7 +93,7 @@ _REMARK = re.compile(
 )
 _LETTER_A = re.compile(r"^A[:：][ \t]*([^\n]*)$")
 _JOIN = re.compile(
-    r"(?:[\s$.;,，、;]|\\(?:quad|qquad)(?![a-z])|\\[,;()])*"
+    r"(?:[\s$.;,，、;]|[-+*=_~]{3,}|\\(?:quad|qquad)(?![a-z])|\\[,;()])*"
     r"(?:(?:[A-Za-z]{1,15}[\s,]+){0,3}(?=and\b|or\b))?"
     r"(?:\\text\s*\{[^{}]{0,30}\b(?:and|or)\s*\}|\band\b|\bor\b|和|或|及|与)?"
     r"(?:[\s$,，、]|\\(?:quad|qquad)(?![a-z])|\\[,;()])*(?:(?:[A-Za-z](?:_\{?\w\}?)?\s*="
@@ -118,19 +120,28 @@ def find_answer(text: str, *, trusted: bool = False) -> Found:
     that is `trusted`, a solution that comes with its problem, the box is the answer whatever stands around it."""
     if trusted and (box := _boxes(text)) is not None:
         return _checked(Found(text=box[0], rule="boxed"))
+    if trusted and len(said := _final_answers(text)) == 1:
+        return Found(text=said.pop(), rule="answer phrase")
     return next(find_answers(text))
+
+
+def _final_answers(text: str) -> set[str]:
+    """What the phrases of a text say, each up to the end of its sentence."""
+    answers = (_SENTENCE_END.split(found.text or "", maxsplit=1)[0].rstrip(" .") for _, found in _phrases(text))
+    return {answer for answer in answers if _PHRASE.search(answer) is None}  # "Final answer: The answer is 5"
 
 
 def find_answers(text: str) -> Iterator[Found]:
     """The answer, then what the later rules find, for kinds of answers that the first cannot be."""
     text = text[-MAX_TEXT_CHARS:]
-    if "</think>" in text:
+    tagged = "<" in text
+    if tagged and "</think>" in text:
         text = text.rpartition("</think>")[2]
-    elif "<think>" in text:
+    elif tagged and "<think>" in text:
         yield Found(text=None, rule="no answer: the thinking never ends")
         return
     text = _as_written(text)
-    before, closing, behind = text.rpartition("</answer>")
+    before, closing, behind = text.rpartition("</answer>") if tagged else ("", "", text)
     if closing and "<answer>" in before:
         outside, _, inside = before.rpartition("<answer>")
         explicit = [*_explicit(inside)] or [Found(text=inside, rule="answer tag", before=outside, behind=behind)]
@@ -144,10 +155,10 @@ def find_answers(text: str) -> Iterator[Found]:
         return
     if closing:
         text = before
-    if "<answer>" in text:
+    if tagged and "<answer>" in text:
         text = text.rpartition("<answer>")[2]
     yield from map(_checked, _explicit(text))
-    lines = [line for line in text.splitlines() if _SAYS.search(line)]
+    lines = _last_lines(text)
     if not lines:
         yield Found(text=None, rule="no answer: nothing stands after the thinking")
         return
@@ -155,17 +166,31 @@ def find_answers(text: str) -> Iterator[Found]:
     yield _checked(Found(text=lines[-1].strip()[-MAX_ANSWER_CHARS:], rule=rule, before="\n".join(lines[:-1])))
 
 
+def _last_lines(text: str) -> list[str]:
+    """The lines that say something, as many as are looked at before the last."""
+    lines: list[str] = []
+    chars = 0
+    for line in reversed(text.splitlines()):
+        if line[:1].isalpha() or _SAYS.search(line):
+            lines.append(line)
+            chars += len(line) if len(lines) > 1 else 0
+            if chars > MAX_ANSWER_CHARS:
+                break
+    return lines[::-1]
+
+
 def _as_written(text: str) -> str:
     """A text up to the end of its turn, without what a reader does not see. What cannot be in it is not looked for."""
     text = with_backslashes(text)
-    if any(mark in text for mark in _TURN_MARKS):
+    tagged = "<" in text
+    if tagged or "INST]" in text:
         text = _END_OF_TURN.split(text, maxsplit=1)[0]
-    if "<<" in text:
+    if tagged and "<<" in text:
         text = _CALCULATOR.sub("", text)
     text = on_one_line(text)
-    if "~~" in text or "<!--" in text:
+    if "~~" in text or (tagged and "<!--" in text):
         text = _STRUCK.sub("", text)
-    return text.replace('\\"', '"')
+    return text.replace('\\"', '"') if '\\"' in text else text
 
 
 _SAYS = re.compile(r"[^\W_]|[∅∞π?]|\\\{")
@@ -174,21 +199,37 @@ _SAYS = re.compile(r"[^\W_]|[∅∞π?]|\\\{")
 
 def on_one_line(text: str) -> str:
     """Displayed formulas without line breaks."""
-    if "\n" not in text or not any(mark in text for mark in ("\\[", "$$", "\\begin{")):
+    if "\n" not in text:
         return text
+    if "$$" not in text and "\\begin{" not in text:
+        return _between_brackets(text) if "\\[" in text else text
     pieces: list[str] = []
-    start, opening = 0, None
-    for mark in _DISPLAY.finditer(text):
-        if opening is not None and mark[0] == _closing_mark(opening[0]):
-            pieces += [text[start : opening.start()], " ".join(text[opening.start() : mark.end()].split())]
-            start, opening = mark.end(), None
-        elif mark[0] != "\\]" and not mark[0].startswith("\\end") and (opening is None or opening[0] != "\\["):
-            opening = mark
+    start, opened, closing = 0, 0, ""
+    for found in _DISPLAY.finditer(text):
+        mark = found[0]
+        if mark == closing:
+            pieces += [text[start:opened], " ".join(text[opened : found.end()].split())]
+            start, closing = found.end(), ""
+        elif closing != "\\]" and mark != "\\]" and not mark.startswith("\\end"):
+            opened, closing = found.start(), _CLOSING.get(mark) or mark.replace("begin", "end")
     return "".join(pieces) + text[start:]
 
 
-def _closing_mark(opening: str) -> str:
-    return {"$$": "$$", "\\[": "\\]"}.get(opening, opening.replace("begin", "end"))
+def _between_brackets(text: str) -> str:
+    """The same where all that is displayed stands between \\[ and \\]."""
+    pieces: list[str] = []
+    start = 0
+    while (opened := text.find("\\[", start)) >= 0:
+        while opened > 0 and text[opened - 1] == "\\":  # the end of a row
+            opened = text.find("\\[", opened + 1)
+        closed = text.find("\\]", opened) if opened >= 0 else -1
+        while closed >= 0 and text[closed - 1] == "\\":
+            closed = text.find("\\]", closed + 1)
+        if closed < 0:
+            break
+        pieces += (text[start:opened], " ".join(text[opened : closed + 2].split()))
+        start = closed + 2
+    return "".join(pieces) + text[start:]
 
 
 def _explicit(text: str) -> Iterator[Found]:
@@ -214,7 +255,7 @@ def _explicit(text: str) -> Iterator[Found]:
 
 def _later(text: str, end: int) -> Iterator[Found]:
     """The last statement of a value behind an answer that ends at `end`, whatever its form."""
-    for match in reversed(list(_HASH.finditer(text, end))):
+    for match in reversed(list(_HASH.finditer(text, end)) if text.find("####", end) >= 0 else []):
         if re.fullmatch(r"[\s*_$]*[-\d.,/]+[\s*_$]*|[\s*_]*[A-J][\s*_.]*", match[1]):
             yield Found(text=match[1], rule="hash mark", behind=text[match.end() :])
             return
@@ -226,9 +267,7 @@ def _later(text: str, end: int) -> Iterator[Found]:
 
 def _phrases(text: str, start: int = 0) -> Iterator[tuple[int, Found]]:
     """The answers behind phrases from `start` on, the last first, with where the phrase begins."""
-    places = [at for word in _PHRASE_WORDS if (at := text.find(word, start)) >= 0]
-    first = max(start, min(places, default=len(text)) - _FINAL_CHARS)
-    for match in reversed(list(_PHRASE.finditer(text, first))[-_MAX_PHRASES:]):
+    for match in islice(_from_the_end(text, start), _MAX_PHRASES):
         rest, _, more = text[match.end() : match.end() + MAX_ANSWER_CHARS].partition("\n")
         rest = rest.strip()
         if _is_passed_over(text, match, rest, more):
@@ -240,10 +279,28 @@ def _phrases(text: str, start: int = 0) -> Iterator[tuple[int, Found]]:
             rest = display[1] if display else rest
             answer, behind = rest.lstrip("} "), text[match.end() + len(rest) :]
             yield match.start(), Found(text=answer, rule="answer phrase", before=text[: match.end()], behind=behind)
-    lines = text.strip().splitlines()
-    letter = _LETTER_A.match(lines[-1].strip()) if lines else None
+    letter = _LETTER_A.match(_last_line(text))
     if letter:
         yield 0, Found(text=letter.group(1), rule="answer phrase")
+
+
+def _last_line(text: str) -> str:
+    text = text.rstrip()
+    return "".join(text[text.rfind("\n") + 1 :].splitlines()[-1:]).strip()
+
+
+def _from_the_end(text: str, start: int) -> Iterator[re.Match[str]]:
+    """The phrases from `start` on, the last first."""
+    places = {word: text.rfind(word, start) for word in _PHRASE_WORDS}
+    end = len(text)
+    while (place := max(places.values())) >= 0:
+        places = {word: text.rfind(word, start, at) if at == place else at for word, at in places.items()}
+        for begin in (place - len("final a"), place - len("a"), place):
+            match = _PHRASE.match(text, begin) if begin >= start else None
+            if match is not None and match.start() < end:
+                end = match.start()
+                yield match
+                break
 
 
 def _is_passed_over(text: str, match: re.Match[str], rest: str, more: str) -> bool:
@@ -261,7 +318,10 @@ def _is_passed_over(text: str, match: re.Match[str], rest: str, more: str) -> bo
 def _checked(found: Found) -> Found:
     if found.text is None:
         return found
-    text = _TICK.sub("", _LEAD.sub("", found.text.strip(), count=1)).strip()
+    text = found.text.strip()
+    lead = _LEAD.match(text)
+    text = text[lead.end() :].strip() if lead else text
+    text = text if text.isascii() else _TICK.sub("", text).strip()
     if not text:
         return Found(text=None, rule=f"no answer: the {found.rule} is empty")
     if len(text) > MAX_ANSWER_CHARS:

@@ -38,7 +38,7 @@ _AROUND = frozenset(_AROUND_WORDS.split())
 _AROUND_CHINESE = re.compile(r"[选项择答案是为应故因此所以正确本题我最终的该了]*")
 _DOUBTS = re.compile(
     r"\b(?:not|neither|nor|never|no|except|if|unless|wrong|incorrect|false|maybe|perhaps|without|cannot|opposite)\b"
-    r"|n't\b"
+    r"|n't\b|\b(?:students|people|others|everyone|someone|somebody)\s+(?:\w+\s+)?(?:choose|pick|select|answer|think|say)"
     "|不|错|非|除|没|如果|可能"
 )
 _TERM = re.compile(r"[\s$*(]*[A-J](?:\([a-z]|'\.?\s*$|\.[A-Z])")

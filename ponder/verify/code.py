@@ -38,7 +38,15 @@ from ponder.verify.compared import NOT_PLAIN, compared, given, why_not_trusted
 from ponder.verify.output import same_output
 from ponder.verify.program import expected_names, find_entry, find_program
 
-__all__ = ["COMPILE_SECONDS", "allowed_seconds", "check_code", "close_sandbox", "verify_code"]
+__all__ = [
+    "COMPILE_SECONDS",
+    "allowed_seconds",
+    "check_code",
+    "close_sandbox",
+    "run_program",
+    "verify_code",
+    "verify_program",
+]
 
 _NOT_ISOLATED = "programs in C++ and JavaScript are run only where namespaces isolate them"
 _CPU_SHARE = 0.5
@@ -48,6 +56,8 @@ _MOST_WHEN_WRONG = 0.99
 COMPILE_SECONDS = 20.0
 """Wall time for compiling, on top of the time for the tests."""
 _MOST_SECONDS = 120.0
+_SHOWN_BYTES = 64 << 10
+"""Of what a program prints that is run for its output."""
 _FORMS = {
     "python": ("asserts", "unittest", "stdio"),
     "cpp": ("stdio", "appended"),
@@ -74,15 +84,45 @@ def verify_code(answer_text: str, gold: CodeGold, wall_seconds: float = 4.0, cor
     found = find_program(answer_text, gold)
     if found.source is None:
         return Verdict(outcome="wrong", reason=found.rule)
+    verdict = verify_program(found.source, gold, wall_seconds, core)
+    return replace(verdict, reason=short(f"{found.rule}: {verdict.reason}"))
+
+
+def verify_program(source: str, gold: CodeGold, wall_seconds: float = 4.0, core: int | None = None) -> Verdict:
+    """The verdict on a program by itself, for a gold that `check_code` has nothing against."""
     try:
         sandbox = _sandbox()
         with sandbox.one_core(core):
-            outcome, reason, score = _verify(sandbox, found.source, gold, wall_seconds)
+            outcome, reason, score = _verify(sandbox, source, gold, wall_seconds)
     except SandboxError as error:
         if not isinstance(error, SetupError):
             close_sandbox()
         outcome, reason, score = "cannot_tell", f"the sandbox failed: {error}", 0.0
-    return Verdict(outcome=outcome, reason=short(f"{found.rule}: {reason}"), answer=found.source, score=score)
+    return Verdict(outcome=outcome, reason=short(reason), answer=source, score=score)
+
+
+def run_program(program: str, wall_seconds: float, core: int | None = None) -> tuple[str, bool]:
+    """What a Python program prints in the sandbox, with the end of its complaints where it ended badly, and whether it
+    did."""
+    limits = Limits(cpu_seconds=max(1, math.ceil(wall_seconds)))
+    try:
+        sandbox = _sandbox()
+        with sandbox.one_core(core):
+            printed = run_script(sandbox, program, "", limits, time.monotonic() + wall_seconds, _SHOWN_BYTES)
+    except SandboxError as error:
+        if not isinstance(error, SetupError):
+            close_sandbox()
+        return f"error: the sandbox failed: {error}", True
+    text = printed.output.decode(errors="replace")
+    if printed.too_long:
+        text += f"\n[only the first {_SHOWN_BYTES:,} bytes of what it printed]"
+    if printed.ending.late:
+        return f"{text}\nerror: the program was stopped after {wall_seconds:g} seconds".strip(), True
+    why = _break_off(printed.ending, limits)
+    if not why and printed.ending.exit == 0:
+        return text, False
+    said = printed.errors.decode(errors="replace")[-_SHOWN_BYTES:].strip()
+    return f"{text}\n{said}\nerror: the program {why or f'ended with status {printed.ending.exit}'}".strip(), True
 
 
 def allowed_seconds(gold: CodeGold, wall_seconds: float) -> float:

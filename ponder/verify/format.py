@@ -6,7 +6,7 @@ the verifier of its gold cannot read are wrong, so that nothing is earned by the
 
 import re
 
-from ponder.records import ChoiceGold, ExpressionGold, Gold, MathGold, Verdict
+from ponder.records import ChoiceGold, ExpressionGold, Gold, JsonGold, MathGold, Verdict
 from ponder.text.think import Response
 from ponder.verify.answer import find_answer
 
@@ -21,7 +21,7 @@ def verify_format(response: Response, gold: Gold | None = None) -> Verdict:
 
     Without a gold, readable means that an answer is found at all.
     """
-    form = check_form(response)
+    form = check_form(response, gold)
     if gold is None or form.outcome != "right":
         return form
     from ponder.verify import verify  # this module is a part of that package
@@ -30,10 +30,13 @@ def verify_format(response: Response, gold: Gold | None = None) -> Verdict:
     return pay_form(verify(response.answer, gold), gold)
 
 
-def check_form(response: Response) -> Verdict:
-    """The structure alone, and whether an answer is found that holds a letter or a digit."""
+def check_form(response: Response, gold: Gold | None = None) -> Verdict:
+    """The structure alone, and whether an answer is found that holds a letter or a digit; JSON is whole by itself, and
+    nothing is looked for in it."""
     if not response.well_formed or response.answer is None:
         return Verdict(outcome="wrong", reason=response.problem or "there is no answer")
+    if isinstance(gold, JsonGold):
+        return Verdict(outcome="right", reason="well formed", answer=response.answer, score=1.0)
     found = find_answer(response.answer)
     if found.text is None:
         return Verdict(outcome="wrong", reason=found.rule)

@@ -23,9 +23,9 @@ _TAKEN_BACK = re.compile(
     r"|disregard|discard) (?:that|this|the)\b"
     r"|\bactually,?\s+(?:it|the|this|that|no|[\d$\\])|[(]\s*(?:wrong|incorrect)|(?:^|[.!?…,;]"
     r"|\n)\s*no\b\s*(?:[,.!;:—-]|$)"
-    r"|不对|错了|应该是|等等|更正",
-    re.IGNORECASE,
+    r"|不对|错了|应该是|等等|更正"
 )
+"""In small letters."""
 _CONFIRMED = re.compile(r"\b(?:is (?:indeed )?(?:correct|right)|confirmed|checks out)\b", re.IGNORECASE)
 _WHICH_IS_WRONG = re.compile(
     r"\bwhich\s+(?:is|was|seems)\s+(?:\w+\s+)?(?:wrong|incorrect|mistaken|not\s+(?:right|correct|valid))\b",
@@ -48,14 +48,14 @@ def is_taken_back(answer: str, behind: str) -> bool:
     """Whether what follows an answer calls it wrong or begins again, and does not come back to it in the end."""
     if not behind.strip():
         return False
-    own = numbers_in(answer)
+    own, behind = numbers_in(answer), behind.lower()
     which = _WHICH_IS_WRONG.finditer(behind) if "which" in behind else ()
     named = (numbers_in(_SENTENCES.split(behind[max(0, m.start() - _MAX_SENTENCE) : m.start()])[-1]) for m in which)
     of_it = any(not numbers or numbers & own for numbers in named)
     if not of_it and _TAKEN_BACK.search(behind) is None:
         return False
     rest = behind[max((m.end() for m in _TAKEN_BACK.finditer(behind)), default=0) :]
-    if own and numbers_in(rest) == own and _CONFIRMED.search(rest):
+    if own and _CONFIRMED.search(rest) and numbers_in(rest) == own:
         return False
     last = _SENTENCES.split(behind.strip())[-1]
     return not own or numbers_in(last) != own or _TAKEN_BACK.search(last) is not None
@@ -69,14 +69,14 @@ def comes_back(answer: str, behind: str) -> bool:
 
 def doubts_itself(text: str) -> bool:
     """Whether a text takes something back, be it only for a moment."""
-    return _TAKEN_BACK.search(text) is not None
+    return _TAKEN_BACK.search(text.lower()) is not None
 
 
 def correction(answer: str, behind: str) -> str | None:
     """The value that the last sentence gives in place of an answer that is taken back: "Wait, no. It is 69"."""
     last = _SENTENCES.split(f"{answer} {behind}".strip())[-1]
     match = _CORRECTED.search(last)
-    if match is None or _TAKEN_BACK.search(match[1]) or _DENIED.search(match[1]) or not numbers_in(match[1]):
+    if match is None or _TAKEN_BACK.search(match[1].lower()) or _DENIED.search(match[1]) or not numbers_in(match[1]):
         return None
     return match[1]
 

@@ -20,14 +20,14 @@ from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar, Literal
 
 from ponder.own import OwnCode
 from ponder.recipe.own import OwnRole
 from ponder.records import Gold
 from ponder.sandbox.isolation import Least
 
-__all__ = ["Job", "OwnCall", "WorkerLink"]
+__all__ = ["Job", "OwnCall", "ProgramRun", "Question", "WorkerLink"]
 
 _LENGTH = struct.Struct("<I")
 _READ_BYTES = 1 << 16
@@ -36,19 +36,40 @@ _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnCall:
-    """One call of a function of the user's own."""
+    """One call of a function of the user's own; `seconds` None leaves it the pool's deadline."""
 
     role: OwnRole
     function: str
     arguments: tuple[Any, ...]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramRun:
+    """One run of a Python program in the sandbox, whose output is asked for."""
+
+    program: str
+    seconds: float
+
+    function: ClassVar[str] = "python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Something else that is asked of the verifiers' own code: whether answers are the same, what a text claims."""
+
+    function: Literal["same", "claims"]
+    arguments: tuple[Any, ...]
+
+    seconds: ClassVar[None] = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Job:
-    """An answer with its gold, or a call; the future that its verdict or `Called` goes to; the key it is cached
-    under."""
+    """An answer with its gold, a call, a program, or a question; the future that its verdict or `Called` goes to; the
+    key it is cached under."""
 
-    work: tuple[str, Gold] | OwnCall
+    work: tuple[str, Gold] | OwnCall | ProgramRun | Question
     future: Future[Any]
     key: bytes | None = None
 

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
+from itertools import islice
 
 from ponder.maths.equality import equal, nearly_equal
 from ponder.maths.finished import is_finished
 from ponder.maths.notation import clean, text_key
+from ponder.maths.opening import stopping_word
 from ponder.maths.reader import MAX_READ_CHARS, integers_of, read, read_measure
 from ponder.maths.samevalue import is_constant
 from ponder.maths.tree import Apply, Measure, TooLarge, Unreadable, contains, free_symbols
+from ponder.maths.units import read_unit
 from ponder.maths.values import Undefined, exact, numeric
 from ponder.records import ChoiceGold, MathGold, Verdict
 from ponder.verify.answer import MAX_ANSWER_CHARS, Found, find_answer
@@ -47,8 +50,21 @@ _UNIT_LETTER = re.compile(r"(?<=\d)\s*(?:m|g|s|h|L|l)(?:[²³]|\^[23])?(?![A-Za-
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 _OPTION = re.compile(r"\s*(?:\\text(?:bf)?\s*\{\s*)?\(?[A-J]\)[:.]?\s*\}?[\s\\]*(\S.*)")
 """The letter of an option before its value."""
-_IS = re.compile(r"\b(?:is|are|be|equals|was)\s*:?\s+|(?:是|为|等于)\s*[:：]?")
+_IS = re.compile(r"(?:\b(?:is|are|be|equals|was)|\b(?:[Ii]t|[Tt]hat)['’]s)\s*:?\s+|(?:是|为|等于)\s*[:：]?")
 _MODULUS = re.compile(r"mod\s*\{?\s*(\w+)")
+_DECIMAL_COMMA = re.compile(r"(-?\d+),(\d+)\s*([A-Za-z]+\.?)?")
+_SPAN = re.compile(r"[\s$]*(\d{1,60})[-–]\$?(\d{1,60})[\s$]*")
+_YES_OR_NO = re.compile(r"\W*(yes|no|true|false)\b[*\s]*[,.;:!—–-]", re.IGNORECASE)
+_OPPOSITES = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
+_RESTATED = re.compile(r"([^()=]*?[^()=\s])\s+\((?:or |=\s*)?([^()=]+)\)\.?")
+"""A value with its other spelling behind it: "3/4 (0.75)"."""
+_NAME = re.compile(r"\s*[A-Za-z]\s*")
+_OPEN_BOX = re.compile(r"\\boxed\s*\{((?:(?!boxed).){1,200})\Z")
+"""A box that is cut off before it closes."""
+_DOUBTFUL = re.compile(
+    r"\b(?:could|might|may|cannot) be\b|\b(?:false|untrue|not true|wrong|incorrect) that\b|n['’]t true\b"
+)
+_NO_SUBJECT = re.compile(r"\b(?:or|nor|not|than|wrong|false|incorrect|less|fewer)\b|n['’]t\b", re.IGNORECASE)
 _LOSS = re.compile(r"\s*\(\s*\\?\$\s*[\d.,]+\s*\)[\s.]*")
 _LETTER_GOLD = re.compile(r"\s*\\?(?:\\text(?:bf)?\s*\{)?\s*\(([A-J])\)\s*\}?\s*")
 
@@ -64,11 +80,11 @@ def verify_math(answer_text: str, gold: MathGold) -> Verdict:
     wanted, lenient = _gold_text(gold), gold.strictness == "lenient"
     problem, different = "", None
     modulus = found.modulus if _MODULUS.search(wanted) else ""
-    counted = lenient or answer_text.count("dozen") > 1
     for text in _candidates(found, lenient):
         text = text.strip() + modulus
         try:
-            same = _equal(wanted, text, lenient, counted)
+            counted = lenient or (("dozen" in text or "打" in text) and answer_text.count("dozen") > 1)
+            same = _equal(wanted, text, lenient and not _is_span(text, found.text), counted)
         except (Unreadable, Undefined, TooLarge) as stopped:
             problem = problem or str(stopped)
             continue
@@ -84,6 +100,19 @@ def verify_math(answer_text: str, gold: MathGold) -> Verdict:
     )
 
 
+def _is_span(text: str, found: str) -> bool:
+    """Whether a text is a score or a range rather than a difference: "21-14" in a sentence, "40-50" anywhere."""
+    span = _SPAN.fullmatch(text)
+    return span is not None and (len(found) > len(text) + 1 or Fraction(span[1]) < Fraction(span[2]))
+
+
+def _says_the_same(text: str, again: str) -> bool:
+    try:
+        return _equal(text, again, True)
+    except (Unreadable, TooLarge, Undefined):
+        return False
+
+
 def _short(reason: str) -> str:
     """A reason without the end of what could not be read, which may be long."""
     return reason if len(reason) <= 160 else f"{reason[:160]}... ({len(reason)} characters)"
@@ -93,6 +122,8 @@ def _short(reason: str) -> str:
 def check_math(gold: MathGold) -> str | None:
     """Why this gold is unusable, or None."""
     text = _gold_text(gold)
+    if _plain(text) is not None:
+        return None
     if not text.strip():
         return "the math gold is empty"
     if is_placeholder(text):
@@ -111,11 +142,24 @@ def check_math(gold: MathGold) -> str | None:
 def _gold_text(gold: MathGold) -> str:
     """The answer of a gold; of a whole solution what it boxes, or says to be its final answer."""
     if "boxed" not in gold.answer and len(gold.answer) <= _MOST_OF_A_GOLD:
-        return gold.answer
+        return _end_of_chain(gold.answer) if gold.strictness == "lenient" else gold.answer
     found = find_answer(gold.answer, trusted=True)
     if found.text is None or found.rule not in ("boxed", "answer phrase"):
-        return gold.answer
+        cut_off = _OPEN_BOX.search(gold.answer) if gold.strictness == "lenient" else None
+        return cut_off[1] if cut_off else gold.answer
     return found.text if found.rule == "boxed" else next(stated(first_sentence(found.text), leading=True), gold.answer)
+
+
+def _end_of_chain(text: str) -> str:
+    """A gold, of a chain whose beginning is not understood the last equation."""
+    *beginning, name, value = ["", *text.strip(" $").split("=")]
+    if len(beginning) < 2 or not _NAME.fullmatch(name):
+        return text
+    try:
+        read(text)
+    except (Unreadable, TooLarge):
+        return f"{name}={value}"
+    return text
 
 
 def same_math(a: str, b: str, gold: MathGold) -> bool:
@@ -135,15 +179,19 @@ def _equal(gold: str, answer: str, lenient: bool = False, counted: bool = True) 
         return True
     if _LOSS.fullmatch(answer):
         raise Unreadable("money in brackets may be a loss")
-    letter = _LETTER_GOLD.fullmatch(gold)
-    if letter:
-        return same_choice(answer, letter[1], ChoiceGold(answer=letter[1]))
-    if _is_text(gold):
-        return _same_text(gold, answer, lenient)
+    if plain_gold is None:
+        letter = _LETTER_GOLD.fullmatch(gold)
+        if letter:
+            return same_choice(answer, letter[1], ChoiceGold(answer=letter[1]))
+        if _is_text(gold):
+            return _same_text(gold, answer, lenient)
     if len(answer) > MAX_READ_CHARS:
         raise TooLarge(f"it has more than {MAX_READ_CHARS} characters")
     if _is_prose(answer):
         raise Unreadable("it is prose")
+    stopped = stopping_word(answer) if plain_gold is not None else None
+    if stopped is not None:
+        raise Unreadable(f"{stopped!r} stands where a value should")
     if clean(gold) == clean(answer):
         return True
     letters = (integers_of(gold), integers_of(answer)) if "in" in gold or "∈" in gold else (None, None)
@@ -172,8 +220,11 @@ def _equal(gold: str, answer: str, lenient: bool = False, counted: bool = True) 
 
 def _is_prose(answer: str) -> bool:
     """Whether an answer is a sentence, which is not worth reading as a formula."""
-    words = len(_PROSE.findall(_GROUP.sub("", answer))) if len(answer) > _SHORT else 0
-    return words > (_PROSE_WORDS if "=" in answer or ":" in answer else _PLAIN_WORDS)
+    if len(answer) <= _SHORT:
+        return False
+    most = _PROSE_WORDS if "=" in answer or ":" in answer else _PLAIN_WORDS
+    words = _PROSE.finditer(_GROUP.sub("", answer) if "{" in answer else answer)
+    return sum(1 for _ in islice(words, most + 1)) > most
 
 
 def _difference(answer: str) -> str:
@@ -206,28 +257,37 @@ def _same_text(gold: str, answer: str, lenient: bool) -> bool:
     wanted = text_key(gold)
     if text_key(answer) == wanted:
         return True
-    if re.search(r"\b(?:could|might|may|cannot) be\b", answer):
+    if _DOUBTFUL.search(answer):
         return False
     sentence = sentences(answer)[-1] if sentences(answer) else answer
     pieces = [*_IS.split(answer)[1:][-1:], *_IS.split(_SENTENCE_END.split(sentence, maxsplit=1)[0])[1:][-1:]]
     bold = _BOLD.findall(sentence)
+    if wanted in _OPPOSITES and _OPPOSITES[wanted] in re.findall(r"\w+", answer.casefold()):
+        return False
+    said = _YES_OR_NO.match(answer)
+    if said and said[1].casefold() == wanted:
+        return True
     if any(text_key(piece) == wanted for piece in (*pieces, *(bold if len(bold) == 1 else ()))):
         return True
     subject = re.match(rf"(?:(?:so|thus|therefore|hence),?\s+)?{re.escape(wanted)}\s+[a-z]", text_key(sentence))
-    return lenient and subject is not None and not re.search(r"\b(?:not|n't)\b", sentence)
+    return lenient and subject is not None and not _NO_SUBJECT.search(sentence)
 
 
-def _plain(text: str) -> Fraction | None:
+def _plain(text: str) -> Fraction | int | None:
     match = _PLAIN.fullmatch(text)
     if match is None:
         return None
-    return Fraction(match[1] + match[2].replace(",", "") + (match[3] or ""))
+    digits = match[1] + match[2].replace(",", "")
+    return Fraction(digits + match[3]) if match[3] else int(digits)
 
 
 def _decimal_comma(gold: str, answer: str) -> bool:
     """Whether the answer is the gold's decimal with a comma for its point: 3,14 for 3.14."""
-    point, comma = gold.strip(" $"), answer.strip(" $")
-    return re.fullmatch(r"-?\d+\.(?!\d{3}$)\d+|-?0\.\d+", point) is not None and comma == point.replace(".", ",")
+    point = gold.strip(" $")
+    comma = _DECIMAL_COMMA.fullmatch(answer.strip(" $€£¥"))
+    if comma is None or re.fullmatch(r"-?\d+\.(?!\d{3}$)\d+|-?0\.\d+", point) is None:
+        return False
+    return f"{comma[1]}.{comma[2]}" == point and (not comma[3] or read_unit(comma[3]) is not None)
 
 
 def _candidates(found: Found, lenient: bool) -> Iterator[str]:
@@ -240,10 +300,13 @@ def _candidates(found: Found, lenient: bool) -> Iterator[str]:
     wrapped = _WRAPPED.fullmatch(text)
     if wrapped:
         yield wrapped[1]
+    restated = _RESTATED.fullmatch(text) if text.endswith((")", ").")) else None
+    if restated and _says_the_same(restated[1], restated[2]):
+        yield restated[1]
     option = _OPTION.fullmatch(text)
     if option:
         yield option[1]
-    formula = _UNIT_LETTER.sub("", _GROUP.sub("", text))
+    formula = _UNIT_LETTER.sub("", _GROUP.sub("", text) if "{" in text else text)
     if _PROSE.search(formula) is None and ("=" not in text or _LETTER.search(formula)) and text.count("=") < 2:
         return
     if found.rule == "boxed" and not re.search(r"[A-Za-z]{3}|[\u3400-\u9fff]", text):

@@ -8,21 +8,25 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 from ponder.maths.units import read_unit
 from ponder.maths.words import MULTIPLIERS
-from ponder.verify.doubts import is_bounded, words_before
+from ponder.verify.doubts import is_bounded, may_end, words_before
 
-__all__ = ["Mention", "mention_key", "mentions", "numbers_in"]
+__all__ = ["Mention", "are_two_names", "mention_key", "mentions", "numbers_in"]
 
 _MAX_SENTENCE_CHARS = 1_500
 _MAX_DIGITS = 100
+_DENIAL_CHARS = 40
+"""Before a number; longer than the longest of `_DENIED`."""
 _WIDE = str.maketrans("（）∶", "():")
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?![\d,]*\d)(?:\.\d+)?|\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+(?!\d)|\d+(?:\.\d+)?|\.\d+"
 _NUMBERS = re.compile(_NUMBER)
 _FUNCTIONS = "sqrt|cbrt|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|lcm|gcd|max|min|pi|theta"
 _PIECE = re.compile(
-    rf"""(?P<math>\$\$[^$]*\$\$|\\\((?:[^\\]|\\(?!\)))*\\\)|\\\[(?:[^\\]|\\(?!\]))*\\\]
+    rf"""(?P<words>(?<!\d)(?:(?!(?:{_FUNCTIONS})[ ])[A-Za-z]{{2,}}[ ]+)+(?=[A-Za-z]))
+    |(?P<math>\$\$[^$]*\$\$|\\\((?:[^\\]|\\(?!\)))*\\\)|\\\[(?:[^\\]|\\(?!\]))*\\\]
         |(?<![\\$])\$[ ](?=\\[a-z])[^$\n]*\$(?!\d)
         |(?<![\\$])\$(?![\s$])(?:[^$\\\n]|\\.)*?(?<![\s\\])\$(?![\d$]))
     |(?P<money>(?:\\\$|\\\(\\\$\\\)|US\$|[$€£¥])[ ]?(?=[\d.]))
@@ -38,6 +42,7 @@ _PIECE = re.compile(
     |(?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
+_IN_A_CHUNK = frozenset({"math", "money", "number", "function", "command", "equals", "operator"})
 _TEXT_GROUP = re.compile(r"\\(?:text|mathrm|textbf|mbox|operatorname)\s*\{[^{}]*\}")
 _DENIED = re.compile(
     r"(?:\b(?:(?:can't|cannot|can not|couldn't|won't) be|not|n['’]est pas|no es|non è|não é|nicht"
@@ -46,6 +51,12 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _FROM = re.compile(r"\bfrom\s+$", re.IGNORECASE)
+_DENIALS = (
+    "be", "not", "pas", "es", "non", "è", "é", "nicht", "never", "n't", "of", "than", "unlike", "nor", "neither",
+    "just", "only", "是", "于", "为", "非",
+)  # fmt: skip
+_NEGATIVES = ("negative", "minus", "负", "零下")
+"""With what the words end that deny a number, or make it negative."""
 _NEGATIVE = re.compile(r"\b(?:negative|minus)\s+$|(?:负|零下)\s*$", re.IGNORECASE)
 _BETWEEN_LIST = re.compile(r"\s*(?:[,，、;；]|,?\s*\b(?:and|or)\b|或者?|和|及|与)\s*", re.IGNORECASE)
 _UNKNOWN = re.compile(r"(?<![\\A-Za-z])(?![xX]\s+[\d$])[a-zA-Z](?![A-Za-z])(?!\s*[/%²³])")
@@ -55,17 +66,19 @@ _BETWEEN_TERM = re.compile(
     r"|到|至|比|又|乘|加|减)\s*",
     re.IGNORECASE,
 )
-_AFTER_TERM = re.compile(
-    r"\s*(?:(?:[a-z]+ )?and (?:a|one|two|three)[ -](?:half|halves|third|thirds|quarters?|fourths?|fifths?)"
+_JOINED = re.compile(
+    r"\s*(?:(?P<percent>(?:percent|per cent|pct)\b\.?)|[ap]\.?\s?m\b\.?"
+    r"|(?:[a-z]+ )?and (?:a|one|two|three)[ -](?:half|halves|third|thirds|quarters?|fourths?|fifths?)"
     r"|(?:tenths?|hundredths?|thousandths?|halves|thirds|fourths|fifths|eighths)\b"
     r"|squared\b|cubed\b|factorial\b|or (?:more|less|fewer|so)|times\b(?=\s*[\d(])"
     r"|倍|多|余|以上|以下|左右)",
     re.IGNORECASE,
 )
-_CLOCK = re.compile(r"\s*(?:[ap]\.?\s?m\b\.?)", re.IGNORECASE)
-_PERCENT = re.compile(r"\s*(?:percent|per cent|pct)\b\.?", re.IGNORECASE)
+"""What belongs to a number: percent, the half of a day, a part or a power."""
 _TIMES = re.compile(r"(?<=[\d)] )[xX](?= [\d$(.\\])|(?<=[a-z]{2} )x(?= \$?\d)|(?<=\d)[xX](?=\d)")
 _ASIDE = re.compile(r"(?<=[\s*])\((?!\s*mod\b)(?=[^()]*(?:[A-Za-z]{2,}|=))[^()]*\)")
+_GOES_ON = re.compile(r"\((?:or|and|but)\b", re.IGNORECASE)
+"""What stands in brackets and goes on with the sentence: "40 (or 41)"."""
 _EQUALS = re.compile(r"(?<![<>!])=(?!>)|≈|≃|\\approx(?![a-z])|→|=>|⇒|\\rightarrow|\\to(?![a-z])")
 _BINARY_START = re.compile(r"(?:[+×✕*·÷/=≈]|[-−–—](?=\s)|\\(?:times|div|cdot)|\\\(\s*(?:=|\\times))")
 _BINARY_END = re.compile(r"(?:[+×✕*·÷/=≈]|(?<=\s)[-−–—]|\\(?:times|div|cdot))\s*$")
@@ -73,6 +86,17 @@ _OPENING = re.compile(
     r"(?:.*[.!?]\s)?\W*(?:after|in|for|within|at|by|over|during|every|when|with|given)\s+", re.IGNORECASE
 )
 _UNIT_AT_END = re.compile(r"(?<=\d) ?([A-Za-z]+)\.?$")
+_UNIT_WORD = re.compile(r"\s*(?:/\s*)?([A-Za-z°]+(?:[²³]|\^\{?[23]\}?)?|[\u3400-\u9fff]+)")
+_RATE = re.compile(r"[A-Za-z]/[A-Za-z]{1,3}(?:\^[23])?(?![A-Za-z^])")
+_OTHER_NAME = re.compile(
+    r"(?: ?[a-zA-Z]+[²³]?)?\s*(?:[,;](?:\s*and\b)?|\sand\b)\s+(?!(?:the )?(?:total|sum|answer|result|remain|left|all|"
+    r"average|profit|change|cost|price|difference))[A-Za-z]+(?: [a-z]+)?\s*"
+)
+_VALUE_OF_NAME = re.compile(r"=\s*[-−]?\$?[\d.,]+")
+_UNIT_CHARS = 60
+_PLAIN_NUMBER = re.compile(r"\$?\d(?:[\d,.]*\d)?")
+_DIGIT = re.compile(r"\d")
+_MAX_UNIT_WORDS = 4
 _PLAIN = re.compile(r"(?:US)?([-−]?)\s*[$€£¥]?\s*(\d[\d,\s\u202f]*(?:\.\d+)?|\.\d+)\s*%?\s*[A-Za-z ²³\u3400-\u9fff]*")
 
 
@@ -93,21 +117,29 @@ class Mention:
 
 def mentions(sentence: str) -> tuple[list[Mention], list[Mention]]:
     """The mentions of a sentence in their order, and those that stand in brackets beside it."""
-    sentence = _TIMES.sub("×", sentence[-_MAX_SENTENCE_CHARS:].translate(_WIDE))
+    sentence = sentence[-_MAX_SENTENCE_CHARS:]
+    sentence = sentence if sentence.isascii() else sentence.translate(_WIDE)
+    if "x" in sentence or "X" in sentence:
+        sentence = _TIMES.sub("×", sentence)
     asides: list[Mention] = []
 
     def cut(match: re.Match[str]) -> str:
+        if _GOES_ON.match(match[0]):
+            return f" {match[0][1:-1]} "
         asides.extend(_mentions(match[0][1:-1]))
         return " " * len(match[0])
 
-    main = _ASIDE.sub(cut, sentence)
+    main = _ASIDE.sub(cut, sentence) if "(" in sentence else sentence
     return _mentions(main), asides
 
 
 def _mentions(sentence: str) -> list[Mention]:
     merged: list[Mention] = []
     for mention in _joined(sentence, list(_chunks(sentence))):
-        if _DENIED.search(words_before(sentence, mention.start)) or (merged and mention.start < merged[-1].end):
+        before = sentence[max(0, mention.start - _DENIAL_CHARS) : mention.start]
+        if may_end(before, _DENIALS) and _DENIED.search(before):
+            continue
+        if merged and mention.start < merged[-1].end:
             continue
         between = sentence[merged[-1].end : mention.start] if merged else None
         if between is not None and not mention.computed:
@@ -118,7 +150,7 @@ def _mentions(sentence: str) -> list[Mention]:
             if _BETWEEN_LIST.fullmatch(between) and not (
                 merged[-1].computed or _is_time(sentence, merged[-1], between)
             ):
-                joint = " or " if _OR.search(between) else ", "
+                joint = " or " if _OR.search(between) else "," if _is_amount(sentence, merged[-1], mention) else ", "
                 text = f"{merged[-1].whole or merged[-1].text}{joint}{mention.whole or mention.text}"
                 merged[-1] = _merge(merged[-1], mention, text)
                 continue
@@ -132,6 +164,13 @@ def _mentions(sentence: str) -> list[Mention]:
                 continue
         merged.append(mention)
     return merged
+
+
+def _is_amount(sentence: str, first: Mention, second: Mention) -> bool:
+    """Whether two numbers with a comma between them may be one, of a currency or a unit: "2,74 euros"."""
+    if first.end + 1 != second.start:
+        return False
+    return first.text[0] in "$€£¥" or sentence[second.end :].lstrip()[:1] in tuple("$€£¥") or second.text[-1].isalpha()
 
 
 def _is_time(sentence: str, first: Mention, between: str) -> bool:
@@ -162,30 +201,38 @@ def _merge(first: Mention, second: Mention, text: str) -> Mention:
 
 def _chunks(sentence: str) -> Iterator[tuple[int, int]]:
     """Runs of numbers, signs, formulas and names of one letter."""
-    start = end = None
-    previous_end, previous_kind = -1, ""
+    start = end = number_end = unit_end = -1
     depth = 0
     for match in _PIECE.finditer(sentence):
         kind = match.lastgroup
-        assert kind is not None
-        inside = kind in ("math", "money", "number", "function", "command", "equals", "operator")
+        if kind == "space" or (unit_end > 0 and match.start() < unit_end):
+            continue
         if kind == "word":
-            glued = previous_kind == "number" and previous_end == match.start()
-            inside = glued or (_is_name(match[0]) and _is_in_formula(sentence, match))
+            if number_end >= 0 and sentence[number_end : match.start()].isspace() and _is_rate(sentence, match.start()):
+                unit_end = match.end() + 1  # the stroke of "12 L/min" joins nothing
+            inside = match.start() >= unit_end and (
+                number_end == match.start() or (_is_name(match[0]) and _is_in_formula(sentence, match))
+            )
         elif kind == "comma":
             inside = depth > 0
-        elif kind == "operator":
-            depth = max(0, depth + (match[0] in "([{") - (match[0] in ")]}"))
+        else:
+            inside = kind in _IN_A_CHUNK
         if inside:
-            start = match.start() if start is None else start
+            start = match.start() if start < 0 else start
             end = match.end()
-        elif kind != "space" and start is not None and end is not None:
+            number_end = end if kind == "number" else -1
+            if kind == "operator":
+                depth = max(0, depth + (match[0] in "([{") - (match[0] in ")]}"))
+        elif start >= 0:
             yield start, end
-            start, depth = None, 0
-        if kind != "space":
-            previous_end, previous_kind = match.end(), kind
-    if start is not None and end is not None:
+            start, depth = -1, 0
+    if start >= 0:
         yield start, end
+
+
+def _is_rate(sentence: str, start: int) -> bool:
+    rate = _RATE.match(sentence, start)
+    return rate is not None and read_unit(rate[0]) is not None
 
 
 def _is_name(word: str) -> bool:
@@ -208,7 +255,8 @@ def _joined(sentence: str, chunks: list[tuple[int, int]]) -> Iterator[Mention]:
         if groups and len(sentence[groups[-1][-1][1] : chunk[0]].split()) <= 5:
             before = sentence[groups[-1][-1][0] : groups[-1][-1][1]]
             share = before.endswith("%") and sentence[groups[-1][-1][1] : chunk[0]].strip() == "of"
-            if share or _BINARY_START.match(text) or _BINARY_END.search(before):
+            named = are_two_names(before, sentence[groups[-1][-1][1] : chunk[0]], text)
+            if share or (_BINARY_START.match(text) and not named) or _BINARY_END.search(before):
                 groups[-1].append(chunk)
                 continue
         groups.append([chunk])
@@ -218,13 +266,22 @@ def _joined(sentence: str, chunks: list[tuple[int, int]]) -> Iterator[Mention]:
             yield mention
 
 
+def are_two_names(first: str, between: str, second: str) -> bool:
+    """Whether two names have a value each, of which neither is worked out: "length = 12, width = 5"."""
+    return (
+        _OTHER_NAME.fullmatch(between) is not None
+        and _VALUE_OF_NAME.fullmatch(first) is not None
+        and _VALUE_OF_NAME.fullmatch(second) is not None
+    )
+
+
 def _mention(sentence: str, group: list[tuple[int, int]]) -> Mention | None:
     start, end = group[0][0], group[-1][1]
     text = sentence[start:end]
     inner = _unwrapped(text)
     equals = [m.end() for m in _EQUALS.finditer(text)]
     whole = inner.strip() if equals and len(group) == 1 else ""
-    computed = bool(equals) and (re.search(r"\d", text[: equals[-1]]) is not None or text.lstrip()[0] in "=≈→")
+    computed = bool(equals) and (_DIGIT.search(text, 0, equals[-1]) is not None or text.lstrip()[0] in "=≈→")
     if computed and len(equals) == 1 and _UNKNOWN.search(text, 0, equals[0]):
         computed = False  # "3n = 84" is to be solved
     if equals:
@@ -236,7 +293,8 @@ def _mention(sentence: str, group: list[tuple[int, int]]) -> Mention | None:
     value = _trimmed(value)
     if not value:
         return None
-    if _NEGATIVE.search(words_before(sentence, value_start)):
+    before = words_before(sentence, value_start)
+    if may_end(before, _NEGATIVES) and _NEGATIVE.search(before):
         value = "-" + value
     number_end = end
     value, end = _with_unit(sentence, value, end)
@@ -252,6 +310,8 @@ def _mention(sentence: str, group: list[tuple[int, int]]) -> Mention | None:
 
 def _unwrapped(text: str) -> str:
     text = text.strip()
+    if text[:1] not in ("$", "\\"):
+        return text
     for opening, closing in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
         inner = text[len(opening) : -len(closing)]
         if text.startswith(opening) and text.endswith(closing) and opening not in inner:
@@ -272,6 +332,8 @@ def _closed(text: str) -> str:
 def _trimmed(text: str) -> str:
     """A term without signs and brackets at its ends that belong to the sentence."""
     text = text.strip().strip("*_").strip()
+    if _PLAIN_NUMBER.fullmatch(text):
+        return text
     while text:
         before = text
         text = text.rstrip(" -−–—+×*·/^_|<>≤≥(") if not text.endswith(("\\)", "\\]")) else text
@@ -295,19 +357,18 @@ def _trimmed(text: str) -> str:
 
 def _with_unit(sentence: str, value: str, end: int) -> tuple[str, int]:
     """The value with what belongs to it among the words behind it."""
-    for pattern in (_PERCENT, _CLOCK, _AFTER_TERM):
-        match = pattern.match(sentence, end)
-        if match:
-            return (value + "%" if pattern is _PERCENT else value + match[0]), match.end()
-    words = list(
-        re.finditer(r"\s*(?:/\s*)?([A-Za-z°]+(?:[²³]|\^\{?[23]\}?)?|[\u3400-\u9fff]+)", sentence[end : end + 60])
-    )
-    run, stop = "", end
+    match = _JOINED.match(sentence, end)
+    if match:
+        return value + ("%" if match["percent"] else match[0]), match.end()
+    stop = end
     best = value, end
-    for word in words[:4]:
-        if end + word.start() != stop:
+    near = min(len(sentence), end + _UNIT_CHARS)
+    for _ in range(_MAX_UNIT_WORDS):
+        word = _UNIT_WORD.match(sentence, stop, near)
+        if word is None:
             break
-        run, stop = run + word[0], end + word.end()
+        stop = word.end()
+        run = sentence[end:stop]
         if run.strip().casefold().rstrip("s") in MULTIPLIERS or _is_unit(run.strip(), sentence[stop:]):
             best = value + run, stop
     return best
@@ -324,6 +385,7 @@ def numbers_in(text: str) -> set[str]:
     return {mention_key(n) for n in set(_NUMBERS.findall(text))}
 
 
+@lru_cache(maxsize=4096)
 def mention_key(text: str) -> str:
     """What two mentions have in common that state the same number."""
     if text.isascii() and text.isdigit():
@@ -333,4 +395,5 @@ def mention_key(text: str) -> str:
     if match is None:
         return re.sub(r"\s+", "", text)
     number = re.sub(r"[,\s]", "", match[2])
-    return f"{match[1].replace('−', '-')}{Fraction(number)}"
+    value = int(number) if number.isdecimal() and len(number) <= _MAX_DIGITS else Fraction(number)
+    return f"{match[1].replace('−', '-')}{value}"

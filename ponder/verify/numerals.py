@@ -26,23 +26,29 @@ _FIRST = rf"(?:(?:{_UNITS})|(?<![a-z-])a(?=[ ](?:{_SCALE})))"
 _WHOLE = rf"{_FIRST}(?:(?:[ -]|(?<=hundred|housand|million)[ ]and[ ])(?:{_UNITS}|{_SCALE}))*"
 _NUMERAL = re.compile(
     rf"(?:\b(negative|minus)\s+(?:a\s+)?)?\b({_WHOLE})\b(?:(?:\s+and\s+(a|one|two|three|four))?[ -]({_PART})\b)?"
-    r"(\s+(?:squared|cubed|dozens?|times|percent|over|divided|plus|minus|point)\b|\s+and\s+an?\b|-[a-z]|\s+\w+\s+and\s+an?\s+half\b"
-    r"|[ -][a-z]+(?:teenths?|ieths?|andths?|ionths?)\b)?",
-    re.IGNORECASE,
+    r"(\s+(?:squared|cubed|dozens?|times|percent|over|divided|plus|minus|point)\b|\s+and\s+an?\b|[-\u2010-\u2013][a-z]|\s+\w+\s+and\s+an?\s+half\b"
+    r"|[ -][a-z]+(?:teenths?|ieths?|andths?|ionths?)\b)?"
 )
+"""In small letters."""
+_IN_EACH = (
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "zero", "eleven", "twel", "thir",
+    "fif", "twen", "fort", "a hundred", "a thousand", "a million", "a billion",
+)  # fmt: skip
+"""One of them is in every numeral."""
 
 
 def numerals(sentence: str) -> Iterator[str]:
     """The numbers in words of a sentence, in their order."""
-    for match in _NUMERAL.finditer(sentence):
+    small = sentence.lower()
+    for match in _NUMERAL.finditer(small) if any(part in small for part in _IN_EACH) else ():
         sign, whole, top, part, more = match.groups()
-        value = _value(whole.casefold())
+        value = _value(whole)
         if more or value is None:
             yield ""
             continue
         if part:
-            below = _PARTS.get(part.casefold()) or _PARTS[part.casefold().removesuffix("s")]
-            above = number_word(top) if top and top.casefold() != "a" else Fraction(1)
+            below = _PARTS.get(part) or _PARTS[part.removesuffix("s")]
+            above = number_word(top) if top and top != "a" else Fraction(1)
             if above is None:
                 yield ""
                 continue

@@ -2,6 +2,9 @@
 
     submit(answer text, gold)           -> Future[Verdict]
     call(role, file.py:function, ...)   -> Future[Called]     of the user's own code
+    run(program)                        -> Future[Called]     what a Python program prints in the sandbox
+    same(answer, others, gold)          -> Future[Called]     which answers mean the same
+    claims(text)                        -> Future[Called]     the equations of a thought
 
 One dispatcher thread owns the workers. It hands each a few jobs ahead (so that a busy interpreter does not starve
 them), counts a job's time from the moment the worker could begin it, kills a worker whose job passes the deadline,
@@ -20,7 +23,7 @@ import socket
 import threading
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
@@ -28,11 +31,13 @@ from typing import Any, Self
 from ponder.errors import VerifierError
 from ponder.own import Called, Cause, Failure, OwnCode
 from ponder.recipe.own import OwnRole
-from ponder.records import CodeGold, Gold, OwnGold, Verdict
+from ponder.records import CodeGold, Gold, OwnGold, RepositoryGold, Verdict
 from ponder.sandbox.isolation import Least, accepted_isolation, find_isolation
 from ponder.sandbox.sandbox import SandboxError
 from ponder.verify import code
-from ponder.verify.link import Job, OwnCall, WorkerLink
+from ponder.verify.link import Job, OwnCall, ProgramRun, Question, WorkerLink
+from ponder.verify.patch import PatchError
+from ponder.verify.repository import patched_files, repository_seconds
 
 __all__ = ["VerifierPool"]
 
@@ -60,9 +65,10 @@ class VerifierPool:
     `deadline_seconds` is wall time per job, queueing not counted; `max_chars` the longest answer that is read at all;
     `max_queue` the number of waiting jobs at which `submit` starts to wait; `memory_bytes` the address space of one
     worker; `jobs_per_worker` the age at which a worker is replaced. `own` are the user's own files, which every worker
-    imports before its first job. `isolation` is the least isolation of programs,
-    by default what this process accepts: on a machine that has less, `full` is refused here and the others with the
-    first program, by a VerifierError. Where programs have no namespaces, a warning is logged.
+    imports before its first job. Patches of repositories are judged in workers apart from these (`for_patches`).
+    `isolation` is the least isolation of programs, by default what this process accepts: on a machine that has less,
+    `full` is refused here and the others with the first program, by a VerifierError. Where programs have no
+    namespaces, a warning is logged.
     """
 
     def __init__(
@@ -76,6 +82,7 @@ class VerifierPool:
         jobs_per_worker: int = 5_000,
         isolation: Least | None = None,
         own: OwnCode | None = None,
+        for_patches: bool = False,
     ) -> None:
         if workers is None:
             workers = max(1, min(4, len(os.sched_getaffinity(0))))
@@ -90,6 +97,8 @@ class VerifierPool:
             self._demand_isolation()
         self._target = workers
         self._own = OwnCode() if own is None else own
+        self._for_patches = for_patches
+        self._slow: VerifierPool | None = None
         self._logged: set[tuple[str, str, str]] = set()
         cores = sorted(os.sched_getaffinity(0))
         first = os.getpid() % len(cores)  # pools of several runs begin elsewhere
@@ -132,7 +141,11 @@ class VerifierPool:
             reason = f"the answer has {len(answer_text)} characters, more than {self._max_chars} are not read"
             self._count(future, Verdict(outcome="cannot_tell", reason=reason), "too_long")
             return future
-        remembered = isinstance(gold, CodeGold) and len(answer_text) <= _CACHED_CHARS
+        if isinstance(gold, RepositoryGold) and not self._for_patches:
+            return self._patches().submit(answer_text, gold)
+        remembered = isinstance(gold, RepositoryGold) or (
+            isinstance(gold, CodeGold) and len(answer_text) <= _CACHED_CHARS
+        )
         key = _key(answer_text, gold) if remembered else None
         with self._lock:
             known = self._cache.get(key) if key is not None else None
@@ -142,13 +155,29 @@ class VerifierPool:
         if isinstance(gold, OwnGold):
             self._wait_for_room()
             return self._judged_by_own(answer_text, gold)
-        if isinstance(gold, CodeGold):
+        if isinstance(gold, CodeGold | RepositoryGold):
             self._demand_isolation()
         self._wait_for_room()
         self._append(Job(work=(answer_text, gold), future=future, key=key))
         return future
 
-    def call(self, role: OwnRole, function: str, *arguments: Any) -> Future[Called]:
+    def _patches(self) -> "VerifierPool":
+        """The pool for patches, which may take minutes each: workers of its own, so that nothing waits for them."""
+        with self._lock:
+            if self._over:
+                raise self._broken or VerifierError("This verifier pool is closed: submit before leaving its `with`.")
+            if self._slow is None:
+                self._slow = VerifierPool(
+                    self._target,
+                    self._deadline_seconds,
+                    self._max_chars,
+                    memory_bytes=self._memory_bytes,
+                    isolation=self._isolation,
+                    for_patches=True,
+                )
+            return self._slow
+
+    def call(self, role: OwnRole, function: str, *arguments: Any, seconds: float | None = None) -> Future[Called]:
         """Call a function of the user's own, `file.py:name`, in a worker under the deadline and the cap of memory.
 
         Never waits for a place, so that it may be called when another job is done. The future never raises because of
@@ -161,7 +190,29 @@ class VerifierPool:
                 f"{', '.join(self._own.files) or 'none'}. Name it in the recipe, where it is used."
             )
         future: Future[Called] = Future()
-        self._append(Job(work=OwnCall(role=role, function=function, arguments=arguments), future=future))
+        work = OwnCall(role=role, function=function, arguments=arguments, seconds=seconds)
+        self._append(Job(work=work, future=future))
+        return future
+
+    def run(self, program: str, seconds: float) -> Future[Called]:
+        """Run a Python program in the sandbox: {"text": what it printed, "failed": whether it ended badly}. Raises
+        VerifierError where programs would be less isolated than they have to be."""
+        self._demand_isolation()
+        future: Future[Called] = Future()
+        self._append(Job(work=ProgramRun(program=program, seconds=seconds), future=future))
+        return future
+
+    def same(self, answer: str, others: Sequence[str], gold: Gold) -> Future[Called]:
+        """Whether each of `others` means the same as an answer (`same_answer`), a list of bool."""
+        return self._ask(Question(function="same", arguments=(answer, tuple(others), gold)))
+
+    def claims(self, text: str) -> Future[Called]:
+        """The equations of a thought (`claims.find_claims`), each as a mapping."""
+        return self._ask(Question(function="claims", arguments=(text,)))
+
+    def _ask(self, question: Question) -> Future[Called]:
+        future: Future[Called] = Future()
+        self._append(Job(work=question, future=future))
         return future
 
     def _judged_by_own(self, answer_text: str, gold: OwnGold) -> Future[Verdict]:
@@ -214,7 +265,8 @@ class VerifierPool:
         `verifier_error`, `too_long`, `no_answer`, `cached`, `not_isolated`; calls of own functions that failed as
         `own_<cause>`; and workers `recycled` or `replaced`."""
         with self._lock:
-            return dict(self._counters)
+            counted, slow = Counter(self._counters), self._slow
+        return dict(counted + Counter(slow.counters()) if slow is not None else counted)
 
     def close(self) -> None:
         """End all workers. Jobs without a verdict are cancelled or, if already begun, raise VerifierError."""
@@ -225,6 +277,8 @@ class VerifierPool:
             self._room.notify_all()
         self._wake()
         self._thread.join()
+        if self._slow is not None:
+            self._slow.close()
 
     def __enter__(self) -> Self:
         return self
@@ -311,7 +365,13 @@ class VerifierPool:
         if not link.jobs:
             return None
         work = link.jobs[0].work
-        gold = None if isinstance(work, OwnCall) else work[1]
+        if isinstance(work, OwnCall | Question):
+            return link.started + (work.seconds or self._deadline_seconds)
+        if isinstance(work, ProgramRun):
+            return link.started + work.seconds + _MARGIN_SECONDS
+        gold = work[1]
+        if isinstance(gold, RepositoryGold):
+            return link.started + repository_seconds(gold) + _MARGIN_SECONDS
         if not isinstance(gold, CodeGold):
             return link.started + self._deadline_seconds
         compiling = code.COMPILE_SECONDS if gold.program_language == "cpp" else 0.0
@@ -333,7 +393,9 @@ class VerifierPool:
             job = link.jobs.popleft()
             link.started = time.monotonic()
             link.retiring = link.retiring or message["retire"]
-            if isinstance(job.work, OwnCall):
+            if isinstance(job.work, OwnCall | ProgramRun | Question):
+                if message.get("notice"):
+                    self._warn(message["notice"])
                 failure = message["failure"] and Failure(**message["failure"])
                 self._settle_call(job, Called(value=message["value"], failure=failure, seconds=message["seconds"]))
                 continue
@@ -363,8 +425,9 @@ class VerifierPool:
         if link.ready and link.jobs:
             job = link.jobs.popleft()
             verdict_says, call_says, own_cause = _CAUSES[cause]
-            if isinstance(job.work, OwnCall):
-                reason = f"{job.work.function} {call_says.format(seconds=self._deadline_seconds)}"
+            if isinstance(job.work, OwnCall | ProgramRun | Question):
+                seconds = job.work.seconds or self._deadline_seconds
+                reason = f"{self._own.place(job.work.function)}{job.work.function} {call_says.format(seconds=seconds)}"
                 failure = Failure(function=job.work.function, cause=own_cause, reason=reason)
                 self._settle_call(job, Called(failure=failure))
             else:
@@ -439,7 +502,7 @@ class VerifierPool:
         if failure is not None:
             place = (failure.function, failure.cause, failure.reason.partition(" raises ")[0])
             with self._lock:
-                self._counters[f"own_{failure.cause}"] += 1
+                self._counters[f"own_{failure.cause}"] += 1  # or of a question, which fails as a call does
                 first = place not in self._logged and len(self._logged) < _MOST_LOGGED
                 self._logged.add(place)
             if first:
@@ -452,5 +515,10 @@ class VerifierPool:
 
 
 def _key(text: str, gold: Any) -> bytes:
-    """Digest of a program and its tests: the same content has the same verdict."""
+    """Digest of a program, or of patched files, and their tests: the same content has the same verdict."""
+    if isinstance(gold, RepositoryGold):
+        try:
+            text = repr(sorted(patched_files(text, gold).items()))
+        except PatchError as error:
+            text = f"no patch: {error}"
     return hashlib.sha256(pickle.dumps((text, gold))).digest()

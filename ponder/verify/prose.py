@@ -9,16 +9,17 @@ import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 
 from ponder.maths.equality import equal
 from ponder.maths.reader import read
 from ponder.maths.tree import Apply, Based, Many, Relation, Symbol, TooLarge, Tree, Unreadable, free_symbols
 from ponder.maths.units import read_unit
 from ponder.maths.values import Undefined, exact
-from ponder.verify.answer import on_one_line
-from ponder.verify.doubts import is_limit, states_nothing, words_before
-from ponder.verify.mentions import Mention, mention_key, mentions, numbers_in
+from ponder.verify.doubts import is_limit, may_end, states_nothing, words_before
+from ponder.verify.mentions import Mention, are_two_names, mention_key, mentions, numbers_in
 from ponder.verify.numerals import numerals
+from ponder.verify.sums import worked_out
 
 __all__ = ["first_sentence", "sentences", "stated"]
 
@@ -28,22 +29,28 @@ _MAX_BEFORE = 4_000
 """Characters before the text that are looked at for what was known."""
 _MAX_REMARKS = 6
 """Sentences without a value that may follow the one that states it."""
-_MARKER = re.compile(r"(?m)^[ \t]*(?:[-*+•·]|\d{1,2}[.)]|#{1,6})[ \t]+")
-_BULLET = re.compile(r"^[ \t]*(?:[-*+•·]|#{1,6})[ \t]+")
+_MARKER = re.compile(r"[ \t]*(?:[-*+•·][ \t]+|#{1,6}[ \t]+|(\*\*)?\d{1,2}[.)][ \t]+)")
+_BULLET = re.compile(r"[ \t]*(?:[-*+•·]|#{1,6})[ \t]+")
+_NO_TITLE = r"(?<!Mr\..)(?<!Ms\..)(?<!Dr\..)(?<!St\..)(?<!Mrs\..)(?<!vs\..)"
+_BEGINS = r"(?=[A-Z*\"“(\\$\[])"
 _SENTENCE = re.compile(
-    r"(?<!Mr\.)(?<!Ms\.)(?<!Dr\.)(?<!St\.)(?<!Mrs\.)(?<!vs\.)(?<=[.!?])(?:\*\*)?[ \t]+(?=[A-Z*\"“(\\$\[])"
-    r"|(?<=[?])[ \t]+|(?<=[。！？；])|\n+|[ \t]+(?=(?:So|Thus|Therefore|Hence)\b,? )"
+    rf"[ \t](?:(?<=[.!?].){_NO_TITLE}[ \t]*{_BEGINS}|(?<=[?].)[ \t]*|[ \t]*(?=(?:So|Thus|Therefore|Hence)\b,? ))"
+    rf"|\*(?<=[.!?].){_NO_TITLE}\*[ \t]+{_BEGINS}"
 )
+"""Begins with what it takes away, so that only there is looked for more."""
+_CHINESE_SENTENCE = re.compile(rf"{_SENTENCE.pattern}|(?<=[。！？；])")
 _RETRACTED = re.compile(
     r"\b(?:wrong|incorrect|(?<!common )(?<!frequent )(?<!typical )(?:mistake|error)|typo|wait|actually|impossible"
     r"|insufficient|unable|cannot|can't|can not|not enough"
     r"|not (?:right|correct|possible|valid|sure|certain|the answer)|let me (?!know)|let's (?:re|check|try)"
-    r"|should(?:n't| not)? be)\b"
+    r"|should(?:n't| not)? be|too (?:high|low|large|small|big|much|many|few|long|short))\b"
     r"|不对|错|等等|无法|重新",
     re.IGNORECASE,
 )
 _ASKS = re.compile(
-    r"^(?:\W*(?:user|question|problem|q)\s*[:.])?\W*(?:what|how|which|who|whose|when (?:is|are|will|did|does|do|was"
+    r"^(?:\W*(?:user|question|problem|q)\s*[:.])?\W*(?:what|how"
+    r"|which(?! (?:means?|leaves?|gives?|makes?|equals|is why|comes|totals)\b)"
+    r"|who|whose|when (?:is|are|will|did|does|do|was"
     r"|were)|where|why"
     r"|find|compute|simplify|evaluate"
     r"|calculate|determine|solve|prove|put|plug|substitute|try|consider|test|express|write|list|factor|expand|round"
@@ -52,15 +59,22 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
-    r"^\W*(?:then|next|now|if)\b|\b(?:need to|have to|must) (?:find|divide|multiply|add|subtract|compute|calculate)\b",
+    r"^\W*(?:then|next|now|if)\b"
+    r"|^\W*(?:finally,? )?(?:calculate|compute|substitute|solve|plug|find|determine|simplify) "
+    r"|\b(?:need to|have to|must) (?:find|divide|multiply|add|subtract|compute|calculate)\b",
     re.IGNORECASE,
 )
 """A sentence without a value that the steps go on with."""
 _SINCE = re.compile(r"^\W*(?:since|because|as)\b[^,]*,\s+(?=\D{0,40}\d)", re.IGNORECASE)
-_BECAUSE_CLAUSE = re.compile(r"(\sbecause\s|,\s(?:since|as)\s|\\text\s*\{\s*(?:because|since)\s*\})")
+_CHINESE_PURPOSE = re.compile(r"(?:才能|才可以|才够|用来|用于|以便)[^\d，。；]*$")
+_BECAUSE_CLAUSE = re.compile(
+    r"[\s,，\\](?:(?<=\s)because\s|(?<=,)\s(?:since|as)\s|(?<=\\)text\s*\{\s*(?:because|since)\s*\}"
+    r"|(?<=，)(?:此时|当且仅当))"
+)
 _CODE = re.compile(r";(?=\S)|[#@~`<](?=[A-Za-z])|\s#\s")
 _CUE = re.compile(
-    r"(?:\b(?:is|are|was|were|be|equals?|equal to|totals?|totaling|total of|sum of|leav(?:es|ing)|giv(?:es|ing)"
+    r"(?:\b(?:is|are|was|were|be|equals?|equal to|totals?|totaling|total of|sum of"
+    r"|(?:increase|difference|profit|savings) of|leav(?:es?|ing)|giv(?:es?|ing)"
     r"|mak(?:es?|ing)|costs?|now (?:has|have)|ends? (?:up )?with|yields?|get|results? in|resulting in|comes to"
     r"|amounts to|left with|from \S{1,12} to)"
     r"(?:\s+(?:only|just|exactly|up|each|about|approximately|a|an|the|her|him|them|us|it|with|total|final|of|cost|sum"
@@ -77,6 +91,30 @@ _ADJUNCT = re.compile(
     r"|their|its)[\s*]*$|,\s+who (?:has|had|have|is|was)\s+$",
     re.IGNORECASE,
 )
+_ENDS_CUE = (
+    "is", "are", "was", "were", "be", "equal", "equals", "to", "total", "totals", "totaling", "of", "leave",
+    "leaves", "leaving", "give", "gives", "giving", "make", "makes", "making", "cost", "costs", "has",
+    "have", "with", "yield", "yields", "get", "in", "only", "just", "exactly", "up", "each", "about",
+    "approximately", "a", "an", "the", "her", "him", "them", "us", "it", "final", "sum", ":", "：", "是", "为",
+    "剩", "剩下", "共", "等于",
+)  # fmt: skip
+_ENDS_ADJUNCT = (
+    "in", "after", "for", "by", "per", "over", "within", "each", "every", "during", "at", "from", "with", "on",
+    "before", "until", "among", "between", "across", "all", "of", "when", "where", "the", "a", "an", "his", "her",
+    "their", "its", "first", "last", "next", "other", "these", "those", "another", "only", "ing", "away", "step", "day",
+    "week", "month", "year", "case", "grade", "level", "round", "room", "page", "line", "has", "had", "have", "is",
+    "was",
+)  # fmt: skip
+_ENDS_GIVEN = (
+    "the", "these", "those", "his", "her", "their", "its", "our", "my", "both", "other", "same",
+)  # fmt: skip
+"""The words in which these end."""
+_PURPOSE = re.compile(
+    r"[\d*$)](?:\s+(?!(?:has|have|had|needs?|needed|able|going|wants?|used|is|are|was|were|left|remain\w*)\b)[a-z]+){0,3}"
+    r"\s+to\s+(?!(?:be|get|obtain|give|yield|find|equal|a|an|the)\b)[a-z]+"
+    r"\s+(?:(?!(?:gives?|is|are|equals|yields|makes|leaves)\b)[a-z']+\s+){0,4}$"
+)
+"""What stands before a number that something is done for: "8 bags to fill 30 buckets", "$3 to reach a goal of $90"."""
 _GIVEN = re.compile(
     r"(?:^|\s)(?:the|these|those|his|her|their|its|our|my|both)\s+(?:other\s+|same\s+)?$", re.IGNORECASE
 )
@@ -87,9 +125,11 @@ _IS_THE_ANSWER = re.compile(
 )
 _EARLIER = re.compile(r"(?:\s+[a-z]+)?\s+(?:before|at first|initially|originally|to begin with|to start with)\b")
 _AT_FIRST = re.compile(r"(?:\s+[a-z]+)?\s+(?:at first|initially|originally|to begin with|to start with|at the start)\b")
+_NO_COUNT = re.compile(r"\b(?:no|not)\b|n't\b|没|不|\b[Oo]n(?:e|ce) (?:in|out of)\b")
 _ONE = re.compile(r"\bone ([a-z]+)\b", re.IGNORECASE)
 _BUT = re.compile(r"\bbut\b(?! not\b)")
 _GOING_ON = re.compile(r"\b(?:adding|subtracting|multiplying|dividing|then)\b", re.IGNORECASE)
+_OPERATION = re.compile(r"\b(?:add|subtract|multipl|divid|combin|sum|increas|decreas|doubl|tripl)", re.IGNORECASE)
 _INTRODUCTION = re.compile(
     r"\W*(?:(?i:after|before|by|with|while|given|having|out of|of|on|to|when)|[A-Z][a-z]+ing)\b[^,]*,\s+(?=[A-Za-z$])"
 )
@@ -97,14 +137,16 @@ _INTRODUCTION = re.compile(
 _GIVEN_TO = re.compile(r"(?<![\w\\])([A-Za-z])\s*=\s*\$?(-?\d{1,12})(?![\w.,/^]*\d)")
 _IN_TOTAL = re.compile(r"(?:\s+[a-z]+){0,3}\s+(?:in total|in all|altogether|combined|together|overall)\b")
 _NOUN = re.compile(r"\s+[a-z]{2,}")
+_AND = re.compile(r"(?:\s+(?!and\b)[a-z]+){1,2},?\s+and\s+(?:\*\*)?")
 _IN_PASSING = 12
 """Numbers in words up to here are said of other things: "the two of them"."""
 _SUBJECT = re.compile(r"\s*[A-Za-z°]{0,12}\s+(?:is|are|was|were|equals?)\b", re.IGNORECASE)
 _CLAUSE = re.compile(
-    r";\s+(?=the\b)|(?:,|;|\s[—–-]|\sand(?=\s(?:so|thus|hence|therefore|finally)\b))\s*(?:(?:and )?(?:so|thus|hence"
+    r"[;,，\s](?:(?<=;)\s+(?=the\b)|(?:(?<=[,;])|(?<=\s)(?:[—–-]|and(?=\s(?:so|thus|hence|therefore|finally)\b)))"
+    r"\s*(?:(?:and )?(?:so|thus|hence"
     r"|therefore|finally)|which (?:simplifies"
     r"|reduces) to|which is|which means|which (?:makes|leaves|gives|comes to|equals|totals)|meaning|that is"
-    r"|i\.e\.),?\s+|，(?:所以|因此|故|即|得|则)",
+    r"|i\.e\.),?\s+|(?<=，)(?:所以|因此|故|即|得|则))",
     re.IGNORECASE,
 )
 _NO_VALUE = re.compile(
@@ -115,15 +157,29 @@ _CHECK = re.compile(r"^\W*(?:check(?:ing)?|verif(?:y(?:ing)?|ication)|explanatio
 """How a sentence begins that comes after the answer."""
 _BECAUSE = re.compile(r"\b(?:because|since|as(?! (?:an?|the)\b))\b|因为", re.IGNORECASE)
 _INEQUALITY = re.compile(r"(?:[<>≤≥]|\\[lg]eq?(?![a-z]))\s*\$?(\d[\d,]*(?:\.\d+)?)")
-_CHINESE_NUMBER = re.compile("[二两三四五六七八九十百千万亿][零一二两三四五六七八九十百千万亿]*(?![分半])")
+_CHINESE_DIGITS = "[零〇一二两三四五六七八九十百千万亿]"
+_CHINESE_NUMBER = re.compile(
+    rf"负?(?!一(?!{_CHINESE_DIGITS}|点{_CHINESE_DIGITS}|分之|又{_CHINESE_DIGITS})){_CHINESE_DIGITS}++"
+    rf"(?:点{_CHINESE_DIGITS}++|(?:又{_CHINESE_DIGITS}++)?分之{_CHINESE_DIGITS}++)?(?:[分个点年天]?半|[分点])?"
+)
+"""With what goes on with it, so that no piece of one is seen: a minute, a half, an hour."""
+_SAYS_A_VALUE = re.compile(r"[\d½⅓⅔¼¾⅕⅛π∞]|\\(?:pi|infty|emptyset)")
 _BOLD = re.compile(r"\*\*(?=\S)((?:[^*\n]|\*(?!\*))+?)\*\*")
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences and lines of a text, a displayed formula being a part of one line."""
-    text = on_one_line(text)
-    text = (_MARKER if "\n" in text else _BULLET).sub("", text)
-    return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
+    """The sentences and lines of a text whose displayed formulas stand on one line."""
+    lines = text.split("\n")
+    return [sentence for line in lines for sentence in _of_line(line, len(lines) > 1)]
+
+
+def _of_line(line: str, listed: bool) -> list[str]:
+    """The sentences of a line, without the mark of a list, which "1." is only among other lines."""
+    mark = (_MARKER if listed else _BULLET).match(line)
+    if mark:
+        line = (mark[1] or "" if listed else "") + line[mark.end() :]  # "**4. The total**"
+    pattern = _SENTENCE if line.isascii() else _CHINESE_SENTENCE
+    return [part for piece in pattern.split(line) if (part := piece.strip())]
 
 
 def first_sentence(text: str) -> str:
@@ -137,9 +193,9 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
     """What `text` states, as texts to be read, the best first; nothing where it is not plain.
 
     `before` is what stands before `text`. `leading`: the text goes on right where the value should begin ("the answer
-    is ..."). `lenient` also takes what may be a limit, and the last of several values.
+    is ..."). `lenient` also takes a least or a most that may be what was asked for.
     """
-    for remarks, (sentence, earlier) in enumerate(_from_the_end(sentences(text), before)):
+    for remarks, (sentence, earlier) in enumerate(_from_the_end(text, before)):
         if remarks > _MAX_REMARKS or _CODE.search(sentence):
             return
         first = earlier.is_first
@@ -149,8 +205,8 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
         found, asides = mentions(sentence)
         valued = [m for m in found if _says_a_value(m.text)]
         words = [] if valued else _number_words(sentence)
-        beside = not first and sentence.startswith("(") and sentence.rstrip(".").endswith(")")
-        if beside or (not valued and not words and not (first and found)):
+        in_brackets = not first and sentence.startswith("(") and sentence.rstrip(".").endswith(")")
+        if in_brackets or (not valued and not words and not (first and found)):
             if (
                 _NO_VALUE.search(sentence)
                 or _RETRACTED.search(sentence)
@@ -162,10 +218,11 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
         if not valued:
             yield from _from_words(sentence, words, earlier) if words else _only(found)
             return
-        if (_ASKS.search(sentence) or states_nothing(sentence)) and not valued[-1].computed:
+        if not valued[-1].computed and (_ASKS.search(sentence) or states_nothing(sentence)):
             return  # a question holds values, and states none
         chosen = _chosen(sentence, valued, asides, earlier, leading and first, lenient)
-        if chosen is not None:
+        beside = (pair for pair in pairwise(valued) if chosen in pair)
+        if chosen is not None and not any(_are_two_things(sentence, *pair) for pair in beside):
             yield from _said(chosen, sentence, earlier)
         return
 
@@ -173,14 +230,17 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
 class _Earlier:
     """What stands before a clause, taken apart only as far as it is asked for."""
 
-    def __init__(self, before: str, parts: list[str]) -> None:
-        self.is_first = not parts
+    def __init__(self, before: str, lines: list[str], parts: list[str]) -> None:
+        """`parts` stand in the same line."""
+        self.is_first = not parts and not any(line.strip() for line in lines)
         self._before = before
+        self._lines = lines
         self._parts = parts
 
     @cached_property
     def parts(self) -> list[str]:
-        return [*sentences(self._before[-_MAX_BEFORE:]), *self._parts]
+        listed = [sentence for line in self._lines for sentence in _of_line(line, True)]
+        return [*sentences(self._before[-_MAX_BEFORE:]), *listed, *self._parts]
 
     @cached_property
     def text(self) -> str:
@@ -202,25 +262,35 @@ class _Earlier:
         return set()
 
 
-def _from_the_end(parts: list[str], before: str) -> Iterator[tuple[str, _Earlier]]:
-    """The clauses of sentences, the last first, each with what stands before it."""
-    for place in range(len(parts) - 1, -1, -1):
-        clauses = _CLAUSE.split(parts[place])
-        for within in range(len(clauses) - 1, -1, -1):
-            yield clauses[within], _Earlier(before, parts[:place] + clauses[:within])
+def _from_the_end(text: str, before: str) -> Iterator[tuple[str, _Earlier]]:
+    """The clauses of a text, the last first, each with what stands before it."""
+    lines = text.split("\n")
+    for row in range(len(lines) - 1, -1, -1):
+        parts = _of_line(lines[row], len(lines) > 1)
+        for place in range(len(parts) - 1, -1, -1):
+            clauses = _CLAUSE.split(parts[place])
+            for within in range(len(clauses) - 1, -1, -1):
+                yield clauses[within], _Earlier(before, lines[:row], parts[:place] + clauses[:within])
 
 
 def _without_reason(sentence: str) -> str:
     """A sentence without the clause that gives its reason, where a value is stated beside it."""
-    sentence = _SINCE.sub("", sentence)
-    claim, because, reason = [*_BECAUSE_CLAUSE.split(sentence, maxsplit=1), "", ""][:3]
+    since = _SINCE.match(sentence)
+    sentence = sentence[since.end() :] if since else sentence
+    because = _BECAUSE_CLAUSE.search(sentence)
+    if because is None:
+        return sentence
+    claim, reason = sentence[: because.start()], sentence[because.end() :]
     known, worked_out = numbers_in(claim), re.findall(r"=\s*\$?([\d,.]*\d)", reason)
-    claim = claim.rstrip(" ,")
-    return claim if because and known and not (worked_out and numbers_in(worked_out[-1]) <= known) else sentence
+    return claim.rstrip(" ,") if known and not (worked_out and numbers_in(worked_out[-1]) <= known) else sentence
 
 
 def _said(mention: Mention, sentence: str, earlier: _Earlier) -> Iterator[str]:
     """An equation as it stands, and its last side where that is worked out; nothing where it does not hold."""
+    value = worked_out(mention.whole) if mention.whole else None
+    if value is not None or not mention.whole:
+        yield from dict.fromkeys((value or mention.text, mention.text))
+        return
     try:
         tree = read(mention.whole)
         if isinstance(tree, Many):
@@ -236,7 +306,7 @@ def _said(mention: Mention, sentence: str, earlier: _Earlier) -> Iterator[str]:
         yield mention.text
         return
     yield mention.whole
-    if len(closed) > 1 or _follows(tree, earlier) or _CUE.search(words_before(sentence, mention.start)):
+    if len(closed) > 1 or _follows(tree, earlier) or _is_cue(words_before(sentence, mention.start)):
         yield mention.text
 
 
@@ -279,12 +349,17 @@ def _chosen(
     if len({mention_key(m.text) for m in found}) == 1:
         if lenient and all(not m.bounded or is_limit(sentence, m.start) for m in found):
             return last
-        doubtful = any(m.bounded for m in found) or all(_is_given(sentence, m) for m in found)
-        doubtful = doubtful or _other_words(sentence, last) or _goes_on(sentence, last)
-        return last if last.computed or not doubtful or mention_key(last.text) in (beside or earlier.results) else None
+        plain = last.computed or not (
+            any(m.bounded for m in found)
+            or all(_is_given(sentence, m) for m in found)
+            or _other_words(sentence, last)
+            or _goes_on(sentence, last)
+        )
+        return last if plain or mention_key(last.text) in (beside or earlier.results) else None
     if leading and not first.bounded and not sentence[: first.start].strip(" *_:$\\([~"):
         return first
-    bold = [m for m in found if any(b.start() <= m.start and m.end <= b.end() for b in _BOLD.finditer(sentence))]
+    marked = list(_BOLD.finditer(sentence)) if "**" in sentence else []
+    bold = [m for m in found if any(b.start() <= m.start and m.end <= b.end() for b in marked)]
     if len({mention_key(m.text) for m in bold}) == 1 and not bold[-1].bounded:
         return bold[-1]
     known = earlier.numbers
@@ -299,6 +374,8 @@ def _chosen(
         result = computed[-1]
         known = known | {n for m in computed for n in numbers_in(sentence[m.start : m.end])}
         earlier_mentions = [m for m in found if m.end <= result.start and not m.computed]
+        if len(computed) > 1 and _have_two_names(sentence, computed[-2], result):
+            return None
         if earlier_mentions and _BECAUSE.search(sentence[earlier_mentions[-1].end : result.start]):
             return result if mention_key(earlier_mentions[-1].text) == mention_key(result.text) else None
         return result if fits(result, [m for m in found if m.start >= result.end]) else None
@@ -309,7 +386,7 @@ def _chosen(
     cued = [
         m
         for m in found
-        if not m.bounded and (_CUE.search(words_before(sentence, m.start)) or _IN_TOTAL.match(sentence, m.end))
+        if not m.bounded and (_is_cue(words_before(sentence, m.start)) or _IN_TOTAL.match(sentence, m.end))
     ]
     if len(cued) > 1 and _GOING_ON.search(sentence, cued[-2].end, cued[-1].start):
         cued = cued[-1:]
@@ -319,7 +396,26 @@ def _chosen(
     priced = any(_MONEY.match(m.text) for m in found) and not (main and _MONEY.match(main[-1].text))
     if len({mention_key(m.text) for m in main}) == 1 and not main[-1].bounded and fits(main[-1], found):
         return main[-1] if known or not priced else None
-    return last if lenient and not last.bounded else None
+    return None
+
+
+def _are_two_things(sentence: str, first: Mention, second: Mention) -> bool:
+    """Whether two amounts stand beside each other, of which neither is what the sentence states: "27 pens and 18 caps".
+    One that is worked out from the other goes on with it."""
+    between = sentence[first.end : second.start]
+    return (
+        _AND.fullmatch(between) is not None
+        and _NOUN.match(sentence, second.end) is not None
+        and mention_key(first.text) != mention_key(second.text)
+        and mention_key(first.text) not in numbers_in(second.whole or second.text)
+    )
+
+
+def _have_two_names(sentence: str, first: Mention, second: Mention) -> bool:
+    """Whether two names have a value each, of which neither is worked out: "length = 12, width = 5"."""
+    return are_two_names(first.whole, sentence[first.end : second.start], second.whole) and mention_key(
+        first.text
+    ) != mention_key(second.text)
 
 
 def _is_adjunct(sentence: str, mention: Mention) -> bool:
@@ -328,13 +424,28 @@ def _is_adjunct(sentence: str, mention: Mention) -> bool:
         return True
     if _EARLIER.match(sentence, mention.end):
         return True
-    return _ADJUNCT.search(words_before(sentence, mention.start)) is not None or _is_given(sentence, mention)
+    before = words_before(sentence, mention.start)
+    if not before.isascii() and _CHINESE_PURPOSE.search(before):
+        return True
+    if "to" in before and _PURPOSE.search(before) and not _OPERATION.search(sentence):
+        return True
+    return _ends_adjunct(before) or _is_given(sentence, mention)
+
+
+def _ends_adjunct(before: str) -> bool:
+    return may_end(before.rstrip("* "), _ENDS_ADJUNCT) and _ADJUNCT.search(before) is not None
+
+
+def _is_cue(before: str) -> bool:
+    return may_end(before.rstrip("* "), _ENDS_CUE) and _CUE.search(before) is not None
 
 
 def _is_given(sentence: str, mention: Mention) -> bool:
     """Whether a number says which things are meant rather than how many there are: "the 4 friends", "her 9 eggs"."""
+    before = words_before(sentence, mention.start)
     return (
-        _GIVEN.search(words_before(sentence, mention.start)) is not None
+        may_end(before, _ENDS_GIVEN)
+        and _GIVEN.search(before) is not None
         and _NOUN.match(sentence, mention.end) is not None
     )
 
@@ -346,29 +457,30 @@ def _goes_on(sentence: str, mention: Mention) -> bool:
 
 def _other_words(sentence: str, mention: Mention) -> bool:
     """Whether a number in words, larger than those that are said in passing, stands beside one in digits."""
-    return any(w not in ("", mention_key(mention.text)) and Fraction(w) > _IN_PASSING for w in numerals(sentence))
+    said = [word for word in numerals(sentence) if word]
+    return any(word != mention_key(mention.text) and Fraction(word) > _IN_PASSING for word in said) if said else False
 
 
 def _without_subjects(sentence: str, found: list[Mention]) -> list[Mention]:
     """The mentions but those that something is said of: "72 months is 6 years"."""
-    if _is_adjunct(sentence, found[-1]):
+    if len(found) == 1 or _is_adjunct(sentence, found[-1]):
         return found
     kept = [m for m in found[:-1] if not _SUBJECT.match(sentence, m.end)]
     return [*kept, found[-1]]
 
 
 def _says_a_value(text: str) -> bool:
-    return re.search(r"[\d½⅓⅔¼¾⅕⅛π∞]|\\(?:pi|infty|emptyset)", text) is not None
+    return _SAYS_A_VALUE.search(text) is not None
 
 
 def _number_words(sentence: str) -> list[str]:
-    return [*numerals(sentence), *_CHINESE_NUMBER.findall(sentence)]
+    return [*numerals(sentence), *(_CHINESE_NUMBER.findall(sentence) if not sentence.isascii() else ())]
 
 
 def _from_words(sentence: str, words: list[str], earlier: _Earlier) -> Iterator[str]:
     """A number in words, said once. "One" is one only where it repeats what was worked out."""
     counted = [w for w in words if w != "1"] or ["1"]
-    if len(counted) != 1 or re.search(r"\b(?:no|not)\b|n't\b|没|不", sentence):
+    if len(counted) != 1 or _NO_COUNT.search(sentence):
         return
     one = _ONE.search(sentence)  # "in one hour", not "one of them"
     if counted[0] and (counted[0] != "1" or "1" in earlier.results or (one and read_unit(one[1]))):

@@ -20,6 +20,8 @@ __all__ = ["modulus_of", "why_no_answer"]
 _MAX_CHARS = 400
 _NEAR_CHARS = 80
 """Before a box, where a limit, a denial or a supposition of it stands."""
+_TERM_CHARS = 40
+"""Before a box, where the term ends that goes on with it."""
 _BREAK = re.compile(r"\n|\\\\|(?<=[.!?。！？])\s+(?=[A-Z*\"“(\\$\[])|(?<=[。！？])|&")
 _ALONE = re.compile(r"(?:[\s$]|\\[(\[]|\*\*)*")
 _ALONE_BEHIND = re.compile(r"(?:[ \t$.]|\\[)\]]|\*\*)*(?:\Z|\n)")
@@ -66,20 +68,18 @@ _LIMITED = re.compile(
     r"\b(?:at least|at most|less than|more than|fewer than|greater than|larger than|smaller than|up to|over|under|above"
     r"|below|almost|nearly|close(?:r)? to|near|between|exceeds?|(?:half|twice|thrice|double|triple|third"
     r"|quarter)(?: of)?)\W*$"
-    r"|(?:至少|至多|最多|最少|超过|不到|不足|大于|小于|高于|低于|不是|不等于|不为|并非|不可能是)\s*$",
-    re.IGNORECASE,
+    r"|(?:至少|至多|最多|最少|超过|不到|不足|大于|小于|高于|低于|不是|不等于|不为|并非|不可能是)\s*$"
 )
+"""In small letters, as all that is looked for before a box."""
 _EXTREME = re.compile(
     r"\b(?:can|could|able to|possible)\b[^.,;]{0,40}\bat most\W*$"
-    r"|\b(?:must|needs?|required?s?|has to|have to|takes)\b[^.,;]{0,40}\bat least\W*$",
-    re.IGNORECASE,
+    r"|\b(?:must|needs?|required?s?|has to|have to|takes)\b[^.,;]{0,40}\bat least\W*$"
 )
 """A limit that is what was asked for: the most that can be had, the least that is needed."""
 _DENIED = re.compile(
     r"(?:\b(?:not|never|neither|nor|cannot|instead of|rather than|unlike|than|other than|anything but"
     r"|different from)|n['’]t)"
-    r"\s+(?:(?:be|just|only|simply|really|equal(?: to)?)\s+)*$",
-    re.IGNORECASE,
+    r"\s+(?:(?:be|just|only|simply|really|equal(?: to)?)\s+)*$"
 )
 _SUPPOSED = re.compile(
     r"\b(?:(?:(?<!only )if|unless|suppose|assume|example|e\.g\.|template|format|might think|previous answer"
@@ -88,8 +88,7 @@ _SUPPOSED = re.compile(
     r"|might) (?:claim|say))\b[^.,;:\n]{0,40}"
     r"|maybe |perhaps |possibly |(?:could|might|may) be |from "
     r"|(?:negative|opposite|reciprocal|root|square|cube|half|multiple|divisor|factor) of |number (?:before|after) )"
-    r"\W{0,3}$",
-    re.IGNORECASE,
+    r"\W{0,3}$"
 )
 _REFUTED = re.compile(
     r"^[^.\n]{0,25}\b(?:is|was|are|seems|looks)\s+(?:\w+\s+)?(?:wrong|incorrect|false|not|impossible|mistaken"
@@ -129,8 +128,8 @@ def why_no_answer(before: str, content: str, behind: str) -> str | None:
     left, right = _plain(_ARTICLE.sub("", left)), _plain(right[len(modulus) :])
     if modulus:
         left = _CONGRUENT.sub("=", left)
-    near = left[-_NEAR_CHARS:]
-    if _SUPPOSED.search(near) or _REFUTED.match(right) or left.endswith("~~"):
+    near = left[-_NEAR_CHARS:].lower()
+    if (near and _SUPPOSED.search(near)) or _REFUTED.match(right) or left.endswith("~~"):
         return "the sentence of the box does not state it"
     if (_LIMITED.search(near) and not _EXTREME.search(near)) or _DENIED.search(near):
         return "the sentence of the box limits or denies it"
@@ -158,7 +157,7 @@ def _is_part(left: str, right: str, item: bool) -> bool:
     units = _TWO_UNITS.match(right)
     return bool(
         _RATIO.search(left)
-        or (not item and _PART_BEFORE.search(near))
+        or (not item and _PART_BEFORE.search(near, max(0, len(near.rstrip()) - _TERM_CHARS)))
         or _PART_BEHIND.match(right)
         or (units and read_unit(units[1]) is not None)
     )

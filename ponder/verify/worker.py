@@ -15,20 +15,24 @@ import signal
 import socket
 import struct
 import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
-from ponder.own import Failure, OwnCode
+from ponder.own import Called, Cause, Failure, OwnCode
 from ponder.own.call import call, failed
 from ponder.own.load import Loaded
 from ponder.own.quiet import silence
-from ponder.records import CodeGold, Gold, Verdict
+from ponder.records import CodeGold, Gold, RepositoryGold, Verdict
 from ponder.sandbox.isolation import Least, accept_isolation, find_isolation
 from ponder.sandbox.kernel import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
 from ponder.sandbox.sandbox import SandboxError
-from ponder.verify import verify
-from ponder.verify.code import verify_code
-from ponder.verify.link import OwnCall
+from ponder.verify import same_answer, verify
+from ponder.verify.claims import find_claims
+from ponder.verify.code import run_program, verify_code
+from ponder.verify.link import OwnCall, ProgramRun, Question
+from ponder.verify.repository import verify_repository
 
 __all__ = ["main"]
 
@@ -60,6 +64,19 @@ def main(deadline_seconds: float, memory_bytes: int, core: int, isolation: Least
             retire = _was_hurt(called.failure) or _resident_bytes() > most_bytes
             _send(parent, {**asdict(called), "retire": retire})
             continue
+        if isinstance(job, ProgramRun):
+            began = time.perf_counter()
+            text, is_bad = run_program(job.program, job.seconds, core)
+            value = {"text": text, "failed": is_bad}
+            spent = time.perf_counter() - began
+            retire = _resident_bytes() > most_bytes
+            _send(parent, {"value": value, "failure": None, "seconds": spent, "notice": _notice(), "retire": retire})
+            continue
+        if isinstance(job, Question):
+            called = _answer(job)
+            retire = called.failure is not None or _resident_bytes() > most_bytes
+            _send(parent, {**asdict(called), "retire": retire})
+            continue
         text, gold = job
         verdict, cause = _judge(text, gold, deadline_seconds * _CODE_SHARE, core)
         retire = cause is not None or _resident_bytes() > most_bytes
@@ -71,7 +88,7 @@ def main(deadline_seconds: float, memory_bytes: int, core: int, isolation: Least
                 "answer": verdict.answer,
                 "score": verdict.score,
                 "cause": cause,
-                "notice": _notice() if isinstance(gold, CodeGold) else "",
+                "notice": _notice() if isinstance(gold, CodeGold | RepositoryGold) else "",
                 "retire": retire,
             },
         )
@@ -116,12 +133,37 @@ def _judge(text: str, gold: Gold, code_seconds: float, core: int) -> tuple[Verdi
     try:
         if isinstance(gold, CodeGold):
             return verify_code(text, gold, wall_seconds=code_seconds, core=core), None
+        if isinstance(gold, RepositoryGold):
+            return verify_repository(text, gold, core=core), None
         return verify(text, gold), None
     except MemoryError:
         return Verdict(outcome="cannot_tell", reason="the verifier ran out of memory"), "memory"
     except Exception as error:  # the boundary between hostile text and the run
         words = f"{type(error).__name__}: {error}"[:300]
         return Verdict(outcome="cannot_tell", reason=f"the {gold.kind} verifier failed: {words}"), "verifier_error"
+
+
+def _answer(question: Question) -> Called:
+    """What the verifiers' own code says; hostile text must not end the worker."""
+    began = time.perf_counter()
+    try:
+        value = _QUESTIONS[question.function](*question.arguments)
+    except Exception as error:  # the boundary between hostile text and the run
+        cause: Cause = "memory" if isinstance(error, MemoryError) else "exception"
+        reason = f"{question.function} failed: {type(error).__name__}: {error}"[:300]
+        return Called(failure=Failure(function=question.function, cause=cause, reason=reason))
+    return Called(value=value, seconds=time.perf_counter() - began)
+
+
+def _same(answer: str, others: Sequence[str], gold: Gold) -> list[bool]:
+    return [same_answer(answer, one, gold) for one in others]
+
+
+def _claims(text: str) -> list[dict[str, Any]]:
+    return [asdict(claim) for claim in find_claims(text)]
+
+
+_QUESTIONS: Mapping[str, Callable[..., Any]] = {"same": _same, "claims": _claims}
 
 
 def _notice() -> str:

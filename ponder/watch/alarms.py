@@ -4,11 +4,15 @@ In: the rows of metrics so far and the held-out accuracies. Out: `alarms.jsonl` 
 `step`, `name`, `value`, `threshold` and `text` each, in order of step. A rule speaks only when the trouble lasted a
 whole window of rollouts, so one odd step says nothing.
 
-    entropy collapse    policy/entropy at most 0.02 nats throughout the window
+    entropy collapse    policy/entropy throughout the window at most 0.02 nats, or an eighth of the median of the first
+                        window
+    no signal           groups/useful throughout the window at most a quarter of the median of the first window, while
+                        half of the groups or more are all wrong
     length explosion    median rollout/mean_tokens above 4 times that of the window before
     length collapse     median rollout/mean_tokens below a quarter of that of the window before
     language drift      median rollout/language_consistency 0.15 or more below that of the first window
     repetition          rollout/repetition at least 30 % throughout the window
+    critic              critic/explained_variance at most 0 throughout the window
     mismatch            one row with policy/mismatch above the tolerance or policy/mismatch_max above 1 nat where the
                         weights are those that sampled (or packed and alone), or scorer/mismatch above 0.1
     reward hacking      held-out accuracy 5 points or more, and more than chance allows, below its best, while the
@@ -38,6 +42,9 @@ WINDOW = 10
 """Rollouts that a trouble must last."""
 
 _COLLAPSED_ENTROPY = 0.02  # nats; below it 16 samples of one prompt are nearly always the same text
+_ENTROPY_LEFT = 1 / 8  # of the run's start: a large vocabulary begins near 1 nat and stops exploring long before 0.02
+_USEFUL_LEFT = 1 / 4
+_ALL_WRONG = 0.5
 _LENGTH_FACTOR = 4.0  # R1-Zero's length grows over thousands of steps, not within a window
 _COLLAPSED_LENGTH = 0.25
 _LANGUAGE_FALL = 0.15
@@ -76,7 +83,7 @@ def find_alarms(
     tolerance: float = EngineConfig().parity_tolerance,
 ) -> tuple[Alarm, ...]:
     """What is wrong after `step`, to which `rows` and `held_out` (by step) reach. `tolerance` is that of log-probs."""
-    rules = (_entropy, _length, _language, _repetition)
+    rules = (_entropy, _signal, _length, _language, _repetition, _critic)
     found = [rule(step, rows, window) for rule in rules]
     found += [_hacking(step, rows, held_out), _mismatch(step, rows, tolerance)]
     return tuple(alarm for alarm in found if alarm is not None)
@@ -144,8 +151,9 @@ def _percent(share: float) -> str:
 
 
 def _entropy(step: int, rows: Sequence[Row], window: int) -> Alarm | None:
-    values = recent(rows, "policy/entropy", window)
-    if not values or max(values) > _COLLAPSED_ENTROPY:
+    values, start = recent(rows, "policy/entropy", window), _start(rows, "policy/entropy", window)
+    threshold = max(_COLLAPSED_ENTROPY, _ENTROPY_LEFT * (start or 0.0))
+    if not values or max(values) > threshold:
         return None
     first = next(value for row in rows if (value := row.get("policy/entropy")) is not None)
     text = (
@@ -153,7 +161,21 @@ def _entropy(step: int, rows: Sequence[Row], window: int) -> Alarm | None:
         "are copies of each other. Raise clip_high (DAPO) or entropy_coefficient, lower optimizer.lr, or stop here if "
         "accuracy is where you want it."
     )
-    return Alarm(step=step, name="entropy collapse", value=fmean(values), threshold=_COLLAPSED_ENTROPY, text=text)
+    return Alarm(step=step, name="entropy collapse", value=fmean(values), threshold=threshold, text=text)
+
+
+def _signal(step: int, rows: Sequence[Row], window: int) -> Alarm | None:
+    useful, wrong = recent(rows, "groups/useful", window), recent(rows, "groups/all_wrong", window)
+    start = _start(rows, "groups/useful", window)
+    if not useful or not wrong or not start or min(wrong) < _ALL_WRONG or max(useful) > _USEFUL_LEFT * start:
+        return None
+    text = (
+        f"no signal: {_percent(fmean(useful))} of the groups are useful, after {_percent(start)} at the start; "
+        f"{_percent(fmean(wrong))} are all wrong, and nothing is learnt from them. Read some completions: they often "
+        "earn a smaller reward, such as the form's, without trying. Take easier problems, larger groups, "
+        "`sampler: {by: solve_rate}`, or lower the other rewards' weights."
+    )
+    return Alarm(step=step, name="no signal", value=fmean(useful), threshold=_USEFUL_LEFT * start, text=text)
 
 
 def _length(step: int, rows: Sequence[Row], window: int) -> Alarm | None:
@@ -189,6 +211,24 @@ def _language(step: int, rows: Sequence[Row], window: int) -> Alarm | None:
         f"{_percent(old)} at the start. Give the reward 'language' a weight if the thinking is to be read."
     )
     return Alarm(step=step, name="language drift", value=old - new, threshold=_LANGUAGE_FALL, text=text)
+
+
+def _start(rows: Sequence[Row], key: str, window: int) -> float | None:
+    """The median of a metric over the first window, once a second window has passed."""
+    first = _first(rows, key, 2 * window)
+    return median(first[:window]) if first else None
+
+
+def _critic(step: int, rows: Sequence[Row], window: int) -> Alarm | None:
+    values = recent(rows, "critic/explained_variance", window)
+    if not values or max(values) > 0:
+        return None
+    text = (
+        f"critic: for {window} rollouts it has foreseen less than a constant would (explained variance "
+        f"{fmean(values):.2f} on average): it lowers no variance, and with gae_lambda below 1 it misleads. Change "
+        "critic.optimizer.lr, let it begin as a reward model (critic.model), or take `objective: grpo`."
+    )
+    return Alarm(step=step, name="critic", value=fmean(values), threshold=0.0, text=text)
 
 
 def _first(rows: Sequence[Row], key: str, count: int) -> list[float]:

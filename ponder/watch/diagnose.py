@@ -36,7 +36,7 @@ def diagnose(rows: Sequence[Row], window: int = 10, *, ended: bool = False) -> t
     """
     if ended:
         window = min(window, sum(row.get("rollout/truncated") is not None for row in rows)) or window
-    rules = (_truncated, _groups_alike, _reward_constant, _cannot_tell)
+    rules = (_endless, _truncated, _groups_alike, _reward_constant, _cannot_tell)
     findings = [finding for rule in rules for finding in rule(rows, window)]
     return tuple(sorted(findings, key=lambda finding: finding.level != "cannot learn"))
 
@@ -45,9 +45,22 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
+def _endless(rows: Sequence[Row], window: int) -> list[Finding]:
+    shares = {name: recent(rows, f"environment/cut_{name}", window) for name in ("turns", "seconds")}
+    name, cut = max(shares.items(), key=lambda one: fmean(one[1] or [0.0]))
+    if not cut or min(cut) < _TRUNCATED:
+        return []
+    text = (
+        f"endless: {_percent(fmean(cut))} of conversations are ended by the limit environment.{name}, so that none of "
+        f"their answers counts. Where a class of your own answers, its `answer` has to give None at the end; where the "
+        f"model calls tools without end, raise environment.{name}, or start from a model that answers."
+    )
+    return [Finding(name="endless", level="cannot learn", text=text)]
+
+
 def _truncated(rows: Sequence[Row], window: int) -> list[Finding]:
     shares = recent(rows, "rollout/truncated", window)
-    if not shares or min(shares) < _TRUNCATED:
+    if not shares or min(shares) < _TRUNCATED or _endless(rows, window):
         return []
     text = (
         f"truncated: {_percent(fmean(shares))} of completions hit the length limit before they answered. Raise "
@@ -58,7 +71,8 @@ def _truncated(rows: Sequence[Row], window: int) -> list[Finding]:
 
 def _groups_alike(rows: Sequence[Row], window: int) -> list[Finding]:
     useful = recent(rows, "groups/useful", window)
-    if not useful or max(useful) > 1 - _USELESS:
+    by_critic = bool(recent(rows, "loss/value", 1))  # which tells good from bad without a group
+    if not useful or max(useful) > 1 - _USELESS or by_critic:
         return []
     alike = 1 - fmean(useful)
     wrong, right = (fmean(recent(rows, f"groups/all_{side}", window) or [0.0]) for side in ("wrong", "right"))

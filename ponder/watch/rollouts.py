@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ponder.records import Completion, Problem, Rollout, Verdict
+from ponder.records import Completion, Problem, Rollout, Talk, Verdict, from_json, to_json
 from ponder.watch.lines import cut_after, dump_line, read_lines, repair
 
 __all__ = ["LoggedRollout", "RolloutLog", "read_last_step", "read_rollouts", "rollout_files"]
@@ -38,6 +38,8 @@ def _to_line(step: int, rollout: Rollout) -> bytes:
             "weight_version": completion.weight_version,
             "problem": _PROBLEM.dump_python(rollout.problem, mode="json"),
             "text": completion.text,
+            **({} if completion.talk is None else {"talk": to_json(completion.talk)}),
+            **({"guided": True} if completion.guided else {}),
             "outcome": verdict.outcome,
             "reason": verdict.reason,
             "answer": verdict.answer,
@@ -62,6 +64,8 @@ def _from_line(line: dict[str, Any]) -> LoggedRollout:
         finish_reason=line["finish_reason"],
         weight_version=line["weight_version"],
         seed=line["seed"],
+        talk=from_json(Talk, line["talk"]) if "talk" in line else None,
+        guided="guided" in line,
     )
     verdict = Verdict(outcome=line["outcome"], reason=line["reason"], answer=line["answer"], score=line["score"])
     rollout = Rollout(

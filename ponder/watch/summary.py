@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from statistics import fmean, pstdev
 
+from ponder.recipe.judges import JUDGES
 from ponder.recipe.own import is_own
 from ponder.records import Completion, Group, Rollout
 from ponder.text.language import language_share
@@ -18,7 +19,7 @@ def summarize_groups(groups: Sequence[Group], template: Template) -> dict[str, f
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     if not rollouts:
         return {}
-    return _of_completions(rollouts, template) | _of_groups(groups) | _of_rewards(rollouts)
+    return _of_completions(rollouts, template) | _of_groups(groups) | _of_rewards(rollouts) | _of_talks(rollouts)
 
 
 def _of_completions(rollouts: Sequence[Rollout], template: Template) -> dict[str, float]:
@@ -57,6 +58,31 @@ def _of_completions(rollouts: Sequence[Rollout], template: Template) -> dict[str
     return metrics
 
 
+def _of_talks(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """Of conversations with an environment; nothing where there was none."""
+    talks = [talk for r in rollouts if (talk := r.completion.talk) is not None]
+    if not talks:
+        return {}
+    calls, answered = sum(talk.calls for talk in talks), [talk for talk in talks if not talk.failure]
+    metrics = {
+        "environment/turns": fmean(talk.turns for talk in talks),
+        "environment/calls": calls / len(talks),
+        "environment/with_calls": _share(talk.calls > 0 for talk in talks),
+        "environment/malformed_calls": sum(talk.malformed for talk in talks) / len(talks),
+        "environment/answered": len(answered) / len(talks),
+        "environment/given_tokens": fmean(
+            len(r.completion.token_ids) - len(r.completion.logprobs) for r in rollouts if r.completion.talk is not None
+        ),
+        **{
+            f"environment/cut_{name}": _share(talk.cut == name for talk in talks)
+            for name in ("turns", "tokens", "seconds")
+        },
+    }
+    if calls:
+        metrics["environment/failed_calls"] = sum(talk.failed for talk in talks) / calls
+    return metrics
+
+
 def _of_groups(groups: Sequence[Group]) -> dict[str, float]:
     outcomes = [{_right(r) for r in group.rollouts} for group in groups if group.problem.route == "reasoning"]
     metrics = {
@@ -75,7 +101,8 @@ def _of_rewards(rollouts: Sequence[Rollout]) -> dict[str, float]:
     for name in sorted({name for rollout in rollouts for name in rollout.rewards}):
         if applied := [value for r in rollouts if (value := r.rewards.get(name)) is not None]:
             metrics[f"reward/{name}"] = fmean(applied)
-    for name in sorted({name for rollout in rollouts for name in (*rollout.rewards, *rollout.failed) if is_own(name)}):
+    names = {name for rollout in rollouts for name in (*rollout.rewards, *rollout.failed)}
+    for name in sorted(name for name in names if is_own(name) or name in JUDGES):
         metrics[f"failed/{name}"] = float(sum(name in rollout.failed for rollout in rollouts))
     return metrics
 

@@ -19,6 +19,7 @@ from ponder.files import (
     expand_path,
     file_digest,
     folder_digest,
+    placing,
     publishing,
     read_json,
     replacing,
@@ -88,6 +89,18 @@ def test_a_folder_that_fails_to_be_filled_does_not_appear(tmp_path: Path) -> Non
         raise KeyboardInterrupt
     assert (target / "weights").read_text() == "1"
     assert names(tmp_path) == ["model"]
+
+
+def test_a_file_that_a_library_opens_itself_appears_whole_or_not(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "model.bin"
+    with placing(target) as path:
+        path.write_text("1")
+        assert not target.exists()
+    with pytest.raises(KeyboardInterrupt), placing(target) as path:
+        path.write_text("half")
+        raise KeyboardInterrupt
+    assert target.read_text() == "1"
+    assert names(target.parent) == ["model.bin"]
 
 
 KILLED = """

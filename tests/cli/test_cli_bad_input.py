@@ -88,7 +88,7 @@ def _refused(result: tuple[int, str, str], *words: str) -> None:
         ("stages.zero.steps=many", "got the text 'many', expected a whole number"),
         ("stages.zero.steps=-2", "got -2, expected greater than or equal to 1"),
         ("stages.zero.group_size=1", "got 1, expected greater than or equal to 2"),
-        ("stages.zero.optimizer.lr=.nan", "got the text '.nan', expected a number"),
+        ("stages.zero.optimizer.lr=.nan", "got .nan, expected a finite number"),
         ("stages.zreo.steps=5", "has no stage 'zreo', only zero; did you mean 'zero'?"),
         ("stages.zero.model=base", "stage 'zero' refers to 'base', which is not a stage, a path"),
         ("stages.zero.model=zero", "the stages wait for each other in a circle"),
@@ -106,7 +106,7 @@ def test_what_a_recipe_says_wrong(folder: Path, ponder: Ponder, override: str, w
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([], ("'problems' has no usable problem", "it is empty")),
+        ([], ("has no usable problem", "it is empty")),
         ([{"prompt": "1+1=?", "answer": ""}, {"prompt": "2", "answer": "\\frac{"}], ("row 1", "row 2", "`gold`")),
         ([{"question": "1+1=?", "answer": "2"}], ("no column 'prompt'", "There are: answer, question")),
         ([*GOOD, {"prompt": "word " * 3000, "answer": "4"}], ("'problems/7'", "window is 2048", "never cut")),

@@ -29,14 +29,26 @@ OPTIONS = {
     "show": ["run", "--json"],
     "eval": [
         "model", "--benchmark", "-b", "--problems", "--kind", "--prompt", "--gold", "--limit", "--max-tokens",
-        "--samples", "-k", "--temperature", "--top-p", "--template", "--seed", "--out", "--replay", "--json",
+        "--samples", "-k", "--temperature", "--top-p", "--template", "--seed", "--out", "--replay",
+        "--endpoint", "--key-env", "--vote", "--abstain-below", "--best-of", "--scorer", "--retries", "--audit",
+        "--thinking-tokens", "--json",
     ],
-    "sample": ["model", "prompts", "--samples", "-k", "--temperature", "--max-tokens", "--template", "--seed"],
+    "sample": [
+        "model", "prompts", "--samples", "-k", "--temperature", "--max-tokens", "--template", "--seed", "--vote",
+        "--abstain-below", "--best-of", "--scorer", "--check", "--retries", "--audit", "--thinking-tokens",
+    ],
+    "serve": ["model", "settings", "--config", "--follow", "--new-key"],
+    "chat": ["model", "--url", "--key-env"],
+    "export": ["model", "--to", "--gguf", "--type", "--ids-only", "--license", "--template"],
     "verify": [
         "file", "--kind", "--gold", "--answer", "--out", "-o", "--template", "--deadline", "--workers",
         "--isolation",
     ],
-    "try": ["function", "arguments", "--rollouts", "--limit", "--template", "--deadline"],
+    "sweep": ["recipe", "overrides", "--seeds", "--out", "--smoke"],
+    "try": [
+        "what", "arguments", "--problems", "--kind", "--prompt", "--gold", "--max-tokens", "--seconds", "--seed",
+        "--out", "--rollouts", "--limit", "--template", "--deadline",
+    ],
     "decontaminate": ["file", "--benchmark", "-b", "--text", "--out", "-o", "--json"],
     "doctor": [],
 }  # fmt: skip

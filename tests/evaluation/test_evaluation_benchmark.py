@@ -15,10 +15,11 @@ from ponder.verify import verify
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 NAMES = (
-    "aime24", "aime25", "alpaca-eval", "arena-hard", "c-eval", "cmath", "gpqa-diamond", "gsm8k", "humaneval",
-    "humaneval-plus", "ifeval", "livecodebench", "math500", "mbpp", "mbpp-plus", "mgsm-zh", "micro", "micro-general",
-    "micro-reasoning", "micro-safety", "mmlu", "mmlu-pro", "mmlu-redux", "multipl-e-cpp", "multipl-e-js", "olymmath-en",
-    "olymmath-zh", "simpleqa",
+    "aime24", "aime25", "alpaca-eval", "arena-hard", "c-eval", "cmath", "gpqa-diamond", "gsm8k", "harmbench",
+    "humaneval", "humaneval-plus", "ifeval", "json-mode-eval", "livecodebench", "math500", "mbpp", "mbpp-plus",
+    "mgsm-zh", "micro", "micro-bugfix", "micro-form", "micro-general", "micro-reasoning", "micro-safety",
+    "mmlu", "mmlu-pro", "mmlu-redux", "multipl-e-cpp", "multipl-e-js", "olymmath-en", "olymmath-zh",
+    "simple-safety-tests", "simpleqa",
 )  # fmt: skip
 
 
@@ -143,6 +144,19 @@ def test_the_micro_sets(name: str, count: int, routes: set[str]) -> None:
     if name == "micro-safety":
         unsafe = [p.gold.unsafe for p in problems if isinstance(p.gold, SafetyGold)]
         assert unsafe.count(True) == unsafe.count(False) == 80
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "column", "count"),
+    [
+        ("harmbench", "safety/harmbench_behaviors_text_val.csv", "Behavior", 78),
+        ("simple-safety-tests", "safety/simplesafetytests.csv", "prompts_final", 100),
+    ],
+)
+def test_requests_to_be_refused(name: str, file: str, column: str, count: int) -> None:
+    loaded = local(name, file, prompt=column)
+    assert find_benchmark(name, {}).judge == "safety"
+    assert len(loaded.problems) == count and {(one.gold, one.route) for one in loaded.problems} == {(None, "safety")}
 
 
 def local(name: str, file: str, **columns: object) -> Loaded:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ponder.compute.vote import cluster_answers
 from ponder.evaluation.estimate import (
     bootstrap_interval,
-    cluster_answers,
     consensus,
     paired_difference,
     pass_at_k,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -13,6 +14,7 @@ from ponder.evaluation import Scores, read_results, read_scores
 from ponder.evaluation.command import evaluate_command
 from ponder.evaluation.evaluate import evaluate, replay
 from ponder.policy import Policy, random_policy, save_policy
+from ponder.recipe.compute import ComputePlan
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, FinishReason, MathGold, Message, Problem
 from ponder.rollout import LocalEngine, OnFinish, OnProgress, Request
@@ -301,9 +303,14 @@ def test_the_command_on_a_model_folder(policy: Policy, tmp_path: Path, capsys: p
     assert scores.overall.pass_at_1 == value["pass@1"]
     assert scores.provenance["rows_left_out"] == 1
 
-    evaluate_command(None, None, replay_file=out / "completions.jsonl", out=tmp_path / "again")
+    stored, again = out / "completions.jsonl", tmp_path / "again"
+    evaluate_command(None, None, replay_file=stored, out=again, plan=ComputePlan(audit=True))
+    assert (again / "computed.json").exists()
+    (again / "scores.json").unlink()  # as if killed
+    evaluate_command(None, None, replay_file=stored, out=again)
     assert "replay of" in capsys.readouterr().out
-    assert read_scores(tmp_path / "again" / "scores.json").overall == scores.overall
+    assert read_scores(again / "scores.json").overall == scores.overall
+    assert not (again / "computed.json").exists(), "of other verdicts"
 
     asked = (out / "completions.jsonl").read_bytes()
     evaluate_command(str(tmp_path / "model"), str(benchmark), samples=1, seed=7, out=out)
@@ -333,3 +340,12 @@ def test_the_command_needs_a_model_and_a_benchmark() -> None:
         evaluate_command("micro", "simpleqa")
     with pytest.raises(RecipeError, match="top-p above 0"):
         evaluate_command("micro", "micro", top_p=0.0)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"benchmark": "micro"}, {"samples": 2}, {"template": "r1"}, {"endpoint": "http://a/v1"}, {"key_env": "KEY"}],
+)
+def test_replay_takes_nothing_that_is_for_sampling(option: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="--replay judges the stored completions again"):
+        evaluate_command(None, **({"benchmark": None} | option), replay_file=tmp_path / "c.jsonl")

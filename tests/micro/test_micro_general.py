@@ -62,9 +62,9 @@ def test_heaps_of_keywords_are_wrong(task: str) -> None:
 
 
 def test_routes() -> None:
-    problems = generate(TASK_NAMES, BOTH, 26, "train", 0)
+    problems = generate(TASK_NAMES, BOTH, 2 * len(TASK_NAMES), "train", 0)
     routes = {p.domain: p.route for p in problems}
-    assert Counter(routes.values()) == {"reasoning": 6, "helpful": 5, "safety": 2}
+    assert Counter(routes.values()) == {"reasoning": 9, "helpful": 5, "safety": 2}
     assert {name for name, route in routes.items() if route == "safety"} == {"unsafe", "near_miss"}
 
 
@@ -92,7 +92,7 @@ def test_canaries_earn_nothing(template: object) -> None:
 
 
 def test_examples_are_right_and_in_one_language() -> None:
-    tasks = tuple(task for task in TASK_NAMES if task != "function")  # judged by running programs, tested elsewhere
+    tasks = tuple(task for task in TASK_NAMES if task not in ("function", "bugfix"))  # these run programs
     made = list(examples(tasks, BOTH, 96, "train", 3))
     problems = generate(tasks, BOTH, 96, "train", 3)
     for example, problem in zip(made, problems, strict=True):

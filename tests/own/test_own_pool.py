@@ -12,6 +12,7 @@ from ponder.verify.pool import VerifierPool
 
 FILE = """
 import os, sys, time
+import numpy
 from fractions import Fraction
 from ponder.records import Verdict
 
@@ -19,6 +20,7 @@ def fine(x): return 0.5
 def whole(x): return 3
 def true(x): return True
 def fraction(x): return Fraction(1, 4)
+def numpy_true(x): return numpy.True_
 def nothing(x): return None
 def prints(x):
     for _ in range(20):
@@ -41,6 +43,8 @@ def nan(x): return float("nan")
 def infinite(x): return float("inf")
 def several(x): return [1.0, 2.0]
 def text(x): return "1.0"
+def big(x): return -10**400
+def huge(x): return Fraction(10**5000)
 def error(x): return {}["a"]
 def badly(x):
     class Bad(Exception):
@@ -54,6 +58,7 @@ def dies(x): os._exit(0)
 def hangs(x): time.sleep(600)
 
 def same(answer, gold): return answer.strip() == gold.answer
+def numpy_same(answer, gold): return numpy.bool_(answer == gold.answer)
 def says(answer, gold): return Verdict(outcome="wrong", reason=f"{answer} is not {gold.given['mover']}", answer="A")
 def doubts(answer, gold): return Verdict(outcome="cannot_tell", reason="who knows")
 def number(answer, gold): return int(answer) == gold.answer
@@ -84,6 +89,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VerifierPool]:
         ("whole", 3.0),
         ("true", 1.0),
         ("fraction", 0.25),
+        ("numpy_true", 1.0),
         ("nothing", None),
         ("prints", 1.0),
         ("reads", 0.0),
@@ -104,6 +110,8 @@ def test_a_value_is_a_number_or_none(pool: VerifierPool, name: str, value: float
         ("infinite", "value", "mine.py:infinite returned inf"),
         ("several", "value", "returned a list [1.0, 2.0]; expected one number for this one response"),
         ("text", "value", "returned a str '1.0'"),
+        ("big", "value", "mine.py:<line>: mine.py:big returned a int that is too large for a float; expected a fin"),
+        ("huge", "value", "mine.py:<line>: mine.py:huge returned a Fraction that is too large for a float"),
         ("error", "exception", "mine.py:<line>: mine.py:error raises KeyError: 'a'"),
         ("badly", "exception", "mine.py:badly raises"),
         ("exits", "exception", "mine.py:exits raises SystemExit: 0"),
@@ -131,6 +139,8 @@ def test_a_failure_has_a_reason_and_no_value(pool: VerifierPool, name: str, caus
     [
         ("same", " e2e4", "e2e4", "right", "your verifier says True"),
         ("same", "e2e5", "e2e4", "wrong", "your verifier says False"),
+        ("numpy_same", "e2e4", "e2e4", "right", "your verifier says True"),
+        ("numpy_same", "e2e5", "e2e4", "wrong", "your verifier says False"),
         ("says", "x", None, "wrong", "x is not black"),
         ("doubts", "x", None, "cannot_tell", "who knows"),
         ("number", "7", 7, "right", "says True"),
@@ -158,6 +168,7 @@ def test_own_verifiers_give_verdicts(
 
 def test_a_rule_says_yes_or_no(pool: VerifierPool) -> None:
     assert pool.call("rule", "mine.py:true", None).result().value is True
+    assert pool.call("rule", "mine.py:numpy_true", None).result().value is True
     failure = pool.call("rule", "mine.py:rule", None).result().failure
     assert failure is not None and "returned a float 1.0; expected True for a response that is kept" in failure.reason
 

@@ -50,6 +50,7 @@ LATENT = {"kv_lora_rank": 20, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_h
         ("llama", {}),
         ("mistral", {}),
         ("gemma", {"head_dim": 16}),
+        ("gemma3_text", {"head_dim": 16}),
         ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
         ("qwen2_moe", EXPERTS | {"num_experts": 4, "shared_expert_intermediate_size": 40}),
         ("qwen3_moe", EXPERTS | {"num_experts": 4, "head_dim": 16}),
@@ -206,6 +207,21 @@ def test_a_sequence_longer_than_the_budget_has_a_pass_of_its_own() -> None:
     stage = rl(sampling={"max_tokens": 100, "length_schedule": [{"from_step": 5, "max_tokens": 800}]},
                batch={"tokens_per_micro_batch": 64})  # fmt: skip
     assert memory(stage, TINY, bf16=False)["activations"] == (800 + PROMPT_TOKENS) * 80 * 4
+
+
+def test_a_critic_is_a_second_model_that_is_trained() -> None:
+    """Its weights and moments beside the policy's; of its tokens one pass for the values, and one there and back."""
+    alone, beside = rl(objective="grpo"), rl(objective="ppo")
+    less = memory(alone, TINY, bf16=True)
+    more = memory(beside, TINY, bf16=True, critic=dataclasses.replace(TINY, parameters=500))
+    assert more == less | {"critic": 500 * (4 + 8 + 2)}
+    work = rl_work(beside, 0, None)
+    assert work == dataclasses.replace(rl_work(alone, 0, None), critic=work.trained)
+    spent = seconds(work, TINY, DEVICE) - seconds(dataclasses.replace(work, critic=0.0), TINY, DEVICE)
+    assert spent == pytest.approx(900 * 8 * work.trained / 1e6)
+    small = dataclasses.replace(TINY, active=90)
+    halved = seconds(work, TINY, DEVICE, small) - seconds(dataclasses.replace(work, critic=0.0), TINY, DEVICE)
+    assert halved == pytest.approx(spent / 10)
 
 
 def test_work_by_hand() -> None:

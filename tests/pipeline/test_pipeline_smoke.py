@@ -55,6 +55,16 @@ def test_a_reward_model_from_outside_is_left_out_with_its_reward(tmp_path: Path)
     assert all("writing" not in source.tasks for source in made.problems if isinstance(source, MicroProblems))
 
 
+def test_a_critic_from_outside_begins_as_the_policy(tmp_path: Path) -> None:
+    stage = RlStage.model_validate(
+        {"model": "micro", "problems": [{"source": "micro"}], "steps": 7, "objective": "ppo",
+         "critic": {"model": "./scorer", "clip": 0.5}}
+    )  # fmt: skip
+    made = small(stage, tmp_path)
+    assert isinstance(made, RlStage) and made.critic is not None
+    assert (made.critic.model, made.critic.clip, made.objective) == (None, 0.5, stage.objective)
+
+
 def test_what_is_late_or_scheduled_comes_at_once(tmp_path: Path) -> None:
     stage = RlStage.model_validate(
         {

@@ -85,6 +85,6 @@ def test_the_layout_of_the_docstring() -> None:
 def test_long_tails_are_little_padded() -> None:
     lengths = [20 + 2 * i for i in range(200)]
     layout = PackedLayout([50] * 20, lengths, [i // 10 for i in range(200)])
-    rows = sum(block.query_NQ.numel() for block in layout._blocks)
+    rows = sum(block.query_NQ.numel() for block in layout._arrange(None).blocks)
     assert rows < 1.25 * (sum(lengths) + 20 * 50)
-    assert len(layout._blocks) < 20
+    assert len(layout._arrange(None).blocks) < 20

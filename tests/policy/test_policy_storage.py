@@ -55,11 +55,6 @@ def test_the_reference_model(name: str, tokenizer: PreTrainedTokenizerFast) -> N
     size = sum(p.nbytes for p in reference.model.parameters())
     assert size < 0.85 * sum(p.nbytes for p in policy.model.parameters())  # embeddings are much of so small a model
     assert all(torch.equal(a, b) for a, b in zip(logprobs(policy), logprobs(reference), strict=True))
-    with torch.no_grad():
-        for parameter in policy.model.parameters():
-            parameter.mul_(1.1)
-    reference.copy_weights(policy)
-    assert all(torch.equal(a, b) for a, b in zip(logprobs(policy), logprobs(reference), strict=True))
 
 
 def test_reward_models(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:

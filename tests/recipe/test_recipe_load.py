@@ -104,7 +104,7 @@ MISTAKES = [
     ("{lr: 1e-6}", "{betas: [0.9]}", ["stages.zero.optimizer.betas: got 1 value, expected more"]),
     ("{lr: 1e-6}", "{betas: [0.9, 0.9, 0.9]}", ["stages.zero.optimizer.betas: got 3 values, expected 2"]),
     ("objective: dapo", "group_size: 1", [":12: stages.zero.group_size: got 1, expected greater than or equal to 2"]),
-    ("models: [zero, micro]", "models: []", [":15: stages.scores.models: got the list [], expected at least one"]),
+    ("models: [zero, micro]", "models: []", ["stages.scores", "no model to measure: name one in models"]),
     ("{source: micro, count: 8}", "{source: micro, tasks: []}", ["problems.0.tasks: got the list []", "at least one"]),
     ("{lr: 1e-6}", "{lr: yes}", ["stages.zero.optimizer.lr: got the text 'yes', expected a number"]),
     ("objective: dapo", "sampling: {top_p: 0.9}", ["stages.zero (rl): sampling.top_p below 1", "held_out"]),
@@ -148,11 +148,22 @@ def test_mistakes_name_place_and_remedy(recipe_file: Path, old: str, new: str, e
         ("stages.zero.steps.more=1", "stages.zero.steps is the single value 5, which has nothing named 'more'"),
         ("stages.zero.rewards={a: [}", "override 'stages.zero.rewards={a: [}'"),
         ("stages.zero.model=zer", "override 'stages.zero.model=zer': stage 'zero' refers to 'zer'"),
-        ("stages.zero.problems=[]", "stages.zero (rl): problems is empty"),
+        ("stages.zero.problems=[]", ", with override 'stages.zero.problems=[]': stages.zero (rl): problems is empty"),
+        (
+            "stages.zero.objective.advantage=gae",
+            ", with override 'stages.zero.objective.advantage=gae': stages.zero.obj",
+        ),
+        ("stages.zero.kind=sft", ", with override 'stages.zero.kind=sft': unknown key 'problems' in stages.zero (sft)"),
+        ("stages.zero.kind=sft", ", with override 'stages.zero.kind=sft': stages.zero (sft) needs 'examples'"),
+        (
+            "stages.zero.sampler={keep: [-0.5, .nan]}",
+            "stages.zero.sampler.keep.0: got -0.5, expected greater than or equal to 0\n"
+            "override 'stages.zero.sampler={keep: [-0.5, .nan]}': stages.zero.sampler.keep.1: got .nan, expected a",
+        ),
     ],
 )
 def test_wrong_overrides_name_themselves(recipe_file: Path, override: str, expected: str) -> None:
-    with pytest.raises(RecipeError, match="override") as caught:
+    with pytest.raises(RecipeError, match="override '") as caught:
         load_recipe(recipe_file, [override])
     assert expected in str(caught.value)
 

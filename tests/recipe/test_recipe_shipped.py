@@ -19,6 +19,13 @@ def test_every_recipe_of_the_package_is_shipped_and_named_as_its_file() -> None:
     assert {load_recipe(path).name for path in SHIPPED} == known.keys() >= {"zero-micro", "r1-micro"}
 
 
+def test_the_front_page_names_every_recipe() -> None:
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert [name for name in shipped_recipes() if f"`{name}`" not in page] == []
+    pages = sorted(path.name for path in (Path(__file__).parents[2] / "docs").glob("*.md"))
+    assert [name for name in pages if f"docs/{name}" not in page] == []
+
+
 def test_the_list_has_one_line_for_each_that_says_what_it_is() -> None:
     result = CliRunner().invoke(app, ["recipes"])
     lines = result.output.splitlines()
@@ -56,7 +63,7 @@ def test_a_file_goes_before_a_shipped_name(tmp_path: Path, monkeypatch: pytest.M
     ("given", "said"),
     [
         ("zero-mirco", "did you mean 'zero-micro'?"),
-        ("nothing-like-it", "known here: base-micro, distill"),
+        ("nothing-like-it", "known here: base-micro, bugfix-micro, distill"),
         ("zero-micro.yaml", "give 'zero-micro' alone"),
         ("recipes/zero-gsm8k-qwen2.5-1.5b.yaml", "give 'zero-gsm8k-qwen2.5-1.5b' alone"),
     ],

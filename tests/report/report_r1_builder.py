@@ -169,7 +169,8 @@ def build_r1(
 
 
 def _outcome(name: str) -> dict[str, object]:
-    return {"kept": 300, "asked": 800, "completion_tokens": 40_000, "cost": None} if name == "rejection" else {}
+    samples = {"asked": 800, "failed": 0, "completion_tokens": 40_000, "cost": None}
+    return {"kept": 300, "asked": 800, "requests": {"samples": samples}} if name == "rejection" else {}
 
 
 def _training(place: Path, name: str, kind: str, steps: int) -> None:

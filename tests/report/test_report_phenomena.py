@@ -79,7 +79,7 @@ def cost(trained: float) -> Cost:
 
 
 def everything(**changed: Profile) -> Evidence:
-    """Evidence under which all eight hold, with some models changed."""
+    """Evidence under which all of them hold, with some models changed."""
     models = {
         "zero": profile("zero", 0.7, language=0.7, readable=0.2, consensus=0.9),
         "zero_language": profile("zero_language", 0.69, language=0.99),
@@ -90,6 +90,9 @@ def everything(**changed: Profile) -> Evidence:
         "student_rl": profile("student_rl", 0.3),
         "student_distilled": profile("student_distilled", 0.6),
         "student_distilled_rl": profile("student_distilled_rl", 0.7),
+        "grpo": profile("grpo", 0.6),
+        "ppo": profile("ppo", 0.4),
+        "ppo_tuned": profile("ppo_tuned", 0.61),
     } | changed
     start = profile("zero", 0.2, tokens=30.0, reflection=0.5)
     end = profile("zero", 0.7, tokens=90.0, reflection=4.0)
@@ -114,7 +117,7 @@ def claim(evidence: Evidence, name: str, start: str) -> Claim:
 
 def test_all_hold() -> None:
     found = phenomena(everything())
-    assert [one.number for one in found] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [one.number for one in found] == list(range(1, 10))
     assert {one.name: one.verdict for one in found} == dict.fromkeys((one.name for one in found), "held")
     for one in found:
         assert all(claim.files for claim in one.claims if claim.value is not None)
@@ -131,6 +134,21 @@ def test_a_vote_is_read_where_samples_are_enough() -> None:
     assert all(file.startswith("zero during training") for file in found.files)
 
 
+def test_what_ppo_cost_is_reported_beside_it() -> None:
+    costs = {
+        "grpo": replace(cost(5), sampled=5, seconds=20, state_bytes=32),
+        "ppo_tuned": replace(cost(10), sampled=5, scored=10, seconds=30, state_bytes=56),
+    }
+    evidence = replace(everything(), costs=costs)
+    found = {one.text: (one.value, one.verdict) for one in by_name(evidence)["PPO against GRPO"].claims[2:]}
+    assert found == {
+        "training operations, PPO (lambda 1) over GRPO": ((6 * 10 + 2 * 15) / (6 * 5 + 2 * 5), None),
+        "seconds, PPO (lambda 1) over GRPO": (1.5, None),
+        "weights and moments kept, PPO (lambda 1) over GRPO": (1.75, None),
+    }
+    assert by_name(everything())["PPO against GRPO"].claims[2].value is None
+
+
 CHANGES: list[tuple[str, dict[str, Profile], str, Verdict]] = [
     ("zero mixes little", {"zero": profile("zero", 0.7, language=0.95, consensus=0.9)}, "language mixing", "not held"),
     (
@@ -145,6 +163,9 @@ CHANGES: list[tuple[str, dict[str, Profile], str, Verdict]] = [
         "language mixing",
         "not held",
     ),
+    ("PPO as good with lambda 0.95", {"ppo": profile("ppo", 0.7)}, "PPO against GRPO", "not held"),
+    ("PPO nearly as good with lambda 0.95", {"ppo": profile("ppo", 0.6)}, "PPO against GRPO", "undecided"),
+    ("PPO worse with lambda 1, too", {"ppo_tuned": profile("ppo_tuned", 0.4)}, "PPO against GRPO", "not held"),
     ("votes do not help", {"zero": profile("zero", 0.7, language=0.7, consensus=0.6)}, "majority vote", "not held"),
     ("cold start reasons as well", {"cold_start": profile("cold_start", 0.8, readable=0.95)}, "cold start", "not held"),
     ("cold start as unreadable", {"cold_start": profile("cold_start", 0.4, readable=0.3)}, "cold start", "not held"),

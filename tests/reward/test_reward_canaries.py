@@ -8,7 +8,7 @@ import pytest
 
 from ponder.errors import LearningError, RecipeError
 from ponder.recipe.problems import FileProblems, GymProblems, MicroProblems, ProblemSource
-from ponder.records import ChoiceGold, CodeGold, Gold, InstructionGold, MathGold, Message, Problem
+from ponder.records import ChoiceGold, CodeGold, Gold, InstructionGold, MathGold, Message, Problem, RepositoryGold
 from ponder.reward.canaries import canaries, check_canaries
 from ponder.task import load_problems
 from ponder.text import TEMPLATES
@@ -133,3 +133,27 @@ def test_unknown_reward(pool: VerifierPool) -> None:
 def test_no_reward_for_a_format_that_is_none(pool: VerifierPool) -> None:
     with pytest.raises(LearningError, match=r"'plain' has no tags.*accuracy: 1"):
         check_canaries(TEMPLATES["plain"], [], WEIGHTS, pool)
+
+
+@pytest.mark.parametrize(
+    ("tests", "answer", "words"),
+    [
+        ("assert area(2) == 4", "return 4", None),
+        ("assert area(2) == 4", "return 5", "known answer of problem 'p/1' is not right"),
+        ("assert area(2) == 2", "return 2 * 1", "patch that mends nothing"),
+    ],
+)
+def test_patches_are_tried_before_they_are_learnt_from(
+    pool: VerifierPool, tests: str, answer: str, words: str | None
+) -> None:
+    gold = RepositoryGold(
+        files={"shape.py": "def area(side):\n    return 2\n"},
+        tests={"t.py": f"from shape import area\ndef test_area():\n    {tests}\n"},
+        answer=f"shape.py\n<<<<<<< SEARCH\n    return 2\n=======\n    {answer}\n>>>>>>> REPLACE\n",
+        seconds=10,
+    )
+    if words is None:
+        check_canaries(TEMPLATES["r1"], [problem("Mend it.", gold)], WEIGHTS, pool)
+    else:
+        with pytest.raises(LearningError, match=words):
+            check_canaries(TEMPLATES["r1"], [problem("Mend it.", gold)], WEIGHTS, pool)

@@ -94,6 +94,22 @@ def test_the_question_again_is_no_answer() -> None:
         assert REWARDS["accuracy"](judged) == REWARDS["format"](judged) == accuracy
 
 
+@pytest.mark.parametrize(
+    "thinking",
+    ["reasoning process here", "The assistant first thinks about the reasoning process", QUESTION, QUESTION * 2],
+)
+def test_the_prompt_copied_is_no_thought(thinking: str) -> None:
+    judged = judge(full("19", thinking))
+    assert REWARDS["format"](judged) == 0 and REWARDS["language"](judged) == 0
+    assert REWARDS["accuracy"](judged) == 1  # what is right is right, however it was found
+    assert REWARDS["format"](judge(full("19", f"{thinking} 17 + 2 = 19"))) == 1
+
+
+def test_the_example_of_the_form_earns_nothing() -> None:
+    judged = judge(" <think> reasoning process here </think> <answer> answer here </answer>")
+    assert [REWARDS[name](judged) for name in ("accuracy", "format", "language")] == [0, 0, 0]
+
+
 def test_format_with_other_golds() -> None:
     choice = ChoiceGold(answer="B", options=("x", "y", "z"))
     assert REWARDS["format"](judge(full("A"), choice)) == 1

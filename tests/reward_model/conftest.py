@@ -5,20 +5,10 @@ from typing import Any
 
 import pytest
 from tiny_models import ARCHITECTURES, tiny_policy
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from word_tokenizer import words
 
 from ponder.policy.scorer import Scorer
 from ponder.policy.scorer_load import new_scorer
-
-
-def words(pad_is_end: bool = False) -> PreTrainedTokenizerFast:
-    vocabulary = ["<pad>", "<eos>", "<think>", "</think>", *(f"w{i}" for i in range(56))]
-    plain = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="w0"))
-    plain.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=plain, eos_token="<eos>", pad_token="<eos>" if pad_is_end else "<pad>"
-    )
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Scorers: the same number as plain transformers, the scope, the file beside the weights, the gradient."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ import torch
 from rounding import assert_close_gradients, assert_close_logits
 from transformers import AutoModelForSequenceClassification
 
-from ponder.errors import ModelError
+from ponder.errors import LearningError, ModelError
 from ponder.policy.scorer import Scored, Scorer, cut_scored, pack_scored
 from ponder.policy.scorer_file import SCORER_FILE
 from ponder.policy.scorer_load import load_scorer, save_scorer
@@ -263,3 +264,18 @@ def test_a_changed_budget_is_heeded_on_resuming(make_scorer: MakeScorer, tmp_pat
         resumed = trainer(asked)
         resumed.load(tmp_path)
         assert resumed.tokens_per_micro_batch == asked
+
+
+def test_skipped_updates_are_kept_up_to_a_number(make_scorer: MakeScorer, tmp_path: Path) -> None:
+    scorer = make_scorer()
+    next(scorer.model.parameters()).data.fill_(float("nan"))
+    trainer = ScoreTrainer(scorer, Optimizer(max_skipped_in_a_row=2), BatchLimits(), tmp_path)
+    for number in range(19):
+        (tmp_path / f"update-{number}.json").touch()
+    trainer.forward_backward(judgements(scorer))
+    assert trainer.optimizer_step(1e-2).skipped == "the loss was nan"
+    assert '"reason": "the loss was nan"' in (tmp_path / "update-00000000-0001.json").read_text()
+    trainer.forward_backward(judgements(scorer))
+    with pytest.raises(LearningError, match=f" saved in {re.escape(str(tmp_path))}.$"):
+        trainer.optimizer_step(1e-2)
+    assert len(list(tmp_path.iterdir())) == 20

@@ -22,6 +22,7 @@ class Told:
 
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    top: list[tuple[tuple[int, float], ...]] = field(default_factory=list)
     reason: str | None = None
     hit: int = 0
 
@@ -33,6 +34,7 @@ def take(told: dict[tuple[int, int], Told], pieces: list[Piece]) -> None:
         assert piece.token_ids or piece.reason == "failed"
         one.ids += piece.token_ids
         one.logprobs += piece.logprobs
+        one.top += piece.top
         one.reason, one.hit = piece.reason, piece.hit_tokens
 
 
@@ -246,6 +248,34 @@ def test_forced_tokens_are_written_and_what_follows_is_as_if_they_were_sampled(q
             assert all(token == ids[place] for place, token in enumerate(drawn.tolist()) if place not in forced)
 
 
+def test_the_most_likely_tokens_are_those_of_the_model(qwen2: Policy) -> None:
+    """Of forced tokens and of guessed ones, too, and only of the jobs that want to know."""
+    prompt = (5, 6, 7, 8) * 5
+    engine = LiveEngine(qwen2)
+    forced = tuple(range(10, 22))
+    jobs = [
+        job(prompt, 3, 4, forced=forced, stop_ids=frozenset(), top=3),
+        job(prompt, 5, drawing=Drawing(temperature=0), stop_ids=frozenset(), top=5, max_tokens=40),
+        job(prompt, 6),
+        job(prompt, 7, drawing=Drawing(temperature=0.5), stop_ids=frozenset(), top=1),
+    ]
+    numbers = [engine.submit(one) for one in jobs]
+    told = finish(engine)
+    for (number, choice), one in told.items():
+        asked = jobs[numbers.index(number)]
+        assert len(one.top) == (len(one.ids) if asked.top else 0)
+        like = Completion(
+            token_ids=one.ids, logprobs=one.logprobs, text="", finish_reason="stop", weight_version=0, seed=choice
+        )
+        logprobs = torch.log_softmax(full_logits(qwen2, prompt, like) / (asked.drawing.temperature or 1), -1)
+        for place, top in enumerate(one.top):
+            best = logprobs[place].topk(asked.top)
+            torch.testing.assert_close(torch.tensor([p for _, p in top]).float(), best.values, rtol=0, atol=1e-4)
+            torch.testing.assert_close(logprobs[place][[t for t, _ in top]], best.values, rtol=0, atol=1e-4)
+        if asked.drawing.temperature == 0:
+            assert [top[0][0] for top in one.top] == one.ids
+
+
 def test_few_rows_get_several_forced_tokens_at_a_step(qwen2: Policy) -> None:
     engine = LiveEngine(qwen2)
     engine.submit(job([5, 6, 7], 3, forced=tuple(range(10, 30)), max_tokens=40, stop_ids=frozenset()))
@@ -375,8 +405,27 @@ def test_too_much_that_waits_is_refused_for_now(qwen2: Policy) -> None:
     engine.cancel(numbers[1])
     numbers.append(engine.submit(job([5] * 40, 2, max_tokens=3)))
     assert {number for number, _ in finish(engine)} == {numbers[0], numbers[2]}
+    engine.submit(job([5] * 40, owner="a"))
+    engine.submit(job([5] * 90, owner="b"))  # who has nothing waiting is taken however much others have
+    with pytest.raises(BusyError, match="130 tokens wait"):
+        engine.submit(job([5] * 10, owner="b"))
     engine.cancel(numbers[0])  # it has ended: no error
     engine.force(numbers[0], 0, (5,))
+
+
+def test_owners_take_turns_and_nobodys_answer_changes(qwen2: Policy) -> None:
+    """One who asks much does not keep another's one request waiting behind all of it."""
+    jobs = [job([5, 6 + i], i, max_tokens=4, owner="a", stop_ids=frozenset()) for i in range(12)]
+    jobs.append(job([7, 8], 50, max_tokens=4, owner="b", stop_ids=frozenset()))
+    found = {}
+    for owners in (True, False):
+        engine = LiveEngine(qwen2, Bounds(rows=1))
+        numbers = [engine.submit(one if owners else replace(one, owner=None)) for one in jobs]
+        told = finish(engine)
+        ended = [number for number, _ in told]
+        assert ended.index(numbers[-1]) == (1 if owners else 12)
+        found[owners] = [told[number, 0].ids for number in numbers]
+    assert found[True] == found[False]
 
 
 def test_of_several_completions_one_can_be_cancelled(qwen2: Policy) -> None:

@@ -29,14 +29,6 @@ def make(fields: dict[str, Any], tokenizer: PreTrainedTokenizerFast, precision: 
     return random_policy(BASE | fields, tokenizer, "r1-zero", seed=4, precision=precision, device="cpu")
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_two_attentions_in_a_layer(precision: Any, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Packed, which is all that training needs, it is right."""
-    policy = make({"model_type": "diffllama"}, tokenizer, precision)
-    with pytest.raises(ModelError, match="attends more than once in layer 0"):
-        LocalEngine(policy, lanes=1).generate(REQUESTS, Sampling(), 5, 0)
-
-
 def test_outputs_that_a_model_expects_in_one_piece(tokenizer: PreTrainedTokenizerFast) -> None:
     fields = {"model_type": "jetmoe", "num_key_value_heads": 2, "kv_channels": 8, "num_local_experts": 4,
               "num_experts_per_tok": 2}  # fmt: skip

@@ -1,5 +1,7 @@
 """The sampler against exact distributions and against the logits' own softmax."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from rounding import assert_close_products
 
 from ponder.recipe.rollout import Sampling
-from ponder.rollout.sampler import Drawing, _truncate, forced_logprobs, sample, sample_rows, uniforms
+from ponder.rollout.sampler import Drawing, _truncate, likeliest, sample, sample_rows, tempered, uniforms
 
 _DRAWS = 20_000
 _SIGMAS = 4.5
@@ -201,7 +203,7 @@ def test_each_row_is_sampled_by_its_own_drawing() -> None:
     ]
     rows = [ways[i % len(ways)] for i in range(60)]
     drawings = [Drawing(temperature=t, top_p=p, top_k=k) for t, p, k in rows]
-    token, logprob = sample_rows(logits.clone(), uniform, drawings)
+    token, logprob, _ = sample_rows(logits.clone(), uniform, drawings)
     for i, (t, p, k) in enumerate(rows):
         way = Sampling(temperature=t, top_p=p, top_k=k)
         alone, its_logprob = sample(logits[i : i + 1].clone(), uniform[i : i + 1], way)
@@ -214,7 +216,7 @@ def test_min_p_keeps_what_is_likely_enough() -> None:
     logits = 3 * torch.randn(400, 50, generator=generator)
     uniform = torch.rand(400, generator=generator, dtype=torch.float64)
     drawings = [Drawing(temperature=0.8, min_p=p) for p in (0.0, 0.05, 0.5, 1.0)] * 100
-    token, logprob = sample_rows(logits.clone(), uniform, drawings)
+    token, logprob, mass = sample_rows(logits.clone(), uniform, drawings)
     probability = torch.softmax(logits.double() / 0.8, 1)
     for i, drawing in enumerate(drawings):
         kept = probability[i] * (probability[i] >= drawing.min_p * probability[i].max() * (1 - 1e-6))
@@ -222,6 +224,10 @@ def test_min_p_keeps_what_is_likely_enough() -> None:
         wanted = int(((kept / kept.sum()).cumsum(0) <= uniform[i]).sum())
         assert int(token[i]) == wanted
         torch.testing.assert_close(logprob[i].double(), (kept[token[i]] / kept.sum()).log(), rtol=0, atol=1e-5)
+        best = sorted(((float(share), -t) for t, share in enumerate(kept / kept.sum()) if share), reverse=True)[:5]
+        found = likeliest(mass[i : i + 1], [5])[0]
+        assert [t for t, _ in found] == [-t for _, t in best]
+        torch.testing.assert_close([p for _, p in found], [math.log(share) for share, _ in best], rtol=0, atol=1e-5)
     assert (token[3::4] == logits[3::4].argmax(1)).all(), "1 keeps the most likely one alone"
 
 
@@ -229,6 +235,6 @@ def test_min_p_keeps_what_is_likely_enough() -> None:
 def test_a_temperature_near_zero_takes_the_most_likely(temperature: float) -> None:
     logits = 30 * torch.randn(50, 40, generator=torch.Generator().manual_seed(5))
     drawings = [Drawing(temperature=temperature)] * 50
-    token, logprob = sample_rows(logits.clone(), stream(50), drawings)
+    token, logprob, _ = sample_rows(logits.clone(), stream(50), drawings)
     assert torch.equal(token, logits.argmax(1)) and (logprob == 0).all()
-    assert (forced_logprobs(logits, token, drawings) == 0).all()
+    assert (tempered(logits, drawings).gather(1, token[:, None]) == 0).all()

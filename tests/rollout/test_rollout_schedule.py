@@ -100,7 +100,15 @@ def test_an_open_schedule_serves_and_forgets_at_any_moment(data: st.DataObject) 
             samples = range(first, first + data.draw(st.integers(1, 4)))
             prompt_bytes, row_bytes = data.draw(st.integers(0, 5)), data.draw(st.integers(0, 5))
             priority = data.draw(st.integers(0, 1))
-            machine.add(prompt, 5, samples, priority=priority, prompt_bytes=prompt_bytes, row_bytes=row_bytes)
+            machine.add(
+                prompt,
+                5,
+                samples,
+                priority=priority,
+                owner=data.draw(st.sampled_from("abc")),
+                prompt_bytes=prompt_bytes,
+                row_bytes=row_bytes,
+            )
             owner.update(dict.fromkeys(samples, prompt))
             left.update({sample: data.draw(st.integers(1, 5)) for sample in samples})
         if left and data.draw(st.integers(0, 3)) == 0:
@@ -153,6 +161,55 @@ def test_a_lower_priority_goes_first() -> None:
     machine.add(0, 5, [0], priority=1)
     machine.add(1, 5, [1], priority=0)
     assert [machine.next_prompt(), machine.next_prompt()] == [1, None]
+
+
+def begun(machine: Schedule, prompts: int) -> list[int]:
+    """The order in which prompts of one sample each are begun, with one row that each of them has for one step."""
+    order = []
+    for _ in range(prompts):
+        prompt = machine.next_prompt()
+        assert prompt is not None
+        order.append(prompt)
+        machine.computed([prompt])
+        machine.seat()
+        machine.release(np.ones(machine.rows, np.bool_))
+        machine.squeeze()
+    return order
+
+
+def test_owners_go_by_turns() -> None:
+    """Scripted arrivals: 500 of one, then one of another, then some of a third, then more of the first."""
+    machine = Schedule(1, is_open=True)
+    for prompt in range(500):
+        machine.add(prompt, 5, [prompt], owner="a")
+    assert begun(machine, 10) == list(range(10))
+    machine.add(500, 5, [500], owner="b")
+    assert begun(machine, 2) == [500, 10]
+    for prompt in (501, 502, 503):
+        machine.add(prompt, 5, [prompt], owner="c")
+    machine.add(504, 5, [504], owner="b")
+    machine.add(505, 5, [505], owner="a")
+    order = begun(machine, 494)
+    assert sorted(order.index(one) for one in (501, 502, 503, 504)) == [0, 1, 3, 5]
+    assert [one for one in order if one < 500 or one == 505] == [*range(11, 500), 505], "of one owner by arrival"
+
+
+def test_who_was_away_has_neither_credit_nor_debt() -> None:
+    machine = Schedule(1, is_open=True)
+    for prompt in range(100):
+        machine.add(prompt, 5, [prompt], owner="a")
+    for prompt in range(100):
+        machine.cancel(prompt)
+    for prompt in range(100, 110):
+        machine.add(prompt, 5, [prompt], owner="b")
+    machine.add(110, 5, [110], owner="a")
+    assert begun(machine, 11).index(110) == 1, "what was cancelled is not held against it"
+    for prompt in range(200, 210):
+        machine.add(prompt, 5, [prompt], owner="a")
+    for prompt in range(210, 215):
+        machine.add(prompt, 5, [prompt], owner="c")
+    assert [one for one in begun(machine, 10) if one >= 210] == [*range(210, 215)], "two owners, each half of the turns"
+    assert machine.waits("a") and not machine.waits("c")
 
 
 def test_what_was_cancelled_leaves_nothing_behind() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ponder.recipe.problems import HeldOut, MicroProblems
+from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems
 from ponder.task import load_problems
 
@@ -14,7 +15,8 @@ from ponder.task import load_problems
 )
 def test_shared_problems(tmp_path: Path, shared: int, said: list[str]) -> None:
     source = MicroProblems(count=6, seed=3)
-    held_out = HeldOutProblems(HeldOut(problems=(source,)), tmp_path, seed=1, max_tokens=8)
+    context = Context(config=None, name="zero", folder=tmp_path, seed=1, inputs={}, say=print)
+    held_out = HeldOutProblems(HeldOut(problems=(source,)), context, 8)
     others = load_problems([MicroProblems(count=6, split="test")]).problems
     trained = {problem.messages for problem in (*load_problems([source]).problems[:shared], *others)}
     lines: list[str] = []

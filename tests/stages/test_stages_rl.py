@@ -57,12 +57,9 @@ def _steps(out: Path) -> int:
     return len(metrics.read_text().splitlines()) if metrics.exists() else 0
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_killed_at_random_moments_the_run_ends_with_the_same_weights(
-    uninterrupted: Path, tmp_path: Path, seed: int
-) -> None:
+def test_killed_at_random_moments_the_run_ends_with_the_same_weights(uninterrupted: Path, tmp_path: Path) -> None:
     """Three kills, each at a random moment after a random number of the six steps, however fast the machine is."""
-    rng, out, kills = random.Random(seed), tmp_path / "run", 0
+    rng, out, kills = random.Random(0), tmp_path / "run", 0
     for steps in sorted(rng.sample(range(5), 3)):
         process = subprocess.Popen(
             _command(out, *TINY),

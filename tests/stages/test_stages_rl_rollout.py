@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ponder.stages.rl import refill_places
+from ponder.stages.drawing import refill_places
 
 TINY = (
     "stages.zero.problems=[{source: micro, tasks: [equation], count: 50}]",

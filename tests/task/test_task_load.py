@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -381,12 +381,52 @@ def test_gym_tasks_judge_their_own_answers(task: str) -> None:
 
     loaded = load_problems([GymProblems(task=task, count=8, seed=5)])
     assert all("copying" in entry.reason or "same prompt" in entry.reason for entry in loaded.left_out)
-    answers = {e["question"].strip(): e["answer"] for e in reasoning_gym.create_dataset(task, size=8, seed=5)}
+    answers = {e["question"].strip(): e["answer"] for e in reasoning_gym.create_dataset(task, size=80, seed=5 * 2**23)}
     for problem in loaded.problems:
         assert problem.gold is not None and problem.domain == task
         if not re.search(r"(^|\()-", answers[problem.prompt]) or problem.gold.kind != "expression":  # no unary minus
             assert verify(f"<answer>{answers[problem.prompt]}</answer>", problem.gold).outcome == "right"
         assert verify(f"<answer>{problem.prompt}</answer>", problem.gold).outcome != "right"
+
+
+@pytest.mark.parametrize("task", ["gcd", "chain_sum"])
+def test_gym_splits_share_no_problem(task: str) -> None:
+    def drawn(split: Literal["train", "test"], seed: int, count: int = 60) -> set[str]:
+        loaded = load_problems([GymProblems(task=task, split=split, seed=seed, count=count)])
+        assert {problem.id.split("/")[-3:-1] == [split, str(seed)] for problem in loaded.problems} == {True}
+        return {problem.prompt for problem in loaded.problems}
+
+    train, test = drawn("train", 0, 400) | drawn("train", 1, 400), drawn("test", 0) | drawn("test", 1)
+    assert len(test) > 100 and not train & test
+    assert not drawn("train", 3) & drawn("train", 4)  # of neighbouring seeds the library shares all but one
+
+
+def test_gym_settings_are_those_of_the_task() -> None:
+    small = GymProblems(task="chain_sum", count=30, settings={"max_terms": 2, "max_digits": 1})
+    for problem in load_problems([small]).problems:
+        assert re.fullmatch(r"\d [+-] \d", re.search(r"\d.*\d", problem.prompt)[0])  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"max_term": 3}, "no setting 'max_term'.*Did you mean 'max_terms'"),
+        ({"seed": 3}, "no setting 'seed'"),
+        ({"min_terms": 5, "max_terms": 2}, "max_terms must be >= min_terms"),
+        ({"min_terms": "x"}, "TypeError"),
+    ],
+)
+def test_gym_settings_that_cannot_be(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        load_problems([GymProblems(task="chain_sum", count=3, settings=settings)])
+
+
+def test_gym_says_when_a_task_has_too_few_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ponder.task import gym
+
+    monkeypatch.setattr(gym, "_split_of", lambda task, question: "train")
+    with pytest.raises(DataError, match="gave 0 of 3 problems for the split 'test' in 112 draws"):
+        load_problems([GymProblems(task="chain_sum", count=3, split="test")])
 
 
 def test_gym_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:

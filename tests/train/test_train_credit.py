@@ -1,9 +1,11 @@
 """Credit: rewards of groups become advantages and token weights."""
 
+from dataclasses import replace
 from statistics import fmean, stdev
 
 import pytest
 
+from ponder.errors import DataError
 from ponder.recipe.objective import Objective
 from ponder.records import Completion, Group, MathGold, Message, Problem, Rollout, Verdict
 from ponder.text import TEMPLATES
@@ -88,3 +90,13 @@ def test_rewards_that_hardly_differ_keep_their_advantages_exact() -> None:
     (own,) = credit([group("a", rewards)], Objective())
     expected = [(one - fmean(rewards)) / (stdev(rewards) + Objective().std_epsilon) for one in rewards]
     assert [sample.advantage for sample in own] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_guided_completion_is_never_learnt_from() -> None:
+    free = group("free", [0.0, 1.0])
+    guided = group("guided", [0.0, 1.0])
+    first, second = guided.rollouts
+    guided = replace(guided, rollouts=(first, replace(second, completion=replace(second.completion, guided=True))))
+    assert len(credit([free], Objective())) == 1
+    with pytest.raises(DataError, match="'guided' was guided"):
+        credit([free, guided], Objective())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponder.train.packing import pack, packed_tokens
+from ponder.train.packing import pack, packed_tokens, rounds
 from ponder.train.sample import Sample
 
 
@@ -63,3 +63,16 @@ def test_pure_modules_need_no_torch() -> None:
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@given(sample_lists(), st.integers(1, 150), st.integers(1, 5))
+def test_rounds_give_all_ranks_as_many_passes(samples: list[Sample], budget: int, ranks: int) -> None:
+    found = rounds(samples, budget, ranks)
+    assert all(len(one) == ranks for one in found)
+    assert sorted(i for one in found for members in one for i in members) == list(range(len(samples)))
+    assert all(members for one in found[:-1] for members in one)  # idle ones in the last round only
+    assert len(found) <= -(-len(pack(samples, budget)) // ranks)
+    for members in (members for one in found for members in one if len(members) > 1):
+        assert packed_tokens([samples[i] for i in members]) <= budget
+    if ranks == 1:
+        assert [members for one in found for members in one] == pack(samples, budget)

@@ -14,7 +14,7 @@ def test_the_reference_stays_until_it_is_renewed(
     policy: Policy, samples: Callable[..., list[Sample]], tmp_path: Path
 ) -> None:
     trainer = Trainer(policy, Optimizer(lr=1e-2), BatchLimits(), incident_folder=tmp_path)
-    reference = Reference(policy, 0)
+    reference = Reference(trainer, 0)
     some = samples()
     before = trainer.logprobs(some)
     with torch.no_grad():
@@ -24,11 +24,11 @@ def test_the_reference_stays_until_it_is_renewed(
     assert not torch.allclose(before[0], after[0])
 
     def of_reference() -> torch.Tensor:
-        return torch.cat([torch.tensor(s.reference) for s in reference.annotate(some, trainer)])
+        return torch.cat([torch.tensor(s.reference) for s in reference.annotate(some)])
 
     assert torch.equal(of_reference(), torch.cat(before))
     reference.save(tmp_path)
-    reference.renew(policy, 7)
+    reference.renew(7)
     assert reference.step == 7 and torch.equal(of_reference(), torch.cat(after))
     reference.load(tmp_path, 0)
     assert reference.step == 0 and torch.equal(of_reference(), torch.cat(before))

@@ -151,3 +151,13 @@ def test_a_reason_is_short_however_long_the_answer_is() -> None:
     verdict = verify("The answer is 3 " + "wug" * 1000, MathGold(answer="4"))
     assert verdict.outcome != "right"
     assert len(verdict.reason) < 400
+
+
+STEPS = "The shop loses a fifth of its stock on each of two days. " * 12
+
+
+def test_a_whole_solution_as_a_gold_is_what_it_always_says_to_be_the_final_answer() -> None:
+    said = "Final Answer: The final answer is $36\\%$. I hope so. Note: the text above is wrong. "
+    assert outcome(r"\boxed{36\%}", STEPS + said + "It goes on. " + said) == "right"
+    assert outcome(r"\boxed{20\%}", STEPS + said) == "wrong"
+    assert outcome(r"\boxed{36\%}", STEPS + said + said.replace("36", "40")) != "right"

@@ -65,8 +65,9 @@ LENIENT = [
     ),
     ("1.22", "1,22"),
     ("She must score at least 9.", "9"),
-    ("Ida earned $30 on Monday and $12 on Tuesday.", "12"),
     ("Navin would earn the most.", "Navin"),
+    ("x = 2 or x = 5", r"so \boxed{x = 5 \text{ or } x = 2"),
+    ("8", r"\strange{4} = 2k = k_1 = n = 8"),
 ]
 
 
@@ -89,6 +90,17 @@ def test_a_lenient_gold_also_counts_what_a_strict_one_leaves_in_doubt(text: str,
         ("n = 30 does not work.", "30"),
         ("The answer is just under 30.", "30"),
         ("The answer is 3 mod 5.", "5"),
+        ("Ida earned $30 on Monday and $12 on Tuesday.", "12"),
+        ("He needs 6 boxes to pack 48 eggs.", "48"),
+        ("It is at most 40.", "40"),
+        ("Omar says the answer is 40, but he is wrong.", "40"),
+        ("east or west", "east"),
+        ("True or False", "True"),
+        ("Navin is the wrong choice.", "Navin"),
+        ("Navin earns less than Ian.", "Navin"),
+        ("The final score was 21-14.", "7"),
+        ("It takes $40-50.", "-10"),
+        ("Finally, compute 100 - 37.", "63"),
     ],
 )
 def test_a_lenient_gold_still_refuses_what_differs(text: str, gold: str) -> None:

@@ -15,6 +15,8 @@ HEALTHY = {
     "rollout/language_consistency": 0.97,
     "reward/mean": 0.8,
     "policy/entropy": 0.7,
+    "groups/useful": 0.9,
+    "groups/all_wrong": 0.05,
 }
 
 
@@ -31,12 +33,16 @@ def test_a_healthy_run_is_quiet() -> None:
     assert names(run(40)) == []
     growing = [{**row, "rollout/mean_tokens": 100.0 * 1.05**i} for i, row in enumerate(run(60))]
     assert names(growing) == []  # R1-Zero's growth is no explosion
+    assert names(run(10) + run(10, 11, groups__useful=0.1, groups__all_wrong=0.02)) == []  # all solved
+    assert names(run(10) + run(10, 11, policy__entropy=0.15)) == []  # surer of itself
 
 
 @pytest.mark.parametrize(
     ("changes", "name", "words"),
     [
         ({"policy__entropy": 0.004}, "entropy collapse", "0.004 nats per token (at the start 0.700)"),
+        ({"policy__entropy": 0.08}, "entropy collapse", "0.080 nats per token (at the start 0.700)"),
+        ({"groups__useful": 0.12, "groups__all_wrong": 0.8}, "no signal", "12 % of the groups are useful, after 90 %"),
         ({"rollout__mean_tokens": 900.0}, "length explosion", "from 200 to 900 tokens"),
         ({"rollout__mean_tokens": 20.0}, "length collapse", "from 200 to 20 tokens"),
         ({"rollout__language_consistency": 0.8}, "language drift", "80 % of the thinking's words"),
@@ -49,6 +55,15 @@ def test_a_lasting_trouble_fires(changes: dict[str, float], name: str, words: st
     assert (alarm.name, alarm.step) == (name, 20) and words in alarm.text
     assert names(run(19) + run(1, 20, **changes)) == []  # one odd step
     assert names(rows[10:]) in ([], [name])  # too few steps to compare with an earlier window
+
+
+def test_a_critic_that_foresees_nothing_fires() -> None:
+    rows = run(10, critic__explained_variance=-0.2)
+    (alarm,) = find_alarms(10, rows, {})
+    assert (
+        alarm.name == "critic" and "foreseen less than a constant" in alarm.text and alarm.value == pytest.approx(-0.2)
+    )
+    assert names([*rows[:9], *run(1, 10, critic__explained_variance=0.01)]) == []
 
 
 SAMPLED = {"rollout__tokens": 1000.0, "policy__mismatch": 0.004, "policy__mismatch_max": 0.3}
@@ -90,8 +105,11 @@ def test_a_stage_that_samples_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "fires"),
     [
-        ({"policy__entropy": 0.02}, True),
-        ({"policy__entropy": 0.021}, False),
+        ({"policy__entropy": 0.0875}, True),
+        ({"policy__entropy": 0.0876}, False),
+        ({"groups__useful": 0.225, "groups__all_wrong": 0.5}, True),
+        ({"groups__useful": 0.226, "groups__all_wrong": 0.5}, False),
+        ({"groups__useful": 0.225, "groups__all_wrong": 0.49}, False),
         ({"rollout__mean_tokens": 801.0}, True),
         ({"rollout__mean_tokens": 799.0}, False),
         ({"rollout__mean_tokens": 49.0}, True),
@@ -104,6 +122,11 @@ def test_a_stage_that_samples_nothing() -> None:
 )
 def test_thresholds(changes: dict[str, float], fires: bool) -> None:
     assert bool(names(run(10) + run(10, 11, **changes))) is fires
+
+
+@pytest.mark.parametrize(("entropy", "fires"), [(0.02, True), (0.021, False)])
+def test_entropy_that_is_low_from_the_start(entropy: float, fires: bool) -> None:
+    assert bool(names(run(20, policy__entropy=entropy))) is fires
 
 
 def accuracy(value: float, spread: float = 0.0) -> dict[str, float]:

@@ -37,6 +37,12 @@ def test_a_short_run_is_judged_once_it_has_ended() -> None:
     assert diagnose(late, ended=True) == ()  # of a long run the whole window counts
 
 
+def test_with_a_critic_no_group_is_needed() -> None:
+    alike = {"groups__useful": 0.0, "groups__all_wrong": 1.0}
+    assert [finding.name for finding in diagnose(run(**alike))] == ["groups alike"]
+    assert diagnose(run(**alike, loss__value=0.1)) == ()
+
+
 @pytest.mark.parametrize(
     ("rows", "name", "level", "words"),
     [
@@ -59,6 +65,9 @@ def test_a_short_run_is_judged_once_it_has_ended() -> None:
             "100 %",
         ),
         (run(rollout__truncated=0.97), "truncated", "cannot learn", "97 % of completions hit the length limit"),
+        (run(rollout__truncated=0.9, environment__cut_turns=0.8), "endless", "cannot learn", "limit environment.turns"),
+        (run(rollout__truncated=0.9, environment__cut_seconds=0.6), "endless", "cannot learn", "environment.seconds"),
+        (run(rollout__truncated=0.9, environment__cut_turns=0.1), "truncated", "cannot learn", "length limit"),
         (run(reward__std=0.0, reward__mean=1.0), "reward constant", "cannot learn", "every completion earned 1,"),
         (run(rollout__cannot_tell=0.4), "verifier blind", "warning", "40 % of the completions"),
     ],

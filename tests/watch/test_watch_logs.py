@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,7 @@ def test_nothing_measured_yet(tmp_path: Path) -> None:
 def test_rollouts_come_back(tmp_path: Path) -> None:
     log = RolloutLog(tmp_path)
     written = [rollout(1), rollout(2, text="等等 \u2028 \ud800 </think>")]
+    written[0] = replace(written[0], completion=replace(written[0].completion, guided=True))
     for step, one in enumerate(written):
         log.write(step, one)
     read = list(read_rollouts(tmp_path))

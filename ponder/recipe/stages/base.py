@@ -6,7 +6,7 @@ from typing import Literal
 from ponder.recipe.base import Component
 from ponder.recipe.endpoint import Endpoint
 from ponder.recipe.own import OwnUse, is_own
-from ponder.recipe.problems import ProblemSource, own_problems
+from ponder.recipe.problems import ProblemSource, StageProblems, own_problems
 
 __all__ = ["StageBase", "TemplateName"]
 
@@ -34,8 +34,8 @@ class StageBase(Component):
         return ()
 
     def takes(self) -> Mapping[str, str]:
-        """The `sample` stages whose output is read, and what it must be: `examples`, `pairs` or `labels`."""
-        return {}
+        """The `sample` stages whose output is read, and what that must be, such as `problems` or `pairs`."""
+        return {source.stage: "problems" for source in self.problem_sources() if isinstance(source, StageProblems)}
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The servers that are asked."""
@@ -47,6 +47,14 @@ class StageBase(Component):
 
     def problem_sources(self) -> tuple[ProblemSource, ...]:
         """All problems, those that are held out too."""
+        return ()
+
+    def text_folders(self) -> tuple[str, ...]:
+        """The folders of texts that a model may search."""
+        return ()
+
+    def rule_files(self) -> tuple[str, ...]:
+        """Files of keyword rules."""
         return ()
 
     def reward_names(self) -> tuple[str, ...]:

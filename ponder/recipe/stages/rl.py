@@ -6,9 +6,15 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from ponder.recipe.base import Component
+from ponder.recipe.critic import Critic
+from ponder.recipe.endpoint import ByEndpoint, ByModel, Endpoint
+from ponder.recipe.environment import Environment
+from ponder.recipe.judges import JUDGES, JudgedReward, RubricReward
 from ponder.recipe.objective import Objective
-from ponder.recipe.problems import HeldOut, ProblemSource
+from ponder.recipe.own import OwnUse
+from ponder.recipe.problems import FileProblems, HeldOut, HubProblems, ProblemSource
 from ponder.recipe.rollout import EngineConfig, Sampling
+from ponder.recipe.sampler import Sampler, Stop
 from ponder.recipe.stages.base import StageBase, TemplateName
 from ponder.recipe.training import BatchLimits, Optimizer, Precision
 
@@ -25,6 +31,10 @@ class WeightStep(Component):
     """Policy updates made before the change, rounded up to the beginning of a rollout."""
     weight: float
     """The reward's weight from there on."""
+
+
+def _written_by(judge: JudgedReward) -> tuple[str, ...]:
+    return (judge.by.model,) if isinstance(judge.by, ByModel) else ()
 
 
 class RlStage(StageBase):
@@ -59,8 +69,18 @@ class RlStage(StageBase):
     the model is. `probability`: for labels that of `safe`, for pairs the chance of beating a mean held-out answer.
     `standard`: distance from the held-out mean in standard deviations, from -3 to 3. A response without an answer
     earns the least of the scale."""
+    judged: JudgedReward | None = None
+    """Who gives the reward `judged`: a judge that compares answers with the gold."""
+    rubric: RubricReward | None = None
+    """Who gives the reward `rubric`: a judge that goes through a list of criteria."""
     objective: Objective = Objective()
     """The policy-gradient objective: a preset's name, or a preset with changes."""
+    critic: Critic | None = Field(None, exclude_if=lambda value: value is None)
+    """The critic of the objective `ppo`, and how it learns; null takes what its fields have by default."""
+    sampler: Sampler | None = None
+    """Draw problems by how often the model solves them; null draws all in turn, by the weights of their sources."""
+    stop: Stop | None = None
+    """End before `steps` where held-out accuracy no longer rises; null makes all steps."""
     steps: int = Field(ge=1)
     """Policy updates."""
     problems_per_step: int = Field(32, ge=1)
@@ -70,6 +90,9 @@ class RlStage(StageBase):
     updates_per_rollout: int = Field(1, ge=1)
     """Updates made from one round of sampling; a rollout samples problems_per_step times this many problems (16 in
     R1, which makes 15 of 16 updates mildly off-policy)."""
+    environment: Environment | None = Field(None, exclude_if=lambda value: value is None)
+    """Who answers the model, in training and on `held_out` alike: tools, or a class of your own as `game.py:Guess`
+    (docs/tools.md). Null ends a conversation with the first reply."""
     sampling: Sampling = Sampling()
     """Distribution of the training completions."""
     engine: EngineConfig = EngineConfig()
@@ -85,11 +108,31 @@ class RlStage(StageBase):
     keep_checkpoints: int = Field(2, ge=1)
     """Older checkpoints are removed, the best by held-out accuracy excepted."""
 
+    def judges(self) -> Mapping[str, JudgedReward]:
+        """The judges by the names of their rewards."""
+        named = {"judged": self.judged, "rubric": self.rubric}
+        return {name: judge for name, judge in named.items() if judge is not None}
+
     def writers(self) -> tuple[str, ...]:
-        return (self.model,)
+        """The policy, and the models that judge in this process."""
+        return tuple(
+            dict.fromkeys([self.model, *(one for judge in self.judges().values() for one in _written_by(judge))])
+        )
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return tuple(judge.by.endpoint for judge in self.judges().values() if isinstance(judge.by, ByEndpoint))
+
+    def endpoint_logs(self) -> Mapping[str, tuple[str, ...]]:
+        return {name: (name,) for name, judge in self.judges().items() if isinstance(judge.by, ByEndpoint)}
 
     def scorers(self) -> tuple[str, ...]:
-        return tuple(self.reward_models.values())
+        """The reward models, and the one that the critic begins as."""
+        begun = () if self.critic is None or self.critic.model is None else (self.critic.model,)
+        return tuple(dict.fromkeys((*self.reward_models.values(), *begun)))
+
+    def learnt_critic(self) -> Critic | None:
+        """The critic of the objective; None where it has none."""
+        return (self.critic or Critic()) if self.objective.advantage == "gae" else None
 
     def metric_names(self) -> tuple[str, ...]:
         return self.held_out.metrics if self.held_out is not None else ()
@@ -100,6 +143,13 @@ class RlStage(StageBase):
     def reward_names(self) -> tuple[str, ...]:
         return tuple(self.reward_weights(0))
 
+    def own_uses(self) -> tuple[OwnUse, ...]:
+        return (*super().own_uses(), *(self.environment.own_uses() if self.environment is not None else ()))
+
+    def text_folders(self) -> tuple[str, ...]:
+        folder = None if self.environment is None else self.environment.folder
+        return () if folder is None else (folder,)
+
     def benchmark_names(self) -> tuple[str, ...]:
         return self.decontaminate
 
@@ -107,7 +157,13 @@ class RlStage(StageBase):
         return ("steps",)
 
     def reads(self) -> str:
-        return ", ".join((self.model, *(f"{one} ({route})" for route, one in self.reward_models.items())))
+        judges = (
+            f"{judge.by.model if isinstance(judge.by, ByModel) else judge.by.endpoint.model} ({name})"
+            for name, judge in self.judges().items()
+        )
+        begun = () if self.critic is None or self.critic.model is None else (f"{self.critic.model} (critic)",)
+        routes = (f"{one} ({route})" for route, one in self.reward_models.items())
+        return ", ".join((self.model, *routes, *begun, *judges))
 
     @model_validator(mode="after")
     def _trainable(self) -> Self:
@@ -127,12 +183,78 @@ class RlStage(StageBase):
         return self
 
     @model_validator(mode="after")
+    def _turns_drawn(self) -> Self:
+        if self.environment is not None and self.engine.kind == "vllm":
+            raise ValueError(
+                "engine.kind is vllm, and conversations with an environment are drawn by ponder's own engine: set it "
+                "to local, or remove environment"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _critic_asked(self) -> Self:
+        if self.critic is not None and self.learnt_critic() is None:
+            raise ValueError(
+                f"critic is given, but the objective {self.objective.preset!r} asks none, so it would count for "
+                "nothing: set objective to `ppo`, or remove critic"
+            )
+        if self.learnt_critic() is not None and self.batch.ranks > 1:
+            raise ValueError(
+                f"batch.ranks is {self.batch.ranks}, but the critic of the objective 'ppo' is trained by one process: "
+                "set it to 1, or take another objective"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _preferences_scored(self) -> Self:
         paid = "preference" in self.rewards or "preference" in self.reward_schedule
         if paid and not self.reward_models:
             raise ValueError("the reward 'preference' has a weight but nothing scores it: set reward_models")
         if self.reward_models and not paid:
             raise ValueError("reward_models are given but never paid: give the reward 'preference' a weight")
+        return self
+
+    @model_validator(mode="after")
+    def _follows_the_model(self) -> Self:
+        if self.sampler is not None and any(one.from_step or one.until_step for one in self.problems):
+            raise ValueError(
+                "sampler draws problems by their solve rates, in no order of steps, so that from_step and until_step "
+                "of a source would count for nothing: remove them, or the sampler"
+            )
+        if self.stop is not None and (self.held_out is None or self.held_out.every is None):
+            raise ValueError(
+                "stop looks at held-out accuracy while training goes on: set held_out, and held_out.every to the steps "
+                "between two measurements"
+            )
+        last = [change.from_step for change in self.sampling.temperature_schedule][-1:]
+        if last and last[0] >= self.steps:
+            raise ValueError(
+                f"sampling.temperature_schedule changes at step {last[0]}, after the last of {self.steps} steps"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _judges_paid(self) -> Self:
+        judges = self.judges()
+        for name in JUDGES:
+            weights = [self.rewards.get(name, 0.0), *(c.weight for c in self.reward_schedule.get(name, ()))]
+            if any(weights) and name not in judges:
+                raise ValueError(f"the reward {name!r} has a weight but nobody judges: say who in `{name}`")
+            if name in judges and not any(weights):
+                raise ValueError(
+                    f"`{name}` says who judges, but its judgements are never paid: give the reward {name!r} a weight"
+                )
+            if min(weights) < 0:
+                raise ValueError(
+                    f"the reward {name!r} has the weight {min(weights):g}, so what the judge finds good would be "
+                    "punished: give it a weight above 0"
+                )
+        without = [one for one in self.problems if isinstance(one, FileProblems | HubProblems) and one.gold is None]
+        if "judged" in judges and len(without) == len(self.problems):
+            raise ValueError(
+                "the reward 'judged' compares answers with the gold, and no source of problems has one (gold: null): "
+                "name what the answers are, or pay `rubric`, which needs none"
+            )
         return self
 
     @model_validator(mode="after")
@@ -158,6 +280,19 @@ class RlStage(StageBase):
                 )
         if all(source.from_step > 0 for source in self.problems):
             raise ValueError("every source of problems enters later: at least one needs from_step 0")
+        for source in self.problems:
+            if source.until_step is not None and source.until_step <= source.from_step:
+                raise ValueError(
+                    f"a source of problems leaves at step {source.until_step} and enters at step {source.from_step}: "
+                    "until_step must be above from_step"
+                )
+        for step in sorted({one.until_step for one in self.problems if one.until_step} - {None}):
+            there = [one for one in self.problems if one.from_step <= step < (one.until_step or self.steps)]
+            if step < self.steps and not there:
+                raise ValueError(
+                    f"no source of problems is left from step {step} on, before the last of {self.steps} steps: one of "
+                    "them needs a later until_step, or none"
+                )
         late = [source.from_step for source in self.problems if source.from_step >= self.steps]
         if late:
             raise ValueError(f"a source of problems enters at step {late[0]}, after the last of {self.steps} steps")

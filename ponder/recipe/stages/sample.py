@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from ponder.recipe.endpoint import ByEndpoint, ByModel, Endpoint, Referee
+from ponder.recipe.environment import Environment
 from ponder.recipe.own import OwnUse
 from ponder.recipe.problems import ProblemSource
 from ponder.recipe.rollout import EngineConfig, Sampling
@@ -22,8 +23,9 @@ class SampleStage(StageBase):
 
     kind: Literal["sample"] = "sample"
     """Tag of this alternative."""
-    output: Literal["examples", "pairs", "labels"] = "examples"
-    """`examples` to learn from, preference `pairs` of two answers, or safety `labels` of whole responses."""
+    output: Literal["examples", "pairs", "labels", "problems"] = "examples"
+    """`examples` to learn from, preference `pairs` of two answers, safety `labels` of whole responses, or the
+    `problems` themselves with the share of responses that are right, for RL to draw from."""
     model: str | None = None
     """Who responds: a stage's name, a path, a hub id, `micro` or `micro-student`. Or give `endpoint`."""
     endpoint: Endpoint | None = None
@@ -39,6 +41,9 @@ class SampleStage(StageBase):
     """Responses per problem. The paper says `several` and no number."""
     sampling: Sampling = Sampling()
     """Distribution of the responses (temperature 1.0 for the paper's cold-start data, not stated for the rest)."""
+    environment: Environment | None = Field(None, exclude_if=lambda value: value is None)
+    """Who answers the model: tools, or a class of your own as `game.py:Guess` (docs/tools.md). A response is then a
+    whole conversation, and `sampling.max_tokens` limits all of it. Null ends it with the first reply."""
     engine: EngineConfig = EngineConfig()
     """Where a model's completions are computed."""
     precision: Precision = "auto"
@@ -82,7 +87,12 @@ class SampleStage(StageBase):
         return tuple(self.keep.rewards)
 
     def own_uses(self) -> tuple[OwnUse, ...]:
-        return (*super().own_uses(), *(OwnUse(role="rule", function=name) for name in self.keep.own))
+        rules = (OwnUse(role="rule", function=name) for name in self.keep.own)
+        return (*super().own_uses(), *rules, *(self.environment.own_uses() if self.environment is not None else ()))
+
+    def text_folders(self) -> tuple[str, ...]:
+        folder = None if self.environment is None else self.environment.folder
+        return () if folder is None else (folder,)
 
     def benchmark_names(self) -> tuple[str, ...]:
         return self.decontaminate
@@ -102,14 +112,28 @@ class SampleStage(StageBase):
             raise ValueError(f"model and endpoint both say who responds: give one of them, got {got}")
         if self.endpoint is not None and self.template is not None:
             raise ValueError("template is for a model in this process; the endpoint puts prompts into its own form")
+        if self.environment is not None and (fault := self._no_conversation()):
+            raise ValueError(f"environment makes each response a conversation of several turns, {fault}")
         if self.sampling.length_schedule:
             raise ValueError("sampling.length_schedule is for training, which has steps: set sampling.max_tokens alone")
+        if self.sampling.temperature_schedule:
+            raise ValueError(
+                "sampling.temperature_schedule is for training, which has steps: set sampling.temperature alone"
+            )
         if self.keep.judged and (self.judge is None or self.judge.kind in ("rule", "chance")):
             raise ValueError(
                 "keep.judged needs a judge that reads: set judge to a model or an endpoint, or use keep.correct, which "
                 "asks the verifier"
             )
-        if self.output != "examples":
+        if self.output == "problems":
+            others = [f"keep.{name}" for name in sorted(self.keep.model_fields_set - {"pass_rate"})]
+            others += [name for name, one in (("judge", self.judge), ("rewrite", self.rewrite)) if one is not None]
+            if others:
+                raise ValueError(
+                    f"problems are measured by all their responses as they were given: remove {', '.join(others)}; "
+                    "only keep.pass_rate says which are kept"
+                )
+        elif self.output != "examples":
             chosen = [name for name in ("correct", "judged", "best_of", "pass_rate") if getattr(self.keep, name)]
             if chosen or self.rewrite is not None:
                 raise ValueError(
@@ -119,3 +143,15 @@ class SampleStage(StageBase):
         if self.output == "pairs" and self.samples < 2:
             raise ValueError("a pair is made of two responses to one problem: set samples to 2 or more")
         return self
+
+    def _no_conversation(self) -> str:
+        """Which setting is for single replies, and what to do; nothing where there is none."""
+        if self.endpoint is not None:
+            return "and an endpoint is asked single questions: name a model of this process, or remove environment"
+        if self.output in ("pairs", "labels"):
+            return f"and {self.output} hold single replies: set output to examples or problems, or remove environment"
+        if self.rewrite is not None:
+            return "and rewrite puts single replies into other words: remove one of them"
+        if self.keep.unfinished:
+            return "and keep.unfinished takes single replies as they are: remove one of them"
+        return ""

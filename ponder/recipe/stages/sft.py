@@ -69,7 +69,8 @@ class SftStage(StageBase):
         return (self.model,)
 
     def takes(self) -> Mapping[str, str]:
-        return {source.stage: "examples" for source in self.examples if isinstance(source, StageExamples)}
+        examples = {source.stage: "examples" for source in self.examples if isinstance(source, StageExamples)}
+        return {**super().takes(), **examples}
 
     def metric_names(self) -> tuple[str, ...]:
         return self.held_out.metrics if self.held_out is not None else ()
@@ -94,4 +95,9 @@ class SftStage(StageBase):
         settings["optimizer"] = self.optimizer.model_copy(update=settings["optimizer"])
         for key, value in settings.items():
             object.__setattr__(self, key, value)
+        if self.lora is not None and self.batch.ranks > 1:
+            raise ValueError(
+                f"`batch.ranks` is {self.batch.ranks}, but adapters are trained by one process; set it to 1, or leave "
+                "`lora` out"
+            )
         return self

@@ -1,0 +1,82 @@
+"""What a rank of several holds of a model: memory per process after an update, for 1, 2, ... ranks.
+
+    python benchmarks/ranks.py [--ranks 1 2] [--width 512] [--layers 6]
+
+Memory is what a process has for itself (USS) less what one that trains a model of next to no parameters has. At rest it
+is what stays: weights and moments. The peak is that of an update, of all memory the process touched.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from psutil import Process
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from ponder.algorithm import next_token_loss
+from ponder.policy import random_policy
+from ponder.recipe.training import BatchLimits, Optimizer
+from ponder.train import Sample
+from ponder.train.group import TrainerGroup
+
+_VOCABULARY = 8192
+_SAMPLES = [
+    Sample(prompt_ids=(3,), response_ids=tuple(range(4, 68)), group=str(i), weight=1 / (8 * 64)) for i in range(8)
+]
+
+
+def measured(ranks: int, width: int, layers: int, folder: Path) -> tuple[int, int, int]:
+    """Parameters of the model; most bytes that a rank has at rest, and had at its peak."""
+    words = {f"w{i}": i for i in range(_VOCABULARY - 2)} | {"<pad>": _VOCABULARY - 2, "<eos>": _VOCABULARY - 1}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<pad>")), eos_token="<eos>", pad_token="<pad>"
+    )
+    shape = {
+        "model_type": "qwen3",
+        "hidden_size": width,
+        "intermediate_size": 3 * width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": max(8, width // 8),
+        "tie_word_embeddings": True,
+    }
+    policy = random_policy(shape, tokenizer, "r1-zero", seed=1, precision="fp32", device="cpu")
+    group = TrainerGroup(policy, Optimizer(), BatchLimits(tokens_per_micro_batch=128, ranks=ranks), folder)
+    try:
+        for _ in range(2):
+            group.forward_backward(_SAMPLES, next_token_loss)
+            group.optimizer_step(1e-4)
+        rest = max(Process(pid).memory_full_info().uss for pid in group.pids)
+        peaks = [_peak(pid) for pid in group.pids]
+    finally:
+        group.close()
+    return sum(p.numel() for p in policy.model.parameters()), rest, max(peaks)
+
+
+def _peak(pid: int) -> int:
+    """Most bytes that a process had, by Linux's account."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
+
+
+def main() -> None:
+    """Print a row for each number of ranks."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--layers", type=int, default=6)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for ranks in given.ranks:
+            _, least, low = measured(ranks, 8, 1, Path(folder))
+            parameters, rest, peak = measured(ranks, given.width, given.layers, Path(folder))
+            print(
+                f"{parameters / 1e6:.1f}M parameters, {ranks} rank(s): {(rest - least) / 2**20:.0f} MiB at rest, "
+                f"{(peak - low) / 2**20:.0f} MiB at the peak, each"
+            )
+
+
+if __name__ == "__main__":
+    main()

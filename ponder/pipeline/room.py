@@ -1,0 +1,52 @@
+"""Whether a model fits this machine at all, told before anything is loaded.
+
+Counted is only what surely has to be there at the same time: what a plan adds by assumption (activations, caches) is
+left out, so nothing that could run is refused.
+"""
+
+from collections.abc import Collection
+
+from ponder.errors import ModelError
+from ponder.pipeline.machine import Device, this_device
+from ponder.pipeline.plan_words import bytes_text, count_text
+from ponder.pipeline.shape import Shape, find_shape
+from ponder.recipe.base import Component
+from ponder.recipe.recipe import Recipe
+from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SampleStage, SftStage
+
+__all__ = ["check_room", "least_bytes"]
+
+_FP32, _BF16 = 4, 2
+
+
+def check_room(recipe: Recipe, here: Device | None = None, done: Collection[str] = ()) -> None:
+    """ModelError for the first stage whose model cannot be held here, however its settings are chosen; those `done`,
+    perhaps on another machine, are not run."""
+    device = this_device() if here is None else here
+    for name, stage in recipe.stages.items():
+        if name in done or not isinstance(stage, PretrainStage | RlStage | SftStage | RewardModelStage | SampleStage):
+            continue
+        reference = name if isinstance(stage, PretrainStage) else stage.model
+        shape = None if reference is None else find_shape(recipe, reference)
+        if not isinstance(shape, Shape):
+            continue
+        needed, what = least_bytes(stage, shape, bf16=device.bf16(stage.precision))
+        cards = stage.batch.ranks if not isinstance(stage, SampleStage) and not device.is_cpu else 1
+        if needed > cards * device.memory_bytes:
+            has = bytes_text(device.memory_bytes) + (f" on each of {cards}" if cards > 1 else "")
+            raise ModelError(
+                f"stage {name!r}: {reference} has {count_text(shape.parameters)} parameters, and {what} alone takes "
+                f"{bytes_text(needed)}; {device.name} has {has}. Take a smaller model, `lora` in a stage of kind sft, "
+                "or a machine with more: `ponder plan` says what the whole stage needs"
+            )
+
+
+def least_bytes(stage: Component, shape: Shape, *, bf16: bool) -> tuple[int, str]:
+    """Bytes without which the stage cannot run, and what they are for. All weights are trained in float32, with two
+    moments and a gradient each; LoRA trains few of them; a model that only writes is kept as it multiplies."""
+    number = _BF16 if bf16 else _FP32
+    if isinstance(stage, SampleStage):
+        return shape.parameters * number, "holding it"
+    if isinstance(stage, SftStage) and stage.lora is not None:
+        return shape.parameters * number, "holding it"
+    return shape.parameters * 4 * _FP32, "training it (weights, gradients, two moments)"

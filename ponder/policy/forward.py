@@ -1,0 +1,44 @@
+"""From token ids to log-probs in one forward pass of one module.
+
+    packed ids (1, T) -> hidden states (T, D) -> those that are read (M, D) -> log-probs and entropies (M,)
+
+The head is read inside the same forward as the layers, so whatever shards a module by hooks around its forward pass
+finds every weight in use within it. Used as it is where nothing is sharded.
+"""
+
+import torch
+
+from ponder.policy.logprobs import token_logprobs
+from ponder.policy.packed import PackedLayout
+from ponder.policy.policy import Policy
+from ponder.policy.window import check_length
+
+__all__ = ["LogprobModel"]
+
+
+class LogprobModel(torch.nn.Module):
+    """A policy as a module that gives log-probs. Its parameters are the policy's own."""
+
+    def __init__(self, policy: Policy, chunk: int) -> None:
+        """At most as many logits exist at a time as `chunk` tokens have."""
+        super().__init__()
+        self.model = policy.model
+        self.policy = policy
+        self._chunk = chunk
+
+    def forward(
+        self,
+        input_ids_1T: torch.Tensor,
+        layout: PackedLayout,
+        read_M: torch.Tensor,
+        target_M: torch.Tensor,
+        temperature: float,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-prob and entropy (M,) of each target, which the hidden state of the token `read_M` predicts, under
+        softmax(logits / temperature). Raises ModelError for a sequence beyond the policy's window."""
+        policy = self.policy
+        check_length(layout.longest, policy.window, policy.limit)
+        with policy.autocast():  # one context, so that each weight is cast once
+            hidden_TD = policy.hidden(input_ids_1T, layout.position_ids_T[None], layout)
+            hidden_MD = hidden_TD.index_select(0, read_M)
+            return token_logprobs(hidden_MD, policy.head(), target_M, temperature, self._chunk)

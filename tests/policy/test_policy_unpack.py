@@ -1,0 +1,185 @@
+"""GGUF files and fp8 folders are loaded as whole weights, the same as what they stand for."""
+
+import json
+import resource
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_models import tiny_policy
+from transformers import PreTrainedTokenizerFast
+
+from ponder.errors import ModelError, RunFolderError
+from ponder.export.gguf_file import prepare_gguf
+from ponder.pipeline.shape import find_shape
+from ponder.policy import Policy, load_policy, resolve_model, save_policy
+from ponder.recipe.recipe import Recipe
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def load(path: Path) -> Policy:
+    return load_policy(path, "r1-zero", precision="fp32", device="cpu")
+
+
+def with_tokenizer(policy: Policy, path: Path) -> None:
+    """A GGUF file with the tokenizer beside it."""
+    path.parent.mkdir()
+    prepare_gguf(policy, "f32", ids_only=True).write(path, "tiny")
+    policy.tokenizer.save_pretrained(path.parent)
+
+
+def test_a_gguf_file(qwen2: Policy, tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "in" / "tiny.gguf"
+    with_tokenizer(qwen2, path)
+    with pytest.warns(UserWarning, match=r"tiny.gguf' were written out whole, as a plain folder"):
+        loaded = load(path)
+    for name, tensor in qwen2.model.state_dict().items():
+        assert torch.equal(loaded.model.state_dict()[name], tensor), name
+    assert loaded.tokenizer.get_vocab() == qwen2.tokenizer.get_vocab()
+    assert load(path).window == 256 and len(list((cache / "ponder" / "models").iterdir())) == 1  # found again
+    save_policy(loaded, tmp_path / "trained")
+    assert load(tmp_path / "trained").stop_ids == loaded.stop_ids
+
+
+def test_plans_know_its_size(qwen2: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "in" / "tiny.gguf"
+    with_tokenizer(qwen2, path)
+    recipe = Recipe.model_construct(stages={})
+    shape = find_shape(recipe, str(path))
+    assert not isinstance(shape, str) and shape.model_type == "qwen2" and shape.vocabulary == 60
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("tiny.gguf", b"safetensors", "is no GGUF file, whatever its name says"),
+        ("big-00001-of-00002.gguf", b"GGUF\x03", "one part of a GGUF model in several files"),
+        ("cut.gguf", b"GGUF\x03\0\0\0", "Transformers cannot read the model"),
+        ("mixture-of-experts.gguf", b"GGUF\x03\0\0\0", "Transformers cannot read the model"),
+    ],
+)
+def test_files_that_cannot_be_read(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError, match=said) as caught:
+        resolve_model(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def quantised(folder: Path, block: tuple[int, int]) -> dict[str, torch.Tensor]:
+    """Turn a folder's matrices into fp8 with a scale for each block; what they stand for, in bf16."""
+    stored, whole = {}, {}
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        if "proj" not in name:
+            stored[name] = whole[name] = tensor
+            continue
+        rows, columns = (-(-size // part) for size, part in zip(tensor.shape, block, strict=True))
+        scale = torch.rand(rows, columns, generator=torch.Generator().manual_seed(len(name))) + 0.01
+        wide = scale.repeat_interleave(block[0], 0)[: tensor.shape[0]].repeat_interleave(block[1], 1)[
+            :, : tensor.shape[1]
+        ]
+        low = (tensor / wide).to(torch.float8_e4m3fn)
+        stored |= {name: low, f"{name}_scale_inv": scale}
+        whole[name] = (low.float() * wide).to(torch.bfloat16)
+    save_file(stored, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "fp8", "weight_block_size": list(block), "fmt": "e4m3"}
+    (folder / "config.json").write_text(json.dumps(config))
+    return whole
+
+
+@pytest.mark.parametrize("block", [(16, 16), (128, 128)])
+def test_a_folder_in_fp8(block: tuple[int, int], tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    policy = tiny_policy("qwen3", tokenizer)
+    save_policy(policy, tmp_path / "fp8")
+    whole = quantised(tmp_path / "fp8", block)
+    with pytest.warns(UserWarning, match="written out whole"):
+        loaded = load(tmp_path / "fp8")
+    state = loaded.model.state_dict()
+    for name, tensor in whole.items():
+        assert torch.equal(state[name], tensor.float()), name
+    assert sum(tensor.dtype == torch.bfloat16 for tensor in whole.values()) == 14
+
+
+@pytest.fixture
+def fp8(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Path:
+    save_policy(tiny_policy("qwen3", tokenizer), tmp_path / "fp8")
+    quantised(tmp_path / "fp8", (16, 16))
+    return tmp_path / "fp8"
+
+
+def cut_short(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def other_blocks(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"]["weight_block_size"] = [32, 16]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (cut_short, r"model.safetensors' is damaged .*fetch it again"),
+        (other_blocks, r"'model.*_proj.weight' in .* scales of the shape .* blocks of \(32, 16\) .* take"),
+    ],
+)
+def test_a_folder_in_fp8_that_is_spoilt(spoil: Callable[[Path], None], said: str, fp8: Path, cache: Path) -> None:
+    spoil(fp8)
+    with pytest.raises(ModelError, match=said):
+        resolve_model(fp8)
+    assert not list(cache.rglob("*.safetensors"))
+
+
+@pytest.mark.filterwarnings("ignore:The weights of")
+def test_another_tokenizer_makes_another_folder(fp8: Path, qwen2: Policy, tmp_path: Path) -> None:
+    file = tmp_path / "in" / "tiny.gguf"
+    with_tokenizer(qwen2, file)
+    for model, beside in ((fp8, fp8), (file, file.parent)):
+        first = resolve_model(model)
+        (beside / "chat_template.jinja").write_text("{{ messages }}")
+        second = resolve_model(model)
+        assert first != second and (second / "chat_template.jinja").read_text() == "{{ messages }}"
+
+
+def test_one_process_at_a_time_unpacks(fp8: Path) -> None:
+    with pytest.warns(UserWarning) as said, ThreadPoolExecutor() as pool:
+        made, *others = pool.map(resolve_model, [fp8] * 4)
+    assert others == [made] * 3 and len(said) == 1 and made.name == "fp8"
+    shutil.rmtree(made)
+    (made.parent / ".tmp-killed").mkdir()
+    with pytest.warns(UserWarning, match="written out whole"):
+        assert resolve_model(fp8) == made
+    assert not list(made.parent.glob(".tmp-*"))
+
+
+@pytest.mark.parametrize("most", [500, 2_000_000])
+def test_a_full_disk_is_not_the_fault_of_a_gguf_file(most: int, qwen2: Policy, tmp_path: Path) -> None:
+    with_tokenizer(qwen2, tmp_path / "in" / "tiny.gguf")
+    tokenizer = tmp_path / "in" / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text() + " " * most)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))  # of each file
+    try:
+        with pytest.raises(RunFolderError, match="the disk is full"):
+            resolve_model(tmp_path / "in" / "tiny.gguf")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_folders_in_sixteen_bits(dtype: torch.dtype, qwen2: Policy, tmp_path: Path) -> None:
+    save_policy(qwen2, tmp_path / "half", dtype)
+    loaded = load(tmp_path / "half")
+    for name, tensor in qwen2.model.state_dict().items():
+        assert torch.equal(loaded.model.state_dict()[name], tensor.to(dtype).float()), name
