@@ -10,6 +10,7 @@ from ponder.algorithm.aggregate import AGGREGATES
 from ponder.algorithm.gae import explained_variance, generalized_advantages, token_rewards, whiten
 from ponder.algorithm.kl import KLS, shape_with_kl
 from ponder.algorithm.metrics import Sum, add_metrics, metric_values
+from ponder.algorithm.mismatch import truncated_weights
 from ponder.algorithm.objective import next_token_loss, policy_loss
 from ponder.algorithm.preference import SCORE_LOSSES
 from ponder.algorithm.ratio import RATIOS
@@ -33,6 +34,7 @@ __all__ = [
     "policy_loss",
     "shape_with_kl",
     "token_rewards",
+    "truncated_weights",
     "value_loss",
     "whiten",
 ]

@@ -12,6 +12,7 @@ import torch
 
 from ponder.algorithm.kl import KLS, shape_with_kl
 from ponder.algorithm.metrics import Sum
+from ponder.algorithm.mismatch import truncated_weights
 from ponder.algorithm.ratio import MAX_LOG_RATIO, RATIOS
 from ponder.algorithm.terms import TokenTerms
 from ponder.recipe.objective import Objective
@@ -29,6 +30,9 @@ def policy_loss(terms: TokenTerms, objective: Objective) -> tuple[torch.Tensor, 
     first update after a rollout is the engine's error and later also holds the distance trained since. With a
     reference: `policy/kl`, and `policy/kl_bound`, tokens whose log ratio k3 cut. Advantages of the kind `gae` have a
     divergence in the reward in them already.
+
+    With a `mismatch_cap` the ratio is to `proximal_N`, and each token's surrogate counts as `truncated_weights` says:
+    `policy/weight` with its peak, and `policy/weight_capped`, the share of tokens that were cut.
     """
     reference_N = terms.reference_N
     if objective.kl_coefficient > 0 and reference_N is None:
@@ -39,8 +43,19 @@ def policy_loss(terms: TokenTerms, objective: Objective) -> tuple[torch.Tensor, 
             terms.advantages_N, terms.behaviour_N, reference_N, terms.sequence_N, objective.kl_coefficient
         )
         terms = replace(terms, advantages_N=shaped_N)
-    paid = RATIOS[objective.ratio](terms, objective.clip_low, objective.clip_high)
-    loss_N = -paid.value_N
+    cap, proximal_N = objective.mismatch_cap, terms.proximal_N
+    if cap is not None and proximal_N is None:
+        raise AssertionError(f"mismatch_cap is {cap}, but the terms hold no log-probs from before the first update")
+    weighed: dict[str, torch.Tensor] = {}
+    if cap is None or proximal_N is None:
+        paid = RATIOS[objective.ratio](terms, objective.clip_low, objective.clip_high)
+        loss_N = -paid.value_N
+    else:
+        weight_N, capped_N = truncated_weights(proximal_N, terms.behaviour_N, cap)
+        old = replace(terms, behaviour_N=proximal_N)
+        paid = RATIOS[objective.ratio](old, objective.clip_low, objective.clip_high)
+        loss_N = -weight_N * paid.value_N
+        weighed = {"policy/weight": weight_N, "policy/weight_capped": capped_N}
     if objective.entropy_coefficient > 0:
         loss_N = loss_N - objective.entropy_coefficient * terms.entropy_N
 
@@ -54,6 +69,7 @@ def policy_loss(terms: TokenTerms, objective: Objective) -> tuple[torch.Tensor, 
         "policy/ratio_bound": paid.bound_N,
         "policy/entropy": terms.entropy_N,
         "policy/mismatch": mismatch_N,
+        **weighed,
     }
     if reference_N is not None:
         kl_N = KLS[objective.kl_estimator](terms.logprobs_N, reference_N)
@@ -76,7 +92,7 @@ def next_token_loss(terms: TokenTerms) -> tuple[torch.Tensor, dict[str, Sum]]:
     return loss, _sums({"loss/next_token": -terms.logprobs_N, "policy/entropy": terms.entropy_N})
 
 
-_PEAKS = frozenset({"policy/ratio", "policy/mismatch"})
+_PEAKS = frozenset({"policy/ratio", "policy/mismatch", "policy/weight"})
 _EVENTS = frozenset({"policy/ratio_bound", "policy/kl_bound"})
 
 

@@ -20,6 +20,7 @@ class TokenTerms:
     log-probs the tokens were sampled with; `reference_N` the reference model's, or None where none is kept;
     `advantages_N` repeats each sequence's advantage; `weights_N` is the share of a token in the whole optimizer step,
     made by `aggregate`, so that the losses of the micro-batches of a step add up to the loss of the step.
+    `proximal_N` are the trained model's log-probs before the rollout's first update, or None where they are not asked.
     """
 
     logprobs_N: torch.Tensor
@@ -29,10 +30,11 @@ class TokenTerms:
     advantages_N: torch.Tensor
     sequence_N: torch.Tensor
     weights_N: torch.Tensor
+    proximal_N: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         floats = [self.logprobs_N, self.behaviour_N, self.entropy_N, self.advantages_N, self.weights_N]
-        floats += [] if self.reference_N is None else [self.reference_N]
+        floats += [one for one in (self.reference_N, self.proximal_N) if one is not None]
         shapes = [tuple(tensor.shape) for tensor in (*floats, self.sequence_N)]
         if len(set(shapes)) != 1 or self.logprobs_N.ndim != 1:
             raise AssertionError(f"token terms must be aligned over N, got shapes {shapes}")

@@ -1,8 +1,9 @@
 """Memory and time of a stage from the shapes of its model and batch alone: orders of magnitude, not promises.
 
 Memory counts what training keeps at its peak. Time counts 2 operations per active parameter and generated token, 6 per
-trained token and 2 per token of the reference's pass, at the device's assumed rates. What the formulas cannot know
-(completion lengths before anything was sampled) is assumed below and replaced by what an earlier run measured.
+trained token and 2 per token of a pass that only looks (the reference's, that for `mismatch_cap`), at the device's
+assumed rates. What the formulas cannot know (completion lengths before anything was sampled) is assumed below and
+replaced by what an earlier run measured.
 """
 
 import math
@@ -152,7 +153,7 @@ def rl_work(stage: RlStage, first_step: int, mean_tokens: float | None) -> Work:
     return Work(
         generated=completions + prompts + held_out,
         trained=kept,
-        reference=kept if stage.objective.kl_coefficient > 0 else 0,
+        reference=kept * ((stage.objective.kl_coefficient > 0) + (stage.objective.mismatch_cap is not None)),
         critic=kept if stage.learnt_critic() is not None else 0.0,
     )
 

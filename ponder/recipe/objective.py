@@ -78,6 +78,10 @@ class Objective(Component):
     """Soft length penalty over this last share of max_tokens (DAPO eq. 13); null has none."""
     std_epsilon: float = Field(1e-6, ge=0)
     """Added to a standard deviation in a denominator (not stated by R1)."""
+    mismatch_cap: float | None = Field(None, exclude_if=lambda value: value is None)
+    """Take ratios to the trainer's own log-probs before a rollout's first update, and count each token by how much more
+    likely they make it than the engine that drew it, at most this often (2 is usual; docs/algorithms.md). Null takes
+    ratios to what the engine reported."""
 
     @model_validator(mode="before")
     @classmethod
@@ -116,6 +120,11 @@ class Objective(Component):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.mismatch_cap is not None and self.mismatch_cap < 1:
+            raise ValueError(
+                f"mismatch_cap {self.mismatch_cap:g} would make every token count less, those that engine and trainer "
+                "agree on included: set it to 1 or more (2 is usual), or to null"
+            )
         if self.kl_placement == "reward" and self.kl_estimator != "k1":
             raise ValueError("kl_placement 'reward' subtracts k1 per token: set kl_estimator to 'k1'")
         if self.kl_placement == "loss" and self.kl_estimator == "k1" and self.kl_coefficient > 0:

@@ -63,6 +63,7 @@ from ponder.stages.longer import is_continued, say_longer, without
 from ponder.stages.resumed import say_resumed
 from ponder.task import load_problems
 from ponder.train import CheckpointStore, Reference, Sample, credit, learning_rate, open_trainer, weigh
+from ponder.train.proximal import with_proximal
 from ponder.verify.pool import VerifierPool
 from ponder.watch import (
     AlarmLog,
@@ -237,6 +238,9 @@ class _Run:
                 flat = self.reference.annotate([sample for group in useful for sample in group])
             annotated = iter(flat)
             useful = [[next(annotated) for _ in group] for group in useful]
+        if self.config.objective.mismatch_cap is not None and useful:
+            with self.phases("proximal"):
+                useful = with_proximal(useful, self.trainer)
         if self.critic is not None and useful:
             with self.phases("critic"):
                 useful, shown = self.critic.credit(useful)

@@ -29,6 +29,7 @@ class Batch:
     sequence_N: torch.Tensor
     behaviour_N: torch.Tensor
     reference_N: torch.Tensor | None
+    proximal_N: torch.Tensor | None
     advantages_N: torch.Tensor
     values_N: torch.Tensor | None
     returns_N: torch.Tensor | None
@@ -80,6 +81,9 @@ class Batch:
             reference_N=None
             if no_reference
             else _joined([sample.reference or () for sample in samples], np.float32, device),
+            proximal_N=None
+            if any(sample.proximal is None for sample in samples)
+            else _joined([sample.proximal or () for sample in samples], np.float32, device),
             advantages_N=_joined([one.advantages for one in credits], np.float32, device)
             if credits
             else floats(sample.advantage for sample in samples),

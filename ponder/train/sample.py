@@ -35,11 +35,11 @@ class Sample:
     behaviour=(-0.1, -0.7), advantage=1.2, weight=1 / 64).
 
     `behaviour` are the log-probs the response was sampled with (None when it was not sampled: pretraining, examples),
-    `reference` those of the reference model, `weight` the share of each response token in the whole optimizer step
-    (made by algorithm/aggregate). Samples of one `group` have one prompt, which is computed once for all of them. A
-    document to pretrain on has its first token as the prompt and a group of its own. What there is of each response
-    token is kept as `compact.Numbers`. With `credit` the tokens have advantages of their own; until a critic has given
-    it, `advantage` is the reward of the output.
+    `reference` those of the reference model, `proximal` the trained model's before the rollout's first update, `weight`
+    the share of each response token in the whole optimizer step (made by algorithm/aggregate). Samples of one `group`
+    have one prompt, which is computed once for all of them. A document to pretrain on has its first token as the prompt
+    and a group of its own. What there is of each response token is kept as `compact.Numbers`. With `credit` the tokens
+    have advantages of their own; until a critic has given it, `advantage` is the reward of the output.
 
     Where `spans` are given, only the response's tokens in them are learnt and have log-probs; the others are read.
     """
@@ -51,13 +51,15 @@ class Sample:
     advantage: float = 0.0
     behaviour: Sequence[float] | None = None
     reference: Sequence[float] | None = None
+    proximal: Sequence[float] | None = None
     spans: tuple[Span, ...] = ()
     credit: TokenCredit | None = None
 
     def __post_init__(self) -> None:
         if not self.prompt_ids or not self.response_ids:
             raise AssertionError(f"a sample needs a prompt and a response, got {self.prompt_ids}, {self.response_ids}")
-        for name, values in (("behaviour", self.behaviour), ("reference", self.reference)):
+        kept = (("behaviour", self.behaviour), ("reference", self.reference), ("proximal", self.proximal))
+        for name, values in kept:
             if values is not None and len(values) != self.learnt_tokens:
                 raise AssertionError(f"{self.learnt_tokens} learnt tokens but {len(values)} {name} log-probs")
             if values is not None:

@@ -240,6 +240,7 @@ class Trainer:
                 logprobs_N=logprobs_N,
                 behaviour_N=batch.behaviour_N,
                 reference_N=batch.reference_N,
+                proximal_N=batch.proximal_N,
                 entropy_N=entropy_N,
                 advantages_N=batch.advantages_N,
                 sequence_N=batch.sequence_N,

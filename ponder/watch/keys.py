@@ -117,6 +117,14 @@ KEYS: dict[str, Key] = _by_name(
             "below tolerance",
         ),
         _key("policy/mismatch_max", "nats", "Greatest such difference of a token", "below 1"),
+        _key(
+            "policy/weight",
+            "number",
+            "Mean weight of a token with `objective.mismatch_cap`: how much likelier to the trainer than to the engine",
+            "near 1",
+        ),
+        _key("policy/weight_max", "number", "Greatest such weight of a token", "at most the cap"),
+        _key("policy/weight_capped", "share", "Tokens whose weight was cut at the cap", "below 5 %"),
         _key("loss/policy", "number", "Policy-gradient loss, divergence included", "near 0; its size means nothing"),
         _key("loss/value", "number", "Loss of the critic, half the squared error of its values (`ppo`)", "falls"),
         _key(
@@ -151,7 +159,10 @@ KEYS: dict[str, Key] = _by_name(
         _key("evaluation/<name>", "number", "Held-out scores at this step, as in `evaluation/*.json`", "pass@1 rises"),
         _key("speed/tokens_per_second", "tokens/s", "Tokens sampled (or trained on) per second of the step", "steady"),
         _key(
-            "seconds/<phase>", "seconds", "Time in generate, verify, judge, score, reference, critic, update", "steady"
+            "seconds/<phase>",
+            "seconds",
+            "Time in generate, verify, judge, score, reference, proximal, critic, update",
+            "steady",
         ),
         _key("seconds/step", "seconds", "Whole step, without evaluating and saving", "sum of its phases"),
         _key("seconds/evaluate", "seconds", "Time in measuring the model of this step", "steady"),

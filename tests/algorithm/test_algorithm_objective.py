@@ -16,6 +16,7 @@ from ponder.algorithm import (
     metric_values,
     next_token_loss,
     policy_loss,
+    truncated_weights,
 )
 from ponder.recipe.objective import PRESETS, Objective
 
@@ -141,6 +142,77 @@ def test_preset_equals_its_paper(preset, seed):
                 moved.append(paper_loss(preset, changed, step, step.logprobs))
             numeric.append((moved[0] - moved[1]) / (2 * h))
     np.testing.assert_allclose(gradient.numpy(), numeric, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("preset", BY_GROUP)
+def test_a_mismatch_cap_takes_the_ratio_to_the_trainer_and_weighs_each_token(preset):
+    """With nothing in the loss but the surrogate: each token's gradient is that of its paper's objective with p in the
+    place of the behaviour, times min(p / behaviour, cap), which is a constant."""
+    cap, step = 1.2, Step(3, SPREAD[preset])
+    random = np.random.default_rng(4)
+    proximal = [b + random.normal(0, 0.3, len(b)) for b in step.behaviour]
+    step.logprobs = [p + random.normal(0, SPREAD[preset], len(p)) for p in proximal]
+    objective = Objective(preset=preset, mismatch_cap=cap, kl_coefficient=0.0)
+    terms = replace(step.terms(objective), proximal_N=torch.tensor(np.concatenate(proximal)))
+    loss, metrics = policy_loss(terms, objective)
+    (gradient,) = torch.autograd.grad(loss, terms.logprobs_N)
+
+    behaviour, step.behaviour = step.behaviour, proximal  # as if the trainer had drawn them
+    plain = step.terms(objective)
+    (expected,) = torch.autograd.grad(
+        policy_loss(plain, Objective(preset=preset, kl_coefficient=0.0))[0], plain.logprobs_N
+    )
+    ratio = [math.exp(p - b) for ps, bs in zip(proximal, behaviour, strict=True) for p, b in zip(ps, bs, strict=True)]
+    weight = [min(r, cap) for r in ratio]
+    np.testing.assert_allclose(gradient.numpy(), expected.numpy() * weight, rtol=1e-9, atol=1e-12)
+    values = metric_values(metrics)
+    assert values["policy/weight"] == pytest.approx(sum(weight) / len(weight))
+    assert values["policy/weight_max"] == cap
+    assert values["policy/weight_capped"] == pytest.approx(sum(r > cap for r in ratio) / len(ratio))
+    assert 0 < values["policy/weight_capped"] < 1
+
+
+def test_where_engine_and_trainer_agree_a_cap_changes_nothing():
+    step = Step(7)
+    for preset in sorted(PRESETS):
+        objective = Objective(preset=preset)
+        capped = Objective(preset=preset, mismatch_cap=2.0)
+        terms = step.terms(objective) if preset != "ppo" else step.terms(Objective())
+        loss, metrics = policy_loss(terms, objective)
+        same, more = policy_loss(replace(terms, proximal_N=terms.behaviour_N), capped)
+        assert same.item() == loss.item()
+        assert {name: more[name] for name in metrics} == metrics
+        assert more.keys() - metrics.keys() == {"policy/weight", "policy/weight_capped"}
+
+
+def test_ppo_weighs_its_tokens_as_well():
+    step, objective = Step(8), Objective(preset="ppo", mismatch_cap=1.1)
+    terms = step.terms(Objective())
+    advantages_N = torch.tensor(np.random.default_rng(9).normal(0, 1, sum(LENGTHS)))
+    proximal_N = terms.behaviour_N + torch.tensor(np.random.default_rng(2).normal(0, 0.3, sum(LENGTHS)))
+    loss, _ = policy_loss(replace(terms, advantages_N=advantages_N, proximal_N=proximal_N), objective)
+    now, old, drawn = (np.asarray(one) for one in (terms.logprobs_N.detach(), proximal_N, terms.behaviour_N))
+    owners = [s for s, length in enumerate(LENGTHS) for _ in range(length)]
+    paid = [
+        min(math.exp(p - b), 1.1) * ppo(math.exp(n - p), a, 0.8, 1.2) / LENGTHS[s] / len(LENGTHS)
+        for n, p, b, a, s in zip(now, old, drawn, advantages_N.tolist(), owners, strict=True)
+    ]
+    assert loss.item() == pytest.approx(-sum(paid))
+
+
+def test_weights_cannot_overflow():
+    weight_N, capped_N = truncated_weights(torch.tensor([0.0, -1.0]), torch.tensor([-400.0, -1.0]), 2.0)
+    assert weight_N.tolist() == [2.0, 1.0] and capped_N.tolist() == [True, False]
+
+
+def test_a_cap_below_one_is_refused():
+    with pytest.raises(ValidationError, match=r"mismatch_cap 0\.5 would make every token count less"):
+        Objective(mismatch_cap=0.5)
+
+
+def test_a_cap_without_the_trainers_logprobs_is_a_bug():
+    with pytest.raises(AssertionError, match="mismatch_cap is 2"):
+        policy_loss(Step(8).terms(Objective(preset="dapo")), Objective(preset="dapo", mismatch_cap=2.0))
 
 
 def test_the_cases_above_do_clip():
