@@ -117,7 +117,15 @@ def plan(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> No
 
 @app.command(short_help="Run a recipe, or go on with it.")
 def run(
-    recipe: RecipeFile, overrides: Overrides = None, out: Out = None, redo: Redo = None, smoke: Smoke = False
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    out: Out = None,
+    redo: Redo = None,
+    smoke: Smoke = False,
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="WHERE", help="Engines in processes of their own, placed on: local."),
+    ] = None,
 ) -> None:
     """Run a recipe. The same command continues a run that was stopped; finished stages are not run again."""
     keep_freed_memory()
@@ -132,6 +140,7 @@ def run(
             overrides=overrides or (),
             redo_stages=redo or (),
             smoke=smoke,
+            on=on,
         )
 
 

@@ -11,6 +11,7 @@
     +-- EndpointError    a model at an endpoint refuses or fails too often (RuntimeError)
     +-- BusyError        an engine has no room for a request now           (RuntimeError)
     +-- RankError        a process of those that train together is gone    (RuntimeError)
+    +-- WorkerLost       a worker, or its node, is gone or does not answer (RuntimeError)
     +-- LearningError    the run cannot learn and was told to stop         (RuntimeError)
 
 A message is one paragraph: what went wrong, what was got, what was expected, what to do next. The command line prints
@@ -33,6 +34,7 @@ __all__ = [
     "RecipeError",
     "RunFolderError",
     "VerifierError",
+    "WorkerLost",
 ]
 
 
@@ -82,11 +84,21 @@ class BusyError(PonderError, RuntimeError):
 
 class RankError(PonderError, RuntimeError):
     """One of the processes that train together failed. `cause` is "gone" when it ended, "memory" when memory ran out in
-    it, else "fault": with that there is no use in starting it again."""
+    it, else "fault": with that there is no use in starting it again. `where` is the machine."""
 
-    def __init__(self, message: str, cause: Literal["gone", "memory", "fault"] = "fault") -> None:
+    def __init__(
+        self, message: str, cause: Literal["gone", "memory", "fault"] = "fault", where: str = "this machine"
+    ) -> None:
         super().__init__(message)
-        self.cause = cause
+        self.cause, self.where = cause, where
+
+
+class WorkerLost(PonderError, RuntimeError):
+    """A worker is gone, or did not answer in time: which one, on which node, and how that was seen."""
+
+    def __init__(self, *, what: str, where: str, why: str) -> None:
+        super().__init__(f"The worker {what} on {where} is lost: it {why}.")
+        self.what, self.where, self.why = what, where, why
 
 
 class LearningError(PonderError, RuntimeError):

@@ -43,6 +43,7 @@ WITHOUT_EFFECT = {
     "checkpoint_every": "a resumed run equals an uninterrupted one",
     "keep_checkpoints": "disk space only",
     "engine.max_slots": "completions have seeds of their own",
+    "engine.workers": "a task says all that decides its completions",
     "engine.parity_tolerance": "a limit that stops a run, not a setting of it",
     **{
         f"{place}{key}": reason

@@ -1,14 +1,16 @@
 """Runs a recipe in a run folder: finished stages are skipped, begun ones continued, changed ones refused."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
 import socket
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ponder
 from ponder.errors import RunFolderError
@@ -29,6 +31,10 @@ from ponder.sandbox.isolation import accept_isolation
 from ponder.stages import STAGES, Context
 from ponder.task.hub import same_rows
 from ponder.text.clock import fixed_clock
+from ponder.watch.losses import LossLog
+
+if TYPE_CHECKING:
+    from ponder.workers.open import Workers
 
 __all__ = ["default_out", "run"]
 
@@ -51,13 +57,14 @@ def run(
     overrides: Sequence[str] = (),
     redo_stages: Sequence[str] = (),
     smoke: bool = False,
+    on: str | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Bring every stage of `recipe` to its end in the run folder `out`.
 
-    `text` is the recipe file's text, kept in the run folder. Raises RunFolderError if `out` is another recipe's, in
-    use, or holds a stage made with other settings; nothing is changed then. Whatever a stage raises goes through, after
-    its manifest says so.
+    `text` is the recipe file's text, kept in the run folder. `on` says where workers are placed, see `workers`. Raises
+    RunFolderError if `out` is another recipe's, in use, or holds a stage made with other settings; nothing is changed
+    then. Whatever a stage raises goes through, after its manifest says so.
     """
     accept_isolation(recipe.isolation)
     check_own_code(recipe)
@@ -84,14 +91,27 @@ def run(
         if smoke:
             make_smoke_inputs(given, recipe, outside)
         clock = _clock(standings)
-        for standing in standings:
-            if standing.state == "done":
-                say(f"{standing.name}: done before, skipped")
-            else:
-                with fixed_clock(clock):
-                    _run_stage(standing, recipe, out, clock, smoke=smoke, say=say)
-                _report(out, say)
+        with _placed(on, out, say) as workers:
+            for standing in standings:
+                if standing.state == "done":
+                    say(f"{standing.name}: done before, skipped")
+                else:
+                    with fixed_clock(clock):
+                        _run_stage(standing, recipe, out, clock, workers, smoke=smoke, say=say)
+                    _report(out, say)
         finish_redo(out)
+
+
+@contextlib.contextmanager
+def _placed(on: str | None, out: Path, say: Callable[[str], None]) -> Iterator["Workers | None"]:
+    """Where `on` says, for as long as the run; PonderError where that is not there or cannot be used."""
+    if on is None:
+        yield None
+        return
+    from ponder.workers.open import Workers, open_home
+
+    with contextlib.closing(Workers(open_home(on, out, say), say)) as workers:
+        yield workers
 
 
 def _report(out: Path, say: Callable[[str], None]) -> None:
@@ -155,7 +175,14 @@ def _clock(standings: Sequence[Standing]) -> str:
 
 
 def _run_stage(
-    standing: Standing, recipe: Recipe, out: Path, clock: str, *, smoke: bool, say: Callable[[str], None]
+    standing: Standing,
+    recipe: Recipe,
+    out: Path,
+    clock: str,
+    workers: "Workers | None",
+    *,
+    smoke: bool,
+    say: Callable[[str], None],
 ) -> None:
     own = _own_code(standing, recipe)
     manifest = _begin(standing, recipe.name, clock, smoke, say)
@@ -171,6 +198,8 @@ def _run_stage(
         commits=pinned(standing.identity),
         continued=manifest.continued,
         own=own,
+        workers=workers,
+        losses=LossLog(standing.folder),
     )
     began = time.monotonic()
     with full_disk_explained(standing.folder), same_rows(standing.folder / _HUB_ROWS):
@@ -182,6 +211,9 @@ def _run_stage(
         except BaseException as error:
             _close(manifest, "failed", f"{type(error).__name__}: {error}").write(standing.folder)
             raise
+        finally:
+            if workers is not None:
+                workers.end_stage(standing.folder)
     products = sealed(standing.folder, standing.stage.products())
     replace(_close(manifest, "done"), results=results, products=products).write(standing.folder)
     write_text(standing.folder / DONE, standing.fingerprint + "\n")

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["WeightBlock", "with_weights", "without_weights"]
+__all__ = ["WeightBlock", "with_tensors", "with_weights", "without_weights"]
 
 Holder = TypeVar("Holder")
 
@@ -103,9 +103,13 @@ def without_weights(holder: Holder, model: torch.nn.Module) -> Holder:
 
 def with_weights(model: torch.nn.Module, block: WeightBlock) -> None:
     """Give a model that came without weights those of the block, the very tensors."""
+    with_tensors(model, block.tensors)
+
+
+def with_tensors(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Give a model that came without weights these, by name."""
     made = {
-        id(p): torch.nn.Parameter(block.tensors[name], requires_grad=p.requires_grad)
-        for name, p in model.named_parameters()
+        id(p): torch.nn.Parameter(tensors[name], requires_grad=p.requires_grad) for name, p in model.named_parameters()
     }
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):

@@ -9,22 +9,17 @@ import os
 import pickle
 import signal
 import subprocess
-import sys
 import weakref
 from collections.abc import Sequence
-from multiprocessing.connection import Connection, Pipe, wait
-from pathlib import Path
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ponder.errors import RankError
 from ponder.ranks.answer import Answer
+from ponder.ranks.launch import launch
 
 __all__ = ["Crew"]
 
-_PACKAGE_ROOT = str(Path(__file__).parents[2])
-_RETURNED = str(1 << 20)
-"""Bytes from which the C library gives freed memory back at once, where it is glibc. It learns to keep more and more
-otherwise, and what layers are gathered into, time and again, would leave a rank as large as one process alone."""
 _PATIENCE = 2.0
 """Seconds in which a process ends by itself once its pipe is closed."""
 
@@ -37,25 +32,9 @@ class Crew:
         self._links: list[Connection] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         threads = max(1, min(_most_threads(), (os.cpu_count() or 1) // len(setups)))
-        paths = [_PACKAGE_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {
-            "MALLOC_MMAP_THRESHOLD_": _RETURNED,
-            **os.environ,
-            "OMP_NUM_THREADS": str(threads),
-            "PYTHONPATH": os.pathsep.join(paths),
-        }
         self.close = weakref.finalize(self, _end, self._links, self._processes)
         for _ in setups:
-            ours, theirs = Pipe()
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ponder.ranks.process", str(theirs.fileno()), str(os.getpid()), maker],
-                pass_fds=[theirs.fileno(), *inherited],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=2,  # what a library prints is no output of ours
-                start_new_session=True,  # what a terminal sends is for the parent, which ends them
-            )
-            theirs.close()
+            process, ours = launch(maker, threads, inherited)
             self._links.append(ours)
             self._processes.append(process)
         self._ask("", [pickle.dumps(("", setup)) for setup in setups])

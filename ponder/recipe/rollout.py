@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from importlib.util import find_spec
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -84,6 +84,9 @@ class EngineConfig(Component):
     installed and `local` elsewhere."""
     max_slots: int = Field(256, ge=1)
     """Sequences decoded at one time; a finished one gives its slot to the next."""
+    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Engines that draw at the same time, each in a process of its own, where `ponder run --on` places workers: it has
+    no effect on what is drawn. `auto` is one for each GPU that no rank has, or for each CPU core."""
     parity_tolerance: float = Field(0.02, gt=0)
     """Step 0 stops the run if engine and trainer log-probs differ by more than this in the mean of absolute values over
     64 completions (on a CPU fp32 agrees to about 1e-6, bf16 to about 1e-3)."""

@@ -23,6 +23,7 @@ from ponder.report.run import Run, StageRecord, read_run
 from ponder.terminal import print_table, shown, terminal
 from ponder.watch.alarms import read_alarms
 from ponder.watch.diagnose import diagnose
+from ponder.watch.losses import losses_text, read_losses
 from ponder.watch.pace import seconds_text
 from ponder.watch.rollouts import read_last_step
 
@@ -74,6 +75,8 @@ def _stage_json(stage: StageRecord) -> dict[str, Any]:
         value["paired"] = [pair.to_json() for pair in read_paired(stage.folder)]
     if stage.kind == "reward_model" and (stage.folder / HELD_OUT_FILE).is_file():
         value["held_out"] = read_json(stage.folder / HELD_OUT_FILE)
+    if losses := read_losses(stage.folder):
+        value["losses"] = [asdict(loss) for loss in losses]
     if alarms := read_alarms(stage.folder):
         value["alarms"] = [asdict(alarm) for alarm in alarms]
     if findings := diagnose(stage.rows, ended=_ended(stage)):
@@ -117,6 +120,8 @@ def _print_stage(stage: StageRecord, console: Console) -> None:
         console.print(f"{stage.name}: {stage.error}", style="red", soft_wrap=True)
     for finding in diagnose(stage.rows, ended=_ended(stage)):
         console.print(f"{stage.name}: {finding.text}", style="yellow", soft_wrap=True)
+    if lost := losses_text(read_losses(stage.folder)):
+        console.print(f"{stage.name}: {lost}", style="yellow", soft_wrap=True)
     for alarm in read_alarms(stage.folder):
         line = f"{stage.name}: alarm at step {alarm.step}: {alarm.text}"
         console.print(line, style="red", soft_wrap=True)

@@ -19,7 +19,7 @@ from ponder.policy.policy import Policy
 from ponder.policy.storage import cast_once
 from ponder.records import Message
 
-__all__ = ["PROBE_SEEDS", "PROBE_TOKENS", "Probed", "check_reproduced", "probe_prompt"]
+__all__ = ["PROBE_SEEDS", "PROBE_TOKENS", "Probed", "check_reproduced", "probe_logprobs", "probe_prompt"]
 
 PROBE_SEEDS, PROBE_TOKENS = 4, 16
 """Completions of so many tokens at most: 64 tokens in all."""
@@ -80,6 +80,12 @@ def check_reproduced(
             )
         largest = max(largest, mean)
     return largest, len(ids)
+
+
+def probe_logprobs(policy: Policy) -> list[float]:
+    """The log-probs of the probe's own tokens but the first, as the trainer computes them."""
+    prompt = probe_prompt(policy)
+    return _logprobs(policy, prompt[:1], [prompt[1:]])[0]
 
 
 @torch.no_grad()

@@ -31,6 +31,8 @@ def going_on(context: Context[Any], run: Callable[[Context[Any]], Mapping[str, A
                     f"{error} That was {losses} times in a row without a checkpoint between. The same command goes on "
                     f"from the last one."
                 ) from error
+            if context.losses is not None:
+                context.losses.lost("ranks", error.where, str(error).partition(". ")[0])
             context.say(f"{context.name}: WARNING: {error} All start again from the last checkpoint.")
             if error.cause == "memory":
                 context = _with_smaller_passes(context)

@@ -46,7 +46,6 @@ from ponder.rollout import (
     check_parity,
     collect,
     engine_kind,
-    open_engine,
     spread,
 )
 from ponder.rollout.preference import RewardModels
@@ -60,6 +59,7 @@ from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
 from ponder.stages.judges import open_judges
 from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
+from ponder.stages.placed import open_placed
 from ponder.stages.resumed import say_resumed
 from ponder.task import load_problems
 from ponder.train import CheckpointStore, Reference, Sample, credit, learning_rate, open_trainer, weigh
@@ -145,6 +145,8 @@ class _Run:
             check_judges(self.judges, self.problems.problems, count, self._say)
         self.trainer = open_trainer(self.policy, config.optimizer, config.batch, context.folder / "incidents")
         stack.callback(self.trainer.close)
+        if context.losses is not None:
+            context.losses.back("ranks")
         self.reference = Reference(self.trainer, 0) if config.objective.kl_coefficient > 0 else None
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.metrics, self.rollouts, self.phases = MetricsLog(context.folder), RolloutLog(context.folder), Phases()
@@ -154,7 +156,7 @@ class _Run:
             update={"kind": engine_kind(config.engine, self.policy, self.world)}
         )
         self._resume()
-        self.engine = open_engine(self._engine_config, self.policy, self.world)
+        self.engine = open_placed(context, self._engine_config, self.policy, self.world, config.batch.ranks)
         self._say_header()
 
     def start(self, progress: Progress) -> None:

@@ -1,0 +1,91 @@
+"""Where workers live. A home starts processes and looks after them; this one is the machine itself."""
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from ponder.ranks.keeper import Keeper, Look
+
+__all__ = ["Home", "LocalHome", "Place"]
+
+
+class Place(Protocol):
+    """One process somewhere. Each method raises WorkerLost where whoever keeps it does not answer in time."""
+
+    @property
+    def where(self) -> str:
+        """The node, for people."""
+        ...
+
+    def send(self, message: bytes) -> None:
+        """Tell the process something."""
+        ...
+
+    def look(self, seconds: float) -> Look:
+        """What it has said, waiting at most about so long."""
+        ...
+
+    def address(self) -> tuple[str, int]:
+        """Under which name its node is reached by others, and a port that is free there."""
+        ...
+
+    def resident_bytes(self) -> int:
+        """Memory of the process."""
+        ...
+
+    def end(self) -> None:
+        """End it, whatever state it is in."""
+        ...
+
+
+class Home(Protocol):
+    """Starts processes."""
+
+    @property
+    def sharded(self) -> bool:
+        """Whether ranks of training are placed here, too; else they are children of the run's own process."""
+        ...
+
+    def engines(self, ranks: int) -> int:
+        """How many engines there is room for beside so many ranks, at least one."""
+        ...
+
+    def start(
+        self, name: str, maker: str, threads: int, log: Path, environment: Mapping[str, str] | None = None
+    ) -> Place:
+        """A process of `maker` (see `ranks.process`), which prints to `log`. WorkerLost where there is no room now."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything that was started for this run."""
+        ...
+
+
+class _LocalPlace(Keeper):
+    where = socket.gethostname()
+
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", super().address()[1]
+
+
+class LocalHome:
+    """Processes of this machine, children of this one."""
+
+    sharded = False
+
+    def __init__(self, cores: int, gpus: int = 0) -> None:
+        self._cores, self._gpus = cores, gpus
+
+    def engines(self, ranks: int) -> int:
+        """One for each GPU that no rank has, or for each core: engines and ranks take turns there."""
+        return max(1, self._gpus - ranks) if self._gpus else max(1, self._cores)
+
+    def start(
+        self, name: str, maker: str, threads: int, log: Path, environment: Mapping[str, str] | None = None
+    ) -> Place:
+        """See `Home`; there is always room."""
+        return _LocalPlace(maker, threads, log, environment)
+
+    def close(self) -> None:
+        """Each process ends with whoever asked for it."""

@@ -1,0 +1,55 @@
+"""The workers of a run from the words of its command: `--on local`."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ponder.errors import RecipeError
+from ponder.policy import Policy
+from ponder.recipe.rollout import EngineConfig
+from ponder.watch.losses import LossLog
+from ponder.workers.home import Home, LocalHome
+from ponder.workers.pool import EnginePool
+
+__all__ = ["Workers", "open_home"]
+
+
+class Workers:
+    """What the stages of a run ask for workers."""
+
+    def __init__(self, home: Home, say: Callable[[str], None] = print) -> None:
+        self.home, self._say = home, say
+        self._pools: dict[Path, EnginePool] = {}
+
+    def engine(self, config: EngineConfig, policy: Policy, ranks: int, folder: Path, losses: LossLog) -> EnginePool:
+        """The engines of the stage in `folder`, started, or as they are: they outlast a trainer that begins anew."""
+        pool = self._pools.get(folder)
+        if pool is None:
+            count = self.home.engines(ranks if ranks > 1 else 0) if config.workers == "auto" else config.workers
+            pool = self._pools[folder] = EnginePool(self.home, policy, config, count, folder, losses, self._say)
+            self._say(
+                f"{folder.name}: {count} engine{'s' if count > 1 else ''} of kind {config.kind} in processes of "
+                f"their own"
+            )
+        pool.use(policy)
+        return pool
+
+    def end_stage(self, folder: Path) -> None:
+        """End the engines of a stage."""
+        if (pool := self._pools.pop(folder, None)) is not None:
+            pool.close()
+
+    def close(self) -> None:
+        """End everything."""
+        for folder in list(self._pools):
+            self.end_stage(folder)
+        self.home.close()
+
+
+def open_home(on: str, folder: Path, say: Callable[[str], None]) -> Home:
+    """What `--on` says. PonderError where it is not there or cannot be used; `folder` is the run's."""
+    if on == "local":
+        import torch
+
+        return LocalHome(len(os.sched_getaffinity(0)), torch.cuda.device_count())
+    raise RecipeError(f"`--on` is {on!r}, but workers can be placed on: local")

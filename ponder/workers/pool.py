@@ -1,0 +1,257 @@
+"""Engines in processes of their own behind the one verb `generate`.
+
+    weights -> file -> each engine loads and shows that it has them -> tasks, one call each -> completions
+
+Engines are polled, never waited for. The tasks of one that is lost go to others and it is started anew, while the
+others go on; since a task says all that decides its completions, nothing of that shows in the result.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ponder.errors import ModelError, PonderError, WorkerLost
+from ponder.policy import Policy
+from ponder.ranks.answer import Answer
+from ponder.ranks.block import without_weights
+from ponder.recipe.rollout import EngineConfig, Sampling
+from ponder.records import Completion
+from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Request, check_fits, refuse_guides
+from ponder.watch.losses import LossLog
+from ponder.workers.engine import EngineSetup
+from ponder.workers.home import Home
+from ponder.workers.seat import Seat
+from ponder.workers.tasks import TaskQueue, deal, part
+from ponder.workers.weights import Published, Publisher
+from ponder.workers.worker import Worker, last_lines
+
+__all__ = ["EnginePool"]
+
+TASK_COMPLETIONS = 128
+"""Completions of a task. Fewer keep more engines busy to the end, more fill one better."""
+_LOSSES = 6
+"""Losses of one engine within an hour that are too many."""
+_TASK_LOSSES = 3
+"""Engines lost over one task that are too many: it is the task that ends them."""
+_ROOM_SECONDS = 1800.0
+"""How long a run without any engine waits for a node."""
+_LOOK = 0.2
+_LEAST_LIMIT, _SLOWER = 300.0, 10.0
+"""A task's limit: so many seconds, or so many times the slowest one so far."""
+_LOAD_SECONDS, _LOAD_RATE = 60.0, 100e6
+"""What loading may take: so many seconds, and one more for so many bytes."""
+_REPORT_SECONDS = 0.25
+
+
+class EnginePool:
+    """`count` engines as `config` says, at `home`; files go to `folder`. They start with the first call and stay until
+    `close`, whatever becomes of the trainer."""
+
+    def __init__(
+        self,
+        home: Home,
+        policy: Policy,
+        config: EngineConfig,
+        count: int,
+        folder: Path,
+        losses: LossLog,
+        say: Callable[[str], None],
+        threads: int = 1,
+    ) -> None:
+        self._home, self._policy, self._config, self._threads = home, policy, config, threads
+        self._folder, self._losses, self._say = folder, losses, say
+        (folder / "workers").mkdir(parents=True, exist_ok=True)
+        self._publisher = Publisher(folder / "weights", config.parity_tolerance * 5)
+        self._seats = [Seat(name=f"engine-{number}") for number in range(count)]
+        self._slowest = 0.0
+        self._lock = threading.Lock()
+
+    def use(self, policy: Policy) -> None:
+        """Go on with another object of the same model: the trainer began anew."""
+        self._policy = policy
+
+    @property
+    def workers(self) -> list[Worker]:
+        """Those that there are."""
+        return [seat.worker for seat in self._seats if seat.worker is not None]
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        max_tokens: int,
+        weight_version: int,
+        on_finish: OnFinish | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[tuple[Completion, ...]]:
+        """See `Engine.generate`. Callbacks run in this thread, completions come by the task."""
+        check_fits(requests, max_tokens, self._policy.window)
+        refuse_guides(requests)
+        with self._lock:
+            call = _Call(requests, on_finish, on_progress)
+            if call.queue.done:
+                return call.completions()
+            published = self._publisher.publish(self._policy)
+            try:
+                self._work(call, published, (sampling, max_tokens, weight_version))
+            except BaseException:
+                for seat in self._seats:
+                    if seat.busy:
+                        seat.end()
+                raise
+            return call.completions()
+
+    def close(self) -> None:
+        """End all engines."""
+        for seat in self._seats:
+            seat.end()
+        self._losses.close()
+        self._publisher.close()
+
+    def _work(self, call: "_Call", published: Published, limits: tuple[Sampling, int, int]) -> None:
+        waiting_since = time.monotonic()
+        while not call.queue.done:
+            for seat in self._seats:
+                if seat.may_start:
+                    self._start(seat)
+                if seat.worker is not None and not seat.busy:
+                    self._next(seat, call, published, limits)
+            busy = [seat for seat in self._seats if seat.busy]
+            if busy:
+                waiting_since = time.monotonic()
+            elif time.monotonic() - waiting_since > _ROOM_SECONDS:
+                raise PonderError(
+                    f"No node has had room for an engine for {_ROOM_SECONDS / 60:.0f} minutes. The same command goes "
+                    f"on from the last checkpoint once there is one."
+                )
+            else:
+                time.sleep(_LOOK)
+            for seat in busy:
+                self._look(seat, call, published, _LOOK / len(busy))
+            call.report()
+
+    def _start(self, seat: Seat) -> None:
+        seat.tried = time.monotonic()
+        log = self._folder / "workers" / f"{seat.name}.log"
+        try:
+            place = self._home.start(seat.name, "ponder.workers.engine:EngineProgram", self._threads, log)
+            setup = EngineSetup(policy=without_weights(self._policy, self._policy.model), config=self._config)
+            for buffer in setup.policy.model.buffers():
+                buffer.data = buffer.data.cpu()
+            seat.worker, seat.busy = Worker(seat.name, place, (setup,)), True
+        except WorkerLost:  # there is no room now, or its node has just gone
+            seat.worker = None
+
+    def _next(self, seat: Seat, call: "_Call", published: Published, limits: tuple[Sampling, int, int]) -> None:
+        assert seat.worker is not None
+        if seat.loaded != published.digest:
+            seat.worker.begin("load", published, limit=_load_limit(published))
+        elif call.queue.waiting:
+            seat.task = call.queue.take()
+            limit = max(_LEAST_LIMIT, _SLOWER * self._slowest)
+            seat.worker.begin("draw", part(call.requests, call.tasks[seat.task]), *limits, limit=limit)
+        else:
+            return
+        seat.busy = True
+
+    def _look(self, seat: Seat, call: "_Call", published: Published, seconds: float) -> None:
+        assert seat.worker is not None
+        try:
+            answer = seat.worker.answer(seconds)
+        except WorkerLost as lost:
+            self._lose(seat, call, lost)
+            return
+        if answer is None:
+            return
+        worker, task = seat.worker, seat.task
+        seat.busy, seat.task = False, None
+        if worker.verb == "load" and answer.error is not None and not seat.reloaded:
+            self._say(f"WARNING: {worker.name}: {answer.error}")  # damaged on its way, or for good: seen the next time
+            published = self._publisher.publish(self._policy, again=True)
+            worker.begin("load", published, limit=_load_limit(published))
+            seat.busy = seat.reloaded = True
+            return
+        self._check(worker, answer)
+        if worker.verb == "load":
+            seat.loaded, seat.reloaded = published.digest, False
+            self._losses.back(seat.name)
+        elif worker.verb == "draw":
+            assert task is not None
+            self._slowest = max(self._slowest, worker.spent)
+            call.take(task, answer.value)
+
+    def _lose(self, seat: Seat, call: "_Call", lost: WorkerLost) -> None:
+        self._losses.lost(seat.name, lost.where, lost.why)
+        self._say(f"WARNING: {lost} Its task goes to another engine, and it is started again.")
+        task = seat.lost()
+        tail = last_lines(self._folder / "workers" / f"{seat.name}.log")
+        if seat.lost_in_an_hour >= _LOSSES:
+            raise WorkerLost(
+                what=lost.what, where=lost.where, why=f"{lost.why}, the {_LOSSES}th time in an hour.{tail}"
+            ) from lost
+        if task is not None:
+            call.queue.give_back(task)
+            if call.queue.lost[task] >= _TASK_LOSSES:
+                raise WorkerLost(
+                    what=lost.what,
+                    where=lost.where,
+                    why=f"{lost.why}, as {_TASK_LOSSES} engines did over the same prompts. If memory ran out, lower "
+                    f"`sampling.max_tokens` or `engine.max_slots`.{tail}",
+                ) from lost
+
+    def _check(self, worker: Worker, answer: Answer) -> None:
+        if answer.error is not None:
+            raise answer.error
+        if answer.out_of_memory:
+            raise ModelError(
+                f"Memory ran out in {worker.name} on {worker.where} ({answer.out_of_memory}). Lower "
+                f"`engine.max_slots`, or use a smaller model."
+            )
+        if answer.trace:
+            raise PonderError(
+                f"{worker.name} on {worker.where} failed during {worker.verb or 'start'}:\n{answer.trace}"
+            )
+
+
+def _load_limit(published: Published) -> float:
+    return _LOAD_SECONDS + published.size_bytes / _LOAD_RATE
+
+
+class _Call:
+    """What one call to `generate` asks for, and what is there of it."""
+
+    def __init__(self, requests: Sequence[Request], on_finish: OnFinish | None, on_progress: OnProgress | None) -> None:
+        self.requests, self._on_finish, self._on_progress = requests, on_finish, on_progress
+        self.tasks = deal([len(request.seeds) for request in requests], TASK_COMPLETIONS)
+        self.queue = TaskQueue(len(self.tasks))
+        self._done: dict[tuple[int, int], Completion] = {}
+        self._total = sum(len(request.seeds) for request in requests)
+        self._tokens = 0
+        self._began = self._reported = time.monotonic()
+
+    def take(self, task: int, drawn: Any) -> None:
+        """The completions of a task."""
+        for (i, first, _), completions in zip(self.tasks[task], drawn, strict=True):
+            for j, completion in enumerate(completions, first):
+                self._done[i, j] = completion
+                self._tokens += len(completion.token_ids)
+                if self._on_finish is not None:
+                    self._on_finish(self.requests[i].key, j, completion)
+        self.queue.finish(task)
+
+    def report(self) -> None:
+        """Say how far it is, now and then."""
+        now = time.monotonic()
+        if self._on_progress is not None and now - self._reported >= _REPORT_SECONDS:
+            self._reported = now
+            self._on_progress(
+                GenerationState(
+                    tokens=self._tokens, finished=len(self._done), total=self._total, seconds=now - self._began
+                )
+            )
+
+    def completions(self) -> list[tuple[Completion, ...]]:
+        """All, in the order of the requests."""
+        return [tuple(self._done[i, j] for j in range(len(one.seeds))) for i, one in enumerate(self.requests)]

@@ -1,0 +1,125 @@
+"""Weights as a file that all nodes see: one version each, named by what it holds, with a probe that tells it apart.
+
+A version is its content: the same weights are published once, and a file that is not what its name says is refused.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ponder.errors import ModelError
+from ponder.files import full_disk_explained
+from ponder.policy.policy import Policy
+from ponder.rollout.reproduce import probe_logprobs
+
+__all__ = ["Published", "Publisher", "check_probe", "read_published"]
+
+_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """Where the weights stand, their digest, and the log-probs that they give to the probe's tokens, in nats; a mean
+    difference above `tolerance` means other weights."""
+
+    path: Path
+    digest: str
+    logprobs: tuple[float, ...]
+    tolerance: float
+    size_bytes: int
+
+
+class Publisher:
+    """The versions of one policy in a folder; the newest two stay."""
+
+    def __init__(self, folder: Path, tolerance: float) -> None:
+        self._folder, self._tolerance = folder, tolerance
+        self._newest: list[Published] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.iterdir():
+            left.unlink()  # by a process that was killed
+
+    def publish(self, policy: Policy, *, again: bool = False) -> Published:
+        """The policy's weights as they are now, written unless they are what was published last; `again` in any
+        case."""
+        tensors = {name: one.detach().cpu().contiguous() for name, one in policy.model.named_parameters()}
+        digest = _digest(tensors.items())
+        if self._newest and self._newest[-1].digest == digest and not again:
+            return self._newest[-1]
+        path = self._folder / f"{digest[:16]}.safetensors"
+        with full_disk_explained(self._folder):
+            _write(tensors, path)
+        exact = policy.device.type == "cpu" and policy.autocast_dtype is None
+        published = Published(
+            path=path,
+            digest=digest,
+            logprobs=tuple(probe_logprobs(policy)),
+            tolerance=min(1e-4, self._tolerance) if exact else self._tolerance,
+            size_bytes=path.stat().st_size,
+        )
+        self._newest = [*(one for one in self._newest if one.digest != digest), published]
+        for old in self._newest[:-_KEPT]:
+            old.path.unlink(missing_ok=True)
+        self._newest = self._newest[-_KEPT:]
+        return published
+
+    def close(self) -> None:
+        """Remove all."""
+        for one in self._newest:
+            one.path.unlink(missing_ok=True)
+        self._newest = []
+
+
+def read_published(published: Published) -> dict[str, torch.Tensor]:
+    """The weights by name. ModelError where the file is not what was published."""
+    try:
+        tensors = load_file(published.path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"The weights in {str(published.path)!r} cannot be read: {error}. They are published once more."
+        ) from error
+    if (digest := _digest(tensors.items())) != published.digest:
+        raise ModelError(
+            f"The weights in {str(published.path)!r} are not what was published: their digest is {digest[:16]}, "
+            f"expected {published.digest[:16]}. They are published once more."
+        )
+    return tensors
+
+
+def check_probe(policy: Policy, published: Published) -> float:
+    """The mean difference of the probe's log-probs. ModelError, naming the worst token, where the policy does not
+    compute what the one that was published did."""
+    found = probe_logprobs(policy)
+    differences = [abs(ours - theirs) for ours, theirs in zip(found, published.logprobs, strict=True)]
+    mean = sum(differences) / len(differences)
+    if not mean <= published.tolerance:
+        worst = max(range(len(found)), key=lambda i: differences[i] if differences[i] == differences[i] else 1e9)
+        raise ModelError(
+            f"An engine was given the weights {published.digest[:16]} and does not compute what the trainer does: the "
+            f"log-probs of {len(found)} tokens differ by {mean:.3g} on average (expected at most "
+            f"{published.tolerance:g}), and most at place {worst}: {found[worst]:.4f} by the engine, "
+            f"{published.logprobs[worst]:.4f} by the trainer. Nothing was sampled from them. Where nodes have "
+            f"different processors, set `precision` to fp32."
+        )
+    return mean
+
+
+def _digest(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def _write(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Whole or not there. It need not outlast the machine's end, so nothing waits for the disk."""
+    temporary = path.with_name(f".tmp-{path.name}")
+    save_file(dict(tensors), temporary)
+    os.replace(temporary, path)

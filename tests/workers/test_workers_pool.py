@@ -1,0 +1,154 @@
+"""Engines in other processes draw the same, whoever is killed meanwhile; weights of others are refused."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_models import ARCHITECTURES
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from ponder.errors import DataError, ModelError, WorkerLost
+from ponder.policy import Policy, random_policy
+from ponder.recipe.rollout import EngineConfig, Sampling
+from ponder.records import Completion
+from ponder.rollout import LocalEngine, Request
+from ponder.watch.losses import LossLog, losses_text, read_losses
+from ponder.workers import pool as pool_module
+from ponder.workers.home import LocalHome
+from ponder.workers.pool import EnginePool
+from ponder.workers.weights import Publisher, check_probe, read_published
+
+SAMPLING, TOKENS = Sampling(), 12
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    words = ["<pad>", "<eos>", *(f"w{i}" for i in range(61))]
+    model = models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<pad>")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model), eos_token="<eos>", pad_token="<pad>")
+    return random_policy(ARCHITECTURES["qwen2"], tokenizer, "r1-zero", seed=5, precision="fp32", device="cpu")
+
+
+REQUESTS = [Request(prompt_ids=(7, 8, i), seeds=tuple(range(4 * i, 4 * i + 4)), key=str(i)) for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pool")
+
+
+@pytest.fixture(scope="module")
+def pool(policy: Policy, folder: Path) -> Iterator[EnginePool]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool_module, "TASK_COMPLETIONS", 8)
+        pool = EnginePool(LocalHome(2), policy, EngineConfig(), 2, folder, LossLog(folder), lambda line: None)
+        yield pool
+    pids = [worker.place.pids()[1] for worker in pool.workers]  # type: ignore[attr-defined]
+    pool.close()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def ids(found: list[tuple[Completion, ...]]) -> list[tuple[int, ...]]:
+    return [tuple(one.token_ids) for group in found for one in group]
+
+
+def test_the_same_is_drawn_when_engines_die_or_stand_still(pool: EnginePool, policy: Policy, folder: Path) -> None:
+    expected = [
+        group
+        for start in range(0, 6, 2)
+        for group in LocalEngine(policy, lanes=1).generate(REQUESTS[start : start + 2], SAMPLING, TOKENS, 3)
+    ]
+    finished: list[tuple[str, int]] = []
+    first = pool.generate(REQUESTS, SAMPLING, TOKENS, 3, lambda key, i, one: finished.append((key, i)))
+    assert first == expected
+    assert sorted(finished) == [(request.key, i) for request in REQUESTS for i in range(4)]
+
+    struck: list[int] = []
+
+    def strike(key: str, i: int, completion: Completion) -> None:
+        if not struck:
+            for worker, how in zip(pool.workers, (signal.SIGKILL, signal.SIGSTOP), strict=True):
+                struck.append(worker.place.pids()[1])  # type: ignore[attr-defined]
+                os.kill(struck[-1], how)
+
+    assert pool.generate(REQUESTS, SAMPLING, TOKENS, 3, strike) == expected
+    while len(losses := read_losses(folder)) < 2:
+        pool.generate(REQUESTS, SAMPLING, TOKENS, 3)
+    assert all("SIGKILL" in one.why or "SIGSTOP" in one.why for one in losses)
+    assert all(one.seconds is not None and one.what in ("engine-0", "engine-1") for one in losses)
+    assert losses_text(losses).startswith(f"workers lost: {len(losses)} x engine")
+
+
+def test_new_weights_are_drawn_from(pool: EnginePool, policy: Policy) -> None:
+    before = ids(pool.generate(REQUESTS, SAMPLING, TOKENS, 0))
+    head = next(iter(policy.model.parameters()))
+    kept = head.detach().clone()
+    with torch.no_grad():
+        head.mul_(-1)
+    try:
+        after = ids(pool.generate(REQUESTS, SAMPLING, TOKENS, 1))
+        alone = LocalEngine(policy, lanes=1).generate(REQUESTS, SAMPLING, TOKENS, 1)
+        assert after == ids(alone) and after != before
+    finally:
+        with torch.no_grad():
+            head.copy_(kept)
+
+
+def test_a_task_that_ends_every_engine_is_not_tried_forever(
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = EnginePool(LocalHome(2), policy, EngineConfig(), 1, tmp_path, LossLog(tmp_path), lambda line: None)
+
+    def strike() -> None:
+        for worker in pool.workers:
+            os.kill(worker.place.pids()[1], signal.SIGKILL)  # type: ignore[attr-defined]
+
+    original = pool_module.part
+
+    def fatal(*arguments: object) -> list[Request]:
+        strike()
+        return original(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pool_module, "part", fatal)
+    monkeypatch.setattr(pool_module, "_TASK_LOSSES", 1)
+    with pytest.raises(WorkerLost, match=r"SIGKILL during draw, as 1 engines did over the same prompts"):
+        pool.generate(REQUESTS, SAMPLING, TOKENS, 0)
+    pool.close()
+    assert [(one.what, one.seconds) for one in read_losses(tmp_path)] == [("engine-0", None)]
+
+
+def test_what_does_not_fit_is_refused_before_any_engine_starts(policy: Policy, tmp_path: Path) -> None:
+    pool = EnginePool(LocalHome(2), policy, EngineConfig(), 1, tmp_path, LossLog(tmp_path), lambda line: None)
+    with pytest.raises(DataError, match="no tokens"):
+        pool.generate([Request(prompt_ids=(), seeds=(1,), key="empty")], SAMPLING, TOKENS, 0)
+    assert pool.generate([Request(prompt_ids=(1,), seeds=(), key="none")], SAMPLING, TOKENS, 0) == [()]
+    assert pool.workers == []
+
+
+def test_weights_are_published_once_and_damage_is_seen(policy: Policy, tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "weights", 0.1)
+    published = publisher.publish(policy)
+    written = published.path.stat().st_mtime_ns
+    assert publisher.publish(policy) is published and published.path.stat().st_mtime_ns == written
+    tensors = read_published(published)
+    assert all(torch.equal(tensors[name], one) for name, one in policy.model.named_parameters())
+    assert check_probe(policy, published) == 0
+    others = replace(published, logprobs=tuple(one - 0.01 for one in published.logprobs))
+    with pytest.raises(ModelError, match=r"differ by 0\.01 on average .* most at place"):
+        check_probe(policy, others)
+    content = bytearray(published.path.read_bytes())
+    content[-3] ^= 1
+    published.path.write_bytes(content)
+    with pytest.raises(ModelError, match="are not what was published: their digest"):
+        read_published(published)
+    published.path.write_bytes(content[:-3])
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_published(published)
+    assert read_published(publisher.publish(policy, again=True)).keys() == tensors.keys()
+    publisher.close()
+    assert list((tmp_path / "weights").iterdir()) == []
