@@ -104,14 +104,31 @@ def recipes(
 
 
 @app.command(short_help="What would run, with memory and time; starts nothing.")
-def plan(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
+def plan(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    out: Out = None,
+    machine: Annotated[
+        str | None, typer.Option(metavar="NODESxCARDSxNAME", help="Plan for this machine, such as 8xH100 or 64x8xH800.")
+    ] = None,
+    context: Annotated[
+        int, typer.Option(min=1, metavar="N", help="With --machine: N ranks share a sequence (planned only).")
+    ] = 1,
+) -> None:
     """Show what would run, in which order, what is done already, and the estimated memory and time."""
+    from ponder.pipeline.cluster import parse_cluster
     from ponder.pipeline.plan import describe_plan, why_not
 
     loaded = load_recipe(find_recipe(recipe), overrides or ())
     folder = out or default_out(loaded, smoke=False)
-    print(describe_plan(loaded, folder))
-    if why_not(loaded, folder):
+    if context > 1 and machine is None:
+        raise RecipeError(
+            f"--context {context} says how many ranks on cards share a sequence, and no cards are named: give "
+            "--machine, such as --machine 8xH100"
+        )
+    cluster = None if machine is None else parse_cluster(machine)
+    print(describe_plan(loaded, folder, cluster=cluster, context=context))
+    if cluster is None and why_not(loaded, folder):
         raise typer.Exit(1)
 
 

@@ -1,47 +1,38 @@
-"""Memory and time of a stage from the shapes of its model and batch alone: orders of magnitude, not promises.
+"""Time of a stage from the shapes of its model and batch alone: orders of magnitude, not promises.
 
-Memory counts what training keeps at its peak. Time counts 2 operations per active parameter and generated token, 6 per
-trained token and 2 per token of a pass that only looks (the reference's, that for `mismatch_cap`), at the device's
-assumed rates. What the formulas cannot know (completion lengths before anything was sampled) is assumed below and
-replaced by what an earlier run measured.
+Counted are 2 operations per active parameter and generated token, 6 per trained token and 2 per token of a pass that
+only looks (the reference's, that for `mismatch_cap`), at the device's assumed rates. What the formulas cannot know
+(completion lengths before anything was sampled) is assumed below and replaced by what an earlier run measured.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ponder.evaluation.benchmark import Benchmark
 from ponder.pipeline.counts import Stages, benchmark_problems, known_problems, preference_rows, sft_examples
 from ponder.pipeline.machine import Device
-from ponder.pipeline.shape import Shape
+from ponder.pipeline.memory import PROMPT_TOKENS, Trained, longest_example
 from ponder.recipe.problems import HeldOut
+from ponder.recipe.shape import Shape
 from ponder.recipe.stages import EvaluateStage, PretrainStage, RewardModelStage, RlStage, SampleStage, SftStage
 
 __all__ = [
-    "PROMPT_TOKENS",
     "USUAL_EXAMPLE",
     "USUAL_RESPONSE",
     "USUAL_SHARE_OF_LIMIT",
-    "Trained",
     "Work",
-    "each_rank",
     "evaluate_work",
-    "longest_completion",
-    "memory",
-    "peak",
     "pretrain_work",
     "reward_model_work",
     "rl_work",
     "sample_work",
-    "sampling_memory",
     "seconds",
     "sft_work",
     "updates",
     "work",
 ]
 
-PROMPT_TOKENS = 200
-"""Assumed length of a prompt."""
 USUAL_SHARE_OF_LIMIT = 0.5
 """Assumed mean length of a completion in training as a share of the limit; R1 states no mean over its training."""
 USUAL_RESPONSE = 6472 / 32768
@@ -49,15 +40,6 @@ USUAL_RESPONSE = 6472 / 32768
 examples of R1's 800k (v2, table 5)."""
 USUAL_EXAMPLE = 5355 / 32768
 """Assumed mean length of an example as a share of the limit: that of R1's 800k (v2, table 5)."""
-
-_FP32 = 4
-_BF16 = 2
-_LOGIT_COPIES = 3  # logits, their softmax and its gradient
-_ONLY_IN_SAMPLING = "KV cache"
-_ONLY_IN_UPDATES = ("gradients", "logits", "activations")
-
-Trained = RlStage | PretrainStage | SftStage | RewardModelStage
-"""The kinds of stage that train."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,73 +51,6 @@ class Work:
     trained: float
     reference: float
     critic: float = 0.0
-
-
-def memory(
-    stage: Trained,
-    shape: Shape,
-    *,
-    bf16: bool,
-    bf16_cache: bool = False,
-    scorers: Sequence[Shape] = (),
-    critic: Shape | None = None,
-) -> dict[str, int]:
-    """Bytes on the device by what they are for, not all of them at the same time: see `peak`. `scorers` are the reward
-    models that an RL stage asks, `critic` the critic that it trains; `bf16_cache` says whether keys and values of
-    sampling are bf16, too."""
-    number = _BF16 if bf16 else _FP32
-    trained = shape.parameters
-    if isinstance(stage, SftStage) and stage.lora is not None:
-        # A linear module of n inputs and m outputs gets rank x (n + m): over all of them about the inputs kept.
-        trained = stage.lora.rank * shape.kept
-    parts = {
-        "weights": shape.parameters * (_FP32 + (_BF16 if bf16 else 0)),
-        "gradients": trained * _FP32,
-        "optimizer": trained * 2 * _FP32,
-    }
-    if not isinstance(stage, RewardModelStage):
-        parts["logits"] = stage.batch.logprob_chunk * shape.vocabulary * _FP32 * _LOGIT_COPIES
-    if scorers:
-        parts["reward models"] = sum(one.parameters for one in scorers) * (_FP32 + (_BF16 if bf16 else 0))
-    if (
-        critic is not None
-    ):  # weights and moments; its gradients are there when the policy's are gone, as activations are
-        parts["critic"] = critic.parameters * (3 * _FP32 + (_BF16 if bf16 else 0))
-    longest = stage.tokens_per_step if isinstance(stage, PretrainStage) else 0
-    if isinstance(stage, RewardModelStage):
-        texts = 2 if stage.loss == "pairwise" else 1
-        passed = max(stage.batch.tokens_per_micro_batch, texts * stage.max_tokens)
-    elif isinstance(stage, RlStage):
-        longest = longest_completion(stage) + PROMPT_TOKENS
-        slots = min(stage.engine.max_slots, stage.problems_per_step * stage.updates_per_rollout * stage.group_size)
-        parts[_ONLY_IN_SAMPLING] = slots * longest * shape.cached * (_BF16 if bf16_cache else _FP32)
-        if stage.objective.kl_coefficient > 0:
-            parts["reference"] = shape.parameters * _FP32
-        passed = max(stage.batch.tokens_per_micro_batch, longest)
-    elif isinstance(stage, SftStage):
-        passed = max(stage.batch.tokens_per_micro_batch, _longest_example(stage, shape))
-    else:
-        passed = min(stage.batch.tokens_per_micro_batch, longest)
-    parts["activations"] = passed * (shape.kept * number + shape.kept_fp32 * _FP32)
-    return parts
-
-
-def peak(parts: Mapping[str, int]) -> int:
-    """Bytes at the worst moment: sampling is over, and its cache freed, before an update's tensors are there."""
-    update = sum(parts.get(name, 0) for name in _ONLY_IN_UPDATES)
-    return sum(parts.values()) - min(parts.get(_ONLY_IN_SAMPLING, 0), update)
-
-
-def each_rank(parts: Mapping[str, int], ranks: int) -> int:
-    """Bytes of one of several processes that train together: its part of what is sharded, and its own passes. What a
-    pass gathers for a moment, the embeddings and one layer at a time, is not counted."""
-    sharded = sum(parts.get(name, 0) for name in ("weights", "gradients", "optimizer", "reference"))
-    return sharded // ranks + sum(parts.get(name, 0) for name in ("logits", "activations"))
-
-
-def longest_completion(stage: RlStage) -> int:
-    """The highest length limit of the stage, in tokens."""
-    return max(stage.sampling.max_tokens, *(change.max_tokens for change in stage.sampling.length_schedule), 0)
 
 
 def rl_work(stage: RlStage, first_step: int, mean_tokens: float | None) -> Work:
@@ -195,16 +110,6 @@ def work(stage: Trained, stages: Stages, shape: Shape, first_step: int, mean_tok
             return reward_model_work(stage, rows)
 
 
-def sampling_memory(
-    shape: Shape, *, slots: int, max_tokens: int, bf16: bool, bf16_cache: bool = False
-) -> dict[str, int]:
-    """Bytes on the device by what they are for where nothing is trained. Judges and rewriters come on top."""
-    return {
-        "weights": shape.parameters * (_FP32 + (_BF16 if bf16 else 0)),
-        _ONLY_IN_SAMPLING: slots * (max_tokens + PROMPT_TOKENS) * shape.cached * (_BF16 if bf16_cache else _FP32),
-    }
-
-
 def sample_work(stage: SampleStage) -> Work:
     """Tokens of all responses, as far as the recipe says how many problems there are."""
     return _answers(known_problems(stage.problems), stage.samples, stage.sampling.max_tokens)
@@ -226,7 +131,7 @@ def evaluate_work(stage: EvaluateStage, benchmarks: Iterable[Benchmark], shape: 
 
 def sft_work(stage: SftStage, shape: Shape, examples: int) -> Work:
     """Tokens of that many examples; validation and held-out problems are left out."""
-    return Work(generated=0, trained=examples * _longest_example(stage, shape) * USUAL_EXAMPLE, reference=0)
+    return Work(generated=0, trained=examples * longest_example(stage, shape) * USUAL_EXAMPLE, reference=0)
 
 
 def reward_model_work(stage: RewardModelStage, rows: int) -> Work:
@@ -252,8 +157,3 @@ def _held_out_completions(held_out: HeldOut | None, steps: int) -> int:
         return 0
     during = steps // held_out.every if held_out.every else 0
     return known_problems(held_out.problems) * (2 * held_out.samples + during * held_out.samples_during)
-
-
-def _longest_example(stage: SftStage, shape: Shape) -> int:
-    """The stage's limit; without one and without a known window what R1 took."""
-    return stage.max_tokens or shape.window or 32768

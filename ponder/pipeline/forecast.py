@@ -14,13 +14,15 @@ Line = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """`seconds` are of one `device`, None where the recipe alone cannot tell them, which `unknown` explains. `charged`
-    is what endpoints would ask, in their currency. Stages that compute next to nothing have none of these.
+    """`seconds` are of one `device`, None where the recipe alone cannot tell them, which `unknown` explains. `wall` are
+    seconds on all cards of a machine that is planned for. `charged` is what endpoints would ask, in their currency.
+    Stages that compute next to nothing have none of these.
 
     Example: Forecast(lines=(("time", "about 40 s"),), device=this_device(), seconds=40.0).
     """
 
     lines: tuple[Line, ...] = ()
+    wall: float | None = None
     device: Device | None = None
     seconds: float | None = None
     charged: float = 0.0

@@ -9,19 +9,28 @@ import psutil
 
 from ponder.recipe.training import Precision
 
-__all__ = ["CLUSTER_DEVICE", "DOLLARS_PER_HOUR", "Device", "processors", "this_device"]
+__all__ = [
+    "CLUSTER_DEVICE",
+    "DOLLARS_PER_HOUR",
+    "PEAK_BF16",
+    "TRAIN_SHARE",
+    "Device",
+    "card",
+    "processors",
+    "this_device",
+]
 
 _CPU_TRAIN_FLOPS_PER_CORE = 60e9
 _CPU_GENERATE_FLOPS_PER_CORE = 15e9
 """Measured with the embedded model on AVX-512 cores with bf16. Small models spend most of their time between matrix
 products, far below the peak of a core."""
 
-_GPU_TRAIN_SHARE = 0.30
+TRAIN_SHARE = 0.30
 _GPU_GENERATE_SHARE = 0.03
 """Shares of the peak that training and decoding usually reach. With these, R1-Zero's 10,400 steps come to about the
 100,000 H800-hours that the paper states (version 2, table 7)."""
 
-_PEAK_BF16 = {"H200": 990e12, "H100": 990e12, "H800": 990e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12,
+PEAK_BF16 = {"H200": 990e12, "H100": 990e12, "H800": 990e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12,
               "A10": 125e12, "L4": 121e12, "4090": 165e12, "3090": 71e12, "T4": 65e12}  # fmt: skip
 """Dense bf16 products per second (T4: fp16), from the vendor's data sheets."""
 _OTHER_GPU = 100e12
@@ -53,17 +62,18 @@ class Device:
         return self.name.startswith("CPU")
 
 
-def _gpu(name: str, memory_bytes: int) -> Device:
-    peak = next((rate for known, rate in _PEAK_BF16.items() if known in name), _OTHER_GPU)
+def card(name: str, memory_bytes: int) -> Device:
+    """A GPU of that name."""
+    peak = next((rate for known, rate in PEAK_BF16.items() if known in name), _OTHER_GPU)
     return Device(
         name=name,
         memory_bytes=memory_bytes,
-        train_flops=peak * _GPU_TRAIN_SHARE,
+        train_flops=peak * TRAIN_SHARE,
         generate_flops=peak * _GPU_GENERATE_SHARE,
     )
 
 
-CLUSTER_DEVICE = _gpu("H100 80GB", 80 * 2**30)
+CLUSTER_DEVICE = card("H100 80GB", 80 * 2**30)
 """What too big a recipe is planned for."""
 
 
@@ -77,7 +87,7 @@ def processors() -> tuple[int, str]:
 def this_device() -> Device:
     """The first NVIDIA GPU, otherwise the CPU."""
     if gpus := _gpus():
-        return _gpu(*gpus[0])
+        return card(*gpus[0])
     cores = len(os.sched_getaffinity(0))
     return Device(
         name=f"CPU, {cores} cores",

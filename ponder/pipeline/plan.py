@@ -1,12 +1,16 @@
 """What a recipe would do, as text: stages, what is done already, each stage's batch, memory, time and cost."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ponder.errors import PonderError
+from ponder.pipeline.cluster import Cluster
 from ponder.pipeline.folder import check_owner
-from ponder.pipeline.forecast import Forecast, spent_text
-from ponder.pipeline.machine import CLUSTER_DEVICE, Device, this_device
+from ponder.pipeline.forecast import Forecast, dollars, spent_text
+from ponder.pipeline.machine import CLUSTER_DEVICE, DOLLARS_PER_HOUR, Device, this_device
+from ponder.pipeline.memory import Trained
+from ponder.pipeline.plan_cluster import on_cluster
 from ponder.pipeline.plan_evaluate import evaluating
 from ponder.pipeline.plan_published import beside_published
 from ponder.pipeline.plan_sample import sampling
@@ -14,6 +18,7 @@ from ponder.pipeline.plan_train import training
 from ponder.pipeline.plan_words import bytes_text, rounded
 from ponder.pipeline.preflight import check_inputs
 from ponder.pipeline.room import check_room
+from ponder.pipeline.shape import Shape, find_shape
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import ReportStage
@@ -41,12 +46,20 @@ _STATES = {
 }
 
 
-def describe_plan(recipe: Recipe, out: Path, *, smoke: bool = False) -> str:
-    """The plan of `recipe` in the run folder `out`, which need not exist. Starts nothing, writes nothing."""
+def describe_plan(
+    recipe: Recipe, out: Path, *, smoke: bool = False, cluster: Cluster | None = None, context: int = 1
+) -> str:
+    """The plan of `recipe` in the run folder `out`, which need not exist, on this machine, or on a `cluster`, of which
+    `context` ranks share a sequence. Starts nothing, writes nothing."""
     check_owner(out, recipe, smoke=smoke)
-    device = this_device()
+    device = this_device() if cluster is None else cluster.device
     standings = survey(recipe, out, smoke=smoke)
-    lines = [f"recipe {recipe.name}, run folder {out}, device {device.name} ({bytes_text(device.memory_bytes)})", ""]
+    on = (
+        f"device {device.name} ({bytes_text(device.memory_bytes)})"
+        if cluster is None
+        else f"planned for {cluster.name}"
+    )
+    lines = [f"recipe {recipe.name}, run folder {out}, {on}", ""]
     widths = [max(len(text) for text in column) for column in zip(*map(_row, standings), strict=True)]
     for number, standing in enumerate(standings, 1):
         cells = (cell.ljust(width) for cell, width in zip(_row(standing), widths, strict=True))
@@ -56,14 +69,17 @@ def describe_plan(recipe: Recipe, out: Path, *, smoke: bool = False) -> str:
     for standing in standings:
         if standing.state == "done":
             continue
-        forecast = forecasts[standing.name] = _FORECASTS[standing.stage.kind](recipe, standing, out, device)
+        forecast = _FORECASTS[standing.stage.kind](recipe, standing, out, device)
+        if cluster is not None:
+            forecast = _on_cluster(recipe, standing, out, forecast, cluster, context)
+        forecasts[standing.name] = forecast
         if forecast.lines:
             lines += ["", f"{standing.name} ({standing.stage.kind})"]
             lines += [f"  {name:<8} {text}" for name, text in forecast.lines]
-    lines += ["", *_total(recipe, forecasts)]
-    published = list(beside_published(recipe, forecasts))
+    lines += ["", *(_total(recipe, forecasts) if cluster is None else _wall_total(forecasts, cluster))]
+    published = list(beside_published(recipe, forecasts, cluster))
     lines += ["", *published] if published else []
-    reason = why_not(recipe, out)
+    reason = why_not(recipe, out) if cluster is None else ""
     lines += ["", f"would not start: {reason}"] if reason else []
     return "\n".join(lines)
 
@@ -95,6 +111,28 @@ def _total(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Iterator[str]:
     unknown = [f"{name} ({one.unknown})" for name, one in forecasts.items() if one.unknown]
     if unknown:
         yield f"           not counted: {'; '.join(unknown)}"
+
+
+def _on_cluster(
+    recipe: Recipe, standing: Standing, out: Path, told: Forecast, cluster: Cluster, context: int
+) -> Forecast:
+    shape = find_shape(recipe, standing.name) if isinstance(standing.stage, Trained) else ""
+    if isinstance(shape, Shape):
+        return on_cluster(recipe, standing, out, shape, told, cluster, context)
+    return told if told.seconds is None else replace(told, wall=told.seconds / cluster.count)
+
+
+def _wall_total(forecasts: Mapping[str, Forecast], cluster: Cluster) -> Iterator[str]:
+    """The sum over the stages still to run, one after the other on all cards."""
+    wall = sum(one.wall for one in forecasts.values() if one.wall is not None)
+    hours = wall / 3600 * cluster.count
+    yield (
+        f"total      roughly {rounded(wall / 3600)} h on {cluster.name}, {rounded(hours)} GPU-hours (about "
+        f"${rounded(dollars(wall * cluster.count))} at ${DOLLARS_PER_HOUR:g} an hour)"
+    )
+    unknown = [name for name, one in forecasts.items() if one.unknown]
+    if unknown:
+        yield f"           not counted: {', '.join(unknown)}"
 
 
 def _here(recipe: Recipe, spent: float, device: Device) -> str:

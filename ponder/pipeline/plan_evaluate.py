@@ -7,9 +7,10 @@ from pathlib import Path
 from ponder.errors import PonderError
 from ponder.evaluation.benchmark import Benchmark, find_benchmark
 from ponder.pipeline.counts import benchmark_problems
-from ponder.pipeline.estimate import PROMPT_TOKENS, USUAL_RESPONSE, evaluate_work, sampling_memory, seconds
+from ponder.pipeline.estimate import USUAL_RESPONSE, evaluate_work, seconds
 from ponder.pipeline.forecast import Forecast, Line, fitting_device, memory_line, spent_text
 from ponder.pipeline.machine import Device
+from ponder.pipeline.memory import PROMPT_TOKENS, sampling_memory
 from ponder.pipeline.plan_words import turns_line
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.pipeline.survey import Standing

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from ponder.pipeline.estimate import PROMPT_TOKENS
 from ponder.pipeline.forecast import Line
+from ponder.pipeline.memory import PROMPT_TOKENS
 from ponder.recipe.endpoint import ByEndpoint
 from ponder.recipe.judges import JudgedReward
 from ponder.recipe.stages import RlStage

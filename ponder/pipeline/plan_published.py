@@ -1,8 +1,10 @@
 """A plan's numbers beside those of the published run that its recipe follows, and why the two differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from textwrap import wrap
 
+from ponder.pipeline.cluster import Cluster
 from ponder.pipeline.estimate import USUAL_EXAMPLE, USUAL_RESPONSE, USUAL_SHARE_OF_LIMIT
 from ponder.pipeline.forecast import Forecast, dollars
 from ponder.pipeline.machine import CLUSTER_DEVICE
@@ -14,9 +16,16 @@ __all__ = ["beside_published"]
 _WIDTH = 116
 
 
-def beside_published(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Iterator[str]:
+def beside_published(
+    recipe: Recipe, forecasts: Mapping[str, Forecast], cluster: Cluster | None = None
+) -> Iterator[str]:
     """Lines: a row for each published part that the recipe names, their sums, and the reasons. `forecasts` are of the
-    stages still to run."""
+    stages still to run, and of all cards of a `cluster` where one is planned for."""
+    if cluster is not None:
+        forecasts = {
+            name: replace(one, seconds=None if one.wall is None else one.wall * cluster.count)
+            for name, one in forecasts.items()
+        }
     if not recipe.published:
         return
     cost = published_costs()
@@ -28,7 +37,16 @@ def beside_published(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Itera
     every = [stage for stages in parts.values() for stage in stages]
     total = _money(sum(cost.hours[one] for one in parts), sum(cost.dollars[one] for one in parts))
     yield _row("sum", total, _planned(every, forecasts), _left_out(every, recipe, forecasts))
-    for reason in (cost.note, *_reasons()):
+    reasons = list(_reasons())
+    if cluster is not None:
+        planned = sum(one.wall or 0.0 for name, one in forecasts.items() if name in every)
+        published = sum(cost.hours[one] for one in parts) / cluster.count
+        reasons[0] = (
+            f"On {cluster.count} cards the published GPU-hours are {_three(published)} hours, and this plan is "
+            f"{_three(planned / 3600)}, by the lines `assumed`: the mean length and the share of the peak are those of "
+            f"the estimate without a machine, which were set by published GPU-hours, the others are not."
+        )
+    for reason in (cost.note, *reasons):
         yield from wrap(reason, _WIDTH, initial_indent="  - ", subsequent_indent="    ")
 
 

@@ -7,27 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from ponder.pipeline.counts import Stages, preference_rows
-from ponder.pipeline.estimate import (
-    PROMPT_TOKENS,
-    USUAL_EXAMPLE,
-    USUAL_SHARE_OF_LIMIT,
-    Trained,
-    each_rank,
-    memory,
-    peak,
-    seconds,
-    updates,
-    work,
-)
+from ponder.pipeline.estimate import USUAL_EXAMPLE, USUAL_SHARE_OF_LIMIT, seconds, updates, work
 from ponder.pipeline.forecast import Forecast, Line, fitting_device, memory_line, spent_text
 from ponder.pipeline.machine import CLUSTER_DEVICE, Device
 from ponder.pipeline.measured import find_measured, find_rates
+from ponder.pipeline.memory import (
+    PROMPT_TOKENS,
+    Trained,
+    each_rank,
+    gathered_bytes,
+    largest_pass,
+    memory,
+    peak,
+    phases,
+)
 from ponder.pipeline.plan_judges import charged, judging
 from ponder.pipeline.plan_words import bytes_text, count_text, turns_line
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.pipeline.survey import Standing
 from ponder.recipe.examples import StageExamples
 from ponder.recipe.recipe import Recipe
+from ponder.recipe.recompute import kept_bytes, recomputes, room_bytes
 from ponder.recipe.reward_model import StagePreferences
 from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SftStage
 
@@ -64,12 +64,13 @@ def training(recipe: Recipe, standing: Standing, out: Path, here: Device) -> For
         bf16_cache=here.bf16_cache(stage.precision),
         scorers=[s for s in scoring if isinstance(s, Shape)],
         critic=critic,
+        on_cpu=here.is_cpu,
+        room=room_for(stage, shape, here),
     )
     total = peak(parts)
-    apart = " (the cache is freed before an update)" if isinstance(stage, RlStage) else ""
-    lines.append(memory_line(parts, total, here, apart))
+    lines += [memory_line(parts, total, here), phases_line(stage, shape, parts, here)]
     if stage.batch.ranks > 1:
-        lines.append(ranks_line(parts, stage.batch.ranks, here))
+        lines.append(ranks_line(parts, stage.batch.ranks, here, gathered_bytes(shape)))
     return _timed(stage, recipe.stages, shape, critic, lines, total, here, standing, out)
 
 
@@ -87,9 +88,23 @@ def _critic(recipe: Recipe, stage: Trained, policy: Shape) -> Shape | None:
     return found if isinstance(found, Shape) else policy
 
 
-def ranks_line(parts: Mapping[str, int], ranks: int, here: Device) -> Line:
+def room_for(stage: Trained, shape: Shape, device: Device) -> int:
+    """What the activations of a pass may take there before they are computed again."""
+    ranks = stage.batch.ranks
+    return room_bytes(device.memory_bytes // (ranks if device.is_cpu else 1), shape.parameters, ranks)
+
+
+def phases_line(stage: Trained, shape: Shape, parts: Mapping[str, int], here: Device) -> Line:
+    """Example: ("phases", "sampling 3 GiB, update 5 GiB (longest pass 4,096 tokens, activations computed again)")."""
+    listed = ", ".join(f"{name} {bytes_text(size)}" for name, size in phases(parts).items())
+    tokens, bf16 = largest_pass(stage, shape), here.bf16(stage.precision)
+    again = recomputes(stage.batch.recompute, kept_bytes(shape, tokens, bf16=bf16), room_for(stage, shape, here))
+    return "phases", f"{listed} (longest pass {tokens:,} tokens, activations {'computed again' if again else 'kept'})"
+
+
+def ranks_line(parts: Mapping[str, int], ranks: int, here: Device, gathered: int = 0) -> Line:
     """Example: ("ranks", "2 processes beside this one, each about 3 GiB at its peak: a part in 2 of ...")."""
-    most = each_rank(parts, ranks)
+    most = each_rank(parts, ranks, gathered)
     total = most * ranks + parts["weights"]
     held = "a GPU each" if not here.is_cpu else f"{bytes_text(total)} of {bytes_text(here.memory_bytes)} in all"
     fits = "" if (most if not here.is_cpu else total) <= here.memory_bytes else ", too much"

@@ -9,9 +9,9 @@ from ponder.files import EMBEDDED, expand_path, is_gguf
 from ponder.micro import GENERAL, TASK_NAMES
 from ponder.own import read_own
 from ponder.own.apart import check_own
-from ponder.pipeline.estimate import longest_completion
 from ponder.pipeline.fingerprint import data_files, input_path, own_files, own_uses
 from ponder.pipeline.machine import processors
+from ponder.pipeline.memory import longest_completion
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.recipe.examples import MicroExamples
 from ponder.recipe.explain import did_you_mean

@@ -17,6 +17,8 @@ from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, Sampl
 __all__ = ["check_room", "least_bytes"]
 
 _FP32, _BF16 = 4, 2
+_PROCESS = 300 * 2**20
+"""What a process that trains has for itself before it has a model: torch and transformers."""
 
 
 def check_room(recipe: Recipe, here: Device | None = None, done: Collection[str] = ()) -> None:
@@ -31,6 +33,17 @@ def check_room(recipe: Recipe, here: Device | None = None, done: Collection[str]
         if not isinstance(shape, Shape):
             continue
         needed, what = least_bytes(stage, shape, bf16=device.bf16(stage.precision))
+        ranks = 1 if isinstance(stage, SampleStage) else stage.batch.ranks
+        if ranks > 1 and device.is_cpu and needed <= device.memory_bytes:
+            together = needed + shape.parameters * _FP32 + ranks * _PROCESS
+            if together > device.memory_bytes:
+                fitting = int((device.memory_bytes - needed - shape.parameters * _FP32) // _PROCESS)
+                raise ModelError(
+                    f"stage {name!r}: `batch.ranks` is {ranks}, and the parts of {reference} on all of them, its "
+                    f"weights in the process that samples and {bytes_text(_PROCESS)} of libraries in each take "
+                    f"{bytes_text(together)}; {device.name} has {bytes_text(device.memory_bytes)}. Set it to "
+                    f"{fitting if fitting > 1 else 1} or less"
+                )
         cards = stage.batch.ranks if not isinstance(stage, SampleStage) and not device.is_cpu else 1
         if needed > cards * device.memory_bytes:
             has = bytes_text(device.memory_bytes) + (f" on each of {cards}" if cards > 1 else "")

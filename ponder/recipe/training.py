@@ -6,11 +6,13 @@ from pydantic import Field
 
 from ponder.recipe.base import Component
 
-__all__ = ["BatchLimits", "Optimizer", "Precision"]
+__all__ = ["BatchLimits", "Optimizer", "Precision", "Recompute"]
 
 Precision = Literal["auto", "fp32", "bf16"]
 """`bf16` computes matrix products under bf16 autocast over fp32 weights; `auto` is bf16 where the machine has fast
 bf16 products (CUDA, or a CPU with AMX or AVX512-BF16) and fp32 elsewhere. Log-softmax is fp32 in every case."""
+
+Recompute = Literal["auto"] | bool
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 """A decay rate."""
@@ -50,6 +52,10 @@ class BatchLimits(Component):
     own. Halved, and the step redone, when memory runs out."""
     logprob_chunk: int = Field(2048, ge=1)
     """Tokens whose logits exist at one time; peak memory is this many rows of the vocabulary."""
+    recompute: Recompute = "auto"
+    """Whether a backward pass computes each layer's activations again in place of keeping them: a third more arithmetic
+    in an update, for the memory of one layer in place of all. `auto` does so for passes whose activations would take
+    more than half of the memory that weights, gradients and moments leave. Gradients are the same."""
     ranks: int = Field(1, ge=1)
     """Processes that train together, each with its part of the weights, gradients and moments: one per GPU, or several
     on the cores of a CPU. Sampling stays in the first process. Results differ from those of one process by rounding."""

@@ -13,6 +13,7 @@ from ponder.algorithm import Sum, ValueTerms, add_metrics, value_loss
 from ponder.files import write_text
 from ponder.policy.critic import Critic, load_critic_weights, save_critic
 from ponder.policy.memory import TokenBudget
+from ponder.policy.recompute import Recomputation
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train.batch import Batch
 from ponder.train.incident import incident_wanted, samples_text
@@ -35,6 +36,7 @@ class CriticTrainer:
         self._critic = critic
         self._clip = clip
         self._incident_folder = incident_folder
+        self._recomputation = Recomputation(critic.model, limits, critic.device, critic.autocast_dtype)
         self._updater = Updater(critic.model, optimizer)
         self._loss = 0.0
         self._samples: Sequence[Sample] = ()
@@ -97,7 +99,8 @@ class CriticTrainer:
         return max(len(sample.prompt_ids) + len(sample.response_ids) for sample in samples)
 
     def _forward(self, batch: Batch) -> torch.Tensor:
-        values_M = self._critic.values(batch.input_ids_1T, batch.layout, batch.read_M)
+        with self._recomputation.around(batch.input_ids_1T.shape[1]):
+            values_M = self._critic.values(batch.input_ids_1T, batch.layout, batch.read_M)
         return values_M[: len(batch.weights_N)]
 
     def _accumulate(self, samples: Sequence[Sample]) -> dict[str, Sum]:

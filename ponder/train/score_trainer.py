@@ -14,6 +14,7 @@ import torch
 from ponder.algorithm import SCORE_LOSSES, Sum, add_metrics
 from ponder.files import write_json
 from ponder.policy.memory import TokenBudget
+from ponder.policy.recompute import Recomputation
 from ponder.policy.scorer import Scored, ScoreModel, Scorer, pack_scored
 from ponder.policy.scorer_load import load_score_weights, save_scorer
 from ponder.ranks.team import ALONE, Team
@@ -55,6 +56,7 @@ class ScoreTrainer:
         team: Team = ALONE,
     ) -> None:
         self._scorer, self._team = scorer, team
+        self._recomputation = Recomputation(scorer.model, limits, scorer.device, scorer.autocast_dtype)
         self._model = ScoreModel(scorer)
         team.shard(self._model, scorer.model.base_model)
         self._incident_folder = incident_folder
@@ -163,7 +165,8 @@ class ScoreTrainer:
             if not chosen:  # ranks compute together, so one without items must keep step
                 (self._model([_NOTHING]).sum() * 0).backward()
                 continue
-            scores_M = self._model([item.scored for item in chosen])
+            with self._recomputation.around(sum(item.scored.tokens for item in chosen)):
+                scores_M = self._model([item.scored for item in chosen])
             labels_M = torch.tensor([label for item in chosen for label in item.labels], device=scores_M.device)
             loss, measured = self._loss(scores_M, labels_M, 1 / len(items))
             loss.backward()  # type: ignore[no-untyped-call]

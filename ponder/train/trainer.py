@@ -21,6 +21,7 @@ import torch
 from ponder.algorithm import Sum, TokenTerms, add_metrics
 from ponder.policy import LogprobModel, Policy, load_weights, save_policy
 from ponder.policy.memory import TokenBudget
+from ponder.policy.recompute import Recomputation
 from ponder.ranks.team import ALONE, Team
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train.batch import Batch
@@ -65,6 +66,7 @@ class Trainer:
     ) -> None:
         self._policy, self._team = policy, team
         self._chunk = limits.logprob_chunk
+        self._recomputation = Recomputation(policy.model, limits, policy.device, policy.autocast_dtype)
         self._model = self._sharded(policy)
         self._frozen: LogprobModel | None = None
         self.temperature = temperature
@@ -274,7 +276,8 @@ class Trainer:
         return self._team.gather(found)[0]
 
     def _forward(self, batch: Batch, model: LogprobModel) -> tuple[torch.Tensor, torch.Tensor]:
-        outputs = model(batch.input_ids_1T, batch.layout, batch.read_M, batch.target_M, self.temperature)
+        with self._recomputation.around(batch.input_ids_1T.shape[1]):
+            outputs = model(batch.input_ids_1T, batch.layout, batch.read_M, batch.target_M, self.temperature)
         logprobs_N, entropy_N = (output[: len(batch.weights_N)] for output in outputs)
         return logprobs_N, entropy_N
 

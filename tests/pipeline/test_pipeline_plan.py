@@ -10,18 +10,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from ponder.files import EMBEDDED_BASE, write_json
 from ponder.manifest import Manifest, Session
-from ponder.pipeline.estimate import (
-    PROMPT_TOKENS,
-    Work,
-    memory,
-    peak,
-    pretrain_work,
-    reward_model_work,
-    rl_work,
-    sampling_memory,
-    seconds,
-)
+from ponder.pipeline.estimate import Work, pretrain_work, reward_model_work, rl_work, seconds
 from ponder.pipeline.machine import CLUSTER_DEVICE, Device, this_device
+from ponder.pipeline.memory import PROMPT_TOKENS, frozen_bytes, memory, peak, phases, sampling_memory
 from ponder.pipeline.plan import describe_plan
 from ponder.pipeline.shape import Shape, find_shape, shape_of
 from ponder.policy import random_policy
@@ -116,9 +107,15 @@ TINY = Shape(
     model_type="qwen2",
     parameters=1000,
     active=900,
+    linear=700,
+    largest_layer=200,
+    head=0,
     cached=16,
+    latent=16,
     kept=50,
     kept_fp32=30,
+    layers=3,
+    heads=2,
     hidden=8,
     vocabulary=100,
     window=512,
@@ -139,10 +136,43 @@ def test_memory_by_hand() -> None:
         "reference": 4000,
         "logits": 10 * 100 * 4 * 3,
         "KV cache": 50 * (300 + PROMPT_TOKENS) * 16 * 4,  # 64 completions, but 50 slots
+        "logits drawn from": 50 * 100 * 4 * 2,
         "activations": 1000 * (50 + 30) * 4,
     }
     half = memory(stage.model_copy(update={"objective": rl(objective="dr_grpo").objective}), TINY, bf16=True)
-    assert "reference" not in half and half["weights"] == 6000 and half["activations"] == 1000 * (50 * 2 + 30 * 4)
+    assert "reference" not in half and half["weights"] == 4000 and half["activations"] == 1000 * (50 * 2 + 30 * 4)
+    assert half["bf16 copies"] == half["copies of a pass"] == 700 * 2
+    assert memory(stage, TINY, bf16=True, room=0)["copies of a pass"] == 700 * 2 // 3
+    assert memory(stage, TINY, bf16=True)["reference"] == 300 * 4 + 700 * 2
+    assert memory(stage, TINY, bf16=True, on_cpu=True)["logits"] == 10 * 100 * 4 * 3
+    wide = dataclasses.replace(TINY, vocabulary=10**6)
+    assert memory(stage, wide, bf16=True, on_cpu=True)["logits"] == 2**20 * 4 * 3
+    again = memory(stage, TINY, bf16=False, room=1000 * 80 * 4 - 1)["activations"]
+    assert again == 1000 * 3 * 8 * 4 + 1000 * 80 * 4 // 3
+
+
+@pytest.mark.parametrize(
+    ("model_type", "fields"),
+    [
+        ("qwen2", {}),
+        ("qwen2", {"tie_word_embeddings": True}),
+        ("qwen3_moe", EXPERTS | {"num_experts": 4, "head_dim": 16}),
+        ("qwen2_moe", EXPERTS | {"num_experts": 4, "shared_expert_intermediate_size": 40}),
+        ("deepseek_v3", EXPERTS | LATENT | {"n_routed_experts": 8, "q_lora_rank": 12, "n_group": 2, "topk_group": 1,
+                                            "first_k_dense_replace": 1}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_reference_is_planned_as_it_is_kept(model_type: str, fields: dict[str, Any], precision: Any) -> None:
+    """To the byte, of a copy that is really frozen."""
+    config = COMMON | {"model_type": model_type, "tie_word_embeddings": False} | fields
+    policy = random_policy(config, AutoTokenizer.from_pretrained(EMBEDDED_BASE), "r1-zero", 0, precision, "cpu")
+    shape = shape_of(policy.model.config.to_dict(), "test")
+    assert isinstance(shape, Shape)
+    frozen = sum(p.nbytes for p in policy.frozen_copy().model.parameters())
+    assert frozen_bytes(shape, bf16=precision == "bf16") == frozen
+    layers = [sum(p.numel() for p in layer.parameters()) for layer in policy.model.model.layers]  # type: ignore[union-attr]
+    assert shape.largest_layer == max(layers)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +191,8 @@ def test_the_cache_and_an_update_are_never_there_together() -> None:
     update = {"gradients": 4, "logits": 2, "activations": 10}
     assert peak(kept | update | {"KV cache": 9}) == 4 + 8 + 16
     assert peak(kept | update | {"KV cache": 30}) == 4 + 8 + 30
+    assert phases(kept | update | {"KV cache": 9}) == {"sampling": 21, "update": 28}
+    assert phases(kept | {"KV cache": 9}) == {"sampling": 21} and phases(kept | update) == {"update": 28}
     assert peak(kept | update) == 28
 
 
@@ -213,8 +245,8 @@ def test_a_critic_is_a_second_model_that_is_trained() -> None:
     """Its weights and moments beside the policy's; of its tokens one pass for the values, and one there and back."""
     alone, beside = rl(objective="grpo"), rl(objective="ppo")
     less = memory(alone, TINY, bf16=True)
-    more = memory(beside, TINY, bf16=True, critic=dataclasses.replace(TINY, parameters=500))
-    assert more == less | {"critic": 500 * (4 + 8 + 2)}
+    more = memory(beside, TINY, bf16=True, critic=dataclasses.replace(TINY, parameters=500, linear=400))
+    assert more == less | {"critic": 500 * (4 + 8) + 400 * 2}
     work = rl_work(beside, 0, None)
     assert work == dataclasses.replace(rl_work(alone, 0, None), critic=work.trained)
     spent = seconds(work, TINY, DEVICE) - seconds(dataclasses.replace(work, critic=0.0), TINY, DEVICE)
@@ -293,6 +325,8 @@ def test_the_page(tmp_path: Path) -> None:
         "32 problems x 16 completions, 20 updates",
         "from stage base",
         "assumed",
+        "  phases   sampling ",
+        " tokens, activations kept)",
         "would not start: stage 'zero': the data file 'nowhere.jsonl' does not exist",
     ):
         assert part in page

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ponder.errors import RecipeError
-from ponder.pipeline.estimate import each_rank, memory
 from ponder.pipeline.machine import Device, processors
+from ponder.pipeline.memory import each_rank, memory
 from ponder.pipeline.plan_train import ranks_line
 from ponder.pipeline.preflight import check_inputs
 from ponder.pipeline.shape import shape_of
@@ -46,6 +46,7 @@ def test_a_rank_holds_its_part_of_what_is_sharded_and_all_of_its_own_passes() ->
     parts = {"weights": 8 * GIB, "gradients": 8 * GIB, "optimizer": 16 * GIB, "reference": 8 * GIB}
     own = {"logits": 1 * GIB, "activations": 3 * GIB, "KV cache": 5 * GIB, "reward models": 7 * GIB}
     assert each_rank(parts | own, 4) == 10 * GIB + 4 * GIB
+    assert each_rank(parts | own | {"copies of a pass": GIB}, 4, 2 * GIB) == 17 * GIB
     said = ranks_line(parts | own, 4, device("CPU, 8 cores", 100))[1]
     assert said.startswith("4 processes beside this one, each about 14 GiB at its peak (64 GiB of 100 GiB in all)")
     assert "(64 GiB of 60 GiB in all, too much)" in ranks_line(parts | own, 4, device("CPU, 8 cores", 60))[1]

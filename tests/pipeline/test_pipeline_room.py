@@ -63,6 +63,17 @@ def test_ranks_share_cards_but_not_a_cpu(tmp_path: Path) -> None:
         check_room(loaded, device(80))
 
 
+def test_more_ranks_than_a_memory_holds(tmp_path: Path) -> None:
+    """115 GiB of states, 28.8 of the first process's weights, and 300 MiB for each: 154 GiB hold 34 of them."""
+    for ranks, held in ((32, True), (40, False)):
+        loaded = load_recipe(recipe(tmp_path, RL + f"    batch: {{ranks: {ranks}}}\n"), ())
+        if held:
+            check_room(loaded, device(154))
+        else:
+            with pytest.raises(ModelError, match=r"`batch.ranks` is 40, and the parts of .* Set it to 3\d or less"):
+                check_room(loaded, device(154))
+
+
 def test_it_is_said_before_anything_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ponder.pipeline.room.this_device", lambda: device(16))
     file = recipe(tmp_path, RL)

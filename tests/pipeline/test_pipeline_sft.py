@@ -7,16 +7,17 @@ import pytest
 
 from ponder.errors import DataError, ModelError, PonderError, RecipeError
 from ponder.pipeline.counts import sft_examples
-from ponder.pipeline.estimate import Work, memory, sft_work
+from ponder.pipeline.estimate import Work, sft_work
 from ponder.pipeline.fingerprint import identities
+from ponder.pipeline.memory import memory
 from ponder.pipeline.plan import describe_plan
 from ponder.pipeline.preflight import check_inputs
 from ponder.pipeline.shape import Shape
 from ponder.recipe import Recipe, SftStage, load_recipe
 
 TINY = Shape(
-    model_type="qwen2", parameters=1000, active=900, cached=16, kept=50, kept_fp32=30, hidden=8, vocabulary=100,
-    window=512, origin="test",
+    model_type="qwen2", parameters=1000, active=900, linear=700, largest_layer=200, head=0, cached=16, latent=16,
+    kept=50, kept_fp32=30, layers=3, heads=2, hidden=8, vocabulary=100, window=512, origin="test",
 )  # fmt: skip
 
 

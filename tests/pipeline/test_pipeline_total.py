@@ -9,9 +9,10 @@ from ponder.errors import RecipeError
 from ponder.evaluation.benchmark import Benchmark, find_benchmark, shipped
 from ponder.files import write_text
 from ponder.pipeline.counts import benchmark_problems, most_kept, preference_rows, problem_count, sft_examples
-from ponder.pipeline.estimate import PROMPT_TOKENS, USUAL_RESPONSE, evaluate_work, sample_work
+from ponder.pipeline.estimate import USUAL_RESPONSE, evaluate_work, sample_work
 from ponder.pipeline.forecast import Forecast, fitting_device, spent_text
 from ponder.pipeline.machine import CLUSTER_DEVICE, Device, this_device
+from ponder.pipeline.memory import PROMPT_TOKENS
 from ponder.pipeline.plan import _FORECASTS, describe_plan
 from ponder.pipeline.plan_published import beside_published
 from ponder.pipeline.shape import Shape
@@ -23,8 +24,8 @@ from ponder.stages import STAGES
 
 RECIPES = Path(__file__).parents[2] / "ponder" / "recipes"
 TINY = Shape(
-    model_type="qwen2", parameters=1000, active=900, cached=16, kept=50, kept_fp32=30, hidden=8, vocabulary=100,
-    window=512, origin="test",
+    model_type="qwen2", parameters=1000, active=900, linear=700, largest_layer=200, head=0, cached=16, latent=16,
+    kept=50, kept_fp32=30, layers=3, heads=2, hidden=8, vocabulary=100, window=512, origin="test",
 )  # fmt: skip
 MICRO = {"source": "micro", "count": 100}
 FILE = {"source": "file", "path": "x.jsonl"}
