@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--smoke", action="store_true", help="a tenth of everything")
     part = 10 if parser.parse_args().smoke else 1
-    with _serving() as server:
+    with serving() as server:
         asyncio.run(crowd(server, 20, 20))
         found = {
             "streams": asyncio.run(crowd(server, 1000 // part, 64)),
@@ -65,7 +65,8 @@ def main() -> None:
 
 
 @contextmanager
-def _serving() -> Iterator[Address]:
+def serving() -> Iterator[Address]:
+    """A server of the embedded model, ended at the end."""
     command = [sys.executable, "-m", "ponder.cli", "serve", "micro", "port=0", "drain_seconds=1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
