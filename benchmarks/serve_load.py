@@ -1,10 +1,13 @@
 """What a crowd does to `ponder serve micro`: `python benchmarks/serve_load.py [--smoke]`
 
-Three things, one after the other, each against a server that stands:
+Five things, one after the other, the last four against a server that stands:
 
+    start       seconds from the command to the end of a reply of one token
     streams     1,000 chats at once: how many complete, and by how much the process that speaks HTTP grows
     leavers     300 streams that are broken off in their middle: seconds until no row is left of them
     slow        50 chats alone, then beside 200 that read 256 bytes every half second: tokens a second of the 50
+    guided      32 replies held to a JSON schema beside 32 free ones: tokens a second of each, turn about
+    http        processor time of the process that speaks HTTP for each chunk that it sends, of a crowd of 256
 
 The last line is JSON.
 """
@@ -13,6 +16,7 @@ import argparse
 import asyncio
 import json
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -26,6 +30,7 @@ import psutil
 
 _USAGE = re.compile(rb'"completion_tokens":(\d+)')
 _MIB = 2**20
+_NOTHING: Mapping[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +57,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--smoke", action="store_true", help="a tenth of everything")
     part = 10 if parser.parse_args().smoke else 1
+    began = time.perf_counter()
     with serving() as server:
+        asyncio.run(crowd(server, 1, 1))
+        start = time.perf_counter() - began
         asyncio.run(crowd(server, 20, 20))
         found = {
+            "start": {"seconds_to_first_token": start},
             "streams": asyncio.run(crowd(server, 1000 // part, 64)),
             "leavers": asyncio.run(leavers(server, 300 // part)),
             "slow": asyncio.run(slow(server, 200 // part, 50 // part, 128)),
+            "guided": asyncio.run(guided(server, 32, 96, 1 if part > 1 else 5)),
+            "http": asyncio.run(http(server, 256 // part, 128)),
         }
     for name, one in found.items():
         print(f"{name:10}{', '.join(f'{key} {value:.6g}' for key, value in one.items())}")
@@ -81,8 +92,8 @@ def serving() -> Iterator[Address]:
         process.wait(60)
 
 
-async def crowd(server: Address, streams: int, tokens: int) -> dict[str, float]:
-    """So many chats at once, all read to the end."""
+async def crowd(server: Address, streams: int, tokens: int, **more: object) -> dict[str, float]:
+    """So many chats at once, all read to the end; `more` goes into every body."""
     before, most = server.megabytes(), 0.0
     ended = asyncio.Event()
 
@@ -94,7 +105,7 @@ async def crowd(server: Address, streams: int, tokens: int) -> dict[str, float]:
 
     watching = asyncio.create_task(watch())
     began = time.perf_counter()
-    replies = await asyncio.gather(*(_read(server, i, tokens) for i in range(streams)))
+    replies = await asyncio.gather(*(_read(server, i, tokens, more) for i in range(streams)))
     seconds = time.perf_counter() - began
     ended.set()
     await watching
@@ -104,6 +115,7 @@ async def crowd(server: Address, streams: int, tokens: int) -> dict[str, float]:
         "asked": streams,
         "complete": len(complete),
         "tokens": written,
+        "chunks": sum(reply.count(b"data: {") for reply in complete),
         "tokens_per_second": written / seconds,
         "mib_above_idle": most - before,
     }
@@ -146,13 +158,36 @@ async def slow(server: Address, slow_ones: int, others: int, tokens: int) -> dic
     }
 
 
+async def guided(server: Address, streams: int, tokens: int, rounds: int) -> dict[str, float]:
+    """Tokens a second of replies without thinking, free and held to a schema, turn about; medians."""
+    numbers = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 999}, "minItems": 200}
+    held = {
+        "thinking": {"type": "disabled"},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "numbers", "schema": numbers}},
+    }
+    rates: dict[str, list[float]] = {"free": [], "guided": []}
+    for _ in range(rounds):
+        for name, more in (("free", {"thinking": {"type": "disabled"}}), ("guided", held)):
+            rates[name].append((await crowd(server, streams, tokens, **more))["tokens_per_second"])
+    free, kept = statistics.median(rates["free"]), statistics.median(rates["guided"])
+    return {"streams": streams, "free_tokens_per_second": free, "guided_tokens_per_second": kept, "share": kept / free}
+
+
+async def http(server: Address, streams: int, tokens: int) -> dict[str, float]:
+    """What one chunk costs the process that speaks HTTP: its share of a core at 3,000 chunks a second."""
+    before = sum(psutil.Process(server.pid).cpu_times()[:2])
+    said = await crowd(server, streams, tokens)
+    took = sum(psutil.Process(server.pid).cpu_times()[:2]) - before
+    return {"chunks": said["chunks"], "seconds": took, "share_of_core_at_3000": 3000 * took / said["chunks"]}
+
+
 async def _sip(reader: asyncio.StreamReader) -> None:
     while await reader.read(256):
         await asyncio.sleep(0.5)
 
 
 async def _open(
-    server: Address, number: int, tokens: int, limit: int = 2**16
+    server: Address, number: int, tokens: int, limit: int = 2**16, more: Mapping[str, object] = _NOTHING
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=limit)
     asked = {
@@ -162,15 +197,15 @@ async def _open(
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    body = json.dumps(asked).encode()
+    body = json.dumps(asked | dict(more)).encode()
     head = "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: "
     writer.write(f"{head}{len(body)}\r\n\r\n".encode() + body)
     await writer.drain()
     return reader, writer
 
 
-async def _read(server: Address, number: int, tokens: int) -> bytes:
-    reader, writer = await _open(server, number, tokens)
+async def _read(server: Address, number: int, tokens: int, more: Mapping[str, object]) -> bytes:
+    reader, writer = await _open(server, number, tokens, more=more)
     whole = await reader.read(-1)
     writer.close()
     return whole
