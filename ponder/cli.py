@@ -414,7 +414,10 @@ def export(
     ],
     to: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Hugging Face folder to make; of a sample stage it holds the records."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Hugging Face folder to make; of a sample stage it holds the records. NAME.gguf is as --gguf.",
+        ),
     ] = None,
     gguf: Annotated[Path | None, typer.Option(metavar="FILE", help="File to make for llama.cpp.")] = None,
     kind: Annotated[
@@ -432,6 +435,10 @@ def export(
     """Write a model, or the data that a sample stage made, for others: weights, tokenizer, chat template, card."""
     from ponder.export.command import Gguf, export_command
 
+    if to == Path("gguf"):
+        raise typer.BadParameter("--to names what is made: --to NAME.gguf for a file, another name for a folder")
+    if to is not None and to.suffix == ".gguf" and gguf is None:
+        to, gguf = None, to
     if to is None and gguf is None:
         raise typer.BadParameter("say where to: --to FOLDER, --gguf FILE, or both")
     if gguf is None and (kind is not None or ids_only):

@@ -167,12 +167,20 @@ def test_a_stage_that_kept_nothing(copied: Path, tmp_path: Path) -> None:
         (["--to", "x", "--type", "f16"], "say what a --gguf FILE holds"),
         (["--to", "x", "--ids-only"], "say what a --gguf FILE holds"),
         (["--gguf", "x", "--license", "mit"], "goes with --to"),
+        (["--to", "gguf", "--type", "q8_0"], "--to NAME.gguf"),
     ],
 )
 def test_options_that_would_count_for_nothing_are_refused(options: list[str], said: str) -> None:
     result = CliRunner().invoke(app, ["export", "micro", *options], env={"COLUMNS": "200"})
     assert result.exit_code == 2
     assert said in result.output
+
+
+def test_a_folder_by_the_name_of_a_file_is_that_file(tmp_path: Path) -> None:
+    options = ["--to", str(tmp_path / "micro.gguf"), "--type", "q8_0", "--ids-only"]
+    result = CliRunner().invoke(app, ["export", "micro", *options])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "micro.gguf").read_bytes()[:4] == b"GGUF"
 
 
 def test_a_file_cannot_stand_where_a_folder_is(tmp_path: Path) -> None:
