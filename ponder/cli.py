@@ -141,7 +141,7 @@ def run(
     smoke: Smoke = False,
     on: Annotated[
         str | None,
-        typer.Option(metavar="WHERE", help="Engines in processes of their own, placed on: local."),
+        typer.Option(metavar="WHERE", help="Place engines and ranks on: local, ray or ray://host:port."),
     ] = None,
 ) -> None:
     """Run a recipe. The same command continues a run that was stopped; finished stages are not run again."""

@@ -32,6 +32,7 @@ _EXTRAS = {
     "serve": "starlette",
     "export": "gguf",
     "vllm": "vllm",
+    "ray": "ray",
     "bench": "trl",
 }
 """Extra of the package -> the module that tells whether it is installed."""
@@ -250,6 +251,19 @@ def _vllm() -> Iterator[Finding]:
     yield Finding(name="vllm", state="ok", found="samples where a recipe says `engine: {kind: vllm}`")
 
 
+def _ray() -> Iterator[Finding]:
+    if importlib.util.find_spec("ray") is None:
+        return  # nothing asks for it but `ponder run --on ray`
+    version = importlib.metadata.version("ray")
+    known = version.startswith("2.60.")
+    yield Finding(
+        name="ray",
+        state="ok" if known else "limited",
+        found=f"{version} places workers: ponder run --on ray" + ("" if known else "; ponder knows 2.60"),
+        mend=None if known else f"{sys.executable} -m pip install 'ponder[ray]'",
+    )
+
+
 def _guided() -> Iterator[Finding]:
     if importlib.util.find_spec("starlette") is None:
         return  # nothing is served, so nothing is guided
@@ -275,6 +289,7 @@ _CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _programs,
     _extras,
     _vllm,
+    _ray,
     _guided,
     _hub,
     _torch,

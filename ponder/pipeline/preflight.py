@@ -28,15 +28,17 @@ from ponder.reward import REWARDS
 from ponder.task import load_problems
 from ponder.task.gym import GYM_TASKS, check_gym, check_settings
 
-__all__ = ["check_inputs", "check_judges", "check_models", "check_own_code"]
+__all__ = ["check_inputs", "check_judges", "check_models", "check_own_code", "check_ranks"]
 
 
-def check_inputs(recipe: Recipe) -> None:
+def check_inputs(recipe: Recipe, *, placed: bool = False) -> None:
     """Raise the PonderError of the first thing that is not there: a model folder, a data file, a reward, a task or a
-    benchmark of that name; and ModelError for completions that cannot fit into their model's window."""
+    benchmark of that name; and ModelError for completions that cannot fit into their model's window. With `placed`
+    ranks are not of this machine."""
+    if not placed:
+        check_ranks(recipe, *processors(), "this machine")
     for name, stage in recipe.stages.items():
         _check_names(name, stage)
-        _check_ranks(name, stage)
         _check_engine(name, stage)
         for endpoint in stage.endpoints():
             api_key(endpoint)
@@ -125,15 +127,16 @@ def check_models(recipe: Recipe) -> None:
                 raise ModelError(f"stage {name!r}, {what} {reference!r}: {error}") from None
 
 
-def _check_ranks(name: str, stage: Stage) -> None:
-    if not isinstance(stage, PretrainStage | RewardModelStage | RlStage | SftStage) or stage.batch.ranks == 1:
-        return
-    there, what = processors()
-    if stage.batch.ranks > there:
-        raise RecipeError(
-            f"stage {name!r}: `batch.ranks` is {stage.batch.ranks}, but this machine has {there} {what}, and every "
-            f"process that trains needs one of its own: set it to {there} or less"
-        )
+def check_ranks(recipe: Recipe, there: int, what: str, where: str) -> None:
+    """RecipeError for a stage with more ranks than there are processors, which are `what`, where they are placed."""
+    for name, stage in recipe.stages.items():
+        if not isinstance(stage, PretrainStage | RewardModelStage | RlStage | SftStage) or stage.batch.ranks == 1:
+            continue
+        if stage.batch.ranks > there:
+            raise RecipeError(
+                f"stage {name!r}: `batch.ranks` is {stage.batch.ranks}, but {where} has {there} {what}, and every "
+                f"process that trains needs one of its own: set it to {there} or less"
+            )
 
 
 def _check_engine(name: str, stage: Stage) -> None:

@@ -20,7 +20,7 @@ from ponder.own import OwnCode, read_own
 from ponder.pipeline.fingerprint import fell, own_files, pinned
 from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_redo
 from ponder.pipeline.lock import locked
-from ponder.pipeline.preflight import check_inputs, check_judges, check_models, check_own_code
+from ponder.pipeline.preflight import check_inputs, check_judges, check_models, check_own_code, check_ranks
 from ponder.pipeline.replies import keep_replies
 from ponder.pipeline.room import check_room
 from ponder.pipeline.smoke import smoke_recipe
@@ -74,7 +74,7 @@ def run(
         say("a smoke run: two steps a stage of tiny random models, rewards drawn by chance, data not decontaminated")
     check_owner(out, recipe, smoke=smoke)
     if not smoke:
-        check_inputs(recipe)
+        check_inputs(recipe, placed=on is not None and on != "local")
         redone = to_redo(recipe, redo_stages)
         done = [s.name for s in survey(recipe, out, smoke=smoke) if s.state == "done" and s.name not in redone]
         check_room(recipe, done=done)
@@ -91,7 +91,7 @@ def run(
         if smoke:
             make_smoke_inputs(given, recipe, outside)
         clock = _clock(standings)
-        with _placed(on, out, say) as workers:
+        with _placed(on, recipe, out, say) as workers:
             for standing in standings:
                 if standing.state == "done":
                     say(f"{standing.name}: done before, skipped")
@@ -103,7 +103,7 @@ def run(
 
 
 @contextlib.contextmanager
-def _placed(on: str | None, out: Path, say: Callable[[str], None]) -> Iterator["Workers | None"]:
+def _placed(on: str | None, recipe: Recipe, out: Path, say: Callable[[str], None]) -> Iterator["Workers | None"]:
     """Where `on` says, for as long as the run; PonderError where that is not there or cannot be used."""
     if on is None:
         yield None
@@ -111,6 +111,7 @@ def _placed(on: str | None, out: Path, say: Callable[[str], None]) -> Iterator["
     from ponder.workers.open import Workers, open_home
 
     with contextlib.closing(Workers(open_home(on, out, say), say)) as workers:
+        check_ranks(recipe, *workers.home.processors(), "the cluster")
         yield workers
 
 
@@ -188,6 +189,7 @@ def _run_stage(
     manifest = _begin(standing, recipe.name, clock, smoke, say)
     begun = {"unfinished": "going on", "grown": f"going on ({', '.join(standing.differences)})"}
     say(f"{standing.name}: {begun.get(standing.state, 'started')} in {standing.folder}")
+    losses = LossLog(standing.folder)
     context = Context(
         config=standing.stage,
         name=standing.name,
@@ -199,10 +201,10 @@ def _run_stage(
         continued=manifest.continued,
         own=own,
         workers=workers,
-        losses=LossLog(standing.folder),
+        losses=losses,
     )
     began = time.monotonic()
-    with full_disk_explained(standing.folder), same_rows(standing.folder / _HUB_ROWS):
+    with full_disk_explained(standing.folder), contextlib.closing(losses), same_rows(standing.folder / _HUB_ROWS):
         try:
             results = STAGES[standing.stage.kind](context)
         except KeyboardInterrupt:

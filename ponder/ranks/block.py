@@ -9,13 +9,13 @@ import mmap
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
-__all__ = ["WeightBlock", "with_tensors", "with_weights", "without_weights"]
+__all__ = ["Told", "WeightBlock", "with_tensors", "without_weights"]
 
 Holder = TypeVar("Holder")
 
@@ -32,9 +32,20 @@ class Place:
     dtype: torch.dtype
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What another process is told of a block, whose descriptor it inherits."""
+
+    descriptor: int
+    places: Mapping[str, Place]
+
+    def opened(self) -> "WeightBlock":
+        """The block there."""
+        return WeightBlock(self.descriptor, self.places)
+
+
 class WeightBlock:
-    """The parameters of one model by their names, tied ones once. `descriptor` is what a child process inherits, and
-    `places` what it must be told."""
+    """The parameters of one model by their names, tied ones once. `descriptor` is what a child process inherits."""
 
     def __init__(self, descriptor: int, places: Mapping[str, Place]) -> None:
         self.descriptor, self.places = descriptor, places
@@ -64,6 +75,17 @@ class WeightBlock:
         block = cls(descriptor, places)
         block.write(model)
         return block
+
+    @property
+    def told(self) -> Told:
+        """What a rank is told, to open it."""
+        return Told(descriptor=self.descriptor, places=dict(self.places))
+
+    def put(self, tensors: Iterable[tuple[str, torch.Tensor]], *, mine: bool) -> None:
+        """Go through all, which every rank must, and with `mine` write them."""
+        for name, tensor in tensors:
+            if mine:
+                self.tensors[name].copy_(tensor)
 
     @torch.no_grad()
     def write(self, model: torch.nn.Module) -> None:
@@ -99,11 +121,6 @@ def without_weights(holder: Holder, model: torch.nn.Module) -> Holder:
         for p in model.parameters()
     }
     return copy.deepcopy(holder, dict(empty))
-
-
-def with_weights(model: torch.nn.Module, block: WeightBlock) -> None:
-    """Give a model that came without weights those of the block, the very tensors."""
-    with_tensors(model, block.tensors)
 
 
 def with_tensors(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+import psutil
+
 from ponder.errors import RankError
 from ponder.ranks.answer import Answer
 from ponder.ranks.launch import launch
@@ -43,6 +45,10 @@ class Crew:
     def pids(self) -> list[int]:
         """The processes, by rank."""
         return [process.pid for process in self._processes]
+
+    def resident_bytes(self) -> list[int]:
+        """Memory of each."""
+        return [int(psutil.Process(pid).memory_info().rss) for pid in self.pids]
 
     def call(self, verb: str, *arguments: Any, doing: str | None = None) -> list[Any]:
         """What the method `verb` of every rank's object returns, by rank. Raises what a rank raised if it is a

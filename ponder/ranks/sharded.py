@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import distributed
-from torch._C._distributed_c10d import FileStore
+from torch._C._distributed_c10d import FileStore, Store, TCPStore
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
@@ -23,11 +23,22 @@ Value = TypeVar("Value")
 _LIMIT = timedelta(minutes=10)
 """How long a rank waits for the others in one exchange before it gives up: they are stopped, or gone."""
 
+_MEETING_LIMIT = timedelta(minutes=2)
+"""How long rank 0 is looked for."""
+
+
+def _store(meeting: Path | str, rank: int, size: int) -> Store:
+    if isinstance(meeting, Path):
+        return FileStore(str(meeting), size)
+    host, _, port = meeting.removeprefix("tcp://").rpartition(":")
+    return TCPStore(host, int(port), size, is_master=rank == 0, timeout=_MEETING_LIMIT)
+
 
 class ShardedTeam:
-    """Rank `rank` of `size` on this machine. All meet at the file `meeting`, which nobody has used before."""
+    """Rank `rank` of `size`. All meet at the file `meeting` of this machine, which nobody has used before, or at the
+    address tcp://host:port, where rank 0 is."""
 
-    def __init__(self, rank: int, size: int, meeting: Path, device: torch.device) -> None:
+    def __init__(self, rank: int, size: int, meeting: Path | str, device: torch.device) -> None:
         self.rank, self.size = rank, size
         if device.type == "cuda":
             torch.cuda.set_device(device)
@@ -35,7 +46,7 @@ class ShardedTeam:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-            store=FileStore(str(meeting), size),
+            store=_store(meeting, rank, size),
             rank=rank,
             world_size=size,
             timeout=_LIMIT,

@@ -10,6 +10,7 @@ from ponder.report.accounts import composition_section, cost_section
 from ponder.report.blocks import Section, plain_text, points_text, share_text
 from ponder.report.curves import course_section
 from ponder.report.evidence import Evidence, find_roles, gather
+from ponder.report.losses import losses_section
 from ponder.report.moment import Moment, Reflections, read_reflections
 from ponder.report.phenomena import BESIDE, Claim, Phenomenon, phenomena
 from ponder.report.rewards import alarms_section, hacking_section, reward_models_section
@@ -57,6 +58,7 @@ def read_paper(run: Run) -> Paper:
         composition_section(run),
         cost_section(run),
         alarms_section(run),
+        losses_section(run),
     )
     return Paper(
         phenomena=_phenomena(roles, evidence),

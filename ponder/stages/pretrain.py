@@ -26,6 +26,7 @@ from ponder.stages.again import going_on
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems
 from ponder.stages.longer import is_continued, say_longer, without
+from ponder.stages.placed import placed_ranks, ranks_are_back
 from ponder.stages.resumed import say_resumed
 from ponder.train import AnyTrainer, CheckpointStore, Sample, learning_rate, open_trainer
 from ponder.verify.pool import VerifierPool
@@ -46,7 +47,9 @@ def _train(context: Context[PretrainStage]) -> Mapping[str, Any]:
     config = context.config
     steps = -(-config.tokens // config.tokens_per_step)
     policy = _new_policy(context)
-    trainer = open_trainer(policy, config.optimizer, config.batch, context.folder / "incidents")
+    incidents = context.folder.absolute() / "incidents"
+    trainer = open_trainer(policy, config.optimizer, config.batch, incidents, placed_ranks(context))
+    ranks_are_back(context)
     checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
     log, alarms, phases = MetricsLog(context.folder), AlarmLog(context.folder), Phases()
     step, read = _resume(context, checkpoints, trainer, log)

@@ -29,6 +29,7 @@ from ponder.stages.again import going_on
 from ponder.stages.context import Context
 from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
+from ponder.stages.placed import placed_ranks, ranks_are_back
 from ponder.stages.resumed import say_resumed
 from ponder.task.fault import LeftOut
 from ponder.task.preference import LoadedPreferences, load_labels, load_pairs
@@ -96,7 +97,10 @@ class _Run:
         self.trained, self.held_out = self._rows()
         self.batches = -(-len(self.trained) // config.batch_size)
         self.steps = self.batches * config.epochs
-        self.trainer = open_score_trainer(self.scorer, config.optimizer, config.batch, context.folder / "incidents")
+        incidents = context.folder.absolute() / "incidents"
+        placed = placed_ranks(context)
+        self.trainer = open_score_trainer(self.scorer, config.optimizer, config.batch, incidents, placed)
+        ranks_are_back(context)
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.log, self.phases = MetricsLog(context.folder), Phases()
         self.alarms = AlarmLog(context.folder)

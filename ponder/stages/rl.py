@@ -59,7 +59,7 @@ from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
 from ponder.stages.judges import open_judges
 from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
-from ponder.stages.placed import open_placed
+from ponder.stages.placed import open_placed, placed_ranks, ranks_are_back
 from ponder.stages.resumed import say_resumed
 from ponder.task import load_problems
 from ponder.train import CheckpointStore, Reference, Sample, credit, learning_rate, open_trainer, weigh
@@ -143,10 +143,10 @@ class _Run:
         if self.judges is not None:
             count = len(config.rubric.criteria) if config.rubric is not None else 1
             check_judges(self.judges, self.problems.problems, count, self._say)
-        self.trainer = open_trainer(self.policy, config.optimizer, config.batch, context.folder / "incidents")
+        incidents = context.folder.absolute() / "incidents"
+        self.trainer = open_trainer(self.policy, config.optimizer, config.batch, incidents, placed_ranks(context))
         stack.callback(self.trainer.close)
-        if context.losses is not None:
-            context.losses.back("ranks")
+        ranks_are_back(context)
         self.reference = Reference(self.trainer, 0) if config.objective.kl_coefficient > 0 else None
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.metrics, self.rollouts, self.phases = MetricsLog(context.folder), RolloutLog(context.folder), Phases()

@@ -26,6 +26,7 @@ from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
 from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
+from ponder.stages.placed import placed_ranks, ranks_are_back
 from ponder.stages.resumed import say_resumed
 from ponder.stages.sft_data import SftData, split_data
 from ponder.task.examples import load_examples
@@ -73,7 +74,9 @@ class _Run:
         self.data: SftData = split_data(config, self.policy, examples, context.seed, context.name)
         self.steps = self.data.steps
         self.held_out = self._held_out()
-        self.trainer = open_trainer(self.policy, config.optimizer, config.batch, context.folder / "incidents")
+        incidents = context.folder.absolute() / "incidents"
+        self.trainer = open_trainer(self.policy, config.optimizer, config.batch, incidents, placed_ranks(context))
+        ranks_are_back(context)
         stack.callback(self.trainer.close)
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.metrics, self.phases = MetricsLog(context.folder), Phases()

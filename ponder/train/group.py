@@ -8,6 +8,7 @@ import torch
 
 from ponder.algorithm import Sum
 from ponder.policy import Policy, load_weights, save_policy
+from ponder.ranks.placed import PlacedRanks
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train.rank_group import RankGroup
 from ponder.train.sample import Sample
@@ -20,9 +21,14 @@ class TrainerGroup(RankGroup):
     """See `Trainer` for the verbs."""
 
     def __init__(
-        self, policy: Policy, optimizer: Optimizer, limits: BatchLimits, incident_folder: Path = Path("incidents")
+        self,
+        policy: Policy,
+        optimizer: Optimizer,
+        limits: BatchLimits,
+        incident_folder: Path = Path("incidents"),
+        placed: PlacedRanks | None = None,
     ) -> None:
-        super().__init__(policy, optimizer, limits, incident_folder)
+        super().__init__(policy, optimizer, limits, incident_folder, placed)
         self._policy = policy
         self.temperature = 1.0
 
@@ -50,13 +56,13 @@ class TrainerGroup(RankGroup):
         """The weights as one process writes them, the optimizer's state in a folder `optimizer/`."""
         self.publish()
         save_trained(self._policy, folder)
-        self._ask("save_state", folder)
+        self._ask("save_state", folder.absolute())
 
     def load(self, folder: Path) -> None:
         """From what any number of ranks, or one process, wrote."""
         load_trained(self._policy, folder)
         self._hand_out()
-        self._ask("load_state", folder)
+        self._ask("load_state", folder.absolute())
 
     def save_frozen(self, folder: Path) -> None:
         """By way of the policy in this process, which has its own weights again afterwards."""

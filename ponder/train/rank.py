@@ -14,9 +14,10 @@ from ponder.policy.attention import register
 from ponder.policy.memory import give_back_memory
 from ponder.policy.scorer import Scorer
 from ponder.policy.storage import keep_for_products
-from ponder.ranks.block import Place, WeightBlock, with_weights
+from ponder.ranks.block import Told, with_tensors
 from ponder.ranks.moments import take_part
 from ponder.ranks.sharded import ShardedTeam
+from ponder.ranks.weight_file import WeightFile
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train.score_trainer import ScoreTrainer
 from ponder.train.trainer import Trainer
@@ -26,14 +27,13 @@ __all__ = ["Rank", "RankSetup"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankSetup:
-    """What a rank is told. `trained` has no weights: they are in the block behind `descriptor`, at `places`."""
+    """What a rank is told. `trained` has no weights: they are where `weights` says. `meeting` is file or address."""
 
     rank: int
     size: int
-    meeting: Path
+    meeting: Path | str
     trained: Policy | Scorer
-    descriptor: int
-    places: dict[str, Place]
+    weights: Told | WeightFile
     optimizer: Optimizer
     limits: BatchLimits
     incident_folder: Path
@@ -45,10 +45,12 @@ class Rank:
     def __init__(self, setup: RankSetup) -> None:
         register()
         kind = setup.trained.device.type
-        self._device = torch.device(kind, setup.rank) if kind == "cuda" else setup.trained.device
+        self._device = setup.trained.device
+        if kind == "cuda":  # one that Ray has chosen is the only one it sees
+            self._device = torch.device(kind, setup.rank % torch.cuda.device_count())
         self._team = ShardedTeam(setup.rank, setup.size, setup.meeting, self._device)
         self._empty = setup.trained
-        self._block = WeightBlock(setup.descriptor, setup.places)
+        self._block = setup.weights.opened()
         self._trained = self._filled()
         self._trainer = _trainer(self._trained, setup, self._team)
 
@@ -73,9 +75,7 @@ class Rank:
 
     def publish(self, **which: bool) -> None:
         """Put the trained weights into the block, or with `frozen` what they were when they were frozen."""
-        for name, tensor in self._trainer.weights(**which)[1]:
-            if self._team.rank == 0:
-                self._block.tensors[name].copy_(tensor)
+        self._block.put(self._trainer.weights(**which)[1], mine=self._team.rank == 0)
 
     def publish_frozen(self) -> None:
         """Put what the trained weights were when they were frozen into the block."""
@@ -83,8 +83,9 @@ class Rank:
 
     def take(self) -> None:
         """Go on with the weights of the block."""
+        tensors = self._block.tensors
         for name, parameter in self._trained.model.named_parameters():
-            take_part(parameter, self._block.tensors[name])
+            take_part(parameter, tensors[name])
 
     def freeze(self) -> None:
         """Keep the weights of the block as the frozen ones."""
@@ -96,7 +97,7 @@ class Rank:
 
     def _filled(self) -> Policy | Scorer:
         filled = replace(copy.deepcopy(self._empty), device=self._device)
-        with_weights(filled.model, self._block)
+        with_tensors(filled.model, self._block.tensors)
         return filled
 
 

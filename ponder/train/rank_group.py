@@ -1,7 +1,8 @@
 """What all trainers in several processes share: starting them, asking all at once, shared weights, the end.
 
 What is trained stays in this process, too, for whoever reads it and for files. Its weights are those of the last
-`publish`, in memory that rank 0 writes: on a CPU they are the model's own tensors.
+`publish`, in memory that rank 0 writes: on a CPU they are the model's own tensors. Ranks that are placed on other
+machines write them to a file.
 """
 
 import tempfile
@@ -10,17 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from psutil import Process
 
 from ponder.policy import Policy
 from ponder.policy.scorer import Scorer
 from ponder.ranks.block import WeightBlock, without_weights
 from ponder.ranks.crew import Crew
+from ponder.ranks.placed import PlacedCrew, PlacedRanks
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train.rank import RankSetup
 from ponder.train.trainer import StepReport
 
 __all__ = ["RankGroup"]
+
+_MAKER = "ponder.train.rank:Rank"
 
 
 class RankGroup:
@@ -28,31 +31,41 @@ class RankGroup:
     all."""
 
     def __init__(
-        self, trained: Policy | Scorer, optimizer: Optimizer, limits: BatchLimits, incident_folder: Path
+        self,
+        trained: Policy | Scorer,
+        optimizer: Optimizer,
+        limits: BatchLimits,
+        incident_folder: Path,
+        placed: PlacedRanks | None = None,
     ) -> None:
         self._model = trained.model
         self._stale = False
-        self._block = WeightBlock.of(trained.model)
+        self._block = WeightBlock.of(trained.model) if placed is None else placed.weights(trained.model)
         empty = without_weights(trained, trained.model)
         self._block.lend(trained.model)
         for buffer in empty.model.buffers():
             buffer.data = buffer.data.cpu()  # or every rank would unpickle it on the first GPU
         self._meeting = tempfile.TemporaryDirectory()  # as long as the ranks: NCCL meets there at its first exchange
+        crew = None if placed is None else placed.crew(limits.ranks, _MAKER)
         setups = [
             RankSetup(
                 rank=rank,
                 size=limits.ranks,
-                meeting=Path(self._meeting.name) / "meeting",
+                meeting=Path(self._meeting.name) / "meeting" if crew is None else crew.meeting,
                 trained=empty,
-                descriptor=self._block.descriptor,
-                places=dict(self._block.places),
+                weights=self._block.told,
                 optimizer=optimizer,
                 limits=limits,
                 incident_folder=incident_folder,
             )
             for rank in range(limits.ranks)
         ]
-        self._crew = Crew("ponder.train.rank:Rank", [(one,) for one in setups], [self._block.descriptor])
+        self._crew: Crew | PlacedCrew
+        if crew is not None:
+            crew.make([(one,) for one in setups])
+            self._crew = crew
+        elif isinstance(self._block, WeightBlock):
+            self._crew = Crew(_MAKER, [(one,) for one in setups], [self._block.descriptor])
         self._facts = {"version": 0, "skipped": 0, "memory_halvings": 0}
         self._facts["tokens_per_micro_batch"] = limits.tokens_per_micro_batch
 
@@ -78,8 +91,8 @@ class RankGroup:
 
     @property
     def pids(self) -> list[int]:
-        """The processes, by rank."""
-        return self._crew.pids
+        """The processes, by rank, where they are of this machine."""
+        return self._crew.pids if isinstance(self._crew, Crew) else []
 
     def optimizer_step(self, lr: float) -> StepReport:
         """One step, made or skipped by all ranks."""
@@ -102,7 +115,7 @@ class RankGroup:
 
     def memory(self) -> dict[str, float]:
         """Memory of the rank that holds most; the weights in shared memory that it has touched count, too."""
-        return {"memory/rank_bytes": float(max(Process(pid).memory_info().rss for pid in self.pids))}
+        return {"memory/rank_bytes": float(max(self._crew.resident_bytes()))}
 
     def close(self) -> None:
         """End the processes. The model keeps the weights that were last published."""

@@ -47,8 +47,16 @@ class Home(Protocol):
         """Whether ranks of training are placed here, too; else they are children of the run's own process."""
         ...
 
+    def processors(self) -> tuple[int, str]:
+        """How many processes can train side by side, and on what: GPUs, or cores where there are none."""
+        ...
+
     def engines(self, ranks: int) -> int:
         """How many engines there is room for beside so many ranks, at least one."""
+        ...
+
+    def threads(self, ranks: int) -> int:
+        """How many threads each of so many ranks has."""
         ...
 
     def start(
@@ -77,9 +85,17 @@ class LocalHome:
     def __init__(self, cores: int, gpus: int = 0) -> None:
         self._cores, self._gpus = cores, gpus
 
+    def processors(self) -> tuple[int, str]:
+        """See `Home`."""
+        return (self._gpus, "GPUs") if self._gpus else (self._cores, "cores")
+
     def engines(self, ranks: int) -> int:
         """One for each GPU that no rank has, or for each core: engines and ranks take turns there."""
         return max(1, self._gpus - ranks) if self._gpus else max(1, self._cores)
+
+    def threads(self, ranks: int) -> int:
+        """See `Home`."""
+        return max(1, self._cores // ranks)
 
     def start(
         self, name: str, maker: str, threads: int, log: Path, environment: Mapping[str, str] | None = None

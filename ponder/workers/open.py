@@ -1,4 +1,4 @@
-"""The workers of a run from the words of its command: `--on local`."""
+"""The workers of a run from the words of its command: `--on local`, `ray`, `ray://host:port`."""
 
 import os
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from ponder.recipe.rollout import EngineConfig
 from ponder.watch.losses import LossLog
 from ponder.workers.home import Home, LocalHome
 from ponder.workers.pool import EnginePool
+from ponder.workers.ranks import Ranks
 
 __all__ = ["Workers", "open_home"]
 
@@ -34,6 +35,12 @@ class Workers:
         pool.use(policy)
         return pool
 
+    def ranks(self, count: int, folder: Path) -> Ranks | None:
+        """Where the ranks of a stage are placed, None where they are children of this process."""
+        if count == 1 or not self.home.sharded:
+            return None
+        return Ranks(self.home, folder, self._say, self.home.threads(count))
+
     def end_stage(self, folder: Path) -> None:
         """End the engines of a stage."""
         if (pool := self._pools.pop(folder, None)) is not None:
@@ -52,4 +59,8 @@ def open_home(on: str, folder: Path, say: Callable[[str], None]) -> Home:
         import torch
 
         return LocalHome(len(os.sched_getaffinity(0)), torch.cuda.device_count())
-    raise RecipeError(f"`--on` is {on!r}, but workers can be placed on: local")
+    if on == "ray" or on.startswith("ray://"):
+        from ponder.workers.ray_home import RayHome
+
+        return RayHome(on.removeprefix("ray").removeprefix("://"), folder, say)
+    raise RecipeError(f"`--on` is {on!r}, but workers can be placed on: local, ray, ray://host:port")

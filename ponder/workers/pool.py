@@ -61,9 +61,9 @@ class EnginePool:
         threads: int = 1,
     ) -> None:
         self._home, self._policy, self._config, self._threads = home, policy, config, threads
-        self._folder, self._losses, self._say = folder, losses, say
+        self._folder, self._losses, self._say = folder.absolute(), losses, say
         (folder / "workers").mkdir(parents=True, exist_ok=True)
-        self._publisher = Publisher(folder / "weights", config.parity_tolerance * 5)
+        self._publisher = Publisher(self._folder / "weights", config.parity_tolerance * 5)
         self._seats = [Seat(name=f"engine-{number}") for number in range(count)]
         self._slowest = 0.0
         self._lock = threading.Lock()
@@ -140,9 +140,12 @@ class EnginePool:
             setup = EngineSetup(policy=without_weights(self._policy, self._policy.model), config=self._config)
             for buffer in setup.policy.model.buffers():
                 buffer.data = buffer.data.cpu()
-            seat.worker, seat.busy = Worker(seat.name, place, (setup,)), True
-        except WorkerLost:  # there is no room now, or its node has just gone
+            seat.worker, seat.busy, seat.waiting = Worker(seat.name, place, (setup,)), True, False
+        except WorkerLost as lost:  # there is no room now, or its node has just gone
             seat.worker = None
+            if not seat.waiting:
+                self._say(f"{lost} It is started once it can be.")
+            seat.waiting = True
 
     def _next(self, seat: Seat, call: "_Call", published: Published, limits: tuple[Sampling, int, int]) -> None:
         assert seat.worker is not None

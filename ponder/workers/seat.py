@@ -15,7 +15,7 @@ _HOUR = 3600.0
 @dataclass(slots=True, eq=False)
 class Seat:
     """What is known of the engine `name`. `loaded` is the digest of its weights, `reloaded` whether they
-    are being loaded for the second time."""
+    are being loaded for the second time, `waiting` whether there was no room for it."""
 
     name: str
     worker: Worker | None = None
@@ -23,7 +23,7 @@ class Seat:
     loaded: str = ""
     reloaded: bool = False
     task: int | None = None
-    empty_since: float = 0.0
+    waiting: bool = False
     tried: float = 0.0
     losses: list[float] = field(default_factory=list)
 

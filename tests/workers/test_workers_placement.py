@@ -1,0 +1,106 @@
+"""Where workers go, and that whoever waits for Ray says how long."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ponder.errors import PonderError, RecipeError
+from ponder.workers import ray_home
+from ponder.workers.open import open_home
+from ponder.workers.placement import Node, engines_for, pick
+
+SOURCE = Path(ray_home.__file__)
+
+
+def node(name: str, cores: int = 4, gpus: int = 0) -> Node:
+    return Node(id=name, address=name, cores=cores, gpus=gpus)
+
+
+def filled(nodes: list[Node], names: list[str]) -> dict[str, list[str]]:
+    """Which node has which workers when they come in this order."""
+    taken: dict[str, list[str]] = {}
+    for name in names:
+        place = pick(nodes, taken, name)
+        taken.setdefault(place.id if place else "nowhere", []).append(name)
+    return taken
+
+
+def test_ranks_stay_together_and_engines_spread() -> None:
+    nodes = [node("a", gpus=4), node("b", gpus=4), node("c", gpus=8)]
+    both = filled([node("a"), node("b")], ["engine-0", "engine-1"])
+    assert both == {"b": ["engine-0"], "a": ["engine-1"]}
+    names = ["rank-0", "rank-1", "rank-2", "engine-0", "engine-1"]
+    assert filled(nodes, names) == {"c": ["rank-0", "rank-1", "rank-2", "engine-0", "engine-1"]}
+    assert filled(nodes, ["engine-0", "rank-0", "rank-1"])["c"] == ["engine-0", "rank-0", "rank-1"]
+    small = [node("a", cores=2), node("b", cores=2)]
+    assert filled(small, ["engine-0", "rank-0", "rank-1"]) == {"b": ["engine-0", "rank-0", "rank-1"]}
+    assert engines_for(nodes, 3) == 13 and engines_for(nodes, 99) == 1
+
+
+def test_engines_share_cores_and_nobody_shares_a_gpu() -> None:
+    ranks = ["rank-0", "rank-1"]
+    assert filled([node("a", cores=2)], [*ranks, "engine-0"]) == {"a": [*ranks, "engine-0"]}
+    assert filled([node("a", cores=1)], ranks) == {"a": ["rank-0"], "nowhere": ["rank-1"]}
+    assert filled([node("a", gpus=1)], ["engine-0", "engine-1"]) == {"a": ["engine-0"], "nowhere": ["engine-1"]}
+    assert pick([], {}, "engine-0") is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3)), min_size=1, max_size=4),
+    st.integers(0, 6),
+    st.integers(0, 6),
+)
+def test_no_node_has_more_than_it_has_room_for(sizes: list[tuple[int, int]], ranks: int, engines: int) -> None:
+    nodes = [node(str(i), cores, gpus) for i, (cores, gpus) in enumerate(sizes)]
+    taken = filled(nodes, [*(f"rank-{i}" for i in range(ranks)), *(f"engine-{i}" for i in range(engines))])
+    gpus = any(one.gpus for one in nodes)
+    for one in nodes:
+        there = taken.get(one.id, [])
+        counted = there if gpus else [name for name in there if name.startswith("rank")]
+        assert len(counted) <= (one.gpus if gpus else one.cores)
+    room = sum(one.gpus if gpus else one.cores for one in nodes)
+    nowhere = taken.get("nowhere", [])
+    assert len(nowhere) == (max(0, ranks + engines - room) if gpus else max(0, ranks - room))
+
+
+def test_every_call_that_waits_for_ray_has_a_limit() -> None:
+    waits = [
+        call
+        for call in ast.walk(ast.parse(SOURCE.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("get", "wait")
+        and ast.unparse(call.func.value).endswith("ray")
+    ]
+    assert {call.func.attr for call in waits if isinstance(call.func, ast.Attribute)} == {"get", "wait"}
+    assert all("timeout" in {word.arg for word in call.keywords} for call in waits)
+
+
+def test_ray_has_one_home() -> None:
+    package = SOURCE.parents[1]
+    users = [
+        path
+        for path in package.rglob("*.py")
+        for one in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(one, ast.Import) and any(name.name.partition(".")[0] == "ray" for name in one.names))
+        or (isinstance(one, ast.ImportFrom) and str(one.module).partition(".")[0] == "ray")
+    ]
+    assert set(users) == {SOURCE}
+
+
+@pytest.mark.parametrize(
+    ("on", "error", "said"),
+    [
+        ("cloud", RecipeError, r"`--on` is 'cloud', .* local, ray, ray://host:port"),
+        ("ray://head", RecipeError, r"expected ray://host:port"),
+        ("ray://127.0.0.1:1", PonderError, r"No Ray cluster answers at 127.0.0.1:1: .* start it there"),
+    ],
+)
+def test_what_is_no_place_is_said_before_anything_starts(
+    on: str, error: type[Exception], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=said):
+        open_home(on, tmp_path, print)
