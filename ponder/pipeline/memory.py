@@ -38,6 +38,7 @@ _CPU_LOGITS = 1 << 20  # `policy.logprobs` goes by blocks of the vocabulary ther
 _DRAWN_COPIES = 2  # logits as they come, and what is drawn from
 _ONLY_IN_SAMPLING = ("KV cache", "logits drawn from", "bf16 copies")
 _ONLY_IN_UPDATES = ("gradients", "logits", "activations", "copies of a pass")
+_AHEAD = "drawing ahead"
 _SHARDED = ("weights", "gradients", "optimizer", "reference")
 
 Trained = RlStage | PretrainStage | SftStage | RewardModelStage
@@ -84,6 +85,8 @@ def memory(
         parts |= _drawing(shape, slots, longest, bf16=bf16, bf16_cache=bf16_cache)
         if bf16:
             parts["bf16 copies"] = shape.linear * _BF16
+        if stage.engine.lag > 0:  # each rollout under way has the weights that draw it
+            parts[_AHEAD] = stage.engine.lag * parts["weights"]
         if stage.objective.kl_coefficient > 0:
             parts["reference"] = frozen_bytes(shape, bf16=bf16)
     parts["activations"] = activation_bytes(shape, tokens, bf16=bf16, recompute=again)
@@ -99,8 +102,10 @@ def frozen_bytes(shape: Shape, *, bf16: bool) -> int:
 
 def phases(parts: Mapping[str, int]) -> dict[str, int]:
     """Bytes that are there at the same time: while sampling, whose cache is freed before an update, and in an
-    update."""
+    update; all of them where one draws ahead beside the other."""
     everything = sum(parts.values())
+    if _AHEAD in parts:
+        return {"sampling beside an update": everything}
     found = {}
     if any(name in parts for name in _ONLY_IN_SAMPLING):
         found["sampling"] = everything - sum(parts.get(name, 0) for name in _ONLY_IN_UPDATES)

@@ -177,6 +177,13 @@ def _rl(stage: RlStage, stages: Stages) -> Iterator[Line]:
         f"for {stage.updates_per_rollout} update{'s' if stage.updates_per_rollout > 1 else ''}; "
         f"{min(stage.engine.max_slots, problems * stage.group_size):,} at one time",
     )
+    if lag := stage.engine.lag:
+        oldest = stage.updates_per_rollout * (lag + 1) - 1
+        yield (
+            "lag",
+            f"{lag}: completions are {stage.updates_per_rollout * lag} to {oldest} updates old when they are learnt "
+            f"from; {lag} more {'copies' if lag > 1 else 'copy'} of the weights, and half of the cores, draw meanwhile",
+        )
     if stage.environment is not None:
         yield turns_line(stage.environment)
     usual = stage.group_size * stage.sampling.max_tokens * USUAL_SHARE_OF_LIMIT + PROMPT_TOKENS

@@ -1,5 +1,6 @@
 """What can be known to fail, found before the first stage runs instead of hours later."""
 
+import sys
 from collections.abc import Iterable, Mapping
 
 from ponder.ask.key import api_key
@@ -102,12 +103,20 @@ def check_judges(stages: Mapping[str, Stage]) -> None:
 
 def check_models(recipe: Recipe) -> None:
     """Raise ModelError for a model folder from outside that cannot be used, and for a reward model that is none, is not
-    what its file says, or does not score what its route needs. Loads torch, so that planning leaves it out."""
+    what its file says, or does not score what its route needs; and RecipeError for a lag where nothing would overlap.
+    Loads torch, so that planning leaves it out."""
+    import torch
+
     from ponder.policy.folder import check_folder
     from ponder.policy.scorer_file import read_scorer_file
     from ponder.policy.unpack import gguf_config
 
     for name, stage in recipe.stages.items():
+        if isinstance(stage, RlStage) and stage.engine.lag and (torch.cuda.is_available() or sys.platform != "linux"):
+            raise RecipeError(
+                f"stage {name!r}: engine.lag is {stage.engine.lag}, but a second process draws beside the one that "
+                f"trains on the CPUs of Linux alone; on one GPU nothing would overlap: set it to 0"
+            )
         scoring = stage.reward_models if isinstance(stage, RlStage) else {}
         # What a critic begins as may have been trained on either.
         scopes = dict.fromkeys(stage.scorers()) | {reference: SCOPES[route] for route, reference in scoring.items()}

@@ -87,6 +87,10 @@ class EngineConfig(Component):
     workers: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Engines that draw at the same time, each in a process of its own, where `ponder run --on` places workers: it has
     no effect on what is drawn. `auto` is one for each GPU that no rank has, or for each CPU core."""
+    lag: int = Field(0, ge=0, le=8, exclude_if=lambda value: value == 0)
+    """Of an `rl` stage: draw each rollout with the weights that the rollout so many before it began with, in a second
+    process, while this one trains (docs/scale.md). Its completions are then lag x updates_per_rollout updates older, no
+    more and no less. 0 draws and trains in turn."""
     parity_tolerance: float = Field(0.02, gt=0)
     """Step 0 stops the run if engine and trainer log-probs differ by more than this in the mean of absolute values over
     64 completions (on a CPU fp32 agrees to about 1e-6, bf16 to about 1e-3)."""

@@ -15,7 +15,7 @@ Everything random derives from (stage seed, step, problem, sample), and checkpoi
 stage run again ends with the same weights bit for bit on a CPU.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -34,13 +34,15 @@ from ponder.policy.scorer_load import load_scorer
 from ponder.policy.voice import Voice
 from ponder.recipe.stages import RlStage
 from ponder.recipe.stages.rl import SCOPES
-from ponder.records import Group
+from ponder.records import Group, Problem
 from ponder.report import try_report
 from ponder.reward.canaries import check_canaries
 from ponder.reward.combine import check_names
 from ponder.rollout import (
     PARITY_SAMPLES,
     Collected,
+    Engine,
+    OnProgress,
     Request,
     check_fits,
     check_parity,
@@ -48,9 +50,11 @@ from ponder.rollout import (
     engine_kind,
     spread,
 )
+from ponder.rollout.collect import Phase
 from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
 from ponder.stages.again import going_on
+from ponder.stages.ahead import Ahead, all_threads
 from ponder.stages.context import Context
 from ponder.stages.critic import StageCritic
 from ponder.stages.drawing import Drawing
@@ -76,6 +80,7 @@ from ponder.watch import (
     read_metrics,
     summarize_groups,
 )
+from ponder.watch.drawn import DrawnLog, DrawnRollout
 from ponder.watch.patience import why_stop
 
 __all__ = ["run_rl"]
@@ -104,6 +109,7 @@ def _train(context: Context[RlStage]) -> Mapping[str, Any]:
                 for samples in run.minibatches(collected.groups):
                     run.update(samples, progress)
                 run.after_rollout(progress)
+            run.end()
         with publishing(context.folder / "model") as folder:
             save_policy(run.policy, folder)
         return run.results()
@@ -119,6 +125,8 @@ class _Run:
         self._shown: dict[str, float] = {}
         self._ended: dict[str, float] | None = None  # the last update's row, until what is measured after it is known
         self._compared = False  # whether engine and trainer were found to agree
+        self._drawn_version = 0  # of the weights that drew the rollout at hand
+        self._waited = 0.0  # seconds of the next step that passed before the model was measured
         check_names(config.reward_weights(0))
         self.steps = config.steps
         self.policy = load_policy(context.model_source(config.model), config.template, config.precision)
@@ -149,13 +157,15 @@ class _Run:
         ranks_are_back(context)
         self.reference = Reference(self.trainer, 0) if config.objective.kl_coefficient > 0 else None
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
-        self.metrics, self.rollouts, self.phases = MetricsLog(context.folder), RolloutLog(context.folder), Phases()
+        self.metrics, self.phases = MetricsLog(context.folder), Phases()
+        self.rollouts = RolloutLog(context.folder, exact=config.engine.lag > 0)
         self.failures = FailureLog(context.folder)
         self.alarms = AlarmLog(context.folder, config.engine.parity_tolerance)
         self._engine_config = config.engine.model_copy(
             update={"kind": engine_kind(config.engine, self.policy, self.world)}
         )
-        self._resume()
+        self.ahead: Ahead | None = None
+        self._resume(stack)
         self.engine = open_placed(context, self._engine_config, self.policy, self.world, config.batch.ranks)
         self._say_header()
 
@@ -193,46 +203,104 @@ class _Run:
 
     def sample(self, progress: Progress) -> Collected:
         """The groups of the next rollout, judged, on disk, and with what they show."""
-        config, step = self.config, self.step
-        updates = min(config.updates_per_rollout, self.steps - step)
-        count = updates * config.problems_per_step
-        problems = self.drawing.next(step, count)
-        sampling = config.sampling.model_copy(update={"temperature": config.sampling.temperature_at(step)})
-        self.trainer.temperature = sampling.temperature
+        step, version = self.step, self.trainer.version
+        if self.ahead is not None:
+            collected = self._sample_ahead(self.ahead, progress)
+        else:
+            collected = self._draw(
+                self.engine,
+                step,
+                self._problems(step),
+                version,
+                self.phases,
+                lambda state: progress.tick("generate", state.finished, state.total),
+            )
+            self._keep(step, collected)
+            self.drawing.learn(collected.groups)
+        self.trainer.temperature = self.config.sampling.temperature_at(step)
+        self._drawn_version = min(
+            (one.completion.weight_version for group in collected.groups for one in group.rollouts), default=version
+        )
+        self._shown = {**summarize_groups(collected.groups, self.policy.template), **collected.metrics}
+        return collected
+
+    def _sample_ahead(self, ahead: Ahead, progress: Progress) -> Collected:
+        """The groups of the next rollout, which was begun before, and those of a later one begun now."""
+        lag, step = self.config.engine.lag, self.step
+        coming = range(step, self.steps, self.config.updates_per_rollout)[: lag + 1]
+        if step > 0 and not all(ahead.begun(at) for at in coming[:lag]):
+            self._say(
+                f"rollouts after step {step} that were to be drawn before are not on disk: they are drawn with the "
+                f"weights of this step, which are fresher"
+            )
+        self._begin(ahead, coming[:lag])
+        with self.phases("wait"):
+            drawn = ahead.take(step, lambda done, total: progress.tick("generate", done, total))
+        self.drawing.learn(drawn.groups)
+        self._begin(ahead, coming[lag:])
+        seconds = {f"seconds/{name}": spent for name, spent in drawn.seconds.items()}
+        return Collected(groups=drawn.groups, metrics={**drawn.metrics, **seconds})
+
+    def _begin(self, ahead: Ahead, steps: Sequence[int]) -> None:
+        for at in steps:
+            if not ahead.begun(at):
+                ahead.begin(at, self._problems(at), self.trainer.version)
+
+    def _count(self, step: int) -> int:
+        """How many problems the rollout after `step` updates has."""
+        return min(self.config.updates_per_rollout, self.steps - step) * self.config.problems_per_step
+
+    def _problems(self, step: int) -> list[Problem]:
+        return self.drawing.next(step, self._count(step))
+
+    def _draw(
+        self,
+        engine: Engine,
+        step: int,
+        problems: Sequence[Problem],
+        version: int,
+        phases: Phase,
+        on_progress: OnProgress,
+    ) -> Collected:
+        """The rollout after `step` updates, judged; `version` is that of the engine's weights."""
+        config = self.config
         if self.judges is not None:
             self.judges.step = step + 1
-        collected = collect(
-            self.engine,
+        return collect(
+            engine,
             self._voice(),
             problems,
             group_size=config.group_size,
-            sampling=sampling,
-            max_tokens=self._max_tokens(),
+            sampling=config.sampling.model_copy(update={"temperature": config.sampling.temperature_at(step)}),
+            max_tokens=config.sampling.max_tokens_at(step),
             seed=self._seed("sample", step),
-            weight_version=self.trainer.version,
+            weight_version=version,
             pool=self.pool,
             rewards=config.reward_weights(step),
             reward_models=self.reward_models,
             graders=self.judges,
             overlong_buffer_ratio=config.objective.overlong_buffer_ratio,
-            refill=self.drawing.refill(step, count) if config.objective.dynamic_sampling else None,
-            phases=self.phases,
-            on_progress=lambda state: progress.tick("generate", state.finished, state.total),
+            refill=self.drawing.refill(step, len(problems)) if config.objective.dynamic_sampling else None,
+            phases=phases,
+            on_progress=on_progress,
         )
+
+    def _keep(self, step: int, collected: Collected) -> None:
+        """Put the rollout after `step` updates into the logs."""
         for group in collected.groups:
             for rollout in group.rollouts:
                 self.rollouts.write(step + 1, rollout)
         self.failures.write(step + 1, collected)
-        self.drawing.learn(collected.groups)
-        self._shown = {**summarize_groups(collected.groups, self.policy.template), **collected.metrics}
-        return collected
+        if self.ahead is not None:
+            self.rollouts.sync()
 
     def minibatches(self, groups: tuple[Group, ...]) -> list[list[Sample]]:
         """The samples of each update of this rollout, weighed: the useful groups, dealt out at random. The length limit
         in a weight is the one they were sampled under, whatever limit is in force when the update is made."""
         updates = min(self.config.updates_per_rollout, self.steps - self.step)
         useful = credit(groups, self.config.objective)
-        if not self._compared and useful:  # at step 0, or as soon as there is something to compare
+        same = self._drawn_version == self.trainer.version  # else they may well differ
+        if not self._compared and useful and same:  # at step 0, or as soon as there is something to compare
             self._compared = True
             self._check_parity([sample for group in useful for sample in group])
         if self.reference is not None:
@@ -257,6 +325,8 @@ class _Run:
         self._end_step(progress)  # of the same rollout: nothing is measured between its updates
         lr = learning_rate(config.optimizer, self.step, self.steps)
         row, self._shown = self._shown, {}
+        if self.ahead is not None:
+            row["policy/staleness"] = float(self.trainer.version - self._drawn_version)
         if samples:
             with self.phases("update"):
                 measured = self.trainer.forward_backward(samples, partial(policy_loss, objective=config.objective))
@@ -275,6 +345,9 @@ class _Run:
         if self.reference is not None and every is not None and self.step % every == 0:
             self.reference.renew(self.step)
         seconds = self.phases.take()
+        if self._waited:
+            seconds |= {name: seconds.get(name, 0.0) + self._waited for name in ("wait", "step")}
+            self._waited = 0.0
         row |= {
             "optimizer/skipped": float(self.trainer.skipped),
             "policy/reference_step": float(self.reference.step) if self.reference else 0.0,
@@ -301,6 +374,7 @@ class _Run:
         done = self.step >= self.steps
         measured: dict[str, float] = {}
         if self.held_out is not None and (done or _crossed(self.held_out.every, before, self.step)):
+            self._drain(progress)
             measured = self.measure(progress)
         if not done and (why := self._why_stop()) is not None:
             progress.say(f"{self.context.name}: training ends at step {self.step} of {self.steps}: {why}")
@@ -310,11 +384,29 @@ class _Run:
         best, self.best = accuracy > self.best, max(self.best, accuracy)
         self.alarm(progress)
         if best or done or _crossed(config.checkpoint_every, before, self.step):
+            self._drain(progress)  # what was begun before it is on disk: no weights before it are asked for again
             with self.phases("save"):
                 self._save(best)
         if _crossed(_DIAGNOSE_EVERY, before, self.step) or done:
             for finding in diagnose(self.rows, _DIAGNOSE_EVERY, ended=done):
                 progress.say(f"{self.context.name}: {finding.level}: {self._place_of(finding)}{finding.text}")
+
+    def _drain(self, progress: Progress) -> None:
+        if self.ahead is not None:
+            with self.phases("wait"):
+                self.ahead.drain(lambda done, total: progress.tick("generate", done, total))
+
+    def end(self) -> None:
+        """Training is over: forget what was drawn ahead for updates that are not made."""
+        if self.ahead is not None:
+            self.ahead.close()
+            self.ahead.forget_after(self.step)
+            self._forget_after(self.step)
+
+    def _forget_after(self, step: int) -> None:
+        """Forget rollouts of later updates."""
+        self.rollouts.truncate_after(step)
+        self.failures.truncate_after(step)
 
     def _place_of(self, finding: Finding) -> str:
         """Where the class stands that may be the reason; nothing for others."""
@@ -334,7 +426,7 @@ class _Run:
         """Score the held-out problems: what they show, and the seconds it took unless that was done before."""
         assert self.held_out is not None
         before = self.step in self.held_out.scores()
-        with self.phases("evaluate"):
+        with self.phases("evaluate"), all_threads(self.ahead):
             scores = self.held_out.measure(
                 self.policy,
                 self.engine,
@@ -346,8 +438,9 @@ class _Run:
             )
         progress.say(describe(scores, self.context.name, self.step))
         try_report(self.context.folder.parent.parent, progress.say)
-        spent = self.phases.take()["evaluate"]
-        return score_metrics(scores) | ({} if before else {"seconds/evaluate": spent})
+        spent = self.phases.take()
+        self._waited = spent.get("wait", 0.0)
+        return score_metrics(scores) | ({} if before else {"seconds/evaluate": spent["evaluate"]})
 
     def results(self) -> Mapping[str, Any]:
         """The scores at the start and at the end, for the manifest."""
@@ -425,7 +518,7 @@ class _Run:
         self.checkpoints.save(self.step, write, state, unchanged, best=best)
         self._saved_reference = reference.step if reference else -1
 
-    def _resume(self) -> None:
+    def _resume(self, stack: ExitStack) -> None:
         checkpoint = self.checkpoints.newest()
         say_resumed(self.context, checkpoint.step if checkpoint is not None else None)
         if checkpoint is not None:
@@ -440,12 +533,34 @@ class _Run:
                 self.reference.load(checkpoint.folder, checkpoint.state["reference_step"])
                 self._saved_reference = self.reference.step
         self.metrics.truncate_after(self.step if checkpoint is not None else -1)
-        self.rollouts.truncate_after(self.step)
-        self.failures.truncate_after(self.step)
+        if self.config.engine.lag == 0:
+            self._forget_after(self.step)
+        else:
+            self.ahead = self._open_ahead(stack, checkpoint is not None)
         self.alarms.truncate_after(self.step)
         self.rows = list(read_metrics(self.context.folder))
         if self.held_out is not None:
             self.held_out.truncate_after(self.step if checkpoint else -1)
+
+    def _open_ahead(self, stack: ExitStack, resumed: bool) -> Ahead:
+        """What draws ahead, with the rollouts that stand whole in the log; those after them are forgotten."""
+        log, lag = DrawnLog(self.context.folder, self.config.group_size), self.config.engine.lag
+        coming = range(self.step, self.steps, self.config.updates_per_rollout)
+        kept: dict[int, DrawnRollout] = {}
+        for at, (step, drawn) in zip(coming, log.read_after(self.step).items(), strict=False):
+            if step != at + 1 or drawn.problems != self._count(at):
+                break
+            kept[at] = drawn
+        last = max(kept, default=self.step - 1) + 1
+        log.truncate_after(last)
+        self._forget_after(last)
+        ahead = Ahead(self.policy, self.config.engine.max_slots, self._draw, self._keep, log, kept)
+        stack.callback(ahead.close)
+        if resumed:  # their problems were drawn before the checkpoint
+            for at in coming[:lag]:
+                if at in kept:
+                    ahead.begin(at, [], kept[at].groups[0].rollouts[0].completion.weight_version)
+        return ahead
 
     def _reward_models(self) -> RewardModels | None:
         """The scorers of the routes, checked to cover the problems."""
@@ -516,6 +631,7 @@ class _Run:
             f"rewards {self._listed_rewards()}",
             *self._listed_tools(),
             *([f"engine: {self._engine_config.kind}"] if self.config.engine.kind != "local" else []),
+            *([self.ahead.describe(config.engine.lag, config.updates_per_rollout)] if self.ahead is not None else []),
             f"objective {objective.preset}: advantage {objective.advantage}, ratio {objective.ratio} clipped to "
             f"-{objective.clip_low} / +{objective.clip_high}, {objective.kl_coefficient:g} x KL "
             f"{objective.kl_estimator} in the {objective.kl_placement}, aggregate "

@@ -256,6 +256,7 @@ def _repetition(step: int, rows: Sequence[Row], window: int) -> Alarm | None:
 def _mismatch(step: int, rows: Sequence[Row], tolerance: float) -> Alarm | None:
     """Later updates of a rollout differ because the weights have changed since; the first one must not."""
     measured = [row for row in rows if row.get("policy/mismatch") is not None or row.get("scorer/mismatch") is not None]
+    measured = [row for row in measured if not row.get("policy/staleness")]  # other weights drew it
     for row in [row for row in measured if row.get("rollout/tokens") is not None] or measured:
         for key, limit in (
             ("policy/mismatch", tolerance),

@@ -112,8 +112,8 @@ KEYS: dict[str, Key] = _by_name(
         _key(
             "policy/mismatch",
             "nats",
-            "Mean absolute log-prob difference of engine and trainer; in `pretrain` and "
-            "`sft` of sequences packed and alone",
+            "Mean absolute log-prob difference of engine and trainer, updates since drawing included; in `pretrain` "
+            "and `sft` of sequences packed and alone",
             "below tolerance",
         ),
         _key("policy/mismatch_max", "nats", "Greatest such difference of a token", "below 1"),
@@ -125,6 +125,12 @@ KEYS: dict[str, Key] = _by_name(
         ),
         _key("policy/weight_max", "number", "Greatest such weight of a token", "at most the cap"),
         _key("policy/weight_capped", "share", "Tokens whose weight was cut at the cap", "below 5 %"),
+        _key(
+            "policy/staleness",
+            "count",
+            "With `engine.lag`: updates made since the weights that drew what this update learns from",
+            "as lag says",
+        ),
         _key("loss/policy", "number", "Policy-gradient loss, divergence included", "near 0; its size means nothing"),
         _key("loss/value", "number", "Loss of the critic, half the squared error of its values (`ppo`)", "falls"),
         _key(
@@ -161,10 +167,16 @@ KEYS: dict[str, Key] = _by_name(
         _key(
             "seconds/<phase>",
             "seconds",
-            "Time in generate, verify, judge, score, reference, proximal, critic, update",
+            "Time in generate, verify, judge, score, wait, reference, proximal, critic, update; with `engine.lag` the "
+            "first four pass beside training, and wait is what it waited for them",
             "steady",
         ),
-        _key("seconds/step", "seconds", "Whole step, without evaluating and saving", "sum of its phases"),
+        _key(
+            "seconds/step",
+            "seconds",
+            "Whole step, without evaluating and saving",
+            "sum of its phases, those beside it left out",
+        ),
         _key("seconds/evaluate", "seconds", "Time in measuring the model of this step", "steady"),
         _key("seconds/save", "seconds", "Time in the checkpoint written since the row before", "steady"),
         _key("memory/process_bytes", "bytes", "Resident memory of the process", "no growth"),

@@ -35,7 +35,7 @@ _SHOWN = (
 )
 _PACE_STEPS = 20  # the pace of these last steps tells the time left
 _BAR = 20
-_PHASES = ("generate", "verify", "score", "reference", "update", "save", "evaluate")
+_PHASES = ("generate", "verify", "score", "wait", "reference", "update", "save", "evaluate")
 
 
 class Progress:

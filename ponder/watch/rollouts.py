@@ -5,6 +5,7 @@ weights, so that any question about a run can be asked after it. Read them back 
 that reads JSON lines.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ponder.watch.lines import cut_after, dump_line, read_lines, repair
 __all__ = ["LoggedRollout", "RolloutLog", "read_last_step", "read_rollouts", "rollout_files"]
 
 _PROBLEM = TypeAdapter(Problem)
-_LOGPROB_DIGITS = 6  # an fp32 log-prob of magnitude 1 has seven
+_LOGPROB_DIGITS = 6  # an fp32 log-prob of magnitude 1 has seven; nine give back any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class LoggedRollout:
     rollout: Rollout
 
 
-def _to_line(step: int, rollout: Rollout) -> bytes:
+def _to_line(step: int, rollout: Rollout, exact: bool) -> bytes:
     completion, verdict = rollout.completion, rollout.verdict
     return dump_line(
         {
@@ -51,7 +52,9 @@ def _to_line(step: int, rollout: Rollout) -> bytes:
             "seed": completion.seed,
             "prompt_ids": rollout.prompt_ids,
             "token_ids": list(completion.token_ids),
-            "logprobs": [round(logprob, _LOGPROB_DIGITS) for logprob in completion.logprobs],
+            "logprobs": [
+                float(f"{logprob:.9g}") if exact else round(logprob, _LOGPROB_DIGITS) for logprob in completion.logprobs
+            ],
         }
     )
 
@@ -105,10 +108,12 @@ def read_last_step(folder: Path) -> list[LoggedRollout]:
 
 class RolloutLog:
     """Appends to `rollouts/rollouts-000000.jsonl`, `-000001`, ... in a stage's folder; a file that would grow past
-    `max_bytes` is closed for good, and only a single line longer than that makes a larger one."""
+    `max_bytes` is closed for good, and only a single line longer than that makes a larger one. `exact` log-probs have
+    the digits that give them back bit for bit."""
 
-    def __init__(self, folder: Path, max_bytes: int = 64 * 2**20) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, max_bytes: int = 64 * 2**20, *, exact: bool = False) -> None:
+        self._folder, self._exact = folder, exact
+        self._unsynced: set[Path] = set()
         self._max_bytes = max_bytes
         (folder / "rollouts").mkdir(parents=True, exist_ok=True)
         self._number = self._size = 0
@@ -118,12 +123,21 @@ class RolloutLog:
 
     def write(self, step: int, rollout: Rollout) -> None:
         """Append one rollout of update `step`; steps never fall."""
-        line = _to_line(step, rollout)
+        line = _to_line(step, rollout, self._exact)
         if self._size and self._size + len(line) > self._max_bytes:
             self._number, self._size = self._number + 1, 0
-        with (self._folder / "rollouts" / f"rollouts-{self._number:06d}.jsonl").open("ab") as file:
+        path = self._folder / "rollouts" / f"rollouts-{self._number:06d}.jsonl"
+        with path.open("ab") as file:
             file.write(line)
         self._size += len(line)
+        self._unsynced.add(path)
+
+    def sync(self) -> None:
+        """Return when the disk has what was written."""
+        for path in self._unsynced:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        self._unsynced.clear()
 
     def truncate_after(self, step: int) -> None:
         """Forget the rollouts of later updates than `step`: they are about to be sampled again."""

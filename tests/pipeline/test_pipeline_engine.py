@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from ponder.errors import RecipeError
-from ponder.pipeline.preflight import check_inputs
+from ponder.pipeline.preflight import check_inputs, check_models
 from ponder.recipe import load_recipe
 from ponder.recipe import rollout as recipe
 
@@ -37,6 +38,14 @@ def test_conversations_need_the_local_engine(kind: str, tmp_path: Path) -> None:
     load_recipe(written(tmp_path, stage.replace("vllm", "auto")))
     with pytest.raises(RecipeError, match=r"engine\.kind is vllm, and conversations with an environment"):
         load_recipe(written(tmp_path, stage))
+
+
+def test_lag_is_refused_where_there_is_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load_recipe(written(tmp_path, STAGES["rl"].replace("kind: vllm", "lag: 1")))
+    check_models(loaded)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(RecipeError, match=r"stage 'one': engine\.lag is 1, .* on one GPU nothing would overlap"):
+        check_models(loaded)
 
 
 def test_no_other_kind_is_known(tmp_path: Path) -> None:

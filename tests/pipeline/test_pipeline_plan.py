@@ -196,6 +196,13 @@ def test_the_cache_and_an_update_are_never_there_together() -> None:
     assert peak(kept | update) == 28
 
 
+def test_drawing_ahead_is_beside_an_update_with_weights_of_its_own() -> None:
+    ahead, turns = rl(engine={"lag": 2}), rl()
+    parts, without = (memory(stage, TINY, bf16=False) for stage in (ahead, turns))
+    assert parts == without | {"drawing ahead": 2 * 1000 * 4}
+    assert phases(parts) == {"sampling beside an update": sum(parts.values())} and peak(parts) > peak(without)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
     "config",

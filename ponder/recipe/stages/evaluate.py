@@ -138,6 +138,10 @@ class EvaluateStage(StageBase):
             raise ValueError("there is no model to measure: name one in models, or an endpoint in served")
         if both := [name for name in self.served if name in self.models]:
             raise ValueError(f"{both[0]!r} stands in models and in served: give the endpoint another name")
+        if self.engine.lag:
+            raise ValueError(
+                f"engine.lag is {self.engine.lag}, but nothing is trained while models are measured: remove it"
+            )
         if self.environment is not None and self.engine.kind == "vllm":
             raise ValueError(
                 "engine.kind is vllm, and conversations with an environment are drawn by ponder's own engine: set it "

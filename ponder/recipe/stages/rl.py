@@ -192,6 +192,23 @@ class RlStage(StageBase):
         return self
 
     @model_validator(mode="after")
+    def _drawn_ahead(self) -> Self:
+        if self.engine.lag == 0:
+            return self
+        judged = [name for name, judge in self.judges().items() if isinstance(judge.by, ByModel)]
+        for stands, why in (
+            (self.engine.kind == "vllm", "engine.kind is vllm, which draws in this process"),
+            (self.environment is not None, "conversations with an environment are drawn in this process"),
+            (bool(judged), f"the model that gives the reward {''.join(judged[:1])!r} judges in this process"),
+        ):
+            if stands:
+                raise ValueError(
+                    f"engine.lag is {self.engine.lag}, but {why}, so that nothing would be drawn while it trains: set "
+                    "it to 0"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _critic_asked(self) -> Self:
         if self.critic is not None and self.learnt_critic() is None:
             raise ValueError(

@@ -57,6 +57,14 @@ class SampleStage(StageBase):
     pairs: PairRules = PairRules()
     """How pairs are chosen."""
 
+    @model_validator(mode="after")
+    def _draws_now(self) -> Self:
+        if self.engine.lag:
+            raise ValueError(
+                f"engine.lag is {self.engine.lag}, but nothing is trained while a `sample` stage draws: remove it"
+            )
+        return self
+
     def writers(self) -> tuple[str, ...]:
         """The models that respond, judge and rewrite in this process."""
         helpers = (self.judge, self.rewrite.by if self.rewrite is not None else None)

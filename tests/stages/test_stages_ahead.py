@@ -1,0 +1,179 @@
+"""An rl stage that draws ahead: which weights drew what, and the same bytes whatever is killed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from itertools import accumulate
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file
+
+from ponder.pipeline.run import run
+from ponder.policy import load_policy
+from ponder.recipe import load_recipe
+from ponder.recipe.stages import EvaluateStage, RlStage, SampleStage
+from ponder.recipe.training import BatchLimits, Optimizer
+from ponder.train import Sample, Trainer
+from ponder.watch import read_metrics
+from ponder.watch.rollouts import LoggedRollout, read_rollouts
+
+PROBLEMS = [{"source": "micro", "tasks": ["equation"], "count": 50}]
+RECIPE = """
+name: ahead
+stages:
+  zero:
+    kind: rl
+    model: micro
+    template: r1-zero
+    problems: [{source: micro, tasks: [equation], count: 50}]
+    steps: 6
+    problems_per_step: 3
+    group_size: 4
+    sampling: {temperature: 1.0, max_tokens: 32}
+    optimizer: {lr: 3.0e-4}
+    precision: fp32
+    keep_checkpoints: 9
+"""
+ONE = "    engine: {lag: 1}\n    updates_per_rollout: 2\n    checkpoint_every: 2\n"
+# Problems drawn by what rollouts showed, groups sampled again, ratios to the trainer: all that a rollout can depend on.
+TWO = """    engine: {lag: 2}
+    checkpoint_every: 2
+    sampler: {by: solve_rate}
+    objective: {preset: dapo, mismatch_cap: 2}
+"""
+
+
+def trained(recipe: str, folder: Path, *overrides: str) -> tuple[Path, str]:
+    """The stage's folder, and all that it said."""
+    path = folder / "recipe.yaml"
+    path.write_text(RECIPE + recipe)
+    said: list[str] = []
+    run(load_recipe(path, overrides), folder / "run", text=path.read_text(), say=said.append)
+    return folder / "run" / "stages" / "zero", "\n".join(said)
+
+
+def log(stage: Path) -> list[LoggedRollout]:
+    return list(read_rollouts(stage))
+
+
+def versions(stage: Path) -> list[int]:
+    """The version of the weights after each step, 0 included: a step without a useful group makes no update."""
+    return [0, *accumulate(int("optimizer/lr" in row) for row in read_metrics(stage))]
+
+
+def assert_same(first: Path, second: Path) -> None:
+    expected, got = (load_file(stage / "model" / "model.safetensors") for stage in (first, second))
+    assert expected.keys() == got.keys() and all(torch.equal(expected[name], got[name]) for name in expected)
+    name = Path("rollouts") / "rollouts-000000.jsonl"
+    assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(ONE, tmp_path_factory.mktemp("whole"))[0]
+
+
+def test_each_rollout_is_drawn_by_the_weights_that_lag_says(whole: Path) -> None:
+    """Rollouts begin after steps 0, 2 and 4, and the weights of the rollout before drew each: what the log says of a
+    token is what these weights, loaded from their checkpoint, say."""
+    found, made = log(whole), versions(whole)
+    drawn_by = {one.step: one.rollout.completion.weight_version for one in found}
+    assert drawn_by == {1: 0, 3: 0, 5: made[2]} and made[2] == 2
+    stale = [row["policy/staleness"] for row in read_metrics(whole)]
+    assert stale == [made[step] - drawn_by[step // 2 * 2 + 1] for step in range(6)]
+    assert stale[:4] == [0, 1, 2, 3]
+    samples = [
+        Sample(
+            prompt_ids=one.rollout.prompt_ids,
+            response_ids=one.rollout.completion.token_ids,
+            group=str(i),
+            weight=0.0,
+            behaviour=one.rollout.completion.logprobs,
+        )
+        for i, one in enumerate(found)
+        if one.step == 5
+    ]
+    drawn = torch.cat([torch.tensor(list(sample.behaviour or ())) for sample in samples])
+    far = {}
+    for step in (2, 4):
+        policy = load_policy(whole / "checkpoints" / f"step-{step:08d}" / "model", precision="fp32")
+        trainer = Trainer(policy, Optimizer(), BatchLimits())
+        far[step] = float((torch.cat(trainer.logprobs(samples)) - drawn).abs().mean())
+    assert far[2] < 1e-5 < 1e-3 < far[4]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_everything_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "two.yaml"
+    path.write_text(RECIPE + TWO)
+    command = [sys.executable, str(Path(__file__).parent / "lives.py"), str(path), str(tmp_path), "4", "5"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    killed = json.loads(done.stdout.splitlines()[-1])
+    assert sum(killed) == 4
+    first = tmp_path / "whole" / "stages" / "zero"
+    made = versions(first)
+    assert all(one.rollout.completion.weight_version == made[max(0, one.step - 3)] for one in log(first))
+    for number in range(1, len(killed) + 1):
+        assert_same(first, tmp_path / f"killed-{number}" / "stages" / "zero")
+
+
+def test_the_stage_goes_on_when_the_process_that_draws_is_killed(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE + ONE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ponder.cli", "run", str(path), "--out", str(tmp_path / "run")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+    )
+    own = psutil.Process(process.pid)
+    drawing: list[psutil.Process] = []
+    while not drawing:
+        assert process.poll() is None
+        drawing = [child for child in own.children() if child.cmdline() == own.cmdline()]
+    os.kill(drawing[0].pid, signal.SIGKILL)
+    said = process.communicate()[0]
+    assert process.returncode == 0, said
+    assert "The process that draws ahead ended by the signal SIGKILL" in said
+    assert_same(whole, tmp_path / "run" / "stages" / "zero")
+
+
+def test_a_run_trained_longer_says_which_weights_draw_what_was_not_drawn(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole.parents[1], tmp_path / "run")
+    stage, said = trained(ONE, tmp_path, "stages.zero.steps=10")
+    assert "rollouts after step 6 that were to be drawn before are not on disk" in said
+    drawn_by, made = {one.step: one.rollout.completion.weight_version for one in log(stage)}, versions(stage)
+    assert drawn_by == {1: 0, 3: 0, 5: made[2], 7: made[6], 9: made[6]}
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"engine": {"lag": 1, "kind": "vllm"}}, "engine.kind is vllm, which draws in this process"),
+        ({"engine": {"lag": 1}, "environment": {"tools": ["calculator"]}}, "conversations with an environment"),
+        (
+            {"engine": {"lag": 1}, "judged": {"by": {"kind": "model", "model": "micro"}}, "rewards": {"judged": 1}},
+            "the model that gives the reward 'judged' judges in this process",
+        ),
+        ({"engine": {"lag": -1}}, "greater than or equal to 0"),
+    ],
+)
+def test_where_nothing_would_overlap_lag_is_refused(more: dict[str, object], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        RlStage.model_validate({"model": "micro", "problems": PROBLEMS, "steps": 2, **more})
+
+
+def test_stages_that_train_nothing_refuse_lag() -> None:
+    with pytest.raises(ValidationError, match="nothing is trained while a `sample` stage draws"):
+        SampleStage.model_validate({"model": "micro", "problems": PROBLEMS, "engine": {"lag": 1}})
+    with pytest.raises(ValidationError, match="nothing is trained while models are measured"):
+        EvaluateStage.model_validate({"models": ["micro"], "benchmarks": ["micro"], "engine": {"lag": 1}})
