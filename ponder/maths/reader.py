@@ -7,6 +7,7 @@ The length, the number of tokens, the digits of a number and the depth are bound
 import re
 from functools import lru_cache
 
+from ponder.maths.decimals import decimal
 from ponder.maths.notation import clean, text_key
 from ponder.maths.opening import stopping_word
 from ponder.maths.spellings import special
@@ -48,6 +49,8 @@ _LETTER_UNIT = re.compile(
 )
 _RATE = re.compile(r"/\s*(?:min|[kcm][gmlL])(?:\s*\^\s*\{?[23]\}?)?$")
 """The end of a rate that is no product of letters: L/min, g/cm^3."""
+_AMOUNT = re.compile(r"(\\?\$)?(\d{1,3}(?:,\d{3}){1,9}|\d{1,60})(\.\d{1,60})?(?: ([a-z]{4,}))?")
+"""What most answers are: a number, with dollars or a unit whose name means nothing else."""
 
 
 @lru_cache(maxsize=4096)
@@ -55,6 +58,9 @@ def read(text: str) -> Tree:
     """The meaning of `text`. Raises Unreadable where it has none and TooLarge beyond the limits."""
     if len(text) > MAX_READ_CHARS:
         raise TooLarge(f"it has more than {MAX_READ_CHARS} characters")
+    amount = _amount(text)
+    if amount is not None:
+        return amount
     stopped = stopping_word(text)
     if stopped is not None:
         raise Unreadable(f"{stopped!r} stands where a value should")
@@ -81,6 +87,20 @@ def read(text: str) -> Tree:
         read_as = Statements(label["call"]).run() if label["call"] else None
         return Many((first, *(_named(item, read_as, name) for item in value.items[1:])), value.word)
     return Relation(("=",), (name, value))
+
+
+def _amount(text: str) -> Tree | None:
+    """A number, or a measure of one, without the way that longer answers take."""
+    match = _AMOUNT.fullmatch(text)
+    if match is None:
+        return None
+    dollars, whole, places, name = match.groups(default="")
+    value = decimal(whole.replace(",", "") + places)
+    if not dollars and not name:
+        return value
+    unit = read_unit("usd" if dollars else name)
+    plain = unit is not None and unit.dimension != "count" and not (dollars and name)
+    return Measure(value, unit) if unit is not None and plain else None
 
 
 def integers_of(text: str) -> tuple[str, str] | None:

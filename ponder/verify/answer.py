@@ -279,7 +279,7 @@ def _phrases(text: str, start: int = 0) -> Iterator[tuple[int, Found]]:
             rest = display[1] if display else rest
             answer, behind = rest.lstrip("} "), text[match.end() + len(rest) :]
             yield match.start(), Found(text=answer, rule="answer phrase", before=text[: match.end()], behind=behind)
-    letter = _LETTER_A.match(_last_line(text))
+    letter = _LETTER_A.match(_last_line(text)) if "A:" in text or "A：" in text else None
     if letter:
         yield 0, Found(text=letter.group(1), rule="answer phrase")
 
@@ -337,6 +337,8 @@ def _checked(found: Found) -> Found:
             text = said
     if is_replaced(text, found.behind):
         return Found(text=None, rule=f"no answer: the {found.rule} is followed by another value")
+    if text == found.text and not found.behind:
+        return found
     return Found(text=text, rule=found.rule, before=found.before, modulus=found.modulus)
 
 

@@ -63,6 +63,8 @@ _SUPPOSED = re.compile(
     r"|impossible)\b[^,.;:]*$"
 )
 """In small letters."""
+_IN_SUPPOSED = ("if", "unless", "ly", "used to", "already", "yesterday", "wanted", "had", "impossible")
+"""One of them is in what supposes."""
 _BEHIND = re.compile(
     r"\s*\(?\s*mod\b|\s*,?\s+(?:is|are|was)\s+"
     r"(?:wrong|incorrect|false|not|too|rejected|extraneous|impossible|a contradiction|likely|possible|plausible)\b"
@@ -201,8 +203,8 @@ def is_bounded(sentence: str, start: int, end: int, without_unit: int | None = N
     if (
         (may_end(near, _ENDS_BEFORE) and _BEFORE.search(f"{near} "))
         or (not near.isascii() and _BEFORE.search(near))
-        or _SUPPOSED.search(before)
-        or _CHINESE.match(sentence, start)
+        or (any(word in before for word in _IN_SUPPOSED) and _SUPPOSED.search(before))
+        or (not sentence.isascii() and _CHINESE.match(sentence, start))
     ):
         return True
     if "ratio" in before and _RATIO_OF.search(before) and re.search(r":| to ", sentence[start:end]) is None:

@@ -41,6 +41,7 @@ _PROSE_WORDS = 7
 _PLAIN_WORDS = 6
 """The same without a sign of equality or a label."""
 _PROSE = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|frac|sin|cos|tan|log|ln|pi)\b)[A-Za-z]{2,}|[\u3400-\u9fff]")
+_WORD_FIRST = re.compile(r"[A-Z][a-z]+ ")
 _GROUP = re.compile(r"\\[A-Za-z]+\s*\{[^{}]*\}")
 _WRAPPED = re.compile(r"\s*[\"'“‘`]([^\"'“”‘’`]+)[\"'”’`]\.?(?:\s+[A-Z].*)?\s*", re.DOTALL)
 _SENTENCE_END = re.compile(
@@ -172,7 +173,7 @@ def same_math(a: str, b: str, gold: MathGold) -> bool:
 
 def _equal(gold: str, answer: str, lenient: bool = False, counted: bool = True) -> bool:
     """Whether an answer equals a gold. "2 dozen" is 24; where dozens were `counted`, it may also be 2."""
-    plain_gold, plain_answer = _plain(gold), _plain(answer)
+    plain_gold, plain_answer = _plain_gold(gold), _plain(answer)
     if plain_gold is not None and plain_answer is not None and "." not in gold:
         return plain_gold == plain_answer
     if gold.strip() == answer.strip():
@@ -229,6 +230,8 @@ def _is_prose(answer: str) -> bool:
 
 def _difference(answer: str) -> str:
     """Why an answer that was compared is not the gold."""
+    if _plain(answer) is not None:
+        return "differs from the gold"
     try:
         return "differs from the gold" if is_finished(read(answer)) else "a calculation, not its result"
     except (Unreadable, TooLarge, Undefined):
@@ -281,6 +284,9 @@ def _plain(text: str) -> Fraction | int | None:
     return Fraction(digits + match[3]) if match[3] else int(digits)
 
 
+_plain_gold = lru_cache(maxsize=8192)(_plain)
+
+
 def _decimal_comma(gold: str, answer: str) -> bool:
     """Whether the answer is the gold's decimal with a comma for its point: 3,14 for 3.14."""
     point = gold.strip(" $")
@@ -306,9 +312,10 @@ def _candidates(found: Found, lenient: bool) -> Iterator[str]:
     option = _OPTION.fullmatch(text)
     if option:
         yield option[1]
-    formula = _UNIT_LETTER.sub("", _GROUP.sub("", text) if "{" in text else text)
-    if _PROSE.search(formula) is None and ("=" not in text or _LETTER.search(formula)) and text.count("=") < 2:
-        return
+    if _WORD_FIRST.match(text) is None:
+        formula = _UNIT_LETTER.sub("", _GROUP.sub("", text) if "{" in text else text)
+        if _PROSE.search(formula) is None and ("=" not in text or _LETTER.search(formula)) and text.count("=") < 2:
+            return
     if found.rule == "boxed" and not re.search(r"[A-Za-z]{3}|[\u3400-\u9fff]", text):
         return  # "ab = 12" is a formula
     if found.rule == "last line":

@@ -14,7 +14,7 @@ from ponder.maths.units import read_unit
 from ponder.maths.words import MULTIPLIERS
 from ponder.verify.doubts import is_bounded, may_end, words_before
 
-__all__ = ["Mention", "are_two_names", "mention_key", "mentions", "numbers_in"]
+__all__ = ["Mention", "are_two_names", "mention_key", "mentions", "numbers_in", "works_out"]
 
 _MAX_SENTENCE_CHARS = 1_500
 _MAX_DIGITS = 100
@@ -25,7 +25,7 @@ _NUMBER = r"\d{1,3}(?:,\d{3})+(?![\d,]*\d)(?:\.\d+)?|\d{1,3}(?:[ \u00a0\u2009\u2
 _NUMBERS = re.compile(_NUMBER)
 _FUNCTIONS = "sqrt|cbrt|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|lcm|gcd|max|min|pi|theta"
 _PIECE = re.compile(
-    rf"""(?P<words>(?<!\d)(?:(?!(?:{_FUNCTIONS})[ ])[A-Za-z]{{2,}}[ ]+)+(?=[A-Za-z]))
+    rf"""(?P<words>(?<!\d)(?:(?!(?:{_FUNCTIONS})[ ])[A-Za-z]{{2,}}[ ]+(?:a[ ]+(?=[A-Za-z]{{2}}))?)+)
     |(?P<math>\$\$[^$]*\$\$|\\\((?:[^\\]|\\(?!\)))*\\\)|\\\[(?:[^\\]|\\(?!\]))*\\\]
         |(?<![\\$])\$[ ](?=\\[a-z])[^$\n]*\$(?!\d)
         |(?<![\\$])\$(?![\s$])(?:[^$\\\n]|\\.)*?(?<![\s\\])\$(?![\d$]))
@@ -93,6 +93,8 @@ _OTHER_NAME = re.compile(
     r"average|profit|change|cost|price|difference))[A-Za-z]+(?: [a-z]+)?\s*"
 )
 _VALUE_OF_NAME = re.compile(r"=\s*[-−]?\$?[\d.,]+")
+_MORE_OF_A_UNIT = re.compile(r"\bper\b|/|^(?:square|sq|cubic|cu|basis|平方|立方)", re.IGNORECASE)
+"""In words that are no unit yet and may become one with the next."""
 _UNIT_CHARS = 60
 _PLAIN_NUMBER = re.compile(r"\$?\d(?:[\d,.]*\d)?")
 _DIGIT = re.compile(r"\d")
@@ -131,6 +133,11 @@ def mentions(sentence: str) -> tuple[list[Mention], list[Mention]]:
 
     main = _ASIDE.sub(cut, sentence) if "(" in sentence else sentence
     return _mentions(main), asides
+
+
+def works_out(sentence: str) -> bool:
+    """Whether a sentence may have an equation among its mentions."""
+    return _EQUALS.search(sentence) is not None
 
 
 def _mentions(sentence: str) -> list[Mention]:
@@ -184,8 +191,10 @@ def _is_time(sentence: str, first: Mention, between: str) -> bool:
 
 def _is_compound(first: str, between: str, second: str) -> bool:
     """Whether the second of two values goes on with the first in a smaller unit."""
+    if between.strip() not in ("", "and", ","):
+        return False
     units = [_UNIT_AT_END.search(text) for text in (first, second)]
-    if between.strip() not in ("", "and", ",") or not all(units):
+    if not all(units):
         return False
     large, small = (read_unit(m[1]) if m else None for m in units)
     return (
@@ -278,9 +287,8 @@ def are_two_names(first: str, between: str, second: str) -> bool:
 def _mention(sentence: str, group: list[tuple[int, int]]) -> Mention | None:
     start, end = group[0][0], group[-1][1]
     text = sentence[start:end]
-    inner = _unwrapped(text)
-    equals = [m.end() for m in _EQUALS.finditer(text)]
-    whole = inner.strip() if equals and len(group) == 1 else ""
+    equals = [m.end() for m in _EQUALS.finditer(text)] if "=" in text or "\\" in text or not text.isascii() else []
+    whole = _unwrapped(text).strip() if equals and len(group) == 1 else ""
     computed = bool(equals) and (_DIGIT.search(text, 0, equals[-1]) is not None or text.lstrip()[0] in "=≈→")
     if computed and len(equals) == 1 and _UNKNOWN.search(text, 0, equals[0]):
         computed = False  # "3n = 84" is to be solved
@@ -321,11 +329,14 @@ def _unwrapped(text: str) -> str:
 
 def _closed(text: str) -> str:
     """The end of a formula whose opening mark was cut off with its left side."""
+    bare = text.rstrip()
+    if not bare.endswith(("$", "\\)", "\\]")):
+        return text
     for mark in ("$$", "$", "\\)", "\\]"):
-        if text.rstrip().endswith(mark):
+        if bare.endswith(mark):
             opening = {"\\)": "\\(", "\\]": "\\["}.get(mark, mark)
-            if opening not in text.rstrip().removesuffix(mark):
-                return text.rstrip().removesuffix(mark)
+            if opening not in bare.removesuffix(mark):
+                return bare.removesuffix(mark)
     return text
 
 
@@ -368,15 +379,18 @@ def _with_unit(sentence: str, value: str, end: int) -> tuple[str, int]:
         if word is None:
             break
         stop = word.end()
-        run = sentence[end:stop]
-        if run.strip().casefold().rstrip("s") in MULTIPLIERS or _is_unit(run.strip(), sentence[stop:]):
-            best = value + run, stop
+        run = sentence[end:stop].strip()
+        unit = read_unit(run)
+        if run.casefold().rstrip("s") in MULTIPLIERS or (unit is not None and _is_unit(run, sentence[stop:])):
+            best = value + sentence[end:stop], stop
+        if unit is None and _MORE_OF_A_UNIT.search(run) is None:
+            break
     return best
 
 
 def _is_unit(word: str, rest: str) -> bool:
-    """Whether a word is a unit here: a letter only where it stands by itself, "in" only at the end."""
-    if read_unit(word) is None or rest[:1] in tuple("&'’") or (word == "in" and rest.strip(" .!")):
+    """Whether the name of a unit is one here: a letter only where it stands by itself, "in" only at the end."""
+    if rest[:1] in tuple("&'’") or (word == "in" and rest.strip(" .!")):
         return False
     return len(word) > 1 or word in ("m", "g", "s", "h", "L", "l") or not word.isascii()
 

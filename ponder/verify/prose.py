@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from ponder.maths.equality import equal
 from ponder.maths.reader import read
@@ -17,7 +17,7 @@ from ponder.maths.tree import Apply, Based, Many, Relation, Symbol, TooLarge, Tr
 from ponder.maths.units import read_unit
 from ponder.maths.values import Undefined, exact
 from ponder.verify.doubts import is_limit, may_end, states_nothing, words_before
-from ponder.verify.mentions import Mention, are_two_names, mention_key, mentions, numbers_in
+from ponder.verify.mentions import Mention, are_two_names, mention_key, mentions, numbers_in, works_out
 from ponder.verify.numerals import numerals
 from ponder.verify.sums import worked_out
 
@@ -38,6 +38,8 @@ _SENTENCE = re.compile(
     rf"|\*(?<=[.!?].){_NO_TITLE}\*[ \t]+{_BEGINS}"
 )
 """Begins with what it takes away, so that only there is looked for more."""
+_BETWEEN_SENTENCES = tuple(f"{end}{space}" for end in ".!?" for space in " \t*") + ("So", "Thus", "Therefore", "Hence")
+"""One of them is where sentences meet."""
 _CHINESE_SENTENCE = re.compile(rf"{_SENTENCE.pattern}|(?<=[。！？；])")
 _RETRACTED = re.compile(
     r"\b(?:wrong|incorrect|(?<!common )(?<!frequent )(?<!typical )(?:mistake|error)|typo|wait|actually|impossible"
@@ -71,6 +73,7 @@ _BECAUSE_CLAUSE = re.compile(
     r"[\s,，\\](?:(?<=\s)because\s|(?<=,)\s(?:since|as)\s|(?<=\\)text\s*\{\s*(?:because|since)\s*\}"
     r"|(?<=，)(?:此时|当且仅当))"
 )
+_IN_BECAUSE = ("because", ", since", ", as", ",\t", "\\text", "，")
 _CODE = re.compile(r";(?=\S)|[#@~`<](?=[A-Za-z])|\s#\s")
 _CUE = re.compile(
     r"(?:\b(?:is|are|was|were|be|equals?|equal to|totals?|totaling|total of|sum of"
@@ -149,6 +152,11 @@ _CLAUSE = re.compile(
     r"|i\.e\.),?\s+|(?<=，)(?:所以|因此|故|即|得|则))",
     re.IGNORECASE,
 )
+_BEGINS_CLAUSE = (
+    "; ", ";\t", "so", "thus", "hence", "therefore", "finally", "which", "meaning", "that is", "i.e.",
+    "所以", "因此", "故", "即", "得", "则",
+)  # fmt: skip
+"""One of them is where a clause begins, in small letters."""
 _NO_VALUE = re.compile(
     r"\bno (?:real |integer |such |valid )?(?:solutions?|answer|value)\b|\bdo(?:es)? not exist\b|无解|不存在",
     re.IGNORECASE,
@@ -179,6 +187,8 @@ def _of_line(line: str, listed: bool) -> list[str]:
     if mark:
         line = (mark[1] or "" if listed else "") + line[mark.end() :]  # "**4. The total**"
     pattern = _SENTENCE if line.isascii() else _CHINESE_SENTENCE
+    if pattern is _SENTENCE and not any(map(line.__contains__, _BETWEEN_SENTENCES)):
+        return [part] if (part := line.strip()) else []
     return [part for piece in pattern.split(line) if (part := piece.strip())]
 
 
@@ -232,7 +242,7 @@ class _Earlier:
 
     def __init__(self, before: str, lines: list[str], parts: list[str]) -> None:
         """`parts` stand in the same line."""
-        self.is_first = not parts and not any(line.strip() for line in lines)
+        self.is_first = not parts and not any(map(str.strip, lines))
         self._before = before
         self._lines = lines
         self._parts = parts
@@ -241,6 +251,12 @@ class _Earlier:
     def parts(self) -> list[str]:
         listed = [sentence for line in self._lines for sentence in _of_line(line, True)]
         return [*sentences(self._before[-_MAX_BEFORE:]), *listed, *self._parts]
+
+    def _backwards(self) -> Iterator[str]:
+        yield from reversed(self._parts)
+        for line in reversed(self._lines):
+            yield from reversed(_of_line(line, True))
+        yield from reversed(sentences(self._before[-_MAX_BEFORE:]))
 
     @cached_property
     def text(self) -> str:
@@ -253,8 +269,8 @@ class _Earlier:
     @cached_property
     def results(self) -> set[str]:
         """What was worked out last."""
-        for sentence in reversed(self.parts[-_MAX_SENTENCES:]):
-            found, asides = mentions(sentence)
+        for sentence in islice(self._backwards(), _MAX_SENTENCES):
+            found, asides = mentions(sentence) if works_out(sentence) else ([], [])
             results = [m for m in (*asides, *found) if m.whole or m.computed]
             bounds = _INEQUALITY.findall(sentence)
             if results or bounds:
@@ -268,16 +284,21 @@ def _from_the_end(text: str, before: str) -> Iterator[tuple[str, _Earlier]]:
     for row in range(len(lines) - 1, -1, -1):
         parts = _of_line(lines[row], len(lines) > 1)
         for place in range(len(parts) - 1, -1, -1):
-            clauses = _CLAUSE.split(parts[place])
+            clauses = _clauses(parts[place])
             for within in range(len(clauses) - 1, -1, -1):
                 yield clauses[within], _Earlier(before, lines[:row], parts[:place] + clauses[:within])
+
+
+def _clauses(sentence: str) -> list[str]:
+    small = sentence.lower()
+    return _CLAUSE.split(sentence) if any(map(small.__contains__, _BEGINS_CLAUSE)) else [sentence]
 
 
 def _without_reason(sentence: str) -> str:
     """A sentence without the clause that gives its reason, where a value is stated beside it."""
     since = _SINCE.match(sentence)
     sentence = sentence[since.end() :] if since else sentence
-    because = _BECAUSE_CLAUSE.search(sentence)
+    because = _BECAUSE_CLAUSE.search(sentence) if any(map(sentence.__contains__, _IN_BECAUSE)) else None
     if because is None:
         return sentence
     claim, reason = sentence[: because.start()], sentence[because.end() :]
@@ -362,23 +383,29 @@ def _chosen(
     bold = [m for m in found if any(b.start() <= m.start and m.end <= b.end() for b in marked)]
     if len({mention_key(m.text) for m in bold}) == 1 and not bold[-1].bounded:
         return bold[-1]
-    known = earlier.numbers
 
-    def fits(result: Mention, others: Sequence[Mention]) -> bool:
+    def fits(result: Mention, others: Sequence[Mention], computed: Sequence[Mention] = ()) -> bool:
         """Whether what else the sentence speaks of was known before, or stands beside the statement."""
-        keys = (mention_key(result.text), *known)
-        return all(mention_key(m.text) in keys or m.text in earlier.text or _is_adjunct(sentence, m) for m in others)
+        if not others:
+            return True
+        keys = {mention_key(result.text), *(n for m in computed for n in numbers_in(sentence[m.start : m.end]))}
+        return all(
+            (key := mention_key(m.text)) in keys
+            or key in earlier.numbers
+            or m.text in earlier.text
+            or _is_adjunct(sentence, m)
+            for m in others
+        )
 
     computed = [m for m in found if m.computed]
     if computed:
         result = computed[-1]
-        known = known | {n for m in computed for n in numbers_in(sentence[m.start : m.end])}
         earlier_mentions = [m for m in found if m.end <= result.start and not m.computed]
         if len(computed) > 1 and _have_two_names(sentence, computed[-2], result):
             return None
         if earlier_mentions and _BECAUSE.search(sentence[earlier_mentions[-1].end : result.start]):
             return result if mention_key(earlier_mentions[-1].text) == mention_key(result.text) else None
-        return result if fits(result, [m for m in found if m.start >= result.end]) else None
+        return result if fits(result, [m for m in found if m.start >= result.end], computed) else None
     results = beside or earlier.results
     repeated = [m for m in found if mention_key(m.text) in results]
     if len({mention_key(m.text) for m in repeated}) == 1 and fits(repeated[-1], found):
@@ -395,7 +422,7 @@ def _chosen(
     main = [m for m in found if not _is_adjunct(sentence, m)]
     priced = any(_MONEY.match(m.text) for m in found) and not (main and _MONEY.match(main[-1].text))
     if len({mention_key(m.text) for m in main}) == 1 and not main[-1].bounded and fits(main[-1], found):
-        return main[-1] if known or not priced else None
+        return main[-1] if not priced or earlier.numbers else None
     return None
 
 

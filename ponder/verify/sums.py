@@ -9,7 +9,7 @@ from fractions import Fraction
 
 __all__ = ["worked_out"]
 
-_NUMBER = r"\$?(?:\d{1,3}(?:,\d{3})+|\d{1,30})(?:\.\d{1,30})?"
+_NUMBER = r"\$?(?:(?:\d{1,3}(?:,\d{3})+|\d{1,30})(?:\.\d{1,30})?|\.\d{1,30})"
 _SIDE = rf"[-−]?{_NUMBER}(?:\s*[-+*/×÷−–]\s*{_NUMBER})*"
 _EQUATION = re.compile(rf"\s*{_SIDE}(?:\s*=\s*{_SIDE})+\s*")
 _PART = re.compile(r"([-+*/])?([\d.]+)")
