@@ -2,18 +2,21 @@
 
 Tree in, True or False out. "12 + 7" is no answer for 19, nor is "6 * 7" for 42 or "1/2 + 1/3" for 5/6. A form that has
 a name is one: a fraction (also not in lowest terms), a mixed number ("1 + 1/2"), a power or a product with one
-("2^3 * 3", "1.2 * 10^5"), a root, a factorial, a constant, a percentage.
+("2^3 * 3", "1.2 * 10^5"; but "3^4 + 5" is a calculation), a root, a factorial, a constant, a percentage.
 """
 
 from math import isqrt
 
 from ponder.maths.matrixvalue import is_matrix
 from ponder.maths.relations import assigned, settled
-from ponder.maths.tree import Apply, Measure, Number, Symbol, Tree, children, contains
+from ponder.maths.tree import Apply, Measure, Number, Symbol, TooLarge, Tree, children, contains
+from ponder.maths.values import Undefined, exact
 
 __all__ = ["is_finished"]
 
 _JOINING = frozenset({"+", "-", "*", "/"})
+_POWERS = ("^", "!", "binom")
+_LARGE = 10**9
 _OF_NUMBERS = frozenset({"gcd", "lcm", "max", "min", "mod"})
 
 
@@ -35,6 +38,8 @@ def is_finished(tree: Tree) -> bool:
                 return False
             if name in _JOINING and any(_is_open_root(a) for a in args):
                 return False
+            if _is_small_sum(tree):
+                return False
             return not _is_arithmetic(tree) or _is_form(tree)
         case _:
             return all(is_finished(part) for part in children(tree))
@@ -47,6 +52,28 @@ def _is_arithmetic(tree: Tree) -> bool:
             return True
         case Apply("+" | "-" | "*" | "/" | "neg", args):
             return all(_is_arithmetic(a) for a in args)
+        case _:
+            return False
+
+
+def _is_small_sum(tree: Tree) -> bool:
+    """Whether a term of numbers has a sum beside a power or a factorial, which a longer answer would have worked out:
+    "3^4 + 5", "(2 + 3)^2". What is too long to be written out, such as 2^100 - 1, is a result."""
+    if not _is_worked_out_by_hand(tree) or not contains(tree, "+", "-") or not contains(tree, *_POWERS):
+        return False
+    try:
+        value = exact(tree, {})
+    except (Undefined, TooLarge):
+        return False
+    return value is not None and abs(value) < _LARGE
+
+
+def _is_worked_out_by_hand(tree: Tree) -> bool:
+    match tree:
+        case Number():
+            return True
+        case Apply("+" | "-" | "*" | "/" | "neg" | "^" | "!" | "binom", args):
+            return all(_is_worked_out_by_hand(a) for a in args)
         case _:
             return False
 

@@ -96,7 +96,7 @@ _RATIO_OF = re.compile(r"\bratio of \w+ to \w+ is\s*$", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+(?:\.\d+)?")
 _IN_ONE = re.compile(r"\s*([A-Za-z]+) (?:in|to|per|make) (?:a|an|one|each|every|the) ([A-Za-z]+)\b")
 _CHINESE = re.compile(
-    r"[-\d./]+\s*(?:分之|的(?:平方|立方|一半|倍|\d)|以[上下内]|点半|个半|又|(?:小时|分钟?|元|米|公斤|千克|点)\s*\d)"
+    r"[-\d./]+\s*(?:分之|的(?:平方|立方|一半|倍|\d)|以[上下内]|点半|个半|又|(?P<smaller>(?:小时|分钟?|元|米|公斤|千克|点)\s*\d))"
 )
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b\s+[a-z]")
 _LETTERS_OF_ORDINAL = re.compile(r"\d(?:st|nd|rd|th)$")
@@ -204,7 +204,7 @@ def is_bounded(sentence: str, start: int, end: int, without_unit: int | None = N
         (may_end(near, _ENDS_BEFORE) and _BEFORE.search(f"{near} "))
         or (not near.isascii() and _BEFORE.search(near))
         or (any(word in before for word in _IN_SUPPOSED) and _SUPPOSED.search(before))
-        or (not sentence.isascii() and _CHINESE.match(sentence, start))
+        or (not sentence.isascii() and _is_part_in_chinese(sentence, start, end))
     ):
         return True
     if "ratio" in before and _RATIO_OF.search(before) and re.search(r":| to ", sentence[start:end]) is None:
@@ -212,6 +212,12 @@ def is_bounded(sentence: str, start: int, end: int, without_unit: int | None = N
     if without_unit not in (None, end) and _is_bounded_behind(sentence, start, without_unit):
         return True
     return _is_bounded_behind(sentence, start, end)
+
+
+def _is_part_in_chinese(sentence: str, start: int, end: int) -> bool:
+    """Whether more belongs to a number: "3分之2", "3小时20分", unless that is a part of the mention already."""
+    match = _CHINESE.match(sentence, start)
+    return match is not None and (match["smaller"] is None or match.end() > end)
 
 
 def may_end(text: str, ends: tuple[str, ...]) -> bool:

@@ -66,6 +66,14 @@ _DOUBTFUL = re.compile(
     r"\b(?:could|might|may|cannot) be\b|\b(?:false|untrue|not true|wrong|incorrect) that\b|n['’]t true\b"
 )
 _NO_SUBJECT = re.compile(r"\b(?:or|nor|not|than|wrong|false|incorrect|less|fewer)\b|n['’]t\b", re.IGNORECASE)
+_POINT = r"(?:north|south)[- ]?(?:east|west)|north|south|east|west"
+_COMPASS = re.compile(rf"\b(?:{_POINT})\b")
+_DIRECTION = re.compile(
+    rf"\b(?:fac(?:es?|ing)|head(?:s|ed|ing)?|point(?:s|ed|ing)?|look(?:s|ing)?|turned|towards?|travel(?:s|l?ing)|going"
+    rf"|moving)\s+(?:to\s+the\s+|towards?\s+the\s+|towards?\s+|due\s+)?({_POINT})[*\s]*[.!]?[*\s]*$",
+    re.IGNORECASE,
+)
+"""Where somebody faces or goes in the end."""
 _LOSS = re.compile(r"\s*\(\s*\\?\$\s*[\d.,]+\s*\)[\s.]*")
 _LETTER_GOLD = re.compile(r"\s*\\?(?:\\text(?:bf)?\s*\{)?\s*\(([A-J])\)\s*\}?\s*")
 
@@ -272,6 +280,9 @@ def _same_text(gold: str, answer: str, lenient: bool) -> bool:
         return True
     if any(text_key(piece) == wanted for piece in (*pieces, *(bold if len(bold) == 1 else ()))):
         return True
+    direction = _DIRECTION.search(sentence)
+    if direction and text_key(direction[1]) == wanted and len(set(_COMPASS.findall(sentence.lower()))) == 1:
+        return _NO_SUBJECT.search(sentence) is None
     subject = re.match(rf"(?:(?:so|thus|therefore|hence),?\s+)?{re.escape(wanted)}\s+[a-z]", text_key(sentence))
     return lenient and subject is not None and not _NO_SUBJECT.search(sentence)
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from ponder.maths.units import read_unit
 from ponder.maths.words import MULTIPLIERS
 from ponder.verify.doubts import is_bounded, may_end, words_before
+from ponder.verify.sums import worked_out
 
 __all__ = ["Mention", "are_two_names", "mention_key", "mentions", "numbers_in", "works_out"]
 
@@ -77,6 +78,11 @@ _JOINED = re.compile(
 """What belongs to a number: percent, the half of a day, a part or a power."""
 _TIMES = re.compile(r"(?<=[\d)] )[xX](?= [\d$(.\\])|(?<=[a-z]{2} )x(?= \$?\d)|(?<=\d)[xX](?=\d)")
 _ASIDE = re.compile(r"(?<=[\s*])\((?!\s*mod\b)(?=[^()]*(?:[A-Za-z]{2,}|=))[^()]*\)")
+_SUM_ASIDE = re.compile(
+    r"(?<![\d.,])(?P<value>\$?\d[\d,]*(?:\.\d+)?)(?P<unit>(?: [A-Za-z]+){1,3})"
+    r"(?P<aside> \((?P<sum>\$?[\d.,]+(?: ?[-+*×] ?\$?[\d.,]+)+)\))"
+)
+"""A value and, in brackets behind what it counts, how it comes about: "12 apples (5 + 7)"."""
 _GOES_ON = re.compile(r"\((?:or|and|but)\b", re.IGNORECASE)
 """What stands in brackets and goes on with the sentence: "40 (or 41)"."""
 _EQUALS = re.compile(r"(?<![<>!])=(?!>)|≈|≃|\\approx(?![a-z])|→|=>|⇒|\\rightarrow|\\to(?![a-z])")
@@ -85,7 +91,7 @@ _BINARY_END = re.compile(r"(?:[+×✕*·÷/=≈]|(?<=\s)[-−–—]|\\(?:times|
 _OPENING = re.compile(
     r"(?:.*[.!?]\s)?\W*(?:after|in|for|within|at|by|over|during|every|when|with|given)\s+", re.IGNORECASE
 )
-_UNIT_AT_END = re.compile(r"(?<=\d) ?([A-Za-z]+)\.?$")
+_UNIT_AT_END = re.compile(r"(?<=\d) ?([A-Za-z]+|[\u3400-\u9fff]{1,3})\.?$")
 _UNIT_WORD = re.compile(r"\s*(?:/\s*)?([A-Za-z°]+(?:[²³]|\^\{?[23]\}?)?|[\u3400-\u9fff]+)")
 _RATE = re.compile(r"[A-Za-z]/[A-Za-z]{1,3}(?:\^[23])?(?![A-Za-z^])")
 _OTHER_NAME = re.compile(
@@ -131,7 +137,12 @@ def mentions(sentence: str) -> tuple[list[Mention], list[Mention]]:
         asides.extend(_mentions(match[0][1:-1]))
         return " " * len(match[0])
 
+    def cut_sum(match: re.Match[str]) -> str:
+        repeats = worked_out(f"{match['sum']} = {match['value'].replace(' ', '')}") is not None
+        return f"{match['value']}{match['unit']}{' ' * len(match['aside'])}" if repeats else match[0]
+
     main = _ASIDE.sub(cut, sentence) if "(" in sentence else sentence
+    main = _SUM_ASIDE.sub(cut_sum, main) if "(" in main else main
     return _mentions(main), asides
 
 
@@ -368,6 +379,11 @@ def _trimmed(text: str) -> str:
 
 def _with_unit(sentence: str, value: str, end: int) -> tuple[str, int]:
     """The value with what belongs to it among the words behind it."""
+    if value[-1:] >= "\u3400":  # the first character of a Chinese unit stands with its number
+        for more in (3, 2, 1):
+            rest = sentence[end : end + more]
+            if len(rest) == more and read_unit(value[-1] + rest) is not None:
+                return value + rest, end + more
     match = _JOINED.match(sentence, end)
     if match:
         return value + ("%" if match["percent"] else match[0]), match.end()

@@ -38,7 +38,7 @@ _SENTENCE = re.compile(
     rf"|\*(?<=[.!?].){_NO_TITLE}\*[ \t]+{_BEGINS}"
 )
 """Begins with what it takes away, so that only there is looked for more."""
-_BETWEEN_SENTENCES = tuple(f"{end}{space}" for end in ".!?" for space in " \t*") + ("So", "Thus", "Therefore", "Hence")
+_BETWEEN_SENTENCES = (*(end + mark for end in ".!?" for mark in " \t*"), "So", "Thus", "Therefore", "Hence")
 """One of them is where sentences meet."""
 _CHINESE_SENTENCE = re.compile(rf"{_SENTENCE.pattern}|(?<=[。！？；])")
 _RETRACTED = re.compile(
@@ -139,13 +139,30 @@ _INTRODUCTION = re.compile(
 """A clause before the one that states something."""
 _GIVEN_TO = re.compile(r"(?<![\w\\])([A-Za-z])\s*=\s*\$?(-?\d{1,12})(?![\w.,/^]*\d)")
 _IN_TOTAL = re.compile(r"(?:\s+[a-z]+){0,3}\s+(?:in total|in all|altogether|combined|together|overall)\b")
+_DIGITS = r"\d{1,12}(?:,\d{3})*(?:\.\d{1,12})?"
+_CHANGE = re.compile(
+    rf"\bfrom\s+\\?\$?(?P<start>{_DIGITS})(?![\d,.]*\d)[^,.;\d]*?\s+to\s+\\?\$?(?P<end>{_DIGITS})[^,;\d]*,\s+"
+    r"(?:which is |that is )?an?\s+(?:[a-z]+\s+)?"
+    r"(?:increase|decrease|rise|drop|growth|gain|change|difference|fall|reduction|decline|jump)\s+of\s+"
+    rf"\\?\$?(?P<change>{_DIGITS})\s*(?P<percent>\\?%|percent\b)?"
+)
+_SHARED_OUT = re.compile(
+    r"(?:每[^\d，。]{0,6}(?:分|得|装|放|坐|拿|发)|平均分|各[^\d，。]{0,3}(?:分|得)|[可能]以?(?:买|装|分|做|剪|切)成?)[^\d。]*\d"
+    r"[^。\d]*(?:剩|余|多出)[^\d。]*\d"
+)
+_EACH_AND_LEFT = re.compile(
+    r"\b[Ee]ach\b[^.\d]*\b(?:gets?|receives?|holds?|takes?|has|have)\b[^.\d]*\d[^.\d]*(?:\band|\bwith|,)[^.\d]*"
+    r"\d[^.\d]*\b(?:left|remain\w*|over)\b"
+)
 _NOUN = re.compile(r"\s+[a-z]{2,}")
 _AND = re.compile(r"(?:\s+(?!and\b)[a-z]+){1,2},?\s+and\s+(?:\*\*)?")
 _IN_PASSING = 12
 """Numbers in words up to here are said of other things: "the two of them"."""
 _SUBJECT = re.compile(r"\s*[A-Za-z°]{0,12}\s+(?:is|are|was|were|equals?)\b", re.IGNORECASE)
 _CLAUSE = re.compile(
-    r"[;,，\s](?:(?<=;)\s+(?=the\b)|(?:(?<=[,;])|(?<=\s)(?:[—–-]|and(?=\s(?:so|thus|hence|therefore|finally)\b)))"
+    r"[;,，\s](?:(?<=;)\s+(?=(?:the|since)\b)"
+    r"|(?<=,)\s*(?:and|but) (?:since|because|as)\b[^,;]{1,60},\s+(?=[A-Za-z$\\])"
+    r"|(?:(?<=[,;])|(?<=\s)(?:[—–-]|and(?=\s(?:so|thus|hence|therefore|finally)\b)))"
     r"\s*(?:(?:and )?(?:so|thus|hence"
     r"|therefore|finally)|which (?:simplifies"
     r"|reduces) to|which is|which means|which (?:makes|leaves|gives|comes to|equals|totals)|meaning|that is"
@@ -153,7 +170,8 @@ _CLAUSE = re.compile(
     re.IGNORECASE,
 )
 _BEGINS_CLAUSE = (
-    "; ", ";\t", "so", "thus", "hence", "therefore", "finally", "which", "meaning", "that is", "i.e.",
+    "; ", ";\t", "since", "because", " as ", "so", "thus", "hence", "therefore", "finally", "which", "meaning",
+    "that is", "i.e.",
     "所以", "因此", "故", "即", "得", "则",
 )  # fmt: skip
 """One of them is where a clause begins, in small letters."""
@@ -364,6 +382,11 @@ def _chosen(
     called = [m for m in found if _IS_THE_ANSWER.match(sentence, m.end) and not m.bounded]
     if len(called) == 1:
         return called[0]
+    change = _change(sentence, found) if " of " in sentence and "from " in sentence else None
+    if change is not None:
+        return change
+    if len(found) > 1 and not found[-1].computed and (_SHARED_OUT.search(sentence) or _EACH_AND_LEFT.search(sentence)):
+        return None  # a quotient and its remainder
     found = _without_subjects(sentence, found)
     beside = {mention_key(m.text) for m in asides if m.whole}
     first, last = found[0], found[-1]
@@ -424,6 +447,18 @@ def _chosen(
     if len({mention_key(m.text) for m in main}) == 1 and not main[-1].bounded and fits(main[-1], found):
         return main[-1] if not priced or earlier.numbers else None
     return None
+
+
+def _change(sentence: str, found: Sequence[Mention]) -> Mention | None:
+    """The change in "from 40 to 52, an increase of 12", where it is the one of the two values."""
+    match = _CHANGE.search(sentence)
+    if match is None:
+        return None
+    start, end, change = (Fraction(number.replace(",", "")) for number in match.group("start", "end", "change"))
+    difference = abs(end - start)
+    if change != (difference * 100 / start if match["percent"] and start else difference):
+        return None
+    return next((m for m in found if m.start <= match.start("change") < m.end), None)
 
 
 def _are_two_things(sentence: str, first: Mention, second: Mention) -> bool:

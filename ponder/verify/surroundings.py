@@ -48,7 +48,7 @@ _PART_BEFORE = re.compile(
     r"|\d\s*:\s*$|\b(?:minus|negative|times|plus)\s+$"
 )
 _PART_BEHIND = re.compile(
-    r"\s?(?:\^(?!\s*\{?\s*\\circ)|[+×·*/_!<>≤≥√|‰'′∶]|[-−]\s?[\d\\a-z]|[.,:]\d|\{,\}\d|\d{3}(?!\d))|\d|(?!(?:st|nd"
+    r"\s?(?:\^(?!\s*\{?\s*(?:\\circ|(?:st|nd|rd|th)\b))|[+×·*/_!<>≤≥√|‰'′∶]|[-−]\s?[\d\\a-z]|[.,:]\d|\{,\}\d|\d{3}(?!\d))|\d|(?!(?:st|nd"
     r"|rd|th)\b)[a-zA-Z]"
     r"|\s*\\(?:pi|sqrt|cdot|times|div|frac|p?mod|bmod|pm|mp|neq?|leq?|geq?|lt|gt|mid|infty|binom|log|ln|sin|cos|tan)"
     r"(?![a-zA-Z])"
@@ -61,6 +61,8 @@ _PART_BEHIND = re.compile(
     r"|[^.\n]{0,12}\b(?:below|short of|under par|in the red)\b|\s+and a (?:half|third|quarter)\b"
     r"|\s*(?:,|or\b|and\b)\s*[A-J](?=\W*$)|\s+for\s+\w+\s+and\s+\d"
 )
+_EXCLAIMED = re.compile(r"(?:\$|\\\)|\*\*)*!+(?:\*\*)?(?:\s|\Z)")
+_FACTORIAL = re.compile(r"!|factorial|permut|arrang|ways|\bn\b", re.IGNORECASE)
 _TWO_UNITS = re.compile(r"\s*(?!in\b)([a-zA-Z]{1,8})\.?,?\s+(?:and\s+)?\d")
 _ITEM = re.compile(r"\s*[-*+•–—→>]\s")
 _RATIO = re.compile(r"[\d}]\s*[:∶]\s*$")
@@ -135,9 +137,20 @@ def why_no_answer(before: str, content: str, behind: str) -> str | None:
         return "the sentence of the box limits or denies it"
     if _CHOICE.fullmatch(content.strip()) and _OPTION.match(right):
         right = ""  # the text of an option may follow its letter
+    if right.startswith("!") and _is_exclaimed(before, left, behind):
+        right = right[1:]
     if _is_part(left, right, item):
         return "the box is a part of a larger term"
     return "another value stands beside the box" if _is_joined(left, content, right) else None
+
+
+def _is_exclaimed(before: str, left: str, behind: str) -> bool:
+    """Whether the sign behind a box ends its sentence rather than being a factorial: it stands outside of the formula,
+    and nothing before it speaks of factorials."""
+    line = before[before.rfind("\n") + 1 :]
+    inside = line.replace("\\$", "").count("$") % 2 > 0 or line.count("\\(") > line.count("\\)")
+    closed = not inside or behind.startswith(("$", "\\)"))
+    return closed and _EXCLAIMED.match(behind) is not None and _FACTORIAL.search(left) is None
 
 
 def modulus_of(before: str, behind: str) -> str:
