@@ -48,9 +48,9 @@ _POINT = ("(", ")")
 def equal(gold: Tree, answer: Tree) -> bool:
     """Whether `answer` means what `gold` means."""
     if type(gold) is Number and gold.places is None:
-        value = answer.value if type(answer) is Measure and answer.larger is None else answer
-        if type(value) is Number:
-            return gold.value == value.value
+        plain = answer.value if type(answer) is Measure and answer.larger is None else answer
+        if type(plain) is Number:
+            return gold.value == plain.value
     if gold == answer:
         return True
     points = _points(gold), _points(answer)

@@ -32,7 +32,8 @@ def stopping_word(text: str) -> str | None:
     if match is None or match[1] is None or _LABEL.match(text):
         return None
     spelt = _DIGIT.search(text) is None
-    for place, word in enumerate(match[1].split()):
+    words: list[str] = match[1].split()
+    for place, word in enumerate(words):
         small = word.casefold()
         if spelt and small in _SPELT:
             return None

@@ -64,7 +64,9 @@ _PHRASE_WORDS = ("nswer", "NSWER", "答案")
 _VALUE = re.compile(r"[\d\\$]|^[\s*_(]*[A-J][\s*_).]*(?:$|\n)")
 _STRUCK = re.compile(r"<!--.*?-->|~~[^~\n]{1,200}~~", re.DOTALL)
 """What a reader does not see, or sees struck out."""
-_LEAD = re.compile(r"\A(?:#{1,6}[ \t]+|={1,2}>[ \t]*|->[ \t]*|>[ \t]+(?=\*\*)|(?:[∴⇒→➜➡👉✅✔✓☑]\ufe0f?)[ \t]*)+")
+_LEAD = re.compile(
+    r"\A(?:#{1,6}[ \t]+|={1,2}>[ \t]*|->[ \t]*|>[ \t]+(?=\*\*)|(?:[∴⇒→➜➡✅✔✓☑\U0001f300-\U0001faff]\ufe0f?)[ \t]*)+"
+)
 _TICK = re.compile(r"[ \t]*(?:[✅✔✓☑]\ufe0f?)+$|!?[ \t]*(?:[\U0001f300-\U0001faff✨⭐❤]\ufe0f?[ \t]*)+$")
 """Marks that lead to an answer or tick it off."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")

@@ -23,7 +23,8 @@ _MONTHS = "January|February|March|April|May|June|July|August|September|October|N
 _BEFORE = re.compile(
     rf"(?:\b(?:{_FRACTIONS}(?: of(?: the)?)?|twice|thrice|double|triple|\w+ times"
     r"|at least|at most|less than|more than|fewer than|greater than|up to|no more than|no less than|over|under"
-    r"|above|below|almost|nearly|(?<!only )if|unless|maybe|perhaps|possibly|probably|might be|could be|between|as"
+    r"|above|below|almost|nearly|(?<!only )if|unless|maybe|perhaps|possibly|probably|might be|could be|between"
+    r"|(?<!factors )(?<!factored )(?<!expressed )(?<!written )as"
     rf"|(?:{_OF}) of(?: the)?"
     r"|divisible by|(?:(?:one|once) in|(?:one|two|three|four|five|six) out of)(?: every| the)?"
     r"|exceeds?|anything but|different from|(?:not|n't) equal(?: to)?"

@@ -26,7 +26,7 @@ from ponder.records import ChoiceGold, MathGold, Verdict
 from ponder.verify.answer import MAX_ANSWER_CHARS, Found, find_answer
 from ponder.verify.choice import same_choice
 from ponder.verify.placeholder import is_placeholder
-from ponder.verify.prose import first_sentence, sentences, stated
+from ponder.verify.prose import first_sentence, is_one_of_two, sentences, stated
 
 __all__ = ["check_math", "same_math", "verify_math"]
 
@@ -74,6 +74,13 @@ _DIRECTION = re.compile(
     re.IGNORECASE,
 )
 """Where somebody faces or goes in the end."""
+_NO_SOLUTION = re.compile(
+    r"\bno (?:real |integer |such )?solutions?\b[^,]*$|\b(?:does|do) not exist\b\W*$|无(?:实数)?解\W*$|不存在\W*$",
+    re.IGNORECASE,
+)
+_NOT_ONLY = re.compile(
+    r"\d|\b(?:if|unless|when|but|or|not that|except|other|only|whether|find|for)\b|[?？如若]", re.IGNORECASE
+)
 _LOSS = re.compile(r"\s*\(\s*\\?\$\s*[\d.,]+\s*\)[\s.]*")
 _LETTER_GOLD = re.compile(r"\s*\\?(?:\\text(?:bf)?\s*\{)?\s*\(([A-J])\)\s*\}?\s*")
 
@@ -86,6 +93,8 @@ def verify_math(answer_text: str, gold: MathGold) -> Verdict:
     unusable = check_math(gold)
     if unusable is not None:
         return Verdict(outcome="cannot_tell", reason=f"{found.rule}: {unusable}", answer=found.text)
+    if found.rule == "last line" and is_one_of_two(found.text, found.before):
+        return Verdict(outcome="wrong", reason=f"{found.rule}: another thing's value stands above it")
     wanted, lenient = _gold_text(gold), gold.strictness == "lenient"
     problem, different = "", None
     modulus = found.modulus if _MODULUS.search(wanted) else ""
@@ -327,6 +336,8 @@ def _candidates(found: Found, lenient: bool) -> Iterator[str]:
         formula = _UNIT_LETTER.sub("", _GROUP.sub("", text) if "{" in text else text)
         if _PROSE.search(formula) is None and ("=" not in text or _LETTER.search(formula)) and text.count("=") < 2:
             return
+    if _NO_SOLUTION.search(text) and not _NOT_ONLY.search(text):
+        yield "no solution"
     if found.rule == "boxed" and not re.search(r"[A-Za-z]{3}|[\u3400-\u9fff]", text):
         return  # "ab = 12" is a formula
     if found.rule == "last line":

@@ -21,7 +21,7 @@ from ponder.verify.mentions import Mention, are_two_names, mention_key, mentions
 from ponder.verify.numerals import numerals
 from ponder.verify.sums import worked_out
 
-__all__ = ["first_sentence", "sentences", "stated"]
+__all__ = ["first_sentence", "is_one_of_two", "sentences", "stated"]
 
 _MAX_SENTENCES = 12
 """Sentences before the last one that are looked at for what was worked out."""
@@ -94,6 +94,10 @@ _ADJUNCT = re.compile(
     r"|their|its)[\s*]*$|,\s+who (?:has|had|have|is|was)\s+$",
     re.IGNORECASE,
 )
+_DOING = re.compile(
+    r"\b(?:after|before|by|without|for|from|when|while|with)\s+(?:giving|leaving|making|getting)[\s*]*$"
+)
+"""What is done besides, rather than what comes of it: "after giving 6 to Ben"."""
 _ENDS_CUE = (
     "is", "are", "was", "were", "be", "equal", "equals", "to", "total", "totals", "totaling", "of", "leave",
     "leaves", "leaving", "give", "gives", "giving", "make", "makes", "making", "cost", "costs", "has",
@@ -139,12 +143,23 @@ _INTRODUCTION = re.compile(
 """A clause before the one that states something."""
 _GIVEN_TO = re.compile(r"(?<![\w\\])([A-Za-z])\s*=\s*\$?(-?\d{1,12})(?![\w.,/^]*\d)")
 _IN_TOTAL = re.compile(r"(?:\s+[a-z]+){0,3}\s+(?:in total|in all|altogether|combined|together|overall)\b")
+_LABELLED = re.compile(
+    r"[*_\s]*([A-Z][A-Za-z' ]{1,30})[*_]* ?[:=][*_\s]*\$?(\d[\d,]*(?:\.\d+)?)[*_]*(?: [A-Za-z.%]{1,15})?[*_.\s]*"
+)
+"""A line that gives a thing its value."""
+_CONCLUDES = re.compile(
+    r"\b(?:total|sum|answer|result|final|overall|altogether|combined|remain\w*|left|average|mean|profit|change|difference"
+    r"|net|cost|price|conclusion|solution|value|amount|number|ans)\b",
+    re.IGNORECASE,
+)
+_WHOLE_OR_DECIMAL = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?|\d{1,15}/\d{1,15}")
+_MAX_KNOWN = 20
 _DIGITS = r"\d{1,12}(?:,\d{3})*(?:\.\d{1,12})?"
+_CHANGES = "(?:increase|decrease|rise|drop|growth|gain|change|difference|fall|reduction|decline|jump)"
 _CHANGE = re.compile(
     rf"\bfrom\s+\\?\$?(?P<start>{_DIGITS})(?![\d,.]*\d)[^,.;\d]*?\s+to\s+\\?\$?(?P<end>{_DIGITS})[^,;\d]*,\s+"
-    r"(?:which is |that is )?an?\s+(?:[a-z]+\s+)?"
-    r"(?:increase|decrease|rise|drop|growth|gain|change|difference|fall|reduction|decline|jump)\s+of\s+"
-    rf"\\?\$?(?P<change>{_DIGITS})\s*(?P<percent>\\?%|percent\b)?"
+    rf"(?:which is |that is )?an?\s+(?:(?:[a-z]+\s+)?{_CHANGES}\s+of\s+"
+    rf"\\?\$?(?P<change>{_DIGITS})\s*(?P<percent>\\?%|percent\b)?|(?P<share>{_DIGITS})\s*\\?%\s+{_CHANGES})"
 )
 _SHARED_OUT = re.compile(
     r"(?:每[^\d，。]{0,6}(?:分|得|装|放|坐|拿|发)|平均分|各[^\d，。]{0,3}(?:分|得)|[可能]以?(?:买|装|分|做|剪|切)成?)[^\d。]*\d"
@@ -270,7 +285,7 @@ class _Earlier:
         listed = [sentence for line in self._lines for sentence in _of_line(line, True)]
         return [*sentences(self._before[-_MAX_BEFORE:]), *listed, *self._parts]
 
-    def _backwards(self) -> Iterator[str]:
+    def backwards(self) -> Iterator[str]:
         yield from reversed(self._parts)
         for line in reversed(self._lines):
             yield from reversed(_of_line(line, True))
@@ -287,13 +302,30 @@ class _Earlier:
     @cached_property
     def results(self) -> set[str]:
         """What was worked out last."""
-        for sentence in islice(self._backwards(), _MAX_SENTENCES):
+        for sentence in islice(self.backwards(), _MAX_SENTENCES):
             found, asides = mentions(sentence) if works_out(sentence) else ([], [])
             results = [m for m in (*asides, *found) if m.whole or m.computed]
             bounds = _INEQUALITY.findall(sentence)
             if results or bounds:
                 return {mention_key(results[-1].text if results else bounds[-1])}
         return set()
+
+
+def is_one_of_two(line: str, before: str) -> bool:
+    """Whether a line gives one thing's value below another one's, of which neither comes of the other: "Length: 12 cm"
+    and "Width: 5 cm"."""
+    here = _LABELLED.fullmatch(line)
+    if here is None or _CONCLUDES.search(here[1]):
+        return False
+    earlier = _Earlier("", before.split("\n"), [])
+    there = _LABELLED.fullmatch(next(earlier.backwards(), ""))
+    if there is None or here[1].casefold() == there[1].casefold():
+        return False
+    value, beside = (Fraction(match[2].replace(",", "")) for match in (here, there))
+    known = sorted(Fraction(number) for number in earlier.numbers if _WHOLE_OR_DECIMAL.fullmatch(number))
+    pairs = ((a, b) for i, a in enumerate(known[:_MAX_KNOWN]) for b in known[:i])
+    worked = any(value in (a + b, abs(a - b), a * b) or value * a == b or value * b == a for a, b in pairs)
+    return value != beside and not worked
 
 
 def _from_the_end(text: str, before: str) -> Iterator[tuple[str, _Earlier]]:
@@ -382,7 +414,7 @@ def _chosen(
     called = [m for m in found if _IS_THE_ANSWER.match(sentence, m.end) and not m.bounded]
     if len(called) == 1:
         return called[0]
-    change = _change(sentence, found) if " of " in sentence and "from " in sentence else None
+    change = _change(sentence, found) if "from " in sentence else None
     if change is not None:
         return change
     if len(found) > 1 and not found[-1].computed and (_SHARED_OUT.search(sentence) or _EACH_AND_LEFT.search(sentence)):
@@ -454,11 +486,12 @@ def _change(sentence: str, found: Sequence[Mention]) -> Mention | None:
     match = _CHANGE.search(sentence)
     if match is None:
         return None
-    start, end, change = (Fraction(number.replace(",", "")) for number in match.group("start", "end", "change"))
+    name = "change" if match["change"] else "share"
+    start, end, change = (Fraction(number.replace(",", "")) for number in match.group("start", "end", name))
     difference = abs(end - start)
-    if change != (difference * 100 / start if match["percent"] and start else difference):
+    if change != (difference * 100 / start if (match["percent"] or match["share"]) and start else difference):
         return None
-    return next((m for m in found if m.start <= match.start("change") < m.end), None)
+    return next((m for m in found if m.start <= match.start(name) < m.end), None)
 
 
 def _are_two_things(sentence: str, first: Mention, second: Mention) -> bool:
@@ -487,7 +520,7 @@ def _is_adjunct(sentence: str, mention: Mention) -> bool:
     if _EARLIER.match(sentence, mention.end):
         return True
     before = words_before(sentence, mention.start)
-    if not before.isascii() and _CHINESE_PURPOSE.search(before):
+    if not before.isascii() and (before.endswith("第") or _CHINESE_PURPOSE.search(before)):
         return True
     if "to" in before and _PURPOSE.search(before) and not _OPERATION.search(sentence):
         return True
@@ -499,7 +532,7 @@ def _ends_adjunct(before: str) -> bool:
 
 
 def _is_cue(before: str) -> bool:
-    return may_end(before.rstrip("* "), _ENDS_CUE) and _CUE.search(before) is not None
+    return may_end(before.rstrip("* "), _ENDS_CUE) and _CUE.search(before) is not None and not _DOING.search(before)
 
 
 def _is_given(sentence: str, mention: Mention) -> bool:
