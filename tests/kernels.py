@@ -20,6 +20,7 @@ NUMERIC = (
     "policy/test_policy_logprobs.py",
     "policy/test_policy_lora.py",
     "policy/test_policy_packed.py",
+    "policy/test_policy_varlen.py",
     "reward_model/test_score_critic.py",
     "reward_model/test_score_model.py",
     "rollout/test_rollout_conversations.py",

@@ -44,6 +44,7 @@ WITHOUT_EFFECT = {
     "keep_checkpoints": "disk space only",
     "engine.max_slots": "completions have seeds of their own",
     "engine.workers": "a task says all that decides its completions",
+    "engine.cache_gib": "completions have seeds of their own",
     "engine.parity_tolerance": "a limit that stops a run, not a setting of it",
     **{
         f"{place}{key}": reason

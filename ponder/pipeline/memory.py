@@ -55,10 +55,12 @@ def memory(
     critic: Shape | None = None,
     on_cpu: bool = False,
     room: int | None = None,
+    cache_bytes: int | None = None,
 ) -> dict[str, int]:
     """Bytes on the device by what they are for, not all of them at the same time: see `phases`. `scorers` are the
     reward models that an RL stage asks, `critic` the critic that it trains; `bf16_cache` says whether keys and values
-    of sampling are bf16, too; `room` is what activations may take, by which `batch.recompute: auto` is decided."""
+    of sampling are bf16, too; `room` is what activations may take, by which `batch.recompute: auto` is decided,
+    `cache_bytes` what keys and values may."""
     trained = shape.parameters
     if isinstance(stage, SftStage) and stage.lora is not None:
         # A linear module of n inputs and m outputs gets rank x (n + m): over all of them about the inputs kept.
@@ -82,7 +84,7 @@ def memory(
     if isinstance(stage, RlStage):
         longest = longest_completion(stage) + PROMPT_TOKENS
         slots = min(stage.engine.max_slots, stage.problems_per_step * stage.updates_per_rollout * stage.group_size)
-        parts |= _drawing(shape, slots, longest, bf16=bf16, bf16_cache=bf16_cache)
+        parts |= _drawing(shape, slots, longest, bf16=bf16, bf16_cache=bf16_cache, most=cache_bytes)
         if bf16:
             parts["bf16 copies"] = shape.linear * _BF16
         if stage.engine.lag > 0:  # each rollout under way has the weights that draw it
@@ -160,16 +162,27 @@ def longest_example(stage: SftStage, shape: Shape) -> int:
 
 
 def sampling_memory(
-    shape: Shape, *, slots: int, max_tokens: int, bf16: bool, bf16_cache: bool = False
+    shape: Shape,
+    *,
+    slots: int,
+    max_tokens: int,
+    bf16: bool,
+    bf16_cache: bool = False,
+    cache_bytes: int | None = None,
 ) -> dict[str, int]:
-    """Bytes on the device by what they are for where nothing is trained. Judges and rewriters come on top."""
-    drawing = _drawing(shape, slots, max_tokens + PROMPT_TOKENS, bf16=bf16, bf16_cache=bf16_cache)
+    """Bytes on the device by what they are for where nothing is trained; keys and values take at most `cache_bytes`.
+    Judges and rewriters come on top."""
+    longest = max_tokens + PROMPT_TOKENS
+    drawing = _drawing(shape, slots, longest, bf16=bf16, bf16_cache=bf16_cache, most=cache_bytes)
     return {"weights": frozen_bytes(shape, bf16=bf16)} | drawing
 
 
-def _drawing(shape: Shape, slots: int, longest: int, *, bf16: bool, bf16_cache: bool) -> dict[str, int]:
+def _drawing(
+    shape: Shape, slots: int, longest: int, *, bf16: bool, bf16_cache: bool, most: int | None
+) -> dict[str, int]:
+    cache = slots * longest * shape.cached * (_BF16 if bf16_cache else _FP32)
     return {
-        "KV cache": slots * longest * shape.cached * (_BF16 if bf16_cache else _FP32),
+        "KV cache": cache if most is None else min(cache, most),
         "logits drawn from": slots * shape.vocabulary * _FP32 * _DRAWN_COPIES
         + (shape.vocabulary * shape.hidden * _BF16 if bf16 else 0),
     }

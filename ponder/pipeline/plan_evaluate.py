@@ -48,6 +48,7 @@ def evaluating(recipe: Recipe, standing: Standing, out: Path, here: Device) -> F
         max_tokens=min(max(one.max_tokens for one in benchmarks), largest.window or sys.maxsize),
         bf16=here.bf16(stage.precision),
         bf16_cache=here.bf16_cache(stage.precision),
+        cache_bytes=stage.engine.cache_bytes(here.memory_bytes),
     )
     total = sum(parts.values())
     lines.append(memory_line(parts, total, here))

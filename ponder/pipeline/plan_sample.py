@@ -41,6 +41,7 @@ def sampling(recipe: Recipe, standing: Standing, out: Path, here: Device) -> For
         max_tokens=stage.sampling.max_tokens,
         bf16=here.bf16(stage.precision),
         bf16_cache=here.bf16_cache(stage.precision),
+        cache_bytes=stage.engine.cache_bytes(here.memory_bytes),
     )
     total = sum(parts.values())
     lines.append(memory_line(parts, total, here))

@@ -66,6 +66,7 @@ def training(recipe: Recipe, standing: Standing, out: Path, here: Device) -> For
         critic=critic,
         on_cpu=here.is_cpu,
         room=room_for(stage, shape, here),
+        cache_bytes=stage.engine.cache_bytes(here.memory_bytes) if isinstance(stage, RlStage) else None,
     )
     total = peak(parts)
     lines += [memory_line(parts, total, here), phases_line(stage, shape, parts, here)]

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from ponder.policy.attention import attention_dtype
 from ponder.policy.blocks import Arranged, Blocks
+from ponder.policy.varlen import WholeSequences, has_varlen
 
 __all__ = ["PackedLayout", "round_up"]
 
@@ -90,6 +91,7 @@ class PackedLayout:
         self._padding = padding
         self._prompts, self._responses, self._owner, self._device = prompts, responses, owner, device
         self._arranged: dict[int | None, Arranged] = {}
+        self._whole: WholeSequences | None = None
 
     def attend(
         self,
@@ -107,7 +109,10 @@ class PackedLayout:
         dtype = attention_dtype(value_BKLE.device, value_BKLE.dtype)  # rotary embeddings leave float32 queries and keys
         query_THD, key_TKD, value_TKE = (x[0].transpose(0, 1).to(dtype) for x in (query_BHTD, key_BKLD, value_BKLE))
         with torch.autocast(value_BKLE.device.type, enabled=False):
-            mixed_THD = self._arrange(reach).attend(query_THD, key_TKD, value_TKE, scaling, sinks_H)
+            if sinks_H is None and has_varlen(query_THD):
+                mixed_THD = self.whole().attend(query_THD, key_TKD, value_TKE, scaling, reach)
+            else:
+                mixed_THD = self._arrange(reach).attend(query_THD, key_TKD, value_TKE, scaling, sinks_H)
         return mixed_THD[None, ..., :value_size]
 
     def plain(self, model: Any, input_ids_1T: torch.Tensor) -> torch.Tensor:
@@ -127,6 +132,17 @@ class PackedLayout:
             place_T[token_NL.reshape(-1)[there[::-1]]] = filled + there[::-1]
             filled += token_NL.size
         return torch.cat(outputs).index_select(0, torch.from_numpy(np.maximum(place_T, 0)).to(input_ids_1T.device))
+
+    def whole(self) -> WholeSequences:
+        """The sequences for kernels that take them one after the other: prompts, then responses with their prompts."""
+        if self._whole is None:
+            first_N = np.concatenate([np.zeros_like(self._prompts), self._prompts[self._owner]])
+            length_N = np.concatenate([self._prompts, self._prompts[self._owner] + self._responses])
+            sequence_S = np.repeat(np.arange(len(length_N)), length_N)
+            place_S = np.arange(len(sequence_S)) - np.repeat(np.cumsum(length_N) - length_N, length_N)
+            token_S = self._tokens(sequence_S, place_S[:, None])[:, 0]
+            self._whole = WholeSequences(token_S, length_N, first_N, self._device)
+        return self._whole
 
     def _arrange(self, reach: int | None) -> Arranged:
         """The blocks in which tokens see the last `reach` of their sequence."""

@@ -11,6 +11,7 @@ from ponder.recipe.base import Component
 
 __all__ = ["EngineConfig", "LengthStep", "Sampling", "TemperatureStep", "check_vllm", "has_vllm"]
 
+_CACHE_SHARE = 0.5
 _VLLM = "0.32"
 """The versions of vLLM whose weights can be replaced as ponder does it."""
 
@@ -91,9 +92,16 @@ class EngineConfig(Component):
     """Of an `rl` stage: draw each rollout with the weights that the rollout so many before it began with, in a second
     process, while this one trains (docs/scale.md). Its completions are then lag x updates_per_rollout updates older, no
     more and no less. 0 draws and trains in turn."""
+    cache_gib: float | None = Field(None, gt=0)
+    """GiB that keys and values may take in the `local` engine; null takes half of the device's memory. A completion
+    begins when there is room for it, and for its prompt, at their limits, so none that has begun runs out."""
     parity_tolerance: float = Field(0.02, gt=0)
     """Step 0 stops the run if engine and trainer log-probs differ by more than this in the mean of absolute values over
     64 completions (on a CPU fp32 agrees to about 1e-6, bf16 to about 1e-3)."""
+
+    def cache_bytes(self, memory_bytes: int) -> int:
+        """What keys and values may take on a device of so much memory."""
+        return int(_CACHE_SHARE * memory_bytes) if self.cache_gib is None else int(self.cache_gib * 2**30)
 
 
 def has_vllm() -> bool:

@@ -81,12 +81,14 @@ class OpenKeys(Keys, Protocol):
 
 
 class BatchKeys:
-    """See `Keys`. `max_tokens` is the limit of every sample; prompts are numbered from 0 on, in order of arrival."""
+    """See `Keys`. `max_tokens` is the limit of every sample; prompts are numbered from 0 on, in order of arrival.
+    `most_rows` says how many rows there is memory for, None for any number."""
 
-    def __init__(self, policy: Policy, max_tokens: int) -> None:
+    def __init__(self, policy: Policy, max_tokens: int, most_rows: int | None = None) -> None:
         self._policy, self._max_tokens = policy, max_tokens
         dtype = policy.autocast_dtype or torch.float32
-        self._cache = SlotCache(attention_dtype(policy.device, dtype), policy.device)
+        most = None if most_rows is None else (most_rows, max_tokens)
+        self._cache = SlotCache(attention_dtype(policy.device, dtype), policy.device, most)
         self._prompts: list[int] = []
         self._place_P = np.zeros(0, np.int64)
         self._dropped = set[int]()

@@ -26,6 +26,7 @@ from ponder.rollout.draft import Drafter
 from ponder.rollout.engine import Request
 from ponder.rollout.guide import Guide, add_bias, allow
 from ponder.rollout.keys import BatchKeys, Keys
+from ponder.rollout.room import Room
 from ponder.rollout.rows import Rows, SampleSettings
 from ponder.rollout.sampler import Likeliest, likeliest, sample, sample_rows, tempered, uniforms
 from ponder.rollout.schedule import Schedule
@@ -79,8 +80,12 @@ class Lane:
     it every sample brings its own.
     """
 
-    def __init__(self, policy: Policy, schedule: Schedule, keys: Keys, sampling: Sampling | None) -> None:
+    def __init__(
+        self, policy: Policy, schedule: Schedule, keys: Keys, sampling: Sampling | None, most_rows: int | None = None
+    ) -> None:
+        """Rows are padded to no more than `most_rows`, which there is memory for."""
         self._policy, self._schedule, self._keys, self._sampling = policy, schedule, keys, sampling
+        self._most_rows = most_rows
         self.read_head()
         self._stops = np.zeros(len(self._head_weight), np.bool_)
         self._stops[list(policy.stop_ids)] = True
@@ -193,7 +198,7 @@ class Lane:
         schedule, device = self._schedule, self._policy.device
         parts = []
         if old:
-            padding = (0, -old % _ROW_ROUND)
+            padding = (0, self._padding(old))
             last_R = self._written.tokens_RL[np.arange(old), schedule.length_R[:old] - 1]
             token_RK = np.concatenate([last_R[:, None], np.maximum(guess_RJ[:old], 0)], 1)
             token_WK = np.pad(token_RK, (padding, (0, 0)))
@@ -212,6 +217,10 @@ class Lane:
             first_ND = torch.stack([self._prompt_hidden[prompt] for prompt in schedule.prompt_R[old:].tolist()])
             parts.append(first_ND.to(parts[0].dtype if parts else torch.float32))
         return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _padding(self, rows: int) -> int:
+        padding = -rows % _ROW_ROUND
+        return padding if self._most_rows is None else max(0, min(padding, self._most_rows - rows))
 
     def _choose(self, hidden_TD: torch.Tensor, guess_RJ: npt.NDArray[np.int64]) -> Step:
         """Sample every row's next token, and those after it that were guessed; let go of the finished rows."""
@@ -375,13 +384,26 @@ class Lane:
 
 
 def closed_lane(
-    policy: Policy, requests: Sequence[Request], sampling: Sampling, max_tokens: int, max_rows: int
+    policy: Policy,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    max_tokens: int,
+    max_rows: int,
+    room: Room | None = None,
 ) -> Lane:
-    """A lane for all of `requests`, at most `max_rows` of their samples at a time, numbered in order."""
-    keys = BatchKeys(policy, max_tokens) if policy.fallback is None else CohortKeys(policy)
-    lane = Lane(policy, Schedule(max_rows), keys, sampling)
+    """A lane for all of `requests`, at most `max_rows` of their samples at a time and no more than there is `room` for,
+    numbered in order."""
+    prompt_bytes = row_bytes = 0
+    memory = most_rows = None
+    if room is not None and room.completions(requests, max_tokens) < max_rows:  # it is tight
+        memory, max_rows = room.bytes, room.completions(requests, max_tokens)
+        most_rows = max_rows
+        prompt_bytes, row_bytes = room.sizes(max(len(one.prompt_ids) for one in requests), max_tokens)
+    keys = BatchKeys(policy, max_tokens, most_rows) if policy.fallback is None else CohortKeys(policy)
+    lane = Lane(policy, Schedule(max_rows, memory=memory), keys, sampling, most_rows)
     for request in requests:
-        lane.add(request.prompt_ids, [SampleSettings(seed=seed, limit=max_tokens) for seed in request.seeds])
+        settings = [SampleSettings(seed=seed, limit=max_tokens) for seed in request.seeds]
+        lane.add(request.prompt_ids, settings, prompt_bytes=prompt_bytes, row_bytes=row_bytes)
     return lane
 
 

@@ -26,6 +26,7 @@ from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Request
 from ponder.rollout.forks import Forks, Share
 from ponder.rollout.lane import NOT_FINITE, Finished, Step, closed_lane
 from ponder.rollout.probe import check_sampling
+from ponder.rollout.room import Room, room_of
 
 __all__ = ["LocalEngine"]
 
@@ -43,12 +44,17 @@ _Place = tuple[int, int]
 class LocalEngine:
     """Continuous batching over at most `max_slots` sequences at a time.
 
-    `lanes` is the number of processes that share the work; None takes one per thread of torch where that helps. The
+    `lanes` is the number of processes that share the work; None takes one per thread of torch where that helps.
+    `cache_bytes` is what keys and values may take in all, None for any: rows wait until there is room for them. The
     policy's weights must not change while a call runs. Everything a call allocates is freed when it returns.
     """
 
-    def __init__(self, policy: Policy, max_slots: int = 256, lanes: int | None = None) -> None:
+    def __init__(
+        self, policy: Policy, max_slots: int = 256, lanes: int | None = None, cache_bytes: int | None = None
+    ) -> None:
         self._policy = policy
+        self._cache_bytes = cache_bytes
+        self._room: Room | None = None  # known with the first call
         self._max_slots = max_slots
         self._lanes = lanes
 
@@ -87,7 +93,9 @@ class LocalEngine:
         """Finish what the call is still missing."""
         policy = self._policy
         wanted = _lanes_for(policy) if self._lanes is None else self._lanes
-        shares = _deal(call.missing_seeds(), min(wanted, self._max_slots))
+        room = self._room_for(requests, max_tokens)
+        most = self._max_slots if room is None else min(self._max_slots, room.completions(requests, max_tokens))
+        shares = _deal(call.missing_seeds(), min(wanted, most))
         threads, was_training = torch.get_num_threads(), policy.model.training
         policy.model.train(False)
         try:
@@ -98,7 +106,8 @@ class LocalEngine:
                 lanes = []
                 for i, share in enumerate(shares):
                     rows = self._max_slots // len(shares) + (i < self._max_slots % len(shares))
-                    lanes.append(closed_lane(policy, _part(requests, share), sampling, max_tokens, rows))
+                    part = None if room is None else room.shared(len(shares))
+                    lanes.append(closed_lane(policy, _part(requests, share), sampling, max_tokens, rows, part))
                 for lane, share in zip(lanes[1:], shares[1:], strict=True):
                     forks.start(lane, share)
                 for step in lanes[0].steps():
@@ -112,6 +121,16 @@ class LocalEngine:
         finally:
             torch.set_num_threads(threads)
             policy.model.train(was_training)
+
+    def _room_for(self, requests: Sequence[Request], max_tokens: int) -> Room | None:
+        """Where memory is bounded and there is anything to sample: what it may be. ModelError where that is too little
+        for a single completion."""
+        if self._cache_bytes is None or not requests:
+            return None
+        if self._room is None:
+            self._room = room_of(self._policy, self._cache_bytes)
+        self._room.check(max(len(one.prompt_ids) for one in requests), max_tokens)
+        return self._room
 
 
 class _Call:

@@ -10,13 +10,14 @@ from ponder.rollout.conversations import Conversations
 from ponder.rollout.engine import Bounds, Engine
 from ponder.rollout.live import LiveEngine
 from ponder.rollout.local import LocalEngine
+from ponder.rollout.room import device_bytes
 from ponder.rollout.vllm_engine import VllmEngine
 
 __all__ = ["ENGINES", "engine_kind", "open_engine"]
 
 
 def _local(config: EngineConfig, policy: Policy) -> Engine:
-    return LocalEngine(policy, config.max_slots)
+    return LocalEngine(policy, config.max_slots, cache_bytes=config.cache_bytes(device_bytes(policy.device)))
 
 
 def _vllm(config: EngineConfig, policy: Policy) -> Engine:

@@ -141,6 +141,8 @@ class Schedule:
         tokens = 0
         while self._first() is not None and (free > 0 or (chosen and tokens < _PREFILL_TOKENS)):
             prompt = self._uncomputed[0][1]
+            if not self._fits(self._prompts[prompt].bytes + self._prompts[prompt].row_bytes):
+                break
             tokens += self._prompts[prompt].length
             if chosen and tokens > _PREFILL_TOKENS_MOST:
                 break
@@ -220,12 +222,14 @@ class Schedule:
         return ended
 
     def squeeze(self) -> _Index | None:
-        """The rows to keep, in order, once idle rows have cost as many row-steps as there are rows; None before.
+        """The rows to keep, in order, once idle rows have cost as many row-steps as there are rows, or at once where
+        memory is bounded; None before.
 
         Copying the cache takes about as long as one step, so this is never more than twice as costly as copying at the
         best moments.
         """
-        if (self._wasted < self.rows and not self._open) or self.live_R.all():
+        patient = not self._open and self._memory is None
+        if (self._wasted < self.rows and patient) or self.live_R.all():
             return None
         kept = np.flatnonzero(self.live_R)
         self.sample_R, self.prompt_R = self.sample_R[kept], self.prompt_R[kept]

@@ -24,7 +24,7 @@ from ponder.rollout.schedule import Schedule
 from ponder.rollout.shelf import LayerShape, Shelf, places_for
 from ponder.rollout.shelf_layout import Chunk, ChunkLayout, Readers, RowLayout
 
-__all__ = ["ShelfKeys"]
+__all__ = ["ShelfKeys", "layer_shapes"]
 
 _PASS_FLOPS = 6e9
 """Arithmetic of the prompts that a step computes while no row runs ..."""
@@ -71,7 +71,7 @@ class ShelfKeys:
         self._policy, self._max_rows = policy, max_rows
         self._dtype = attention_dtype(policy.device, policy.autocast_dtype or torch.float32)
         self._cache = _HandThrough()
-        self._layers = self._layer_shapes()
+        self._layers = layer_shapes(policy)
         self._pass_tokens = _pass_tokens(policy)
         self.prefix = PrefixCache(cache_bytes)
         self.hit_tokens = self.miss_tokens = 0
@@ -199,13 +199,6 @@ class ShelfKeys:
     def _layer(self) -> int:
         return self._cache.layer
 
-    def _layer_shapes(self) -> list[LayerShape]:
-        """Of every layer, as attention gets them, whatever the model makes of its weights: asked of the model."""
-        probe = _Probe()
-        one = torch.zeros(1, 1, dtype=torch.long, device=self._policy.device)
-        self._policy.hidden(one, one, probe, self._cache)
-        return probe.layers
-
     def _begin(self, prompt: int) -> None:
         asked = self._asked[prompt]
         places = places_for(len(asked.ids))
@@ -274,6 +267,14 @@ class ShelfKeys:
         if name not in shelves:
             shelves[name] = Shelf(places, self._layers, self._dtype, self._policy.device)
         return shelves[name]
+
+
+def layer_shapes(policy: Policy) -> list[LayerShape]:
+    """Of every layer, as attention gets them, whatever the model makes of its weights: asked of the model."""
+    probe = _Probe()
+    one = torch.zeros(1, 1, dtype=torch.long, device=policy.device)
+    policy.hidden(one, one, probe, _HandThrough())
+    return probe.layers
 
 
 def _pass_tokens(policy: Policy) -> int:

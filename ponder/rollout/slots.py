@@ -11,6 +11,7 @@ Shapes: R rows, G prompts, M most rows of one prompt, H query heads, K key heads
 N positions of one row, T = R * N tokens, P prompt places, L places of own keys.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,8 +60,10 @@ class SlotCache(Cache):
     that the layout that follows knows where to store what the model made of them.
     """
 
-    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, dtype: torch.dtype, device: torch.device, most: tuple[int, int] | None = None) -> None:
+        """`most` are rows and places up to which it grows ahead of need."""
         super().__init__(layers=[])
+        self._most_rows, self._most_places = most or (sys.maxsize, sys.maxsize)
         self.dtype = dtype
         self.prompt_lengths_G = np.zeros(0, np.int64)
         self.prompt_bias_G1P = torch.zeros(0, 1, 0, device=device)
@@ -132,9 +135,10 @@ class SlotCache(Cache):
         if rows <= self._rows and length <= self._places:
             return
         if rows > self._rows:
-            self._rows = max(rows, int(self._rows * (1 + _GROWTH) / 2))
+            self._rows = max(rows, min(int(self._rows * (1 + _GROWTH) / 2), self._most_rows))
         if length > self._places:
-            self._places = _round_up(max(length, int(self._places * _GROWTH), _LEAST_PLACES))
+            ahead = min(max(int(self._places * _GROWTH), _LEAST_PLACES), self._most_places)
+            self._places = _round_up(max(length, ahead))
         for layer in self._stored.values():
             layer.key_RKDL = _enlarged(layer.key_RKDL, self._rows, 3, self._places)
             layer.value_RKLE = _enlarged(layer.value_RKLE, self._rows, 2, self._places)

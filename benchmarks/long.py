@@ -1,0 +1,155 @@
+"""Peaks of memory with one long sequence beside what the plan says: an update, and sampling in a tight cache.
+
+    python benchmarks/long.py [--tokens 16384] [--layers 6 12] [--sampled 2048]
+
+A model of 23.1M parameters with 6 layers. Every number is of a process of its own, less what one with next to no
+parameters and a short sequence has; `tensors` is what torch allocated of it, without gaps that the allocator leaves. An
+update is measured with activations kept and computed again, sampling with a cache that holds three of eight
+completions. The last line is JSON.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, models
+from torch.profiler import ProfilerActivity, profile
+from transformers import PreTrainedTokenizerFast
+
+from ponder.algorithm import next_token_loss
+from ponder.pipeline.memory import memory, phases, sampling_memory
+from ponder.policy import Policy, random_policy
+from ponder.recipe.rollout import Sampling
+from ponder.recipe.shape import Shape, shape_of
+from ponder.recipe.stages import PretrainStage
+from ponder.recipe.training import BatchLimits, Optimizer
+from ponder.rollout import LocalEngine, Request
+from ponder.rollout.room import room_of
+from ponder.train import Sample, Trainer
+
+_VOCABULARY = 8192
+_PROMPT = 200
+_ROWS = 3
+_SAMPLES = 8
+
+
+def main() -> None:
+    """Print a line for each measurement."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokens", type=int, default=16384)
+    parser.add_argument("--sampled", type=int, default=2048)
+    parser.add_argument("--layers", type=int, nargs="+", default=[6, 12])
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one is not None:
+        print(json.dumps(_measure(**json.loads(given.one))))
+        return
+    found = []
+    least = {what: _apart(what=what, layers=1, width=8, tokens=64, recompute=False)["peak"] for what in _MEASURES}
+    cases = [("update", layers, given.tokens, True) for layers in given.layers]
+    cases += [("update", given.layers[0], given.tokens, False), ("sampling", given.layers[0], given.sampled, False)]
+    for what, layers, tokens, recompute in cases:
+        one = _apart(what=what, layers=layers, width=512, tokens=tokens, recompute=recompute)
+        measured = one["peak"] - least[what]
+        how = "" if what == "sampling" else ", activations computed again" if recompute else ", activations kept"
+        print(
+            f"{what}, {layers} layers, {tokens:,} tokens{how}: {measured / 2**20:,.0f} MiB, "
+            f"{one['tensors'] / 2**20:,.0f} MiB of tensors, planned {one['planned'] / 2**20:,.0f} MiB, "
+            f"{one['seconds']:.0f} s",
+            flush=True,
+        )
+        found.append({"what": what, "layers": layers, "tokens": tokens, "recompute": recompute, "measured": measured,
+                      "tensors": one["tensors"], "planned": one["planned"], "seconds": one["seconds"]})  # fmt: skip
+    print(json.dumps({"long": found}))
+
+
+def _apart(**case: Any) -> dict[str, float]:
+    done = subprocess.run([sys.executable, __file__, "--one", json.dumps(case)], capture_output=True, check=True)
+    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def _measure(*, what: str, layers: int, width: int, tokens: int, recompute: bool) -> dict[str, float]:
+    policy = _policy(width, layers)
+    began = time.monotonic()
+    planned, tensors = _MEASURES[what](policy, tokens, recompute)
+    return {"peak": _peak(), "tensors": tensors, "planned": planned, "seconds": time.monotonic() - began}
+
+
+def _update(policy: Policy, tokens: int, recompute: bool) -> tuple[int, int]:
+    limits = BatchLimits(tokens_per_micro_batch=tokens, recompute=recompute)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(policy, Optimizer(), limits, incident_folder=Path(folder))
+        for length in (64, tokens):
+            ids = tuple(3 + i % 8000 for i in range(length))
+            sample = Sample(prompt_ids=ids[:1], response_ids=ids[1:], group="", weight=1 / length)
+            with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
+                trainer.forward_backward([sample], next_token_loss)
+            trainer.optimizer_step(1e-5)
+    tensors = _most_allocated(watched) + 3 * 4 * sum(p.numel() for p in policy.model.parameters())
+    stage = PretrainStage(architecture={}, tokens=tokens, tokens_per_step=tokens, batch=limits)
+    return phases(memory(stage, _shape(policy), bf16=False, on_cpu=True))["update"], tensors
+
+
+def _most_allocated(watched: Any) -> int:
+    """Most bytes of tensors that were there at one time and had not been before."""
+    now = most = 0
+    for event in sorted(watched.profiler.kineto_results.events(), key=lambda event: event.start_ns()):
+        if event.name() == "[memory]":
+            now += event.nbytes()
+            most = max(most, now)
+    return most
+
+
+def _sampling(policy: Policy, tokens: int, recompute: bool) -> tuple[int, int]:
+    policy.stop_ids = frozenset()
+    ids = tuple(3 + i % 8000 for i in range(min(_PROMPT, tokens)))
+    prompt_bytes, row_bytes = room_of(policy, 1).sizes(len(ids), tokens)
+    cache = prompt_bytes + _ROWS * row_bytes
+    engine = LocalEngine(policy, _SAMPLES, 1, cache_bytes=cache)
+    engine.generate([Request(prompt_ids=ids, seeds=tuple(range(_SAMPLES)), key="")], Sampling(), tokens, 0)
+    parts = sampling_memory(_shape(policy), slots=_SAMPLES, max_tokens=tokens, bf16=False, cache_bytes=cache)
+    return sum(parts.values()), 0
+
+
+_MEASURES = {"update": _update, "sampling": _sampling}
+
+
+def _shape(policy: Policy) -> Shape:
+    shape = shape_of(policy.model.config.to_dict(), "the model")
+    assert isinstance(shape, Shape), shape
+    return shape
+
+
+def _policy(width: int, layers: int) -> Policy:
+    words = {f"w{i}": i for i in range(_VOCABULARY - 2)} | {"<pad>": _VOCABULARY - 2, "<eos>": _VOCABULARY - 1}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<pad>")), eos_token="<eos>", pad_token="<pad>"
+    )
+    shape = {
+        "model_type": "qwen3",
+        "hidden_size": width,
+        "intermediate_size": 3 * width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": max(8, width // 8),
+        "tie_word_embeddings": True,
+        "max_position_embeddings": 65536,
+    }
+    return random_policy(shape, tokenizer, "r1-zero", seed=1, precision="fp32", device="cpu")
+
+
+def _peak() -> int:
+    """Most bytes that this process had, by Linux's account."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    main()
