@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn, TextIO
@@ -503,7 +503,10 @@ def try_(
         typer.Argument(metavar="MODEL|FILE.py:FUNCTION", help="A model, or a function of a Python file of your own."),
     ],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Arguments of a function that makes problems.")
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME=VALUE", help="Arguments of a function that makes problems, or settings of gym:TASK."
+        ),
     ] = None,
     problems: Annotated[
         str | None,
@@ -533,7 +536,7 @@ def try_(
 
     with _stopping("nothing was trained"):
         if not is_own(what):
-            _try_model(what, problems, (kind, prompt, gold), template, max_tokens, seconds, seed, out)
+            _try_model(what, arguments or (), problems, (kind, prompt, gold), template, max_tokens, seconds, seed, out)
             return
         from ponder.evaluation.try_command import try_command
 
@@ -551,6 +554,7 @@ def try_(
 
 def _try_model(
     model: str,
+    arguments: Sequence[str],
     problems: str | None,
     fields: tuple[str | None, str | None, str | None],
     template: str | None,
@@ -567,11 +571,12 @@ def _try_model(
         )
     from ponder.evaluation.benchmark import ProblemFields
     from ponder.evaluation.command import file_name
+    from ponder.evaluation.try_command import given
     from ponder.evaluation.try_model import problems_named, try_model
     from ponder.pipeline.plan import describe_plan
 
     kind, prompt, gold = fields
-    found = problems_named(problems, ProblemFields(kind=kind, prompt=prompt, gold=gold))
+    found = problems_named(problems, ProblemFields(kind=kind, prompt=prompt, gold=gold), given(arguments))
     folder = out or Path("tries") / f"{file_name(model)}--{found.name}"
     recipe = try_model(
         model, found, template=template, max_tokens=max_tokens, seconds=seconds, seed=seed, folder=folder

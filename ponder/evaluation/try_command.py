@@ -27,7 +27,7 @@ from ponder.verify import check_gold
 from ponder.verify.pool import VerifierPool
 from ponder.watch.rollouts import LoggedRollout, read_rollouts
 
-__all__ = ["try_command"]
+__all__ = ["given", "try_command"]
 
 _ROLES: tuple[OwnRole, ...] = ("problems", "reward", "verifier")
 _SHOWN_PROBLEMS = 3
@@ -47,10 +47,10 @@ def try_command(
     working directory."""
     own = OwnName.read(name)
     code = read_own([own.file], Path.cwd())
-    given = _given(arguments)
-    role = _role(code, name, given)
+    named = given(arguments)
+    role = _role(code, name, named)
     if role == "problems":
-        for line in _problem_lines(code, name, given, limit):
+        for line in _problem_lines(code, name, named, limit):
             print(line)
         return
     if rollouts is None:
@@ -79,14 +79,15 @@ def try_command(
         print(line)
 
 
-def _given(arguments: Sequence[str]) -> dict[str, Any]:
-    given = {}
+def given(arguments: Sequence[str]) -> dict[str, Any]:
+    """What `name=value` words say, each value in YAML; RecipeError for a word of another form."""
+    named = {}
     for argument in arguments:
         key, equals, text = argument.partition("=")
         if not equals or not key.isidentifier():
-            raise RecipeError(f"{argument!r} is no argument of a function: write name=value, such as count=100")
-        given[key] = parse_value(text, argument)
-    return given
+            raise RecipeError(f"{argument!r} is neither an argument nor a setting: write name=value, such as count=100")
+        named[key] = parse_value(text, argument)
+    return named
 
 
 def _role(code: OwnCode, name: str, arguments: Mapping[str, Any]) -> OwnRole:

@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
@@ -11,7 +11,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ponder.errors import LearningError
+from ponder.errors import LearningError, RecipeError
 from ponder.evaluation.benchmark import Benchmark, ProblemFields, file_benchmark, find_benchmark, own_code
 from ponder.evaluation.probe import SAMPLES, Probe, probe
 from ponder.evaluation.tried_recipe import recipe_text
@@ -32,11 +32,18 @@ _SHUFFLE = 0
 _GYM = "gym:"
 
 
-def problems_named(text: str, fields: ProblemFields) -> Benchmark:
-    """The problems that `--problems` names: a file whose `fields` are named, `gym:TASK`, or a benchmark."""
+def problems_named(text: str, fields: ProblemFields, settings: Mapping[str, Any]) -> Benchmark:
+    """The problems that `--problems` names: a file whose `fields` are named, `gym:TASK` with the task's `settings`, or
+    a benchmark. RecipeError for settings of anything else."""
     if text.startswith(_GYM):
         task = text.removeprefix(_GYM)
-        return Benchmark(name=task.replace("_", "-"), problems=(GymProblems(task=task, count=200),))
+        made = GymProblems(task=task, settings=dict(settings), count=200)
+        return Benchmark(name=task.replace("_", "-"), problems=(made,))
+    if settings:
+        raise RecipeError(
+            f"The settings {', '.join(settings)} are for tasks of reasoning-gym, such as `--problems gym:chain_sum "
+            f"max_terms=3`, and --problems is {text!r}: leave them out."
+        )
     path = Path(text)
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
         return file_benchmark(text, fields)

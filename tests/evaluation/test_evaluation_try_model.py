@@ -114,9 +114,11 @@ def test_what_one_look_had_right_is_something_to_learn_from() -> None:
     assert Probe(forms=(none,), best=some, tokens_per_second=1.0).right
     seen = Probe(forms=(some,), best=none, tokens_per_second=1.0)
     assert seen.right
-    text = recipe_text("m", problems_named("gym:chain_sum", ProblemFields()), seen, 1.0)
+    text = recipe_text("m", problems_named("gym:chain_sum", ProblemFields(), {"max_terms": 3}), seen, 1.0)
     assert "# None of these was right, only some in a first look at 2 problems (pass@1 0.062)" in text
-    assert yaml.safe_load(text)["stages"]["zero"]["problems_per_step"] == 4, "the fewest, however long they take"
+    stage = yaml.safe_load(text)["stages"]["zero"]
+    assert stage["problems_per_step"] == 4, "the fewest, however long they take"
+    assert [one["settings"] for one in (*stage["problems"], *stage["held_out"]["problems"])] == [{"max_terms": 3}] * 2
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,8 @@ def test_what_one_look_had_right_is_something_to_learn_from() -> None:
         (["micro"], "is tried on problems: name a file"),
         (["micro", "--problems", "no-such-benchmark"], "no-such-benchmark"),
         (["micro", "--problems", "gym:sudokuu"], "does not exist"),
+        (["micro", "max_terms=3", "--problems", "micro"], "The settings max_terms are for tasks of reasoning-gym"),
+        (["micro", "3", "--problems", "gym:chain_sum"], "write name=value"),
         (["no/such/model", "--problems", "micro"], "no/such/model"),
         (["odd.py:shy", "--problems", "micro"], "--problems is for models"),
     ],
