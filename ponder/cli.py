@@ -230,6 +230,10 @@ def evaluate(
     gold: Annotated[
         str | None, typer.Option(metavar="FIELD", help="Field of --problems with the answer; answer if not given.")
     ] = None,
+    answer_after: Annotated[
+        str | None,
+        typer.Option(metavar="MARK", help="Mark in that field that the answer follows, such as '####' in GSM8K."),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Take this many problems, spread evenly over the benchmark.")
     ] = None,
@@ -273,7 +277,7 @@ def evaluate(
             model,
             benchmark,
             problems=problems,
-            fields=ProblemFields(kind=kind, prompt=prompt, gold=gold),
+            fields=ProblemFields(kind=kind, prompt=prompt, gold=gold, answer_after=answer_after),
             limit=limit,
             max_tokens=max_tokens,
             samples=samples,
@@ -515,6 +519,7 @@ def try_(
     kind: Annotated[str | None, typer.Option(help="As in ponder eval.")] = None,
     prompt: Annotated[str | None, typer.Option(metavar="FIELD", help="As in ponder eval.")] = None,
     gold: Annotated[str | None, typer.Option(metavar="FIELD", help="As in ponder eval.")] = None,
+    answer_after: Annotated[str | None, typer.Option(metavar="MARK", help="As in ponder eval.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest completion that a model is tried with.")] = 2048,
     seconds: Annotated[
         float, typer.Option(min=1, callback=_finite, help="About how long a model is looked at, loading left out.")
@@ -536,7 +541,8 @@ def try_(
 
     with _stopping("nothing was trained"):
         if not is_own(what):
-            _try_model(what, arguments or (), problems, (kind, prompt, gold), template, max_tokens, seconds, seed, out)
+            fields = (kind, prompt, gold, answer_after)
+            _try_model(what, arguments or (), problems, fields, template, max_tokens, seconds, seed, out)
             return
         from ponder.evaluation.try_command import try_command
 
@@ -556,7 +562,7 @@ def _try_model(
     model: str,
     arguments: Sequence[str],
     problems: str | None,
-    fields: tuple[str | None, str | None, str | None],
+    fields: tuple[str | None, str | None, str | None, str | None],
     template: str | None,
     max_tokens: int,
     seconds: float,
@@ -575,8 +581,9 @@ def _try_model(
     from ponder.evaluation.try_model import problems_named, try_model
     from ponder.pipeline.plan import describe_plan
 
-    kind, prompt, gold = fields
-    found = problems_named(problems, ProblemFields(kind=kind, prompt=prompt, gold=gold), given(arguments))
+    kind, prompt, gold, after = fields
+    named = ProblemFields(kind=kind, prompt=prompt, gold=gold, answer_after=after)
+    found = problems_named(problems, named, given(arguments))
     folder = out or Path("tries") / f"{file_name(model)}--{found.name}"
     recipe = try_model(
         model, found, template=template, max_tokens=max_tokens, seconds=seconds, seed=seed, folder=folder

@@ -113,12 +113,13 @@ def _found_from(source: ProblemSource, folder: Path) -> ProblemSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemFields:
-    """How the rows of a file of problems are read where no benchmark says so: what the answers are, and the fields
-    with question and answer; None leaves the usual."""
+    """How the rows of a file of problems are read where no benchmark says so: what the answers are, the fields
+    with question and answer, and the mark that the answer follows; None leaves the usual."""
 
     kind: str | None = None
     prompt: str | None = None
     gold: str | None = None
+    answer_after: str | None = None
 
 
 AS_USUAL = ProblemFields()
@@ -147,6 +148,7 @@ def file_benchmark(path: str, fields: ProblemFields) -> Benchmark:
         "path": str(file),
         "columns": {name: column for name, column in named.items() if column is not None},
         **({} if fields.kind is None else {"gold": fields.kind}),
+        "answer_after": fields.answer_after,
     }
     return Benchmark(name=_name_of(file), problems=(FileProblems.model_validate(source),))
 

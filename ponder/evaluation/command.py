@@ -85,7 +85,8 @@ def evaluate_command(
     """
     if problems is None and fields != AS_USUAL:
         raise RecipeError(
-            "--kind, --prompt and --gold say how the rows of --problems FILE are read; a benchmark says so itself."
+            "--kind, --prompt, --gold and --answer-after say how the rows of --problems FILE are read; a benchmark "
+            "says so itself."
         )
     plan = plan or ComputePlan()
     _check_plan(plan, scorer, replay_file, endpoint)

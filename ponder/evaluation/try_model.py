@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ponder.errors import LearningError, RecipeError
-from ponder.evaluation.benchmark import Benchmark, ProblemFields, file_benchmark, find_benchmark, own_code
+from ponder.evaluation.benchmark import AS_USUAL, Benchmark, ProblemFields, file_benchmark, find_benchmark, own_code
 from ponder.evaluation.probe import SAMPLES, Probe, probe
 from ponder.evaluation.tried_recipe import recipe_text
 from ponder.evaluation.update_rate import update_rate
@@ -35,7 +35,7 @@ _GYM = "gym:"
 def problems_named(text: str, fields: ProblemFields, settings: Mapping[str, Any]) -> Benchmark:
     """The problems that `--problems` names: a file whose `fields` are named, `gym:TASK` with the task's `settings`, or
     a benchmark. RecipeError for settings of anything else."""
-    if text.startswith(_GYM):
+    if text.startswith(_GYM) and fields == AS_USUAL:
         task = text.removeprefix(_GYM)
         made = GymProblems(task=task, settings=dict(settings), count=200)
         return Benchmark(name=task.replace("_", "-"), problems=(made,))
@@ -47,6 +47,11 @@ def problems_named(text: str, fields: ProblemFields, settings: Mapping[str, Any]
     path = Path(text)
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
         return file_benchmark(text, fields)
+    if fields != AS_USUAL:
+        raise RecipeError(
+            f"--kind, --prompt, --gold and --answer-after say how the rows of a file are read, and --problems is "
+            f"{text!r}, which says so itself: leave them out."
+        )
     return find_benchmark(text)
 
 

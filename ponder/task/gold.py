@@ -36,6 +36,8 @@ LETTERS = "ABCDEFGHIJ"
 _MAX_DIGITS = 100
 _LETTERED = re.compile(r"[\s(\[]*([A-Z]|\d{1,2})\s*[.)\]:\u3001\uff0e\uff1a\uff09]+\s*(.*\S)\s*", re.DOTALL)
 """An option with its label before it."""
+_SOLUTION_MARK = "####"
+"""What GSM8K, and what is made after it, puts between a solution and its answer."""
 Cells = Callable[[str], Any]
 """The value in a column of the row; RowFault where the row has none."""
 Table = FileProblems | HubProblems
@@ -43,6 +45,11 @@ Table = FileProblems | HubProblems
 
 def _math(cells: Cells, table: Table) -> Gold:
     answer = _answer(cells, table)
+    if _SOLUTION_MARK in answer:
+        raise RowFault(
+            f"column {table.columns.answer!r} holds a solution with its answer behind {_SOLUTION_MARK!r}: take that by "
+            f"`answer_after: \"{_SOLUTION_MARK}\"` in a recipe, or --answer-after '{_SOLUTION_MARK}'"
+        )
     if "\\boxed" in answer:  # a whole solution: its boxed answer
         found = find_answer(answer, trusted=True)
         if found.text is None:

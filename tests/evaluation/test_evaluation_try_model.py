@@ -5,11 +5,13 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ponder.errors import DataError
 from ponder.evaluation.benchmark import ProblemFields
 from ponder.evaluation.probe import Probe, describe
 from ponder.evaluation.results import JudgedCompletion, ProblemResult
@@ -20,6 +22,7 @@ from ponder.pipeline.plan import describe_plan
 from ponder.pipeline.shape import shape_of
 from ponder.recipe import load_recipe
 from ponder.records import FinishReason, MathGold, Message, Problem, Verdict
+from ponder.task import load_problems
 from ponder.text import TEMPLATES
 
 MICRO = Path(__file__).parents[2] / "ponder/micro/base"
@@ -121,6 +124,16 @@ def test_what_one_look_had_right_is_something_to_learn_from() -> None:
     assert [one["settings"] for one in (*stage["problems"], *stage["held_out"]["problems"])] == [{"max_terms": 3}] * 2
 
 
+def test_a_file_of_solutions_with_their_answers_behind_a_mark(tmp_path: Path) -> None:
+    rows = [{"question": "Half of 48?", "solution": "48/2 = <<48/2=24>>24.\n#### 24"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fields = ProblemFields(prompt="question", gold="solution")
+    with pytest.raises(DataError, match="answer behind '####': take that by `answer_after: \"####\"`"):
+        load_problems(problems_named(str(tmp_path / "rows.jsonl"), fields, {}).problems)
+    marked = problems_named(str(tmp_path / "rows.jsonl"), replace(fields, answer_after="####"), {})
+    assert [one.gold for one in load_problems(marked.problems).problems] == [MathGold(answer="24")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -128,6 +141,7 @@ def test_what_one_look_had_right_is_something_to_learn_from() -> None:
         (["micro", "--problems", "no-such-benchmark"], "no-such-benchmark"),
         (["micro", "--problems", "gym:sudokuu"], "does not exist"),
         (["micro", "max_terms=3", "--problems", "micro"], "The settings max_terms are for tasks of reasoning-gym"),
+        (["micro", "--gold", "solution", "--problems", "gym:chain_sum"], "say how the rows of a file are read"),
         (["micro", "3", "--problems", "gym:chain_sum"], "write name=value"),
         (["no/such/model", "--problems", "micro"], "no/such/model"),
         (["odd.py:shy", "--problems", "micro"], "--problems is for models"),
