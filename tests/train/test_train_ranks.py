@@ -184,7 +184,7 @@ def test_logprobs_frozen_weights_and_published_ones(fresh: TrainerGroup, home: P
 
 
 def assert_near(mine: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
-    """All but a few weights: AdamW's first step is a gradient over its size, so one that is all rounding goes anywhere."""
+    """All but a few weights: the first step of AdamW is g / |g|, so a gradient that is all rounding goes anywhere."""
     apart = torch.cat([(mine[name] - theirs[name]).abs().flatten() for name in mine])
     assert (apart > 1e-5).float().mean() < 1e-3
 
