@@ -68,6 +68,7 @@ _KNOWN: dict[str, dict[str, Any]] = {
     "Qwen/Qwen2.5-7B": _qwen2(3584, 28, 28, 4, 18944, 152064),
     "Qwen/Qwen2.5-14B": _qwen2(5120, 48, 40, 8, 13824, 152064),
     "Qwen/Qwen2.5-32B": _qwen2(5120, 64, 40, 8, 27648, 152064),
+    "Qwen/Qwen2.5-Coder-0.5B-Instruct": _qwen2(896, 24, 14, 2, 4864, 151936),
     "Qwen/Qwen2.5-Math-1.5B": _qwen2_math(1536, 28, 12, 2, 8960, 151936),
     "Qwen/Qwen2.5-Math-7B": _qwen2_math(3584, 28, 28, 4, 18944, 152064),
     "Qwen/Qwen3-0.6B-Base": _qwen3(1024, 28, 16, 3072),

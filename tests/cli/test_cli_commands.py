@@ -24,12 +24,12 @@ stages:
 
 OPTIONS = {
     "recipes": ["name"],
-    "plan": ["recipe", "overrides", "--out"],
-    "run": ["recipe", "overrides", "--out", "--redo", "--smoke"],
+    "plan": ["recipe", "overrides", "--out", "--machine", "--context"],
+    "run": ["recipe", "overrides", "--out", "--redo", "--smoke", "--on"],
     "show": ["run", "--json"],
     "eval": [
-        "model", "--benchmark", "-b", "--problems", "--kind", "--prompt", "--gold", "--limit", "--max-tokens",
-        "--samples", "-k", "--temperature", "--top-p", "--template", "--seed", "--out", "--replay",
+        "model", "--benchmark", "-b", "--problems", "--kind", "--prompt", "--gold", "--answer-after", "--limit",
+        "--max-tokens", "--samples", "-k", "--temperature", "--top-p", "--template", "--seed", "--out", "--replay",
         "--endpoint", "--key-env", "--vote", "--abstain-below", "--best-of", "--scorer", "--retries", "--audit",
         "--thinking-tokens", "--json",
     ],
@@ -46,8 +46,8 @@ OPTIONS = {
     ],
     "sweep": ["recipe", "overrides", "--seeds", "--out", "--smoke"],
     "try": [
-        "what", "arguments", "--problems", "--kind", "--prompt", "--gold", "--max-tokens", "--seconds", "--seed",
-        "--out", "--rollouts", "--limit", "--template", "--deadline",
+        "what", "arguments", "--problems", "--kind", "--prompt", "--gold", "--answer-after", "--max-tokens",
+        "--seconds", "--seed", "--out", "--rollouts", "--limit", "--template", "--deadline",
     ],
     "decontaminate": ["file", "--benchmark", "-b", "--text", "--out", "-o", "--json"],
     "doctor": [],

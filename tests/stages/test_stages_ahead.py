@@ -6,6 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections import Counter
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 
@@ -136,11 +139,16 @@ def test_the_stage_goes_on_when_the_process_that_draws_is_killed(whole: Path, tm
         env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
     )
     own = psutil.Process(process.pid)
-    drawing: list[psutil.Process] = []
+    seen, drawing = Counter[int](), 0
     while not drawing:
         assert process.poll() is None
-        drawing = [child for child in own.children() if child.cmdline() == own.cmdline()]
-    os.kill(drawing[0].pid, signal.SIGKILL)
+        for child in own.children():
+            with suppress(psutil.NoSuchProcess):
+                seen[child.pid] += child.cmdline() == own.cmdline()
+        # any child looks like this one between its fork and its exec, the one that draws does for good
+        drawing = next((pid for pid, times in seen.items() if times >= 10), 0)
+        time.sleep(0.05)
+    os.kill(drawing, signal.SIGKILL)
     said = process.communicate()[0]
     assert process.returncode == 0, said
     assert "The process that draws ahead ended by the signal SIGKILL" in said
