@@ -17,13 +17,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, models
+from sized import sized_policy
 from torch.profiler import ProfilerActivity, profile
-from transformers import PreTrainedTokenizerFast
 
 from ponder.algorithm import next_token_loss
 from ponder.pipeline.memory import memory, phases, sampling_memory
-from ponder.policy import Policy, random_policy
+from ponder.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.recipe.shape import Shape, shape_of
 from ponder.recipe.stages import PretrainStage
@@ -32,7 +31,6 @@ from ponder.rollout import LocalEngine, Request
 from ponder.rollout.room import room_of
 from ponder.train import Sample, Trainer
 
-_VOCABULARY = 8192
 _PROMPT = 200
 _ROWS = 3
 _SAMPLES = 8
@@ -75,7 +73,7 @@ def _apart(**case: Any) -> dict[str, float]:
 
 
 def _measure(*, what: str, layers: int, width: int, tokens: int, recompute: bool) -> dict[str, float]:
-    policy = _policy(width, layers)
+    policy = sized_policy(width, layers)
     began = time.monotonic()
     planned, tensors = _MEASURES[what](policy, tokens, recompute)
     return {"peak": _peak(), "tensors": tensors, "planned": planned, "seconds": time.monotonic() - began}
@@ -124,25 +122,6 @@ def _shape(policy: Policy) -> Shape:
     shape = shape_of(policy.model.config.to_dict(), "the model")
     assert isinstance(shape, Shape), shape
     return shape
-
-
-def _policy(width: int, layers: int) -> Policy:
-    words = {f"w{i}": i for i in range(_VOCABULARY - 2)} | {"<pad>": _VOCABULARY - 2, "<eos>": _VOCABULARY - 1}
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<pad>")), eos_token="<eos>", pad_token="<pad>"
-    )
-    shape = {
-        "model_type": "qwen3",
-        "hidden_size": width,
-        "intermediate_size": 3 * width,
-        "num_hidden_layers": layers,
-        "num_attention_heads": 8,
-        "num_key_value_heads": 4,
-        "head_dim": max(8, width // 8),
-        "tie_word_embeddings": True,
-        "max_position_embeddings": 65536,
-    }
-    return random_policy(shape, tokenizer, "r1-zero", seed=1, precision="fp32", device="cpu")
 
 
 def _peak() -> int:

@@ -11,16 +11,13 @@ import tempfile
 from pathlib import Path
 
 from psutil import Process
-from tokenizers import Tokenizer, models
-from transformers import PreTrainedTokenizerFast
+from sized import sized_policy
 
 from ponder.algorithm import next_token_loss
-from ponder.policy import random_policy
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train import Sample
 from ponder.train.group import TrainerGroup
 
-_VOCABULARY = 8192
 _SAMPLES = [
     Sample(prompt_ids=(3,), response_ids=tuple(range(4, 68)), group=str(i), weight=1 / (8 * 64)) for i in range(8)
 ]
@@ -28,21 +25,7 @@ _SAMPLES = [
 
 def measured(ranks: int, width: int, layers: int, folder: Path) -> tuple[int, int, int]:
     """Parameters of the model; most bytes that a rank has at rest, and had at its peak."""
-    words = {f"w{i}": i for i in range(_VOCABULARY - 2)} | {"<pad>": _VOCABULARY - 2, "<eos>": _VOCABULARY - 1}
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<pad>")), eos_token="<eos>", pad_token="<pad>"
-    )
-    shape = {
-        "model_type": "qwen3",
-        "hidden_size": width,
-        "intermediate_size": 3 * width,
-        "num_hidden_layers": layers,
-        "num_attention_heads": 8,
-        "num_key_value_heads": 4,
-        "head_dim": max(8, width // 8),
-        "tie_word_embeddings": True,
-    }
-    policy = random_policy(shape, tokenizer, "r1-zero", seed=1, precision="fp32", device="cpu")
+    policy = sized_policy(width, layers)
     group = TrainerGroup(policy, Optimizer(), BatchLimits(tokens_per_micro_batch=128, ranks=ranks), folder)
     try:
         for _ in range(2):
