@@ -3,8 +3,9 @@
     uniform     128 completions of exactly 128 tokens, a 3M-parameter Qwen2 with random weights
     long_tail   256 completions of the embedded base model, its own stops, at most 512 tokens
     m24         as uniform, 24M parameters, bf16 products
+    g05, g15    256 completions of exactly 256 tokens, of the form of Qwen2.5-0.5B and -1.5B, 152k words: for a GPU
 
-Random models are given an end token that is never sampled (uniform, m24), or, where the embedded base is missing,
+Random models are given an end token that is never sampled, or, where the embedded base is missing for long_tail,
 sampled at a rate that makes lengths long-tailed.
 """
 
@@ -12,6 +13,7 @@ import math
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
@@ -50,6 +52,8 @@ class Shape:
     heads: int
     intermediate: int
     own_stops: bool = False
+    vocabulary: int = 0
+    """Words of the model, of which those that its tokenizer does not know are never sampled; 0 is as many as that."""
 
     @property
     def num_completions(self) -> int:
@@ -58,10 +62,13 @@ class Shape:
 
 _SMALL = {"hidden": 192, "layers": 6, "heads": 6, "intermediate": 768}
 _M24 = {"hidden": 512, "layers": 8, "heads": 8, "intermediate": 1408}
+_GPU: dict[str, Any] = {"num_problems": 16, "max_tokens": 256, "precision": "bf16", "vocabulary": 151_936}
 SHAPES: dict[str, Shape] = {
     "uniform": Shape(name="uniform", num_problems=8, max_tokens=128, precision="fp32", **_SMALL),
     "long_tail": Shape(name="long_tail", num_problems=16, max_tokens=512, precision="fp32", **_SMALL, own_stops=True),
     "m24": Shape(name="m24", num_problems=8, max_tokens=128, precision="bf16", **_M24),
+    "g05": Shape(name="g05", hidden=896, layers=24, heads=14, intermediate=4864, **_GPU),
+    "g15": Shape(name="g15", hidden=1536, layers=28, heads=12, intermediate=8960, **_GPU),
 }
 
 
@@ -90,10 +97,13 @@ def model_folder(shape: Shape, folder: Path) -> Path:
         model.model.embed_tokens.weight[:, 0] = _CONSTANT
         sample = torch.randint(_VOCABULARY // 2, (4, 64), generator=torch.Generator().manual_seed(0))
         hidden = model.model(sample).last_hidden_state
-        others = model.lm_head(hidden).logsumexp(-1).mean()
+        others = model.lm_head(hidden)[..., : len(tokenizer)].logsumexp(-1).mean()
         wanted = others - math.log(_MEAN_LENGTH) if shape.own_stops else torch.tensor(_NEVER)
+        size = hidden[..., 0].mean()
+        model.lm_head.weight[len(tokenizer) :] = 0
+        model.lm_head.weight[len(tokenizer) :, 0] = _NEVER / size
         model.lm_head.weight[end] = 0
-        model.lm_head.weight[end, 0] = wanted / hidden[..., 0].mean()
+        model.lm_head.weight[end, 0] = wanted / size
     target = folder / shape.name
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
@@ -104,7 +114,7 @@ def model_folder(shape: Shape, folder: Path) -> Path:
 def _random_model(shape: Shape, tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
     torch.manual_seed(0)
     config = Qwen2Config(
-        vocab_size=len(tokenizer),
+        vocab_size=max(shape.vocabulary, len(tokenizer)),
         hidden_size=shape.hidden,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,

@@ -10,6 +10,9 @@ from sides import StepTime, wait
 
 __all__ = ["ponder_side"]
 
+_GPU_TOKENS = 32_768
+"""Of a pass, where the default would leave a GPU waiting."""
+
 
 def ponder_side(link: Connection, shape: Shape, folder: Path, threads: int, lr: float) -> None:
     """Serve steps of GRPO over `link`."""
@@ -26,9 +29,12 @@ def ponder_side(link: Connection, shape: Shape, folder: Path, threads: int, lr: 
     from ponder.train import Trainer, credit, weigh
 
     torch.set_num_threads(threads)
-    policy = load_policy(folder, precision="bf16" if shape.precision == "bf16" else "fp32", device="cpu")
+    policy = load_policy(folder, precision="bf16" if shape.precision == "bf16" else "fp32")
+    on_gpu = policy.device.type == "cuda"
     engine = LocalEngine(policy, max_slots=shape.num_completions)
-    trainer = Trainer(policy, Optimizer(lr=lr), BatchLimits())
+    trainer = Trainer(
+        policy, Optimizer(lr=lr), BatchLimits(tokens_per_micro_batch=_GPU_TOKENS) if on_gpu else BatchLimits()
+    )
     objective = Objective(kl_coefficient=0.0)
     sampling = Sampling(max_tokens=shape.max_tokens)
     verdict = Verdict(outcome="cannot_tell", reason="benchmark")
@@ -72,5 +78,6 @@ def ponder_side(link: Connection, shape: Shape, folder: Path, threads: int, lr: 
                 generate_seconds=generated - start,
                 lengths=tuple(len(c.token_ids) for own in completions for c in own),
                 prompts=tuple(len(request.prompt_ids) for request in requests for _ in request.seeds),
+                device_bytes=torch.cuda.max_memory_allocated() if on_gpu else 0,
             )
         )

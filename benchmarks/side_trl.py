@@ -37,8 +37,10 @@ SETTINGS: dict[str, Settings] = {
     "uniform": Settings(),
     "long_tail": Settings(micro_batch=16),
     "m24": Settings(attention="eager"),
+    "g05": Settings(micro_batch=64),
+    "g15": Settings(micro_batch=64),
 }
-"""The best found for each shape on two cores (README.md)."""
+"""The best found for each shape on two cores (README.md); those for a GPU are not tuned."""
 
 TRIALS: dict[str, tuple[Any, ...]] = {
     "attention": ("sdpa", "eager"),
@@ -104,6 +106,7 @@ def trl_side(link: Connection, shape: Shape, folder: Path, threads: int, lr: flo
                     generate_seconds=trainer.generate_seconds,
                     lengths=trainer.lengths,
                     prompts=trainer.prompts,
+                    device_bytes=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0,
                 )
             )
 

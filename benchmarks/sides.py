@@ -27,6 +27,8 @@ class StepTime:
     generate_seconds: float
     lengths: tuple[int, ...]
     prompts: tuple[int, ...]
+    device_bytes: int = 0
+    """Most that tensors took of a GPU's memory so far."""
 
     @property
     def update_seconds(self) -> float:

@@ -46,12 +46,13 @@ def assert_close_logprobs(
 ) -> None:
     """Log-probs that belong to these logits, as they are before the temperature."""
     allowed = tolerance(float(logits.detach().abs().max()), layers, temperature)
-    torch.testing.assert_close(got, wanted, rtol=0, atol=allowed)
+    torch.testing.assert_close(got, wanted.to(got.device), rtol=0, atol=allowed)
 
 
 def assert_close_logits(got: torch.Tensor, wanted: torch.Tensor, layers: int) -> None:
     """Logits, or the scores of a reward model."""
-    torch.testing.assert_close(got, wanted, rtol=0, atol=tolerance(float(wanted.detach().abs().max()), layers))
+    allowed = tolerance(float(wanted.detach().abs().max()), layers)
+    torch.testing.assert_close(got, wanted.to(got.device), rtol=0, atol=allowed)
 
 
 def assert_close_products(got: torch.Tensor, wanted: torch.Tensor) -> None:
@@ -66,5 +67,5 @@ def assert_close_gradients(got: dict[str, torch.Tensor], wanted: dict[str, torch
     largest = max(float(one.abs().max()) for one in wanted.values())
     for name, one in got.items():
         torch.testing.assert_close(
-            one / largest, wanted[name] / largest, rtol=0, atol=2 * tolerance(1.0, layers), msg=name
+            one / largest, wanted[name].to(one.device) / largest, rtol=0, atol=2 * tolerance(1.0, layers), msg=name
         )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from devices import DEVICE
 from transformers import PreTrainedTokenizerFast
 
 from ponder.policy import Policy, random_policy
@@ -43,7 +44,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 
 def tiny_policy(name: str, tokenizer: PreTrainedTokenizerFast, template: str = "r1-zero", **changes: Any) -> Policy:
     """A model of the architecture `name`, in float32 on the CPU with seed 3 unless `changes` say otherwise."""
-    settings = {"seed": 3, "precision": "fp32", "device": "cpu"} | changes
+    settings = {"seed": 3, "precision": "fp32", "device": DEVICE} | changes
     return random_policy(ARCHITECTURES[name], tokenizer, template, **settings)
 
 
@@ -71,5 +72,5 @@ SLIDING: dict[str, dict[str, Any]] = {
 def sliding_policy(name: str, tokenizer: PreTrainedTokenizerFast, window: int | None, **changes: Any) -> Policy:
     """As `tiny_policy`, of `SLIDING`, with so long a sliding window."""
     fields = {**_COMMON, "head_dim": 8, **SLIDING[name], "sliding_window": window}
-    settings = {"seed": 3, "precision": "fp32", "device": "cpu"} | changes
+    settings = {"seed": 3, "precision": "fp32", "device": DEVICE} | changes
     return random_policy(fields, tokenizer, "r1-zero", **settings)

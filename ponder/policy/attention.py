@@ -16,6 +16,7 @@ import torch
 from transformers import AttentionInterface
 
 from ponder.errors import ModelError
+from ponder.policy.repeatable import CUBLAS_WORKSPACE
 
 __all__ = [
     "ATTENTION_NAME",
@@ -25,6 +26,7 @@ __all__ = [
     "Unpackable",
     "attention_dtype",
     "body",
+    "reach_of",
     "register",
     "set_reach",
 ]
@@ -93,6 +95,12 @@ def set_reach(module: torch.nn.Module, reach: int | None) -> None:
     setattr(module, _REACH, reach)
 
 
+def reach_of(module: torch.nn.Module) -> int | None:
+    """What `set_reach` said of it; None for any other module, too."""
+    reach: int | None = module.__dict__.get(_REACH)
+    return reach
+
+
 def _attention(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -135,4 +143,5 @@ def register() -> None:
     shapes, so that a run grows by hundreds of megabytes over hundreds of steps; `_KERNELS` are as fast.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KERNELS))  # read at the first matrix product
+    os.environ.setdefault(*CUBLAS_WORKSPACE)
     AttentionInterface.register(ATTENTION_NAME, _attention)

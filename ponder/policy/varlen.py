@@ -1,12 +1,13 @@
 """Attention to packed sequences by one kernel of CUDA: each whole, its prompt included, without masks and padding.
 
-Not run where this was written, which had no card. What a wrong kernel would do is found by the parity check of every
-first rollout (`engine.parity_tolerance`), which compares log-probs with sampling's, whose attention is another.
+What a wrong kernel would do is found by the parity check of every first rollout (`engine.parity_tolerance`), which
+compares log-probs with sampling's, whose attention is another.
 
 Shapes: T tokens of the row; N sequences; S tokens of all sequences, prompts repeated; H query heads, K key heads, D
 size.
 """
 
+import inspect
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -22,17 +23,23 @@ _Kernel = Callable[..., torch.Tensor]
 _LEAST_CAPABILITY = (8, 0)
 _MOST_HEAD_SIZE = 256
 _DTYPES = (torch.bfloat16, torch.float16)
+_NEEDED = {"scale", "window_size"}
 
 
 def has_varlen(tensor_THD: torch.Tensor) -> bool:
     """Whether the kernel is there for such a tensor."""
     fits = tensor_THD.is_cuda and tensor_THD.dtype in _DTYPES and tensor_THD.shape[-1] <= _MOST_HEAD_SIZE
-    return fits and _installed() and torch.cuda.get_device_capability(tensor_THD.device) >= _LEAST_CAPABILITY
+    return (
+        fits and _parameters() >= _NEEDED and torch.cuda.get_device_capability(tensor_THD.device) >= _LEAST_CAPABILITY
+    )
 
 
 @cache
-def _installed() -> bool:
-    return find_spec("torch.nn.attention.varlen") is not None
+def _parameters() -> frozenset[str]:
+    """What torch's kernel can be told; versions of torch differ, and some have none."""
+    if find_spec("torch.nn.attention.varlen") is None:
+        return frozenset()
+    return frozenset(inspect.signature(_varlen()).parameters)
 
 
 class WholeSequences:
@@ -65,6 +72,12 @@ class WholeSequences:
     ) -> torch.Tensor:
         """The attention (T, H, D) of every token; see `Layout.attend`."""
         query_SHD, key_SKD, value_SKD = (x.index_select(0, self._token_S) for x in (query_THD, key_TKD, value_TKD))
+        grouped = query_THD.shape[1] // key_TKD.shape[1]
+        more = {}
+        if kernel is not None or "enable_gqa" in _parameters():
+            more["enable_gqa"] = grouped > 1
+        else:
+            key_SKD, value_SKD = (x.repeat_interleave(grouped, 1) for x in (key_SKD, value_SKD))
         mixed_SHD = (kernel or _varlen())(
             query_SHD,
             key_SKD,
@@ -75,7 +88,7 @@ class WholeSequences:
             self._longest,
             scale=scaling,
             window_size=(-1 if reach is None else reach - 1, 0),
-            enable_gqa=query_THD.shape[1] != key_TKD.shape[1],
+            **more,
         )
         return mixed_SHD.index_select(0, self._place_T)
 

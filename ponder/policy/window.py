@@ -168,7 +168,7 @@ class _Watch:
     def mask(self, mask: Mask, tokens: int) -> torch.Tensor:
         """A stand-in for a mask that a model makes, by which it is known where it is used."""
         stand_in = torch.zeros(1, 1, tokens, tokens, device=self.model.device)
-        self.masks[stand_in.untyped_storage().data_ptr()] = mask, stand_in
+        self.masks[stand_in.untyped_storage().data_ptr()] = _asked_on(self.model.device, mask), stand_in
         return stand_in
 
     def see(
@@ -209,6 +209,11 @@ class _Watch:
                     f"{kind} has a mask of {reach:,} tokens and says that they are {self.sliding[module]:,}"
                 )
             set_reach(module, None if reach == whole else reach)
+
+
+def _asked_on(device: torch.device, mask: Mask) -> Mask:
+    """The mask for places on a CPU: some hold tensors of the model's device."""
+    return lambda *places: mask(*(place.to(device) for place in places)).cpu()
 
 
 def _sight(mask: Mask, whole: int) -> int:

@@ -26,6 +26,7 @@ from ponder.rollout.draft import Drafter
 from ponder.rollout.engine import Request
 from ponder.rollout.guide import Guide, add_bias, allow
 from ponder.rollout.keys import BatchKeys, Keys
+from ponder.rollout.recorded import Recorder
 from ponder.rollout.room import Room
 from ponder.rollout.rows import Rows, SampleSettings
 from ponder.rollout.sampler import Likeliest, likeliest, sample, sample_rows, tempered, uniforms
@@ -86,6 +87,7 @@ class Lane:
         """Rows are padded to no more than `most_rows`, which there is memory for."""
         self._policy, self._schedule, self._keys, self._sampling = policy, schedule, keys, sampling
         self._most_rows = most_rows
+        self._recorder = Recorder(policy)
         self.read_head()
         self._stops = np.zeros(len(self._head_weight), np.bool_)
         self._stops[list(policy.stop_ids)] = True
@@ -205,7 +207,7 @@ class Lane:
             positions = token_WK.shape[1]
             layout, before_W = self._keys.layout(schedule, old, len(token_WK), positions)
             position_WK = before_W[:, None] + np.arange(positions)
-            hidden_TD = self._policy.hidden(
+            hidden_TD = self._recorder.hidden(
                 torch.from_numpy(token_WK.reshape(1, -1)).to(device),
                 # a guess may lie beyond the window; it is never kept, but its position must be one the model has
                 torch.from_numpy(np.minimum(position_WK, self._policy.window - 1).reshape(1, -1)).to(device),

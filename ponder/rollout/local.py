@@ -44,7 +44,8 @@ _Place = tuple[int, int]
 class LocalEngine:
     """Continuous batching over at most `max_slots` sequences at a time.
 
-    `lanes` is the number of processes that share the work; None takes one per thread of torch where that helps.
+    `lanes` is the number of processes that share the work, on a GPU one, which no fork survives; None takes one per
+    thread of torch where that helps.
     `cache_bytes` is what keys and values may take in all, None for any: rows wait until there is room for them. The
     policy's weights must not change while a call runs. Everything a call allocates is freed when it returns.
     """
@@ -56,7 +57,7 @@ class LocalEngine:
         self._cache_bytes = cache_bytes
         self._room: Room | None = None  # known with the first call
         self._max_slots = max_slots
-        self._lanes = lanes
+        self._lanes = lanes if policy.device.type == "cpu" else 1
 
     def generate(
         self,

@@ -16,29 +16,29 @@ from ponder.policy.policy import Policy
 from ponder.rollout.cohorts import CohortKeys
 from ponder.rollout.engine import Request
 from ponder.rollout.shelf_keys import layer_shapes
+from ponder.rollout.slots import place_step
 
 __all__ = ["Room", "device_bytes", "room_of"]
 
-_ROUND = 16
-"""Places are allocated in multiples of this (`slots`)."""
 _GUESSED = 7
 """Tokens that a step may compute past a row's limit (`draft`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """`bytes` in all; a token takes `place_bytes`. Of models that run by their own code a row has its own copy of its
-    prompt, and `fixed_bytes` beside what grows with its length."""
+    """`bytes` in all; a token takes `place_bytes`, and tokens come in multiples of `step`. Of models that run by their
+    own code a row has its own copy of its prompt, and `fixed_bytes` beside what grows with its length."""
 
     bytes: int
     place_bytes: int
     fixed_bytes: int = 0
     copies: bool = False
+    step: int = 16
 
     def sizes(self, prompt_tokens: int, max_tokens: int) -> tuple[int, int]:
         """What a prompt of a batch whose longest has so many tokens takes, and a row of so many."""
-        prompt = -(-prompt_tokens // _ROUND) * _ROUND * self.place_bytes + self.fixed_bytes
-        row = -(-(max_tokens + _GUESSED) // _ROUND) * _ROUND * self.place_bytes + self.fixed_bytes
+        prompt = -(-prompt_tokens // self.step) * self.step * self.place_bytes + self.fixed_bytes
+        row = -(-(max_tokens + _GUESSED) // self.step) * self.step * self.place_bytes + self.fixed_bytes
         return prompt, row + (prompt if self.copies else 0)
 
     def shared(self, lanes: int) -> "Room":
@@ -64,12 +64,13 @@ class Room:
 @torch.no_grad()
 def room_of(policy: Policy, cache_bytes: int) -> Room:
     """So many bytes for this policy's keys and values; runs a forward pass of one token."""
+    step = place_step(policy.device)
     if policy.fallback is not None:
         fixed, one = CohortKeys(policy).job_bytes(0, 1)
-        return Room(cache_bytes, one - fixed, fixed, copies=True)
+        return Room(cache_bytes, one - fixed, fixed, copies=True, step=step)
     dtype = attention_dtype(policy.device, policy.autocast_dtype or torch.float32)
     each = sum(one.heads * (one.key_size + one.value_size) for one in layer_shapes(policy))
-    return Room(cache_bytes, each * dtype.itemsize)
+    return Room(cache_bytes, each * dtype.itemsize, step=step)
 
 
 def device_bytes(device: torch.device) -> int:

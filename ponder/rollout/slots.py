@@ -25,22 +25,28 @@ from ponder.errors import ModelError
 from ponder.policy.packed import PackedLayout
 from ponder.rollout.stretch import attend, bias, merge, with_sinks
 
-__all__ = ["PromptLayout", "SlotCache", "SlotLayout"]
+__all__ = ["PromptLayout", "SlotCache", "SlotLayout", "place_step"]
 
-_ROUND = 16
-"""Places are read and allocated in multiples of this, so that matrix shapes recur: kernels are made once per shape."""
+_ROUND, _GPU_ROUND = 16, 64
+"""Places are read and allocated in multiples of this, so that matrix shapes recur: kernels are made once per shape, and
+on a GPU whole steps recorded."""
 _GROWTH = 1.5
 """Factor by which places for own keys grow; rows grow by half of it."""
 _LEAST_PLACES = 64
 _SPAN_ROWS = 32
 """Least rows of a stretch that is read to a length of its own."""
-_SPAN_SAVING = 64
+_SPAN_SAVING, _GPU_SPAN_SAVING = 64, 1024
 """Places a stretch must save to be worth its own matrix products."""
 _Index = npt.NDArray[np.int64]
 
 
-def _round_up(count: int) -> int:
-    return -(-count // _ROUND) * _ROUND
+def place_step(device: torch.device) -> int:
+    """Places come in multiples of this."""
+    return _ROUND if device.type == "cpu" else _GPU_ROUND
+
+
+def _round_up(count: int, device: torch.device) -> int:
+    return -(-count // place_step(device)) * place_step(device)
 
 
 @dataclass(slots=True)
@@ -64,7 +70,8 @@ class SlotCache(Cache):
         """`most` are rows and places up to which it grows ahead of need."""
         super().__init__(layers=[])
         self._most_rows, self._most_places = most or (sys.maxsize, sys.maxsize)
-        self.dtype = dtype
+        self.dtype, self.device = dtype, device
+        self.generation = 0
         self.prompt_lengths_G = np.zeros(0, np.int64)
         self.prompt_bias_G1P = torch.zeros(0, 1, 0, device=device)
         self._stored: dict[int, _Layer] = {}
@@ -99,7 +106,8 @@ class SlotCache(Cache):
         """Keep the prompts at places `kept_G`, in this order, and put the packed ones just computed behind them."""
         new = np.asarray(lengths, np.int64)
         self.prompt_lengths_G = np.concatenate([self.prompt_lengths_G[kept_G], new])
-        places = _round_up(int(self.prompt_lengths_G.max()))
+        places = _round_up(int(self.prompt_lengths_G.max()), self.device)
+        self.generation += 1
         column_GP = np.minimum(np.arange(places), new[:, None] - 1) + (np.cumsum(new) - new)[:, None]
         for layer_idx, (key_KTD, value_KTE) in self._computed.items():
             index = torch.from_numpy(column_GP.reshape(-1)).to(key_KTD.device)
@@ -138,7 +146,8 @@ class SlotCache(Cache):
             self._rows = max(rows, min(int(self._rows * (1 + _GROWTH) / 2), self._most_rows))
         if length > self._places:
             ahead = min(max(int(self._places * _GROWTH), _LEAST_PLACES), self._most_places)
-            self._places = _round_up(max(length, ahead))
+            self._places = _round_up(max(length, ahead), self.device)
+        self.generation += 1
         for layer in self._stored.values():
             layer.key_RKDL = _enlarged(layer.key_RKDL, self._rows, 3, self._places)
             layer.value_RKLE = _enlarged(layer.value_RKLE, self._rows, 2, self._places)
@@ -239,13 +248,14 @@ class SlotLayout:
         cache.make_room(rows, int(length_RN.max()))
         self._row: slice | torch.Tensor = slice(rows)
         self._place: int | torch.Tensor = int(length_R[0]) - 1
-        if positions > 1 or (length_R != length_R[0]).any():  # the slice that serves equal lengths is faster
+        recorded = device.type != "cpu"  # a number would be recorded with the step
+        if recorded or positions > 1 or (length_R != length_R[0]).any():  # the slice for equal lengths is faster
             self._row = torch.arange(rows, device=device).repeat_interleave(positions)
             self._place = torch.from_numpy(length_RN.reshape(-1) - 1).to(device)
         self._positions = positions
         self._spans = [
             _Span(rows=slice(start, stop), places=places, bias_R1N1P=_own_bias(span_RN, span_live_R, places, device))
-            for start, stop, places in _spans(length_RN[:, -1])
+            for start, stop, places in _spans(length_RN[:, -1], device)
             for span_RN, span_live_R in [(length_RN[start:stop], live_R[start:stop])]
         ]
         member_GM, seat_T = _members(np.repeat(prompt_R, positions), len(cache.prompt_lengths_G))
@@ -253,6 +263,21 @@ class SlotLayout:
         self._seat_T = torch.from_numpy(seat_T).to(device)
         self._length_RN, self._prompt_R, self._members, self._device = length_RN, prompt_R, member_GM, device
         self._readings: dict[int, _Reading] = {}
+
+    @property
+    def generation(self) -> int:
+        """Of the memory that keys and values stand in: another one where it was allocated anew."""
+        return self._cache.generation
+
+    def shape(self) -> tuple[object, ...]:
+        """What a step computes, but for the numbers: steps that agree in it differ in `varying` alone."""
+        spans = tuple((span.rows.start, span.rows.stop, span.places) for span in self._spans)
+        return self._positions, spans, self._members.shape
+
+    def varying(self) -> list[torch.Tensor]:
+        """What tells a step's rows, places and lengths; on a GPU alone is it all in tensors."""
+        assert isinstance(self._row, torch.Tensor) and isinstance(self._place, torch.Tensor)
+        return [self._row, self._place, self._member_GM, self._seat_T, *(span.bias_R1N1P for span in self._spans)]
 
     def attend(
         self,
@@ -297,7 +322,7 @@ class SlotLayout:
             first = int(start_T.min()) // _ROUND * _ROUND
             prompt_bias = None
             if (start_T < length_T).any():
-                places = _round_up(int(self._cache.prompt_lengths_G.max()))
+                places = _round_up(int(self._cache.prompt_lengths_G.max()), self._device)
                 member_M = self._members.reshape(-1)
                 bias_MP = bias(length_T[member_M], first, places, self._device, start_T[member_M])
                 prompt_bias = bias_MP.view(*self._members.shape, -1)
@@ -343,22 +368,23 @@ class SlotLayout:
 
 def _own_bias(length_RN: _Index, live_R: npt.NDArray[np.bool_], places: int, device: torch.device) -> torch.Tensor:
     """The bias of the places that not all live rows fill, which are few, since rows of a stretch are alike in length:
-    what it costs does not grow with the rows' lengths."""
-    filled = int(length_RN[live_R].min(initial=places))
+    what it costs does not grow with the rows' lengths. On a GPU that of all places, whose number recurs."""
+    filled = int(length_RN[live_R].min(initial=places)) if device.type == "cpu" else 0
     bias_TP = bias(length_RN.reshape(-1), filled, places, device)
     return bias_TP.view(len(length_RN), 1, length_RN.shape[1], 1, -1)
 
 
-def _spans(length_R: _Index) -> list[tuple[int, int, int]]:
+def _spans(length_R: _Index, device: torch.device) -> list[tuple[int, int, int]]:
     """Stretches of rows as (start, stop, places to read); the first reads furthest."""
     rows = len(length_R)
     starts = list(range(0, rows, _SPAN_ROWS))
     if len(starts) > 1 and rows - starts[-1] < _SPAN_ROWS:
         starts.pop()
-    reach = [_round_up(int(length_R[start:].max())) for start in starts]
+    reach = [_round_up(int(length_R[start:].max()), device) for start in starts]
+    saving = _SPAN_SAVING if device.type == "cpu" else _GPU_SPAN_SAVING
     spans = [(0, rows, reach[0])]
     for start, places in zip(starts[1:], reach[1:], strict=True):
-        if spans[-1][2] - places >= _SPAN_SAVING:
+        if spans[-1][2] - places >= saving:
             spans[-1] = (spans[-1][0], start, spans[-1][2])
             spans.append((start, rows, places))
     return spans

@@ -14,6 +14,7 @@ from ponder.files import write_text
 from ponder.policy.critic import Critic, load_critic_weights, save_critic
 from ponder.policy.memory import TokenBudget
 from ponder.policy.recompute import Recomputation
+from ponder.policy.repeatable import Repeatable
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train.batch import Batch
 from ponder.train.incident import incident_wanted, samples_text
@@ -36,6 +37,7 @@ class CriticTrainer:
         self._critic = critic
         self._clip = clip
         self._incident_folder = incident_folder
+        self._repeatable = Repeatable(critic.device)
         self._recomputation = Recomputation(critic.model, limits, critic.device, critic.autocast_dtype)
         self._updater = Updater(critic.model, optimizer)
         self._loss = 0.0
@@ -70,7 +72,7 @@ class CriticTrainer:
             self._loss, self._samples = 0.0, samples
             return self._accumulate(samples)
 
-        return self._budget.run(attempt, lambda: self._alone(samples), _ADVICE)
+        return self._budget.run(lambda: self._repeatable.run(attempt), lambda: self._alone(samples), _ADVICE)
 
     def optimizer_step(self, lr: float) -> StepReport:
         """Change the weights by the accumulated gradient, or skip it with a reason, and forget it in either case.

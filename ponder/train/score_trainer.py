@@ -15,6 +15,7 @@ from ponder.algorithm import SCORE_LOSSES, Sum, add_metrics
 from ponder.files import write_json
 from ponder.policy.memory import TokenBudget
 from ponder.policy.recompute import Recomputation
+from ponder.policy.repeatable import Repeatable
 from ponder.policy.scorer import Scored, ScoreModel, Scorer, pack_scored
 from ponder.policy.scorer_load import load_score_weights, save_scorer
 from ponder.ranks.team import ALONE, Team
@@ -56,6 +57,7 @@ class ScoreTrainer:
         team: Team = ALONE,
     ) -> None:
         self._scorer, self._team = scorer, team
+        self._repeatable = Repeatable(scorer.device)
         self._recomputation = Recomputation(scorer.model, limits, scorer.device, scorer.autocast_dtype)
         self._model = ScoreModel(scorer)
         team.shard(self._model, scorer.model.base_model)
@@ -95,7 +97,11 @@ class ScoreTrainer:
             self._step_loss, self._items = 0.0, items
             return self._accumulate(items)
 
-        return self._budget.run(attempt, lambda: self._alone(items), "Lower `max_tokens`, or use a smaller model.")
+        return self._budget.run(
+            lambda: self._repeatable.run(attempt),
+            lambda: self._alone(items),
+            "Lower `max_tokens`, or use a smaller model.",
+        )
 
     def optimizer_step(self, lr: float) -> StepReport:
         """Change the weights by the accumulated gradient, or skip it with a reason, and forget it in either case.

@@ -22,6 +22,7 @@ from ponder.algorithm import Sum, TokenTerms, add_metrics
 from ponder.policy import LogprobModel, Policy, load_weights, save_policy
 from ponder.policy.memory import TokenBudget
 from ponder.policy.recompute import Recomputation
+from ponder.policy.repeatable import Repeatable
 from ponder.ranks.team import ALONE, Team
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train.batch import Batch
@@ -66,6 +67,7 @@ class Trainer:
     ) -> None:
         self._policy, self._team = policy, team
         self._chunk = limits.logprob_chunk
+        self._repeatable = Repeatable(policy.device)
         self._recomputation = Recomputation(policy.model, limits, policy.device, policy.autocast_dtype)
         self._model = self._sharded(policy)
         self._frozen: LogprobModel | None = None
@@ -110,7 +112,7 @@ class Trainer:
             self._clear()
             return [self._accumulate(*pair) for pair in self._pending][-1]
 
-        return self._budget.run(attempt, lambda: self._alone(samples), _ADVICE)
+        return self._budget.run(lambda: self._repeatable.run(attempt), lambda: self._alone(samples), _ADVICE)
 
     def optimizer_step(self, lr: float) -> StepReport:
         """Change the weights by the accumulated gradient, or skip it with a reason, and forget it in either case.

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from devices import DEVICE
 from tiny_models import tiny_policy
 from transformers import PreTrainedTokenizerFast
 
@@ -29,7 +30,7 @@ def test_the_date_travels_with_the_model(dated: Policy, tmp_path: Path) -> None:
     save_policy(dated, tmp_path)
     assert json.loads((tmp_path / "ponder_template.json").read_text())["clock"] == "2031-02-03T12:00:00+00:00"
     with fixed_clock("2031-02-27T12:00:00+00:00"):
-        again = load_policy(tmp_path, precision="fp32", device="cpu")
+        again = load_policy(tmp_path, precision="fp32", device=DEVICE)
         assert again.template.encode(again.tokenizer, QUESTION) == prompt
-        other = load_policy(tmp_path, "r1", precision="fp32", device="cpu")  # a form of its own, for this run
+        other = load_policy(tmp_path, "r1", precision="fp32", device=DEVICE)  # a form of its own, for this run
         assert other.tokenizer.decode(other.template.encode(other.tokenizer, QUESTION)[:1]) == "w27"

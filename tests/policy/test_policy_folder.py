@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from devices import DEVICE
 from safetensors.torch import load_file, save_file
 
 from ponder.errors import ModelError
@@ -37,7 +38,7 @@ def edit(file: Path, **changes: Any) -> None:
 
 def refused(folder: Path) -> str:
     with pytest.raises(ModelError) as caught:
-        load_policy(folder, device="cpu")
+        load_policy(folder, device=DEVICE)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -66,7 +67,7 @@ def test_weights_that_are_quantised_and_nothing_says_so(dtype: torch.dtype, name
 def test_double_precision_is_no_quantisation(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     save_file({n: w.double() for n, w in weights.items()}, folder / "model.safetensors", metadata={"format": "pt"})
-    loaded = load_policy(folder, device="cpu").model.state_dict()
+    loaded = load_policy(folder, device=DEVICE).model.state_dict()
     assert all(torch.equal(loaded[name], weight) for name, weight in weights.items())
 
 
@@ -103,12 +104,12 @@ def test_code_in_pickled_weights_is_not_run(folder: Path) -> None:
 def test_an_attention_that_the_folder_asks_for(folder: Path) -> None:
     """That of the machine it was made on; ponder uses its own."""
     edit(folder / "config.json", _attn_implementation="flash_attention_2", attn_implementation="flash_attention_2")
-    assert load_policy(folder, device="cpu").window == 256
+    assert load_policy(folder, device=DEVICE).window == 256
 
 
 def test_null_is_no_quantisation(folder: Path) -> None:
     edit(folder / "config.json", quantization_config=None)
-    assert load_policy(folder, device="cpu").window == 256
+    assert load_policy(folder, device=DEVICE).window == 256
 
 
 def test_an_adapter_beside_a_model(folder: Path) -> None:
@@ -161,7 +162,7 @@ def test_code_that_has_become_part_of_transformers_is_left_aside(folder: Path) -
         AutoModel="modeling_own.Qwen2Model",
         AutoModelForCausalLM="modeling_own.Qwen2ForCausalLM",
     )
-    assert type(load_policy(folder, device="cpu").model).__module__.startswith("transformers.")
+    assert type(load_policy(folder, device=DEVICE).model).__module__.startswith("transformers.")
     assert not mark.exists()
 
 

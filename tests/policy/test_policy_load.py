@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from devices import DEVICE
 from rounding import assert_close_logits
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -36,11 +37,11 @@ from ponder.recipe.rollout import Sampling
 from ponder.rollout import LocalEngine, Request
 from ponder.text.template import TEMPLATES
 
-IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])
+IDS = torch.tensor([[5, 6, 7, 8, 9, 10]], device=DEVICE)
 
 
 def packed_logits(policy: Policy) -> torch.Tensor:
-    layout = PackedLayout([IDS.shape[1]], [], [])
+    layout = PackedLayout([IDS.shape[1]], [], [], DEVICE)
     weight, bias, scale = policy.head()
     return torch.nn.functional.linear(policy.hidden(IDS, layout.position_ids_T[None], layout), weight, bias) * scale
 
@@ -51,8 +52,8 @@ def test_saved_folder_is_plain_hugging_face(policy: Policy, tmp_path: Path) -> N
     assert "ponder" not in (tmp_path / "config.json").read_text()
     plain = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert plain.dtype == torch.float32
-    assert_close_logits(plain(IDS).logits[0], packed_logits(policy), policy.model.config.num_hidden_layers)
-    again = load_policy(tmp_path, precision="fp32", device="cpu")
+    assert_close_logits(plain.to(DEVICE)(IDS).logits[0], packed_logits(policy), policy.model.config.num_hidden_layers)
+    again = load_policy(tmp_path, precision="fp32", device=DEVICE)
     assert again.tokenizer.encode("w3 w4") == [5, 6] == policy.tokenizer.encode("w3 w4")
     assert again.template == policy.template and again.stop_ids == policy.stop_ids == {1}
     assert (again.window, again.pad_id) == (256, 0)
@@ -66,7 +67,7 @@ def test_bf16_weights_on_request(policy: Policy, tmp_path: Path) -> None:
     save_policy(policy, tmp_path, dtype=torch.bfloat16)
     plain = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert plain.dtype == torch.bfloat16
-    again = load_policy(tmp_path, precision="fp32", device="cpu")
+    again = load_policy(tmp_path, precision="fp32", device=DEVICE)
     theirs = dict(again.model.named_parameters())
     for name, parameter in policy.model.named_parameters():
         assert theirs[name].dtype == torch.float32
@@ -75,15 +76,15 @@ def test_bf16_weights_on_request(policy: Policy, tmp_path: Path) -> None:
 
 def test_tied_weights_stay_tied(qwen2: Policy, tmp_path: Path) -> None:
     save_policy(qwen2, tmp_path)
-    again = load_policy(tmp_path, device="cpu")
+    again = load_policy(tmp_path, device=DEVICE)
     assert again.head().weight_VD is again.model.get_input_embeddings().weight
 
 
 def test_random_policy_depends_on_its_seed_alone(tokenizer: PreTrainedTokenizerFast, qwen2: Policy) -> None:
     torch.manual_seed(99)
     before = torch.random.get_rng_state()
-    twin = random_policy(qwen2.model.config, tokenizer, "r1-zero", seed=3, device="cpu")
-    other = random_policy(qwen2.model.config, tokenizer, "r1-zero", seed=4, device="cpu")
+    twin = random_policy(qwen2.model.config, tokenizer, "r1-zero", seed=3, device=DEVICE)
+    other = random_policy(qwen2.model.config, tokenizer, "r1-zero", seed=4, device=DEVICE)
     assert torch.equal(before, torch.random.get_rng_state())
     assert torch.equal(twin.head().weight_VD, qwen2.head().weight_VD)
     assert not torch.equal(other.head().weight_VD, qwen2.head().weight_VD)
@@ -106,7 +107,7 @@ SHIPPED = {
 @pytest.mark.parametrize("model_type", sorted(SHIPPED))
 def test_shrunk_architectures_work(model_type: str, tokenizer: PreTrainedTokenizerFast) -> None:
     config = CONFIG_MAPPING[model_type](**SHIPPED[model_type])
-    policy = random_policy(shrink(config), tokenizer, "r1", seed=0, device="cpu")
+    policy = random_policy(shrink(config), tokenizer, "r1", seed=0, device=DEVICE)
     assert policy.model.config.model_type == model_type
     assert sum(p.numel() for p in policy.model.parameters()) < 100_000
     fields = {"model_type": model_type, **SHIPPED[model_type]}
@@ -265,7 +266,7 @@ def test_logits_that_are_bent(tokenizer: PreTrainedTokenizerFast) -> None:
     """With weights as near zero as these nobody would notice."""
     fields = {"model_type": "gemma2", "num_hidden_layers": 2, "head_dim": 8, "hidden_size": 32, "intermediate_size": 32}
     with pytest.raises(ModelError, match=r"bends its logits by a tanh \(final_logit_softcapping: 30"):
-        random_policy(fields, tokenizer, "r1", seed=0, device="cpu")
+        random_policy(fields, tokenizer, "r1", seed=0, device=DEVICE)
 
 
 @pytest.mark.parametrize(
@@ -284,11 +285,11 @@ def test_a_generation_config_that_could_not_be_saved_again(
     bare = dict.fromkeys(("do_sample", "temperature", "top_p", "top_k"))
     edited(tmp_path, "generation_config.json", eos_token_id=[1, 7], **bare | given)
     with pytest.warns(UserWarning, match="contradicts itself and could not be saved again; left out of it: ") as warned:
-        policy = load_policy(tmp_path, device="cpu")
+        policy = load_policy(tmp_path, device=DEVICE)
     assert all(one in str(warned[0].message) for one in gone)
     assert policy.stop_ids == {1, 7}
     save_policy(policy, tmp_path / "again")
-    kept = load_policy(tmp_path / "again", device="cpu").model.generation_config.to_diff_dict()
+    kept = load_policy(tmp_path / "again", device=DEVICE).model.generation_config.to_diff_dict()
     assert kept["eos_token_id"] == [1, 7] and kept.get("repetition_penalty") == given.get("repetition_penalty")
     assert not {one.partition(":")[0] for one in gone} & kept.keys()
 
@@ -309,7 +310,7 @@ def test_end_tokens_that_the_model_cannot_write(
     save_policy(qwen2, tmp_path)
     edited(tmp_path, "generation_config.json", eos_token_id=given)
     with pytest.warns(UserWarning, match=f"for it has 60, counted from 0; left out of it: {gone}"):
-        policy = load_policy(tmp_path, device="cpu")
+        policy = load_policy(tmp_path, device=DEVICE)
     assert policy.stop_ids == kept
     request = Request(prompt_ids=(5, 6), seeds=(1,), key="p")
     LocalEngine(policy, lanes=1).generate([request], Sampling(), 4, 0)
@@ -322,7 +323,7 @@ def test_a_chat_template_that_is_no_text(chat_template: Any, qwen2: Policy, tmp_
     (tmp_path / "chat_template.jinja").unlink()
     edited(tmp_path, "tokenizer_config.json", chat_template=chat_template)
     with pytest.raises(ModelError, match="chat") as caught:
-        load_policy(tmp_path, device="cpu")
+        load_policy(tmp_path, device=DEVICE)
     assert "\n" not in str(caught.value)
 
 
@@ -331,17 +332,17 @@ def test_an_architecture_that_lists_its_attentions_itself(tokenizer: PreTrainedT
     GPTJForCausalLM(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     with pytest.warns(UserWarning, match="slower, since a GPTJForCausalLM does not let its attention be replaced"):
-        policy = load_policy(tmp_path, "r1-zero", device="cpu")
+        policy = load_policy(tmp_path, "r1-zero", device=DEVICE)
     save_policy(policy, tmp_path / "again")
     with pytest.warns(UserWarning, match="slower"):
-        assert load_policy(tmp_path / "again", device="cpu").fallback == policy.fallback
+        assert load_policy(tmp_path / "again", device=DEVICE).fallback == policy.fallback
 
 
 def test_settings_that_go_together_are_kept(qwen2: Policy, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     save_policy(qwen2, tmp_path)
     edited(tmp_path, "generation_config.json", do_sample=True, temperature=0.6, top_p=0.95, top_k=20)
-    save_policy(load_policy(tmp_path, device="cpu"), tmp_path / "again")
-    kept = load_policy(tmp_path / "again", device="cpu").model.generation_config.to_diff_dict()
+    save_policy(load_policy(tmp_path, device=DEVICE), tmp_path / "again")
+    kept = load_policy(tmp_path / "again", device=DEVICE).model.generation_config.to_diff_dict()
     assert (kept["do_sample"], kept["temperature"], kept["top_p"], kept["top_k"]) == (True, 0.6, 0.95, 20)
     assert not recwarn.list
 
@@ -353,9 +354,9 @@ def test_what_can_be_loaded_and_not_saved_is_said_at_once(
         raise NotImplementedError("this kind of vocabulary cannot be written")
 
     save_policy(qwen2, tmp_path)
-    monkeypatch.setattr(type(load_policy(tmp_path, device="cpu").tokenizer), "save_pretrained", refuse)
+    monkeypatch.setattr(type(load_policy(tmp_path, device=DEVICE).tokenizer), "save_pretrained", refuse)
     with pytest.raises(ModelError, match=r"can be loaded but not saved, .*: this kind of vocabulary cannot be written"):
-        load_policy(tmp_path, device="cpu")
+        load_policy(tmp_path, device=DEVICE)
 
 
 @pytest.mark.parametrize(("own", "kept"), [(None, "64"), ("7", "7")])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from devices import DEVICE
 from rounding import assert_close_logprobs
 from safetensors.torch import load_file
 from tiny_models import tiny_policy
@@ -59,12 +60,12 @@ def test_a_merged_model_is_plain_and_computes_the_same(
     policy.adapter.merge()
     assert policy.adapter is None and set(dict(policy.model.named_parameters())) == plain
     save_policy(policy, tmp_path / "model")
-    loaded = load_policy(tmp_path / "model", precision="fp32", device="cpu")
+    loaded = load_policy(tmp_path / "model", precision="fp32", device=DEVICE)
     merged = trainer_of(loaded).logprobs(SAMPLES)
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")  # without ponder or peft
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model").to(DEVICE)  # without ponder or peft
     for sample, ours, expected in zip(SAMPLES, merged, adapted, strict=True):
-        ids = torch.tensor([(*sample.prompt_ids, *sample.response_ids)])
-        start, targets = len(sample.prompt_ids), torch.tensor(sample.response_ids)
+        ids = torch.tensor([(*sample.prompt_ids, *sample.response_ids)], device=DEVICE)
+        start, targets = len(sample.prompt_ids), torch.tensor(sample.response_ids, device=DEVICE)
         logits = model(ids).logits[0, start - 1 : -1].detach()
         theirs = logits.log_softmax(-1).gather(1, targets[:, None])[:, 0]
         assert_close_logprobs(ours, expected, logits, model.config.num_hidden_layers)

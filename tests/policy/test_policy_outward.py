@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from devices import DEVICE
 from tiny_models import tiny_policy
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
@@ -56,7 +57,7 @@ def test_transformers_asks_as_ponder_does(template: str, chat_template: Any, tmp
 @pytest.mark.parametrize("chat_template", [None, CHATML, {"default": CHATML, "tool_use": "{{ tools }}"}])
 def test_ponder_goes_on_from_what_stood_there_before(template: str, chat_template: Any, tmp_path: Path) -> None:
     policy = saved(tmp_path / "a", template, chat_template, ends=[1, 7])
-    again = load_policy(tmp_path / "a", precision="fp32", device="cpu")
+    again = load_policy(tmp_path / "a", precision="fp32", device=DEVICE)
     assert again.tokenizer.chat_template == chat_template
     assert again.template == policy.template
     assert again.model.generation_config.eos_token_id == [1, 7]
@@ -88,8 +89,8 @@ def test_saving_over_a_saved_model_is_as_saving_once(tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     policy = saved(tmp_path, "r1")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    assert load_policy(tmp_path, precision="fp32", device="cpu").tokenizer.chat_template is None
-    assert torch.equal(policy.head()[0], load_policy(tmp_path, precision="fp32", device="cpu").head()[0])
+    assert load_policy(tmp_path, precision="fp32", device=DEVICE).tokenizer.chat_template is None
+    assert torch.equal(policy.head()[0], load_policy(tmp_path, precision="fp32", device=DEVICE).head()[0])
 
 
 def test_a_file_that_was_changed_by_hand_counts_as_it_is(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_a_file_that_was_changed_by_hand_counts_as_it_is(tmp_path: Path) -> None
     (tmp_path / "chat_template.jinja").write_text(mine)
     settings = json.loads((tmp_path / "generation_config.json").read_text())
     (tmp_path / "generation_config.json").write_text(json.dumps(settings | {"eos_token_id": [1, 5, 9]}))
-    policy = load_policy(tmp_path, precision="fp32", device="cpu")
+    policy = load_policy(tmp_path, precision="fp32", device=DEVICE)
     assert policy.tokenizer.chat_template == mine
     assert {5, 9} <= policy.stop_ids
 
@@ -108,7 +109,7 @@ def test_a_damaged_origin_is_refused(content: str, tmp_path: Path) -> None:
     saved(tmp_path, "r1")
     (tmp_path / ORIGIN).write_text(content)
     with pytest.raises(ModelError, match=r"ponder_origin.json' is damaged"):
-        load_policy(tmp_path, precision="fp32", device="cpu")
+        load_policy(tmp_path, precision="fp32", device=DEVICE)
 
 
 def test_without_ponders_files_the_chat_template_asks_the_same(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from devices import DEVICE
 from rounding import assert_close_gradients, assert_close_logprobs, tolerance
 
 from ponder.policy import PackedLayout, Policy, packed, token_logprobs
@@ -13,15 +14,17 @@ RESPONSES = [
 
 
 def packed_logprobs(policy: Policy, responses: list[tuple[int, list[int]]]) -> list[torch.Tensor]:
-    layout = PackedLayout([len(p) for p in PROMPTS], [len(r) - 1 for _, r in responses], [p for p, _ in responses])
-    ids = torch.tensor([t for p in PROMPTS for t in p] + [t for _, r in responses for t in r[:-1]])
+    layout = PackedLayout(
+        [len(p) for p in PROMPTS], [len(r) - 1 for _, r in responses], [p for p, _ in responses], DEVICE
+    )
+    ids = torch.tensor([t for p in PROMPTS for t in p] + [t for _, r in responses for t in r[:-1]], device=DEVICE)
     hidden = policy.hidden(ids[None], layout.position_ids_T[None], layout)
     result = []
     for i, (owner, response) in enumerate(responses):
         last = int(layout.prompt_starts[owner]) + len(PROMPTS[owner]) - 1
         start = int(layout.response_starts[i])
-        index = torch.tensor([last, *range(start, start + len(response) - 1)])
-        result.append(token_logprobs(hidden[index], policy.head(), torch.tensor(response))[0])
+        index = torch.tensor([last, *range(start, start + len(response) - 1)], device=DEVICE)
+        result.append(token_logprobs(hidden[index], policy.head(), torch.tensor(response, device=DEVICE))[0])
     return result
 
 
@@ -31,7 +34,7 @@ def plain_logprobs(
     """The log-probs of each response, and the logits they come from."""
     result, logits = [], []
     for owner, response in responses:
-        ids = torch.tensor([PROMPTS[owner] + response])
+        ids = torch.tensor([PROMPTS[owner] + response], device=DEVICE)
         first = len(PROMPTS[owner])
         logits.append(policy.model(ids).logits[0, first - 1 : -1])
         result.append(logits[-1].log_softmax(-1).gather(1, ids[0, first:, None])[:, 0])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from devices import DEVICE
 from rounding import assert_close_gradients, assert_close_logprobs
 from tiny_models import SLIDING, sliding_policy
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
@@ -20,15 +21,15 @@ RESPONSES = [(owner, [4 + (7 * i + length) % 50 for i in range(length)]) for own
 
 def logprobs_of(policy: Policy) -> list[torch.Tensor]:
     layout = PackedLayout(
-        [len(p) for p in PROMPTS], [len(r) - 1 for _, r in RESPONSES], [p for p, _ in RESPONSES], padding=5
+        [len(p) for p in PROMPTS], [len(r) - 1 for _, r in RESPONSES], [p for p, _ in RESPONSES], DEVICE, padding=5
     )
     ids = [t for p in PROMPTS for t in p] + [0] * 5 + [t for _, r in RESPONSES for t in r[:-1]]
-    hidden = policy.hidden(torch.tensor([ids]), layout.position_ids_T[None], layout)
+    hidden = policy.hidden(torch.tensor([ids], device=DEVICE), layout.position_ids_T[None], layout)
     result = []
     for i, (owner, response) in enumerate(RESPONSES):
         last, start = int(layout.prompt_starts[owner]) + len(PROMPTS[owner]) - 1, int(layout.response_starts[i])
-        index = torch.tensor([last, *range(start, start + len(response) - 1)])
-        result.append(token_logprobs(hidden[index], policy.head(), torch.tensor(response))[0])
+        index = torch.tensor([last, *range(start, start + len(response) - 1)], device=DEVICE)
+        result.append(token_logprobs(hidden[index], policy.head(), torch.tensor(response, device=DEVICE))[0])
     return result
 
 
@@ -36,7 +37,7 @@ def plain_logprobs(model: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """One sequence at a time, and the logits."""
     result, logits = [], []
     for owner, response in RESPONSES:
-        ids = torch.tensor([PROMPTS[owner] + response])
+        ids = torch.tensor([PROMPTS[owner] + response], device=DEVICE)
         first = len(PROMPTS[owner])
         logits.append(model(ids).logits[0, first - 1 : -1])
         result.append(logits[-1].log_softmax(-1).gather(1, ids[0, first:, None])[:, 0])
@@ -54,7 +55,7 @@ def own(policy: Policy) -> Any:
         deepcopy(policy.model.config), attn_implementation="eager", dtype=torch.float32
     )
     model.load_state_dict(policy.model.state_dict())
-    return model.eval()
+    return model.eval().to(DEVICE)
 
 
 @pytest.mark.parametrize("strip", [512, 5])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from devices import DEVICE
 from tiny_models import ARCHITECTURES, tiny_policy
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import PreTrainedTokenizerFast
@@ -38,13 +39,13 @@ def logprobs(policy: Policy) -> list[torch.Tensor]:
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_a_model_that_only_writes(name: str, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     save_policy(tiny_policy(name, tokenizer), tmp_path)
-    whole, half = (load_policy(tmp_path, precision="bf16", device="cpu", trained=trained) for trained in (True, False))
+    whole, half = (load_policy(tmp_path, precision="bf16", device=DEVICE, trained=trained) for trained in (True, False))
     kept = {p.dtype for n, p in half.model.named_parameters() if "self_attn" in n and n.endswith(PRODUCTS)}
     assert kept == {torch.bfloat16} and not any(p.requires_grad for p in half.model.parameters())
     assert {p.dtype for p in whole.model.parameters()} == {torch.float32}
     assert all(torch.equal(a, b) for a, b in zip(logprobs(whole), logprobs(half), strict=True))
     assert sampled(whole) == sampled(half)
-    exact = load_policy(tmp_path, precision="fp32", device="cpu", trained=False)
+    exact = load_policy(tmp_path, precision="fp32", device=DEVICE, trained=False)
     assert {p.dtype for p in exact.model.parameters()} == {torch.float32}
 
 
@@ -61,7 +62,7 @@ def test_reward_models(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> No
     policy = tiny_policy("qwen3", tokenizer, precision="bf16")
     scorer = new_scorer(policy, loss="pairwise", scope="answer", base="tiny", max_tokens=64, seed=1)
     save_scorer(scorer, tmp_path)
-    loaded = load_scorer(tmp_path, precision="bf16", device="cpu")
+    loaded = load_scorer(tmp_path, precision="bf16", device=DEVICE)
     assert {p.dtype for n, p in loaded.model.named_parameters() if n.endswith("_proj.weight")} == {torch.bfloat16}
     items = [Scored(prompt_ids=(5, 6), response_ids=((7, 8, 9), (10, 11)))]
     assert loaded.scores(items, 100) == scorer.scores(items, 100)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from devices import DEVICE
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_policy
 from transformers import PreTrainedTokenizerFast
@@ -27,7 +28,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def load(path: Path) -> Policy:
-    return load_policy(path, "r1-zero", precision="fp32", device="cpu")
+    return load_policy(path, "r1-zero", precision="fp32", device=DEVICE)
 
 
 def with_tokenizer(policy: Policy, path: Path) -> None:

@@ -34,5 +34,26 @@ def test_whole_sequences_give_what_blocks_give(reach: int | None, padding: int) 
     assert_close_products(got, wanted)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("reach", [None, 1, 7, 100])
+@pytest.mark.parametrize("heads", [(4, 4), (8, 2)])
+def test_the_kernel_gives_what_blocks_give(reach: int | None, heads: tuple[int, int], device: torch.device) -> None:
+    """Outputs and gradients in bfloat16, against the blocks in float32 of the same rounded numbers."""
+    layout = PackedLayout([40, 1, 9], [60, 0, 3, 120, 1], [0, 0, 2, 1, 2], device, padding=5)
+    made = torch.Generator().manual_seed(0)
+    rounded = [torch.randn(1, n, layout.tokens, 64, generator=made).bfloat16() for n in (heads[0], heads[1], heads[1])]
+    upstream = torch.randn(1, layout.tokens, heads[0], 64, generator=made).to(device)
+    upstream[:, 50:55] = 0  # what padding gives is nobody's
+    found = []
+    for dtype in (torch.bfloat16, torch.float32):
+        given = [x.to(device, dtype).requires_grad_() for x in rounded]
+        assert has_varlen(given[0][0]) == (dtype == torch.bfloat16)
+        mixed = layout.attend(*given, 0.125, reach)
+        (mixed.float() * upstream).sum().backward()
+        found.append([mixed.detach().float() * (upstream != 0), *(x.grad.float() for x in given if x.grad is not None)])
+    for got, wanted in zip(*found, strict=True):
+        assert (got - wanted).abs().max() < 0.02 * wanted.abs().max() + 1e-5  # with a reach of 1 nothing is felt
+
+
 def test_a_cpu_has_no_such_kernel() -> None:
     assert not has_varlen(torch.zeros(2, 1, 8, dtype=torch.bfloat16))

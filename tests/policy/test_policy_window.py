@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from devices import DEVICE
 from tiny_models import tiny_policy
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
@@ -63,7 +64,7 @@ STEADY: dict[str, dict[str, Any]] = {
 
 
 def make(fields: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> Policy:
-    return random_policy(BASE | fields, tokenizer, "r1-zero", seed=4, precision="fp32", device="cpu")
+    return random_policy(BASE | fields, tokenizer, "r1-zero", seed=4, precision="fp32", device=DEVICE)
 
 
 def make_quietly(fields: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> Policy:
@@ -89,8 +90,11 @@ def alone(policy: Policy, one: Sample) -> torch.Tensor:
         deepcopy(policy.model.config), attn_implementation="eager", dtype=torch.float32
     )
     model.load_state_dict(policy.model.state_dict())
-    logits = model.eval()(torch.tensor([[*one.prompt_ids, *one.response_ids]])).logits[0, 2:-1]
-    return logits.log_softmax(-1)[torch.arange(len(one.response_ids)), torch.tensor(one.response_ids)]
+    logits = (
+        model.eval().to(DEVICE)(torch.tensor([[*one.prompt_ids, *one.response_ids]], device=DEVICE)).logits[0, 2:-1]
+    )
+    logprobs = logits.log_softmax(-1).cpu()
+    return logprobs[torch.arange(len(one.response_ids)), torch.tensor(one.response_ids)]
 
 
 def assert_packed_is_alone(policy: Policy, lengths: list[int]) -> None:
@@ -196,11 +200,11 @@ def test_loaded_folders_and_reward_models_have_the_same_window(
     policy = make_quietly(SWITCHING["llama, longrope"][0], tokenizer)
     save_policy(policy, tmp_path / "model")
     with pytest.warns(UserWarning, match="used up to 100 tokens only"):
-        loaded = load_policy(tmp_path / "model", precision="fp32", device="cpu")
+        loaded = load_policy(tmp_path / "model", precision="fp32", device=DEVICE)
     assert (loaded.window, loaded.limit) == (100, policy.limit)
     scorer = new_scorer(loaded, loss="pairwise", scope="answer", base="tiny", max_tokens=64, seed=1)
     save_scorer(scorer, tmp_path / "scorer")
-    for one in (scorer, load_scorer(tmp_path / "scorer", precision="fp32", device="cpu")):
+    for one in (scorer, load_scorer(tmp_path / "scorer", precision="fp32", device=DEVICE)):
         assert one.window == 100
         with pytest.raises(ModelError, match="has 101 tokens, and the model's window is 100, since beyond 100"):
             one.scores([Scored(prompt_ids=(5,), response_ids=((6,) * 100,))], 1000)
@@ -212,7 +216,7 @@ def test_a_model_is_left_as_it_was(tokenizer: PreTrainedTokenizerFast) -> None:
     switching = make_quietly(SWITCHING["llama, longrope"][0], tokenizer)
     for one in (policy, switching):
         assert one.model.config._attn_implementation == "ponder"
-    fresh = AutoModelForCausalLM.from_config(deepcopy(switching.model.config), dtype=torch.float32)
+    fresh = AutoModelForCausalLM.from_config(deepcopy(switching.model.config), dtype=torch.float32).to(DEVICE)
     assert torch.equal(
         dict(switching.model.named_buffers())["model.rotary_emb.inv_freq"], fresh.model.rotary_emb.inv_freq
     )

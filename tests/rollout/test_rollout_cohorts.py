@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import DEVICE
 from test_rollout_live import finish
 from tiny_architectures import ARCHITECTURES
 from transformers import PreTrainedTokenizerFast
@@ -25,7 +26,7 @@ KINDS = ["llama4_text", "qwen3_next", "lfm2", "mamba2", "falcon_h1"]
 def make(name: str, tokenizer: PreTrainedTokenizerFast) -> Policy:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        policy = random_policy(ARCHITECTURES[name], tokenizer, "r1-zero", seed=3, precision="fp32", device="cpu")
+        policy = random_policy(ARCHITECTURES[name], tokenizer, "r1-zero", seed=3, precision="fp32", device=DEVICE)
     assert policy.fallback
     policy.stop_ids = frozenset(range(1, 5))
     return policy
@@ -42,9 +43,9 @@ def asked() -> list[Request]:
 
 def exact(policy: Policy, request: Request, completion: Any) -> torch.Tensor:
     with torch.no_grad():
-        logits = policy.model(torch.tensor([[*request.prompt_ids, *completion.token_ids]])).logits[0]
+        logits = policy.model(torch.tensor([[*request.prompt_ids, *completion.token_ids]], device=DEVICE)).logits[0]
     logprobs = logits[len(request.prompt_ids) - 1 : -1].log_softmax(-1)
-    return logprobs.gather(1, torch.tensor(completion.token_ids)[:, None])[:, 0]
+    return logprobs.gather(1, torch.tensor(completion.token_ids, device=DEVICE)[:, None])[:, 0]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -58,13 +59,13 @@ def test_engine_trainer_and_model_agree(name: str, tokenizer: PreTrainedTokenize
         for request, group in zip(requests, done, strict=True):
             for one in group:
                 wanted.append(exact(policy, request, one))
-                torch.testing.assert_close(torch.tensor(one.logprobs), wanted[-1], rtol=0, atol=2e-5)
+                torch.testing.assert_close(torch.tensor(one.logprobs, device=DEVICE), wanted[-1], rtol=0, atol=2e-5)
                 samples.append(
                     Sample(prompt_ids=request.prompt_ids, response_ids=one.token_ids, group=request.key, weight=1.0)
                 )
         found = Trainer(policy, Optimizer(), BatchLimits(tokens_per_micro_batch=64)).logprobs(samples)
         for mine, theirs in zip(found, wanted, strict=True):
-            torch.testing.assert_close(mine, theirs, rtol=0, atol=2e-5)
+            torch.testing.assert_close(mine, theirs.cpu(), rtol=0, atol=2e-5)
     lengths = {len(one.token_ids) for group in done for one in group}
     assert len(lengths) > 2, "rows should end apart"
 
@@ -100,9 +101,9 @@ def test_updates_and_saved_folders(tokenizer: PreTrainedTokenizerFast, tmp_path:
     """Its gradient is that of each sequence alone; what was trained is what is loaded again."""
     policy = make("llama4_text", tokenizer)
     prompts, responses = [[5, 6, 7], list(range(8, 30))], [[9, 10, 11, 12], [13, 14], [15, 16, 17]]
-    layout = PackedLayout([3, 22], [4, 2, 3], [0, 0, 1], padding=4)
+    layout = PackedLayout([3, 22], [4, 2, 3], [0, 0, 1], DEVICE, padding=4)
     ids = [*prompts[0], *prompts[1], 0, 0, 0, 0, *responses[0], *responses[1], *responses[2]]
-    packed = policy.hidden(torch.tensor([ids]), layout.position_ids_T[None], layout)
+    packed = policy.hidden(torch.tensor([ids], device=DEVICE), layout.position_ids_T[None], layout)
     rows = [prompts[0] + responses[0], prompts[0] + responses[1], prompts[1] + responses[2]]
     starts = [int(start) for start in layout.response_starts]
     policy.model.zero_grad()
@@ -110,7 +111,7 @@ def test_updates_and_saved_folders(tokenizer: PreTrainedTokenizerFast, tmp_path:
     found = {n: p.grad.clone() for n, p in policy.model.named_parameters() if p.grad is not None}
     policy.model.zero_grad()
     own = [
-        policy.model.model(torch.tensor([row])).last_hidden_state[0, -len(r) :]
+        policy.model.model(torch.tensor([row], device=DEVICE)).last_hidden_state[0, -len(r) :]
         for row, r in zip(rows, responses, strict=True)
     ]
     sum(one.square().sum() for one in own).backward()
@@ -119,7 +120,7 @@ def test_updates_and_saved_folders(tokenizer: PreTrainedTokenizerFast, tmp_path:
             torch.testing.assert_close(found[name], parameter.grad, rtol=1e-4, atol=1e-4)
     save_policy(policy, tmp_path)
     with pytest.warns(UserWarning, match="padded and several times slower, since Llama4TextAttention leaves out other"):
-        again = load_policy(tmp_path, precision="fp32", device="cpu")
+        again = load_policy(tmp_path, precision="fp32", device=DEVICE)
     with torch.no_grad():
-        same = again.hidden(torch.tensor([ids]), layout.position_ids_T[None], layout)
+        same = again.hidden(torch.tensor([ids], device=DEVICE), layout.position_ids_T[None], layout)
     torch.testing.assert_close(same, packed.detach(), rtol=0, atol=1e-5)

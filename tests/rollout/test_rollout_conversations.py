@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from devices import DEVICE
 from tiny_models import ARCHITECTURES
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -56,7 +57,7 @@ def policy() -> Policy:
     plain.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, eos_token="<eos>", pad_token="<pad>")
     config = ARCHITECTURES["qwen3"] | {"max_position_embeddings": 1024}
-    return random_policy(config, tokenizer, "plain", seed=3, precision="fp32", device="cpu")
+    return random_policy(config, tokenizer, "plain", seed=3, precision="fp32", device=DEVICE)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_log_probs_are_those_of_a_plain_pass_over_the_whole_conversation(policy:
     model.set_attn_implementation("eager")
     assert max(one.talk.turns for one in found) == 4
     for one in found:
-        ids = torch.tensor([[*one.prompt, *one.completion.token_ids]])
+        ids = torch.tensor([[*one.prompt, *one.completion.token_ids]], device=DEVICE)
         with torch.no_grad():
             logprobs = model(ids).logits.float().log_softmax(-1)[0]
         places = [len(one.prompt) + i for start, end in one.talk.spans for i in range(start, end)]

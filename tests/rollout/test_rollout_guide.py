@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from devices import DEVICE
 from test_rollout_live import Told, finish, job, take
 from test_rollout_local import full_logits, ids_of
 
@@ -58,9 +59,9 @@ def expected(policy: Policy, told: Told, seed: int, maker: Climb, drawing: Drawi
     logits = full_logits(policy, (5, 6, 7), as_completion(told, seed))
     guide = maker.open(policy.voice(), logits.shape[1])
     for place, token in enumerate(told.ids):
-        logits[place, torch.from_numpy(~guide.allowed())] = float("-inf")
+        logits[place, torch.from_numpy(~guide.allowed()).to(DEVICE)] = float("-inf")
         guide.take(token)
-    uniform = torch.from_numpy(uniforms(np.full(len(told.ids), seed, np.uint64), np.arange(len(told.ids))))
+    uniform = torch.from_numpy(uniforms(np.full(len(told.ids), seed, np.uint64), np.arange(len(told.ids)))).to(DEVICE)
     tokens, logprobs = sample(logits, uniform, Sampling(temperature=drawing.temperature, top_p=drawing.top_p))
     return tokens.tolist(), logprobs
 
@@ -84,7 +85,7 @@ def test_guided_samples_are_draws_from_what_is_allowed(qwen2: Policy, drawing: D
         assert len(one.ids) == 8 and all(0 < b - a <= 5 for a, b in pairwise([3, *one.ids]))
         tokens, logprobs = expected(qwen2, one, seed, maker, drawing)
         assert tokens == one.ids
-        torch.testing.assert_close(torch.tensor(one.logprobs), logprobs, rtol=0, atol=1e-4)
+        torch.testing.assert_close(torch.tensor(one.logprobs, device=DEVICE), logprobs, rtol=0, atol=1e-4)
     if drawing.temperature:
         assert len({tuple(told[guided, choice].ids) for choice in range(3)}) > 1
     assert [told[number, 0].ids for number in numbers] == [plain[i, 0].ids for i in numbers.values()]
@@ -131,10 +132,10 @@ def test_bias_moves_and_bans(qwen2: Policy) -> None:
     logits = full_logits(qwen2, (5, 6, 7), as_completion(told[biased, 0], 2))
     for token, value in bias:
         logits[:, token] += value
-    uniform = torch.from_numpy(uniforms(np.full(20, 2, np.uint64), np.arange(20)))
+    uniform = torch.from_numpy(uniforms(np.full(20, 2, np.uint64), np.arange(20))).to(DEVICE)
     tokens, logprobs = sample(logits, uniform, Sampling())
     assert tokens.tolist() == told[biased, 0].ids
-    torch.testing.assert_close(torch.tensor(told[biased, 0].logprobs), logprobs, rtol=0, atol=1e-4)
+    torch.testing.assert_close(torch.tensor(told[biased, 0].logprobs, device=DEVICE), logprobs, rtol=0, atol=1e-4)
     with pytest.raises(DataError, match="none of the model's 60"):
         engine.submit(job([5], 1, bias=((60, 1.0),)))
 

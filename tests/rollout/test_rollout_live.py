@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
+from devices import DEVICE
 from test_rollout_local import assert_right, assert_same_samples, full_logits, ids_of, requests
 
 from ponder.errors import BusyError, DataError, ModelError
@@ -240,9 +241,11 @@ def test_forced_tokens_are_written_and_what_follows_is_as_if_they_were_sampled(q
                 seed=seed,
             )
             logits = full_logits(qwen2, (5, 6, 7), like)
-            expected = torch.log_softmax(logits, -1).gather(1, torch.tensor(ids)[:, None])[:, 0]
-            torch.testing.assert_close(torch.tensor(told[number, 0].logprobs), expected, rtol=0, atol=1e-4)
-            uniform = torch.from_numpy(uniforms(np.full(len(ids), seed, np.uint64), np.arange(len(ids))))
+            expected = torch.log_softmax(logits, -1).gather(1, torch.tensor(ids, device=DEVICE)[:, None])[:, 0]
+            torch.testing.assert_close(
+                torch.tensor(told[number, 0].logprobs, device=DEVICE), expected, rtol=0, atol=1e-4
+            )
+            uniform = torch.from_numpy(uniforms(np.full(len(ids), seed, np.uint64), np.arange(len(ids)))).to(DEVICE)
             drawn, _ = sample(logits, uniform, Sampling())
             forced = set(range(5)) if number == first else set(range(written, written + 3))
             assert all(token == ids[place] for place, token in enumerate(drawn.tolist()) if place not in forced)
@@ -270,7 +273,9 @@ def test_the_most_likely_tokens_are_those_of_the_model(qwen2: Policy) -> None:
         logprobs = torch.log_softmax(full_logits(qwen2, prompt, like) / (asked.drawing.temperature or 1), -1)
         for place, top in enumerate(one.top):
             best = logprobs[place].topk(asked.top)
-            torch.testing.assert_close(torch.tensor([p for _, p in top]).float(), best.values, rtol=0, atol=1e-4)
+            torch.testing.assert_close(
+                torch.tensor([p for _, p in top], device=DEVICE).float(), best.values, rtol=0, atol=1e-4
+            )
             torch.testing.assert_close(logprobs[place][[t for t, _ in top]], best.values, rtol=0, atol=1e-4)
         if asked.drawing.temperature == 0:
             assert [top[0][0] for top in one.top] == one.ids

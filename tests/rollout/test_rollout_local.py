@@ -10,13 +10,14 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from devices import DEVICE
 from rounding import assert_close_logprobs, tolerance
 
 from ponder.errors import DataError, ModelError, PonderError
 from ponder.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
-from ponder.rollout import GenerationState, LocalEngine, Request, local, slots
+from ponder.rollout import GenerationState, LocalEngine, Request, local, recorded, slots
 from ponder.rollout.lane import Lane, Step
 from ponder.rollout.sampler import sample, uniforms
 
@@ -39,10 +40,22 @@ def requests(count: int = 7, samples: int = 3, seed: int = 0) -> list[Request]:
 def full_logits(policy: Policy, prompt_ids: tuple[int, ...], completion: Completion) -> torch.Tensor:
     """The logits each token of the completion was chosen from, by the model's own attention."""
     policy.model.set_attn_implementation("eager")
-    ids = torch.tensor([[*prompt_ids, *completion.token_ids]])
+    ids = torch.tensor([[*prompt_ids, *completion.token_ids]], device=DEVICE)
     logits = policy.model(ids).logits[0, len(prompt_ids) - 1 : -1].float()
     policy.model.set_attn_implementation("ponder")
     return logits
+
+
+@pytest.mark.gpu
+def test_recorded_steps_are_the_steps(qwen2: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens and log-probs bit for bit, with rows that end at different lengths, and new ones that take their place."""
+    played: list[int] = []
+    play = recorded._Recording.play
+    monkeypatch.setattr(recorded._Recording, "play", lambda *given: (played.append(1), play(*given))[1])
+    with_recordings = LocalEngine(qwen2, max_slots=6).generate(requests(), Sampling(), 200, 0)
+    assert len(played) > 100
+    monkeypatch.setattr(recorded, "_recordable", lambda policy: False)
+    assert LocalEngine(qwen2, max_slots=6).generate(requests(), Sampling(), 200, 0) == with_recordings
 
 
 def assert_right(policy: Policy, request: Request, group: tuple[Completion, ...], sampling: Sampling) -> None:
@@ -54,8 +67,8 @@ def assert_right(policy: Policy, request: Request, group: tuple[Completion, ...]
     assert tuple(c.seed for c in group) == request.seeds
     for completion in group:
         count = len(completion.token_ids)
-        token_T = torch.tensor(completion.token_ids)
-        uniform_T = torch.from_numpy(uniforms(np.full(count, completion.seed, np.uint64), np.arange(count)))
+        token_T = torch.tensor(completion.token_ids, device=DEVICE)
+        uniform_T = torch.from_numpy(uniforms(np.full(count, completion.seed, np.uint64), np.arange(count))).to(DEVICE)
         logits_TV = full_logits(policy, request.prompt_ids, completion)
         border = tolerance(float(logits_TV.abs().max()), layers, sampling.temperature or 1.0)
         near_3T = [(uniform_T + side * border).clamp(0, 1 - 2.0**-53) for side in (0, -1, 1)]
@@ -64,7 +77,7 @@ def assert_right(policy: Policy, request: Request, group: tuple[Completion, ...]
         assert drawn_3T.any(0).all()
         logprobs_3T = torch.stack([logprobs_T for _, logprobs_T in draws_3T])
         wanted_T = logprobs_3T.gather(0, drawn_3T.int().argmax(0, keepdim=True))[0]
-        got_T = torch.tensor(completion.logprobs)
+        got_T = torch.tensor(completion.logprobs, device=DEVICE)
         assert_close_logprobs(got_T, wanted_T, logits_TV, layers, sampling.temperature or 1.0)
         assert not policy.stop_ids.intersection(completion.token_ids[:-1])
 
@@ -118,8 +131,8 @@ def test_greedy_equals_generate(policy: Policy) -> None:
         assert_right(policy, request, group, Sampling(temperature=0))
         policy.model.set_attn_implementation("eager")
         theirs = policy.model.generate(
-            torch.tensor([request.prompt_ids]),
-            attention_mask=torch.ones(1, len(request.prompt_ids), dtype=torch.long),
+            torch.tensor([request.prompt_ids], device=DEVICE),
+            attention_mask=torch.ones(1, len(request.prompt_ids), dtype=torch.long, device=DEVICE),
             max_new_tokens=24,
             do_sample=False,
             eos_token_id=sorted(policy.stop_ids),
@@ -178,8 +191,8 @@ def test_bf16_is_close_to_float32(bf16: Policy) -> None:
     (completions,) = LocalEngine(bf16, 8, 1).generate([request], Sampling(), 30, 0)
     for completion in completions:
         exact = full_logits(bf16, request.prompt_ids, completion).log_softmax(-1)
-        exact = exact.gather(1, torch.tensor(completion.token_ids)[:, None])[:, 0]
-        assert 0 < (torch.tensor(completion.logprobs) - exact).abs().mean() < 0.1
+        exact = exact.gather(1, torch.tensor(completion.token_ids, device=DEVICE)[:, None])[:, 0]
+        assert 0 < (torch.tensor(completion.logprobs, device=DEVICE) - exact).abs().mean() < 0.1
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
@@ -221,6 +234,7 @@ def test_lanes_after_threads_were_used(qwen2: Policy) -> None:
         torch.set_num_threads(threads)
 
 
+@pytest.mark.cpu
 def test_a_killed_lane_is_an_error(qwen2: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Lane.steps
 
@@ -235,6 +249,7 @@ def test_a_killed_lane_is_an_error(qwen2: Policy, monkeypatch: pytest.MonkeyPatc
         LocalEngine(qwen2, 8, 2).generate(requests(8, 4), Sampling(), 5, 0)
 
 
+@pytest.mark.cpu
 def test_lanes_in_a_daemonic_process(qwen2: Policy) -> None:
     """As a worker of some pool would be: such processes may not start others through multiprocessing."""
     context = multiprocessing.get_context("fork")
@@ -313,8 +328,11 @@ def test_nothing_asked(qwen2: Policy) -> None:
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_where_memory_runs_out_fewer_are_sampled_at_a_time(qwen2: Policy, lanes: int) -> None:
+def test_where_memory_runs_out_fewer_are_sampled_at_a_time(
+    qwen2: Policy, lanes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It runs out twice here; what was finished before is neither lost nor told twice."""
+    monkeypatch.setattr(recorded, "_recordable", lambda policy: False)  # hooks are not called by what is recorded
     asked, sampling = requests(samples=9), Sampling(temperature=1.0)
     expected = LocalEngine(qwen2, 64, 1).generate(asked, sampling, MAX_TOKENS, 0)
     told: list[tuple[str, int]] = []

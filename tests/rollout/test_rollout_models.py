@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from devices import DEVICE
 from tiny_architectures import ARCHITECTURES
 from transformers import PreTrainedTokenizerFast
 
@@ -28,7 +29,7 @@ TOKENS = 18
 def make(name: str, tokenizer: PreTrainedTokenizerFast) -> Policy:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return random_policy(ARCHITECTURES[name], tokenizer, "r1-zero", seed=3, precision="fp32", device="cpu")
+        return random_policy(ARCHITECTURES[name], tokenizer, "r1-zero", seed=3, precision="fp32", device=DEVICE)
 
 
 def samples(sampled: list[tuple[int, ...]]) -> list[Sample]:
@@ -44,15 +45,17 @@ def plain(policy: Policy, one: Sample) -> torch.Tensor:
     """By the model's own code, one sequence alone, without a cache."""
     if policy.fallback is None:
         policy.model.set_attn_implementation("eager")
-    ids = torch.tensor([[*one.prompt_ids, *one.response_ids]])
+    ids = torch.tensor([[*one.prompt_ids, *one.response_ids]], device=DEVICE)
     logits = policy.model(ids, use_cache=False).logits[0, len(one.prompt_ids) - 1 : -1]
     if policy.fallback is None:
         policy.model.set_attn_implementation("ponder")
-    return logits.log_softmax(-1).gather(1, torch.tensor(one.response_ids)[:, None])[:, 0]
+    return logits.log_softmax(-1).gather(1, torch.tensor(one.response_ids, device=DEVICE)[:, None])[:, 0]
 
 
 def assert_close(found: torch.Tensor, wanted: torch.Tensor) -> None:
-    torch.testing.assert_close(found, wanted, rtol=0, atol=5e-5)  # logits of some ten, through experts and states
+    torch.testing.assert_close(
+        found.cpu(), wanted.cpu(), rtol=0, atol=5e-5
+    )  # logits of some ten, through experts and states
 
 
 def assert_trained_as_computed(policy: Policy, rows: list[Sample]) -> None:
@@ -81,7 +84,7 @@ def test_the_table_is_true(name: str, tokenizer: PreTrainedTokenizerFast) -> Non
     rows = samples([tuple(one.token_ids) for one in done])
     assert_trained_as_computed(policy, rows)
     for one, row in zip(done, rows, strict=True):
-        assert_close(torch.tensor(one.logprobs), plain(policy, row))
+        assert_close(torch.tensor(one.logprobs, device=DEVICE), plain(policy, row))
 
 
 def test_the_table_holds_what_its_text_promises() -> None:

@@ -33,6 +33,7 @@ def test_no_more_rows_than_slots(qwen2: Policy, monkeypatch: pytest.MonkeyPatch)
     assert max(rows) == 4
 
 
+@pytest.mark.cpu
 def test_auto_is_local_without_a_gpu(qwen2: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "find_spec", lambda name: object())
     assert isinstance(open_engine(EngineConfig(kind="auto"), qwen2), LocalEngine)

@@ -1,6 +1,7 @@
 """A plan carried out here: the samples of the closed engine, judged one by one, and one of them chosen."""
 
 import pytest
+from devices import DEVICE
 from typer.testing import CliRunner
 
 from ponder.cli import app
@@ -23,7 +24,7 @@ SEEDS = tuple(range(100, 108))
 
 @pytest.fixture(scope="module")
 def micro() -> Policy:
-    return load_policy("micro", precision="fp32", device="cpu")
+    return load_policy("micro", precision="fp32", device=DEVICE)
 
 
 def test_a_plan_chooses_among_the_samples_of_the_closed_engine(micro: Policy) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from devices import DEVICE
 from rounding import FAULT
 from tiny_models import tiny_policy
 from transformers import PreTrainedTokenizerFast
@@ -26,7 +27,7 @@ REQUESTS = [Request(prompt_ids=(5, 6, 7), seeds=(1, 2), key="p"), Request(prompt
 
 
 def make(fields: dict[str, Any], tokenizer: PreTrainedTokenizerFast, precision: Any = "fp32") -> Policy:
-    return random_policy(BASE | fields, tokenizer, "r1-zero", seed=4, precision=precision, device="cpu")
+    return random_policy(BASE | fields, tokenizer, "r1-zero", seed=4, precision=precision, device=DEVICE)
 
 
 def test_outputs_that_a_model_expects_in_one_piece(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -17,6 +17,8 @@ from ponder.recipe.rollout import Sampling
 from ponder.rollout import LocalEngine, Request
 from ponder.rollout.snapshot import Snapshot
 
+pytestmark = pytest.mark.cpu
+
 PARENT = """
 import time
 from ponder.policy import load_policy

@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 import pytest
+from devices import DEVICE
 
 from ponder.errors import DataError
 from ponder.policy import Policy, load_policy
@@ -18,7 +19,7 @@ QUESTIONS = ("What is 17 + 25?", "What is 8 * 7 - 3?")
 
 @pytest.fixture(scope="module", params=["r1", "r1-zero"])
 def micro(request: pytest.FixtureRequest) -> Policy:
-    return load_policy("micro", request.param, precision="fp32", device="cpu")
+    return load_policy("micro", request.param, precision="fp32", device=DEVICE)
 
 
 def prompt_of(policy: Policy, text: str) -> tuple[int, ...]:

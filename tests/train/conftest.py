@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 
 import pytest
+from devices import DEVICE
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
@@ -28,7 +29,7 @@ def make_policy() -> Callable[[], Policy]:
     words = ["<pad>", "<eos>", *(f"w{i}" for i in range(58))]
     model = models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<pad>")
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model), eos_token="<eos>", pad_token="<pad>")
-    return lambda: random_policy(TINY, tokenizer, "r1-zero", seed=5, precision="fp32", device="cpu")
+    return lambda: random_policy(TINY, tokenizer, "r1-zero", seed=5, precision="fp32", device=DEVICE)
 
 
 @pytest.fixture

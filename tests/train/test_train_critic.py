@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from devices import DEVICE
 from rounding import assert_close_gradients, assert_close_logits
 
 from ponder.errors import LearningError
@@ -47,10 +48,10 @@ def trainer_of(
 def own_values(critic: Critic, sample: Sample) -> torch.Tensor:
     """Transformers' own attention, this sequence alone: the number at the token before each learnt one."""
     critic.model.set_attn_implementation("eager")
-    ids = torch.tensor([(*sample.prompt_ids, *sample.response_ids)])
+    ids = torch.tensor([(*sample.prompt_ids, *sample.response_ids)], device=DEVICE)
     hidden = critic.model.base_model(ids).last_hidden_state[0, len(sample.prompt_ids) - 1 : -1]
     critic.model.set_attn_implementation("ponder")
-    return critic.model.score(hidden)[torch.tensor(sample.learnt), 0]  # type: ignore[no-any-return, operator]
+    return critic.model.score(hidden)[torch.tensor(sample.learnt, device=DEVICE), 0]  # type: ignore[no-any-return, operator]
 
 
 def in_turns(sample: Sample, *spans: Span) -> Sample:
@@ -97,12 +98,12 @@ def test_values_are_those_of_each_sequence_alone(critic: Critic, samples: Sample
 @pytest.mark.parametrize("clip", [None, 0.3])
 def test_gradient_is_that_of_each_sequence_alone(critic: Critic, samples: Samples, clip: float | None) -> None:
     batch = credited(samples())
-    total = torch.tensor(0.0)
+    total = torch.tensor(0.0, device=DEVICE)
     for sample in batch:
         assert sample.credit is not None
         values, old, returns = (
             own_values(critic, sample),
-            *map(torch.tensor, map(list, (sample.credit.values, sample.credit.returns))),
+            *(torch.tensor(list(x), device=DEVICE) for x in (sample.credit.values, sample.credit.returns)),
         )
         errors = (values - returns) ** 2
         if clip is not None:

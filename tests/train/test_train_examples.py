@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from devices import DEVICE
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -33,7 +34,7 @@ def policy(template: str, chat: bool = False) -> Policy:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|endoftext|>" if chat else "<eos>")
     if chat:
         tokenizer.chat_template = CHATML
-    return random_policy(TINY, tokenizer, template, seed=1, precision="fp32", device="cpu")
+    return random_policy(TINY, tokenizer, template, seed=1, precision="fp32", device=DEVICE)
 
 
 def example(
@@ -128,7 +129,7 @@ def test_text_the_tokenizer_cannot_write() -> None:
     core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>", unk_token="<unk>")
-    model = random_policy(TINY, tokenizer, "r1", seed=1, precision="fp32", device="cpu")
+    model = random_policy(TINY, tokenizer, "r1", seed=1, precision="fp32", device=DEVICE)
     found = encode_examples(sourced(example("b", "a"), example("a", "a")), model, 100)
     assert len(found.examples) == 1 and "no token for ('<unk>')" in found.left_out[0].reason
 

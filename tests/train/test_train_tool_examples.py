@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import DEVICE
 from rounding import assert_close_gradients
 from tool_templates import LIST, NO_TOOLS, TAGS, tokenizer
 
@@ -26,7 +27,7 @@ STEP = Step(
 
 
 def policy(template: str, chat: str | None) -> Policy:
-    return random_policy(TINY, tokenizer(chat), template, seed=1, precision="fp32", device="cpu")
+    return random_policy(TINY, tokenizer(chat), template, seed=1, precision="fp32", device=DEVICE)
 
 
 def example(**more: Any) -> Example:
@@ -103,7 +104,7 @@ def test_results_carry_no_gradient(tmp_path: Any) -> None:
     got = {name: p.grad.clone() for name, p in owner.model.named_parameters() if p.grad is not None}
     owner.model.zero_grad()
     owner.model.set_attn_implementation("eager")
-    ids = torch.from_numpy(np.concatenate([one.prompt, one.response]).astype(np.int64))[None]
+    ids = torch.from_numpy(np.concatenate([one.prompt, one.response]).astype(np.int64))[None].to(DEVICE)
     logprobs = owner.model(ids).logits[0].log_softmax(-1)
     places = [len(one.prompt) + i for start, end in one.spans for i in range(start, end)]
     (-sum(logprobs[place - 1, ids[0, place]] for place in places) / len(places)).backward()  # type: ignore[union-attr]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from devices import DEVICE
 from rounding import assert_close_gradients, assert_close_logprobs
 
 from ponder.algorithm import Sum, TokenTerms
@@ -46,19 +47,19 @@ def assert_same_gradient(one: dict[str, torch.Tensor], other: dict[str, torch.Te
 def independent_gradient(policy: Policy, samples: list[Sample]) -> dict[str, torch.Tensor]:
     """Transformers' own attention, one sequence at a time, full logits."""
     policy.model.set_attn_implementation("eager")
-    total = torch.tensor(0.0)
+    total = torch.tensor(0.0, device=DEVICE)
     for sample in samples:
-        ids = torch.tensor([(*sample.prompt_ids, *sample.response_ids)])
+        ids = torch.tensor([(*sample.prompt_ids, *sample.response_ids)], device=DEVICE)
         first, count = len(sample.prompt_ids), len(sample.response_ids)
         logprobs = (policy.model(ids).logits[0, first - 1 : -1] / 0.8).log_softmax(-1)
         terms = TokenTerms(
             logprobs_N=logprobs.gather(1, ids[0, first:, None])[:, 0],
-            behaviour_N=torch.tensor(sample.behaviour),
-            reference_N=torch.tensor(sample.reference),
+            behaviour_N=torch.tensor(sample.behaviour, device=DEVICE),
+            reference_N=torch.tensor(sample.reference, device=DEVICE),
             entropy_N=-(logprobs.exp() * logprobs).sum(-1),
-            advantages_N=torch.full((count,), sample.advantage),
-            sequence_N=torch.zeros(count, dtype=torch.long),
-            weights_N=torch.full((count,), sample.weight),
+            advantages_N=torch.full((count,), sample.advantage, device=DEVICE),
+            sequence_N=torch.zeros(count, dtype=torch.long, device=DEVICE),
+            weights_N=torch.full((count,), sample.weight, device=DEVICE),
         )
         total = total + loss(terms)[0]
     total.backward()
@@ -100,9 +101,11 @@ def test_logprobs_come_back_in_order(policy: Policy, samples: Samples) -> None:
     parts = [trainer_of(policy, budget).logprobs(batch) for budget in (10_000, 50, 1)]
     policy.model.set_attn_implementation("eager")
     for i, sample in enumerate(batch):
-        ids = torch.tensor([(*sample.prompt_ids, *sample.response_ids)])
+        ids = torch.tensor([(*sample.prompt_ids, *sample.response_ids)], device=DEVICE)
         logits = policy.model(ids).logits[0, len(sample.prompt_ids) - 1 : -1].detach()
-        plain = (logits / 0.8).log_softmax(-1).gather(1, torch.tensor(sample.response_ids)[:, None])[:, 0]
+        plain = (
+            (logits / 0.8).log_softmax(-1).gather(1, torch.tensor(sample.response_ids, device=DEVICE)[:, None])[:, 0]
+        )
         for part in parts:
             assert_close_logprobs(part[i], plain, logits, LAYERS, temperature=0.8)
     whole = parts[0]
