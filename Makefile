@@ -40,6 +40,9 @@ $(VENV)/.tested: pyproject.toml constraints.txt | $(VENV)/bin/python
 run: $(VENV)/.runs
 	$(VENV)/bin/ponder run $(RECIPE)
 
+# Tests start hundreds of interpreters, which would compile the package anew where its bytecode is not kept.
+test test-kernels: export PYTHONDONTWRITEBYTECODE =
+
 # One process per core with one thread each: threads of several processes on the same cores slow each other down.
 test: setup
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile

@@ -1,52 +1,60 @@
-"""Everything that can be set, one frozen class per component, and the reading of recipe files. No torch."""
+"""Everything that can be set, one frozen class per component, and the reading of recipe files. No torch.
 
-from ponder.recipe.critic import Critic
-from ponder.recipe.endpoint import ByEndpoint, ByModel, ByRule, Endpoint, Helper
-from ponder.recipe.examples import (
-    ExampleColumns,
-    ExampleSource,
-    FileExamples,
-    HubExamples,
-    MicroExamples,
-    StageExamples,
-)
-from ponder.recipe.load import load_recipe
-from ponder.recipe.objective import PRESETS, Objective
-from ponder.recipe.problems import (
-    FileProblems,
-    GymProblems,
-    HeldOut,
-    HubProblems,
-    MicroProblems,
-    ProblemColumns,
-    ProblemSource,
-)
-from ponder.recipe.recipe import SCHEMA_VERSION, Recipe
-from ponder.recipe.reward_model import (
-    FilePreferences,
-    HubPreferences,
-    MicroPreferences,
-    PreferenceColumns,
-    PreferenceSource,
-    StagePreferences,
-)
-from ponder.recipe.rollout import EngineConfig, LengthStep, Sampling
-from ponder.recipe.sample import Keep, PairRules, Readable, Rewrite
-from ponder.recipe.sft import SFT_PRESETS, Lora
-from ponder.recipe.shipped import find_recipe, shipped_recipes
-from ponder.recipe.stages import (
-    CorpusSource,
-    EvaluateStage,
-    PretrainStage,
-    ReportStage,
-    RewardModelStage,
-    RlStage,
-    SampleStage,
-    SftStage,
-    Stage,
-    WeightStep,
-)
-from ponder.recipe.training import BatchLimits, Optimizer, Precision
+A name is loaded when it is asked for first: all classes together take as long to load as everything else in a
+verifier's worker, which needs `own` alone.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ponder.recipe.critic import Critic
+    from ponder.recipe.endpoint import ByEndpoint, ByModel, ByRule, Endpoint, Helper
+    from ponder.recipe.examples import (
+        ExampleColumns,
+        ExampleSource,
+        FileExamples,
+        HubExamples,
+        MicroExamples,
+        StageExamples,
+    )
+    from ponder.recipe.load import load_recipe
+    from ponder.recipe.objective import PRESETS, Objective
+    from ponder.recipe.problems import (
+        FileProblems,
+        GymProblems,
+        HeldOut,
+        HubProblems,
+        MicroProblems,
+        ProblemColumns,
+        ProblemSource,
+    )
+    from ponder.recipe.recipe import SCHEMA_VERSION, Recipe
+    from ponder.recipe.reward_model import (
+        FilePreferences,
+        HubPreferences,
+        MicroPreferences,
+        PreferenceColumns,
+        PreferenceSource,
+        StagePreferences,
+    )
+    from ponder.recipe.rollout import EngineConfig, LengthStep, Sampling
+    from ponder.recipe.sample import Keep, PairRules, Readable, Rewrite
+    from ponder.recipe.sft import SFT_PRESETS, Lora
+    from ponder.recipe.shipped import find_recipe, shipped_recipes
+    from ponder.recipe.stages import (
+        CorpusSource,
+        EvaluateStage,
+        PretrainStage,
+        ReportStage,
+        RewardModelStage,
+        RlStage,
+        SampleStage,
+        SftStage,
+        Stage,
+        WeightStep,
+    )
+    from ponder.recipe.training import BatchLimits, Optimizer, Precision
 
 __all__ = [
     "PRESETS",
@@ -104,3 +112,54 @@ __all__ = [
     "load_recipe",
     "shipped_recipes",
 ]
+
+_HOMES = {
+    "critic": ("Critic",),
+    "endpoint": ("ByEndpoint", "ByModel", "ByRule", "Endpoint", "Helper"),
+    "examples": ("ExampleColumns", "ExampleSource", "FileExamples", "HubExamples", "MicroExamples", "StageExamples"),
+    "load": ("load_recipe",),
+    "objective": ("PRESETS", "Objective"),
+    "problems": (
+        "FileProblems",
+        "GymProblems",
+        "HeldOut",
+        "HubProblems",
+        "MicroProblems",
+        "ProblemColumns",
+        "ProblemSource",
+    ),
+    "recipe": ("SCHEMA_VERSION", "Recipe"),
+    "reward_model": (
+        "FilePreferences",
+        "HubPreferences",
+        "MicroPreferences",
+        "PreferenceColumns",
+        "PreferenceSource",
+        "StagePreferences",
+    ),
+    "rollout": ("EngineConfig", "LengthStep", "Sampling"),
+    "sample": ("Keep", "PairRules", "Readable", "Rewrite"),
+    "sft": ("SFT_PRESETS", "Lora"),
+    "shipped": ("find_recipe", "shipped_recipes"),
+    "stages": (
+        "CorpusSource",
+        "EvaluateStage",
+        "PretrainStage",
+        "ReportStage",
+        "RewardModelStage",
+        "RlStage",
+        "SampleStage",
+        "SftStage",
+        "Stage",
+        "WeightStep",
+    ),
+    "training": ("BatchLimits", "Optimizer", "Precision"),
+}
+"""File -> the names of it that are asked for here."""
+_FILES = {name: file for file, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)

@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 import ponder
@@ -55,17 +56,8 @@ def write_report(run_folder: Path, only: Collection[str] | None = None) -> Path:
     """
     run = read_run(run_folder)
     described = [stage for stage in run.stages if only is None or stage.name in only]
-    environment = Environment(
-        loader=PackageLoader("ponder", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"seconds": seconds_text, "claim": claim_text, "svg": Markup}
-    template = environment.get_template("report.html")
     versions = next((stage.versions for stage in reversed(run.stages) if stage.versions), {})
-    text = template.render(
+    text = _template().render(
         run=run,
         paper=read_paper(run),
         published=published(),
@@ -78,6 +70,20 @@ def write_report(run_folder: Path, only: Collection[str] | None = None) -> Path:
     path = run_folder / "report.html"
     write_text(path, text)
     return path
+
+
+@cache
+def _template() -> Template:
+    """The page, which takes as long to compile as to fill in."""
+    environment = Environment(
+        loader=PackageLoader("ponder", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"seconds": seconds_text, "claim": claim_text, "svg": Markup}
+    return environment.get_template("report.html")
 
 
 def try_report(run_folder: Path, say: Callable[[str], None]) -> Path | None:

@@ -6,6 +6,7 @@ docs/metrics.md is `markdown()`; a test holds the two together.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 __all__ = ["KEYS", "Key", "Unit", "find_key", "markdown"]
@@ -188,6 +189,7 @@ KEYS: dict[str, Key] = _by_name(
 _PLACE = re.compile(r"<\w+>")
 
 
+@cache
 def find_key(name: str) -> Key | None:
     """The metric `name`, itself or as one of a family; None where it is not documented."""
     family = [key for key in KEYS.values() if _family(key).fullmatch(name)]

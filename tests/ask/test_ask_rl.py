@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,8 @@ from ponder.pipeline.plan import describe_plan
 from ponder.pipeline.run import run
 from ponder.pipeline.smoke import smoke_recipe
 from ponder.recipe import load_recipe
+from tests import command
+from tests.command import Command
 
 RECIPE: dict[str, Any] = {
     "name": "judged",
@@ -79,19 +80,12 @@ def honest(body: Mapping[str, Any], tries: int) -> Action:
     return said(json.dumps({"analysis": "so", "correctness": "correct" if right else "incorrect"}))
 
 
-def start(file: Path, out: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "ponder.cli", "run", str(file), "--out", str(out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "400"},
-        start_new_session=True,
-    )
+def start(file: Path, out: Path) -> Command:
+    return command.start("run", file, "--out", out, environment={"COLUMNS": "400"}, session=True)
 
 
-def end(process: subprocess.Popen[str]) -> str:
-    said_all, _ = process.communicate(timeout=250)
+def end(process: Command) -> str:
+    said_all = "".join(process.communicate())
     assert process.returncode == 0, said_all
     return said_all
 
@@ -254,7 +248,7 @@ def test_a_local_judge_that_does_not_follow_the_form_is_refused_before_training(
     judged = {"by": {"kind": "model", "model": "micro", "max_tokens": 8}}
     out = tmp_path / "run"
     process = start(recipe(tmp_path, url="http://localhost:9/v1", judged=judged), out)
-    text, _ = process.communicate(timeout=200)
+    text = "".join(process.communicate())
     assert process.returncode == 1 and "Traceback" not in text, text
     assert "the judge of the reward 'judged' gave nothing for any of" in text
     assert not list((out / "stages" / "zero").glob("rollouts/*.jsonl"))

@@ -1,10 +1,7 @@
 """The sample stage with a teacher at an endpoint, as a command: killed and continued, rewritten and judged."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +14,7 @@ from chat_server import Action, ChatServer, said
 from ponder.errors import DataError, EndpointError, RunFolderError
 from ponder.pipeline.run import run
 from ponder.recipe import load_recipe
+from tests import command
 
 ROWS = [{"prompt": f"What is {i}+3?", "answer": str(i + 3)} for i in range(12)]
 
@@ -110,15 +108,13 @@ def test_killed_and_continued_asks_only_what_is_missing(server: ChatServer, tmp_
     server.requests.clear()
     text = path.read_text().replace("max_concurrency: 16", "max_concurrency: 2")  # without effect on the result
     path.write_text(text)
-    command = [sys.executable, "-m", "ponder.cli", "run", str(path), "--out", str(broken)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ, start_new_session=True)
+    process = command.start("run", path, "--out", broken, session=True)
     log = broken / "stages" / "data" / "requests" / "samples.jsonl"
     deadline = time.monotonic() + 60
     while not log.exists() or log.read_bytes().count(b"\n") < 5:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill_all()
     time.sleep(0.2)  # what was under way when it died
     received, asked = log.read_bytes().count(b"\n"), len(server.requests)
     assert received < 24 and asked <= received + 2
@@ -132,21 +128,14 @@ def test_killed_and_continued_asks_only_what_is_missing(server: ChatServer, tmp_
 def test_interrupted_by_the_keyboard_keeps_everything(server: ChatServer, tmp_path: Path) -> None:
     server.play = lambda body, tries: Action(body=said("4").body, wait=0.1)
     path = recipe(tmp_path, server)
-    command = [sys.executable, "-m", "ponder.cli", "run", str(path), "--out", str(tmp_path / "out")]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=os.environ,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
-    )
+    process = command.start("run", path, "--out", tmp_path / "out")
     log = tmp_path / "out" / "stages" / "data" / "requests" / "samples.jsonl"
     while not log.exists() or not log.read_bytes():
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
-    assert process.returncode != 0 and b"Traceback" not in output
+    output = "".join(process.communicate())
+    assert process.returncode != 0 and "Traceback" not in output
     manifest = json.loads((tmp_path / "out" / "stages" / "data" / "manifest.json").read_text())
     assert manifest["status"] == "interrupted" and log.read_bytes().endswith(b"\n")
 

@@ -1,6 +1,5 @@
 """The command line: its commands and options are frozen here, and errors are one paragraph with a status."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typer.testing import CliRunner
 from ponder.cli import app
 from ponder.doctor import examine
 from ponder.manifest import is_done
+from tests import command
 
 RECIPE = """\
 name: small
@@ -63,8 +63,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def ponder(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from ponder.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
+    return command.run(*arguments, environment=environment)
 
 
 def test_commands_and_options() -> None:
@@ -78,9 +77,9 @@ def test_commands_and_options() -> None:
     assert [p.opts for p in group.params] == [["--traceback"]]
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in OPTIONS)])
-def test_help_says_something_about_every_option(command: list[str]) -> None:
-    result = CliRunner().invoke(app, [*command, "--help"])
+@pytest.mark.parametrize("name", [[], *([name] for name in OPTIONS)])
+def test_help_says_something_about_every_option(name: list[str]) -> None:
+    result = CliRunner().invoke(app, [*name, "--help"])
     assert result.exit_code == 0
     assert "Usage:" in result.stdout
 
@@ -108,7 +107,8 @@ def test_traceback_on_demand(recipe: Path, arguments: list[str], environment: di
 
 
 def test_a_missing_argument_is_a_usage_error() -> None:
-    assert ponder("run").returncode == 2
+    """In an interpreter of its own, as users start it."""
+    assert subprocess.run([sys.executable, "-m", "ponder.cli", "run"], capture_output=True).returncode == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -123,32 +123,24 @@ main()
 """
     out = tmp_path / "out"
 
-    def start(seconds: int) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", program, "run", str(recipe), "--out", str(out)]
-        environment = os.environ | {"SECONDS": str(seconds)}
-        return subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
-        )
+    def start(seconds: int) -> command.Command:
+        environment = {"SECONDS": str(seconds)}
+        return command.start("run", recipe, "--out", out, program=program, environment=environment)
 
-    with start(60) as process:
-        deadline = time.monotonic() + 30
-        while not (out / "stages" / "zero" / "manifest.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(0.1)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+    process = start(60)
+    deadline = time.monotonic() + 30
+    while not (out / "stages" / "zero" / "manifest.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert (
         said == f"stopped: {out} keeps all finished stages and the last checkpoint; the same command goes on from it\n"
     )
     assert is_done(out / "stages" / "base") and not is_done(out / "stages" / "zero")
-    with start(0) as process:
-        printed, _ = process.communicate(timeout=30)
+    process = start(0)
+    printed, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "base: done before, skipped" in printed and "zero: going on" in printed
     assert is_done(out / "stages" / "zero")

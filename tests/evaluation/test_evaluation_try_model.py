@@ -1,10 +1,8 @@
 """`ponder try MODEL`: what is seen by value, the whole with the embedded model, and its recipe as it stands."""
 
 import json
-import os
 import socket
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,14 +22,13 @@ from ponder.recipe import load_recipe
 from ponder.records import FinishReason, MathGold, Message, Problem, Verdict
 from ponder.task import load_problems
 from ponder.text import TEMPLATES
+from tests import command
 
 MICRO = Path(__file__).parents[2] / "ponder/micro/base"
 
 
 def ponder(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "ponder.cli", "try", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=280)
+    return command.run("try", *arguments, folder=folder)
 
 
 def result(number: int, samples: list[tuple[str, int, FinishReason, bool]]) -> ProblemResult:

@@ -15,6 +15,7 @@ from pair_run import TEXT, folder
 from ponder.errors import RunFolderError
 from ponder.manifest import is_done
 from ponder.pipeline.lock import locked
+from tests import command
 
 
 def _hold(path: Path, held: Any, release: Any) -> None:
@@ -81,13 +82,16 @@ print("go", flush=True)
 run(load_recipe(path), Path({str(tmp_path / "out")!r}), text=path.read_text(), redo_stages=sys.argv[1:])
 """
     for redo in ([], ["zero"]):
-        command = [sys.executable, "-c", program, *redo]
         for moment in range(4):
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-                assert process.stdout is not None and process.stdout.readline() == "go\n"
+            out, ours = os.pipe()
+            process = command.start(*redo, program=program, streams=(0, ours, 2))
+            os.close(ours)
+            with open(out) as said:
+                assert said.readline() == "go\n"
                 time.sleep(moment * 0.03)
                 process.kill()
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+                process.wait()
+        result = command.run(*redo, program=program)
         assert result.returncode == 0, result.stderr
         assert all(is_done(folder(tmp_path, name)) for name in ("base", "zero", "scores"))
     assert [str(p) for p in (tmp_path / "out").rglob(".tmp-*")] == []

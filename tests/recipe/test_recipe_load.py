@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ponder.recipe
 from ponder.errors import RecipeError
 from ponder.recipe import PRESETS, Recipe, RlStage, load_recipe
 from ponder.recipe.source import parse_value
@@ -248,3 +249,11 @@ def test_scalars(text: str, value: object) -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_number_survives(number: float) -> None:
     assert parse_value(repr(number), "test") == number
+
+
+def test_every_name_of_the_package_is_where_it_is_said_to_be() -> None:
+    for name in ponder.recipe.__all__:
+        assert getattr(ponder.recipe, name) is not None
+    assert sorted(ponder.recipe.__all__) == sorted(ponder.recipe._FILES)
+    with pytest.raises(AttributeError, match="'Nothing'"):
+        ponder.recipe.Nothing  # noqa: B018

@@ -1,11 +1,7 @@
 """The stage for real: it learns, keeps prompts apart, survives kills, and its scorer pays in RL."""
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +16,7 @@ from ponder.pipeline.run import run
 from ponder.recipe import load_recipe
 from ponder.report import show_run
 from ponder.watch.metrics import read_metrics
+from tests import command
 
 PAIRS = """\
 name: taste
@@ -156,16 +153,11 @@ def test_a_killed_reward_model_ends_with_the_same_weights(workplace: Path, finis
     """Killed for real, at a moment that is drawn, then run again by the same command."""
     path = written(tmp_path, PAIRS.replace("PAIRS", str(workplace / "pairs.jsonl")))
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "ponder.cli", "run", str(path), "--out", str(out)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    )  # fmt: skip
+    process = command.start("run", path, "--out", out, session=True)
     wanted = random.Random(1).choice([2, 4])
     while process.poll() is None and not (out / f"stages/helpful/checkpoints/step-{wanted:08d}").exists():
         pass
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill_all()
     assert not (out / "stages" / "helpful" / "done").exists(), "the run ended before it was killed"
     start(path, out)
     for name in ("model/model.safetensors", "model/ponder_scorer.json", "held_out.json"):

@@ -1,7 +1,7 @@
 """A running `ponder serve micro` for the tests of a file, and what is needed to ask it."""
 
+import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,17 +11,25 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests import command
+from tests.command import Command
+
 
 @dataclass
 class Running:
     """A server that listens, and its process."""
 
     url: str
-    process: "subprocess.Popen[str]"
+    process: Command
     said: list[str]
 
     def post(self, path: str, body: Any, **kwargs: Any) -> httpx2.Response:
         return httpx2.post(self.url + path, json=body, timeout=60, **kwargs)
+
+    def counted(self, name: str) -> float:
+        """A counter of `/metrics`; 0 before it has counted."""
+        lines = (line.split() for line in self.get("/metrics").text.splitlines())
+        return sum(float(line[1]) for line in lines if line[0] == name)
 
     def get(self, path: str, **kwargs: Any) -> httpx2.Response:
         return httpx2.get(self.url + path, timeout=60, **kwargs)
@@ -36,12 +44,13 @@ class Running:
 @contextmanager
 def serving(*arguments: str, model: str = "micro") -> Iterator[Running]:
     """`ponder serve` in a process of its own, until the end of the context."""
-    command = [sys.executable, "-m", "ponder.cli", "serve", model, "port=0", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+    errors, theirs = os.pipe()
+    process = command.start("serve", model, "port=0", *arguments, streams=(0, 1, theirs))
+    os.close(theirs)
+    lines = open(errors, encoding="utf-8")  # noqa: SIM115  closed below
     said: list[str] = []
     try:
-        for line in process.stderr:
+        for line in lines:
             said.append(line)
             if " is at http" in line:
                 address = line.partition(" is at ")[2].partition("/v1")[0]
@@ -55,13 +64,14 @@ def serving(*arguments: str, model: str = "micro") -> Iterator[Running]:
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-        said += process.stderr.readlines()
-        process.stderr.close()
+        said += lines.readlines()
+        lines.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[Running]:
-    """The embedded base in float32, whose numbers no company moves."""
+    """The embedded base in float32, whose numbers no company moves; one for all files, so that its counters have no
+    beginning."""
     with serving("precision=fp32", "threads=1", "prices={hit: 1, miss: 4, output: 16}") as running:
         yield running
 

@@ -20,6 +20,7 @@ from ponder.errors import DataError, EndpointError
 from ponder.serve.conversation import Conversation
 from ponder.serve.said import Said
 from ponder.serve.wish import Wish
+from tests import command
 from tests.serve.scripted import FOREVER, UNTIL_CONTROL, Scripted, chunk, last, scripted
 
 SUM = {"kind": "expression", "numbers": [3, 7, 25], "target": -46}
@@ -40,14 +41,8 @@ def service() -> Iterator[Scripted]:
 
 def piped(service: Scripted, *lines: str, **environment: str) -> str:
     """What stands on the output after these lines."""
-    done = subprocess.run(
-        [sys.executable, "-m", "ponder.cli", "chat", "--url", service.url + "/v1"],
-        input="\n".join(lines) + "\n",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, **environment},
-    )
+    given = "\n".join(lines) + "\n"
+    done = command.run("chat", "--url", service.url + "/v1", given=given, environment=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -242,13 +237,7 @@ def test_ctrl_backslash_answers_now_and_ends_nothing(service: Scripted, screen: 
 
 
 def test_a_model_of_ones_own() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ponder.cli", "chat", "micro"],
-        input="What is 17 + 25?\n/cost\n",
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = command.run("chat", "micro", given="What is 17 + 25?\n/cost\n")
     assert done.returncode == 0 and "(stop, " in done.stdout and "in 1 replies" in done.stdout, done
     assert done.stderr == ""
 
@@ -264,20 +253,14 @@ def test_a_model_of_ones_own() -> None:
     ],
 )
 def test_what_cannot_be_talked_to(arguments: list[str], said: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ponder.cli", "chat", *arguments], capture_output=True, text=True, timeout=120
-    )
+    done = command.run("chat", *arguments)
     assert done.returncode != 0 and said in done.stderr and "Traceback" not in done.stderr
 
 
 def test_the_key_is_sent(service: Scripted) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ponder.cli", "chat", "--url", service.url + "/v1", "--key-env", "CHAT_KEY", "named"],
-        input="a\n",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "CHAT_KEY": "sk-1"},
+    address = service.url + "/v1"
+    done = command.run(
+        "chat", "--url", address, "--key-env", "CHAT_KEY", "named", given="a\n", environment={"CHAT_KEY": "sk-1"}
     )
     assert "42" in done.stdout and service.keys == ["Bearer sk-1"] and service.requests[0]["model"] == "named"
 

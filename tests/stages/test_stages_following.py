@@ -1,15 +1,14 @@
 """RL that follows the model: solve rates in the checkpoint, sources that leave, temperatures by step, an early end."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests import command
+from tests.command import Command
 
 STAGE: dict[str, Any] = {
     "kind": "rl",
@@ -26,22 +25,15 @@ STAGE: dict[str, Any] = {
 }
 
 
-def start(folder: Path, **changes: Any) -> subprocess.Popen[str]:
+def start(folder: Path, **changes: Any) -> Command:
     folder.mkdir(exist_ok=True)
     file = folder / "following.yaml"
     file.write_text(yaml.safe_dump({"name": "following", "stages": {"zero": STAGE | changes}}))
-    return subprocess.Popen(
-        [sys.executable, "-m", "ponder.cli", "run", str(file), "--out", str(folder / "run")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "300"},
-        start_new_session=True,
-    )
+    return command.start("run", file, "--out", folder / "run", environment={"COLUMNS": "300"}, session=True)
 
 
-def end(process: subprocess.Popen[str]) -> str:
-    said, _ = process.communicate(timeout=250)
+def end(process: Command) -> str:
+    said = "".join(process.communicate())
     assert process.returncode == 0, said
     return said
 
@@ -62,8 +54,7 @@ def test_killed_between_checkpoints_the_rates_go_on_where_they_were(tmp_path: Pa
     process = start(tmp_path / "killed")
     while rows(tmp_path / "killed") < 3 and process.poll() is None:
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.kill_all()
     end(start(tmp_path / "killed"))
     assert bytes_of(tmp_path / "killed") == bytes_of(tmp_path / "whole")
     states = sorted((tmp_path / "whole" / "run" / "stages" / "zero" / "checkpoints").glob("*/state.json"))

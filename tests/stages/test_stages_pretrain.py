@@ -1,10 +1,6 @@
 """Pretraining for real on the embedded corpus: any architecture learns, and a killed run ends with the same weights."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +9,9 @@ import torch
 import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests import command
+from tests.command import Command
 
 REPOSITORY = Path(__file__).parents[2]
 QWEN3 = (
@@ -27,7 +26,7 @@ DEEPSEEK_V3 = (
 )
 
 
-def _command(out: Path, architecture: str, tokens: int) -> list[str]:
+def _started(out: Path, architecture: str, tokens: int) -> Command:
     overrides = (
         f"stages.base.architecture={architecture}",
         f"stages.base.tokens={tokens}",
@@ -40,11 +39,13 @@ def _command(out: Path, architecture: str, tokens: int) -> list[str]:
     recipe["stages"] = {"base": recipe["stages"]["base"]}  # the student is made likewise
     file = out.with_suffix(".yaml")
     file.write_text(yaml.safe_dump(recipe))
-    return [sys.executable, "-m", "ponder.cli", "run", str(file), "--out", str(out), *overrides]
+    return command.start("run", file, "--out", out, *overrides, session=True)
 
 
-def _environment() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1"}
+def _made(out: Path, architecture: str, tokens: int) -> None:
+    process = _started(out, architecture, tokens)
+    said = process.communicate()
+    assert process.returncode == 0, said
 
 
 def _losses(out: Path) -> list[float]:
@@ -54,10 +55,7 @@ def _losses(out: Path) -> list[float]:
 
 @pytest.mark.parametrize("architecture", [QWEN3, DEEPSEEK_V3], ids=["qwen3", "deepseek_v3"])
 def test_an_architecture_learns_and_is_a_plain_hugging_face_folder(tmp_path: Path, architecture: str) -> None:
-    done = subprocess.run(
-        _command(tmp_path / "run", architecture, 50_000), capture_output=True, text=True, env=_environment()
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    _made(tmp_path / "run", architecture, 50_000)
     losses = _losses(tmp_path / "run")
     assert len(losses) == 25 and losses[0] > 7 and sum(losses[-3:]) / 3 < losses[0] - 1.5
     folder = tmp_path / "run" / "stages" / "base" / "model"
@@ -68,17 +66,14 @@ def test_an_architecture_learns_and_is_a_plain_hugging_face_folder(tmp_path: Pat
 
 def test_killed_and_continued_equals_uninterrupted(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(_command(whole, QWEN3, 40_000), check=True, capture_output=True, env=_environment())
-    process = subprocess.Popen(
-        _command(broken, QWEN3, 40_000), stdout=subprocess.DEVNULL, env=_environment(), start_new_session=True
-    )
+    _made(whole, QWEN3, 40_000)
+    process = _started(broken, QWEN3, 40_000)
     deadline = time.monotonic() + 120
     while not list((broken / "stages" / "base" / "checkpoints").glob("step-*")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    subprocess.run(_command(broken, QWEN3, 40_000), check=True, capture_output=True, env=_environment())
+    process.kill_all()
+    _made(broken, QWEN3, 40_000)
     first, second = (load_file(out / "stages" / "base" / "model" / "model.safetensors") for out in (whole, broken))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
     assert _losses(whole) == _losses(broken)

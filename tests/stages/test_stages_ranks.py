@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +22,8 @@ from ponder.stages.pretrain import run_pretrain
 from ponder.stages.reward_model import run_reward_model
 from ponder.stages.sft import run_sft
 from ponder.watch import read_metrics
+from tests import command
+from tests.command import Command
 
 TINY = (
     "stages.zero.problems=[{source: micro, tasks: [equation], count: 50}]",
@@ -37,14 +37,8 @@ TINY = (
 )
 
 
-def started(out: Path, *overrides: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "ponder.cli", "run", "zero-micro", "--out", str(out), *TINY, *overrides],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
-    )
+def started(out: Path, *overrides: str) -> Command:
+    return command.start("run", "zero-micro", "--out", out, *TINY, *overrides)
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -56,7 +50,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
     return load_file(out / "stages" / "zero" / "model" / "model.safetensors")
 
 
-def ranks_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def ranks_of(process: Command) -> list[psutil.Process]:
     children = psutil.Process(process.pid).children()
     return [child for child in children if "ponder.ranks.process" in child.cmdline()]
 
@@ -65,7 +59,7 @@ def test_two_ranks_lost_on_the_way_give_what_two_ranks_and_one_give(tmp_path: Pa
     one, two, lost = (tmp_path / name for name in ("one", "two", "lost"))
     for out, ranks in ((one, 1), (two, 2)):
         process = started(out, f"stages.zero.batch.ranks={ranks}")
-        said = process.communicate()[0]
+        said = "".join(process.communicate())
         assert process.returncode == 0, said
     process = started(lost, "stages.zero.batch.ranks=2")
     while not rows(lost):
@@ -73,7 +67,7 @@ def test_two_ranks_lost_on_the_way_give_what_two_ranks_and_one_give(tmp_path: Pa
         time.sleep(0.01)
     victim = ranks_of(process)[1]
     os.kill(victim.pid, signal.SIGKILL)
-    said = process.communicate()[0]
+    said = "".join(process.communicate())
     assert process.returncode == 0, said
     assert "WARNING: A process, rank 1 of the 2" in said and "start again from the last checkpoint" in said
     expected, got, alone = weights(two), weights(lost), weights(one)

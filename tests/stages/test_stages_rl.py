@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from tests import command
 
 REPOSITORY = Path(__file__).parents[2]
 RECIPE = REPOSITORY / "ponder" / "recipes" / "zero-micro.yaml"
@@ -28,16 +29,8 @@ TINY = (
 )
 
 
-def _command(out: Path, *overrides: str) -> list[str]:
-    return [sys.executable, "-m", "ponder.cli", "run", str(RECIPE), "--out", str(out), *overrides]
-
-
-def _environment() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-
-
 def _run(out: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(_command(out, *overrides), capture_output=True, text=True, env=_environment(), timeout=280)
+    return command.run("run", RECIPE, "--out", out, *overrides)
 
 
 def _weights(out: Path) -> dict[str, torch.Tensor]:
@@ -58,26 +51,22 @@ def _steps(out: Path) -> int:
 
 
 def test_killed_at_random_moments_the_run_ends_with_the_same_weights(uninterrupted: Path, tmp_path: Path) -> None:
-    """Three kills, each at a random moment after a random number of the six steps, however fast the machine is."""
+    """Three kills, each at a random moment after a random number of the six steps, however fast the machine is; the
+    last life is an interpreter of its own, which has another seed of `hash`."""
     rng, out, kills = random.Random(0), tmp_path / "run", 0
     for steps in sorted(rng.sample(range(5), 3)):
-        process = subprocess.Popen(
-            _command(out, *TINY),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            start_new_session=True,
-        )
+        process = command.start("run", RECIPE, "--out", out, *TINY, session=True)
         while _steps(out) < steps and process.poll() is None:
             time.sleep(0.01)
         try:
             process.wait(timeout=rng.uniform(0, 0.8))
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.kill_all()
             kills += 1
     assert kills, "the run ended before the first kill"
-    done = _run(out, *TINY)
+    interpreter = [sys.executable, "-m", "ponder.cli", "run", str(RECIPE), "--out", str(out), *TINY]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(interpreter, capture_output=True, text=True, env=environment, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     expected, got = _weights(uninterrupted), _weights(out)
     assert expected.keys() == got.keys() and all(torch.equal(expected[name], got[name]) for name in expected)
@@ -108,8 +97,7 @@ def test_other_settings_in_the_same_folder_are_refused(uninterrupted: Path) -> N
 
 
 def test_show_prints_start_and_end(uninterrupted: Path) -> None:
-    command = [sys.executable, "-m", "ponder.cli", "show", str(uninterrupted), "--json"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=_environment())
+    shown = command.run("show", uninterrupted, "--json")
     stage = json.loads(shown.stdout)["stages"]["zero"]
     assert stage["status"] == "done" and stage["seconds"] > 0
     names = {"pass@1", "pass@1_interval", "cons@16", "mean_tokens", "reflection_per_1k_tokens", "language_consistency"}

@@ -4,11 +4,8 @@ Two runs of six steps and one more start of the killed one: to be killed a run h
 """
 
 import json
-import os
 import random
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from ponder.watch.keys import find_key
+from tests import command
 
 TINY = (
     "stages.zero.problems=[{source: micro, tasks: [equation, science], count: 200}]",
@@ -33,17 +31,8 @@ TINY = (
 )
 
 
-def _command(out: Path, *overrides: str) -> list[str]:
-    return [sys.executable, "-m", "ponder.cli", "run", "zero-micro", "--out", str(out), *TINY, *overrides]
-
-
-def _environment() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-
-
-def _run(out: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    command = _command(out, *overrides)
-    return subprocess.run(command, capture_output=True, text=True, env=_environment(), timeout=280)
+def _run(out: Path) -> subprocess.CompletedProcess[str]:
+    return command.run("run", "zero-micro", "--out", out, *TINY)
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +61,14 @@ def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def test_killed_at_a_random_moment_both_models_are_the_same(uninterrupted: tuple[Path, str], tmp_path: Path) -> None:
     out, killed = tmp_path / "run", False
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(_command(out), env=_environment(), start_new_session=True, **quiet)  # type: ignore[call-overload]
+    process = command.start("run", "zero-micro", "--out", out, *TINY, session=True)
     metrics = out / "stages" / "zero" / "metrics.jsonl"
     while (not metrics.exists() or len(_rows(out)) < 3) and process.poll() is None:
         time.sleep(0.01)
     try:
         process.wait(timeout=random.Random(3).uniform(0, 0.5))
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill_all()
         killed = True
     assert killed, "the run ended before the kill"
     done = _run(out)

@@ -1,8 +1,5 @@
 """What a rollout hands on to its updates, and where its further problems come from."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from ponder.stages.drawing import refill_places
+from tests import command
 
 TINY = (
     "stages.zero.problems=[{source: micro, tasks: [equation], count: 50}]",
@@ -25,8 +23,7 @@ TINY = (
 
 
 def _weights(out: Path, *overrides: str) -> dict[str, torch.Tensor]:
-    command = [sys.executable, "-m", "ponder.cli", "run", "zero-micro", "--out", str(out), *TINY, *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    done = command.run("run", "zero-micro", "--out", out, *TINY, *overrides)
     assert done.returncode == 0, done.stdout + done.stderr
     return load_file(out / "stages" / "zero" / "model" / "model.safetensors")
 

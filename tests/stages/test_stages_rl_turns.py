@@ -1,9 +1,7 @@
 """Reinforcement learning over turns for real: what it leaves is readable, and mistakes are refused."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from ponder.report.run import read_run
 from ponder.watch.metrics import read_metrics
 from ponder.watch.rollouts import read_rollouts
+from tests import command
 
 GAME = '''
 import random, time
@@ -53,18 +52,8 @@ stages:
 """
 
 
-def _command(folder: Path, out: Path, *overrides: str) -> list[str]:
-    return [sys.executable, "-m", "ponder.cli", "run", str(folder / "game.yaml"), "--out", str(out), *overrides]
-
-
-def _environment() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-
-
 def _run(folder: Path, out: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        _command(folder, out, *overrides), capture_output=True, text=True, env=_environment(), timeout=280
-    )
+    return command.run("run", folder / "game.yaml", "--out", out, *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +87,7 @@ def test_rollouts_and_metrics_show_the_turns(folder: Path) -> None:
 
 
 def test_show_prints_a_conversation(folder: Path) -> None:
-    command = [sys.executable, "-m", "ponder.cli", "show", str(folder / "whole")]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=_environment()).stdout
+    shown = command.run("show", folder / "whole").stdout
     assert "[assistant]" in shown and "[user] Wrong, again." in shown
 
 

@@ -1,10 +1,6 @@
 """The sample stage on the embedded base: real sampling, killed and continued, tried with --smoke, and refused."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +15,7 @@ from ponder.records import Example, LabelledResponse, PreferencePair, from_json
 from ponder.task import load_problems
 from ponder.text.language import language_share
 from ponder.verify import verify
+from tests import command
 
 TEXT = """\
 name: cold
@@ -46,10 +43,6 @@ def go(path: Path, out: Path, *overrides: str, smoke: bool = False) -> dict[str,
     results = json.loads((out / "stages" / "data" / "manifest.json").read_text())["results"]
     assert isinstance(results, dict)
     return results
-
-
-def command(path: Path, out: Path) -> list[str]:
-    return [sys.executable, "-m", "ponder.cli", "run", str(path), "--out", str(out)]
 
 
 @pytest.fixture(scope="module")
@@ -85,19 +78,15 @@ def test_cold_start_data_without_a_teacher(made: tuple[Path, Path, dict[str, Any
 def test_killed_and_continued_ends_with_the_same_bytes(made: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
     path, whole, _ = made
     broken = tmp_path / "broken"
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command(path, broken), stdout=subprocess.DEVNULL, env=environment, start_new_session=True
-    )
+    process = command.start("run", path, "--out", broken, session=True)
     deadline = time.monotonic() + 60
     log = broken / "stages" / "data" / "requests" / "samples.jsonl"
     while not log.exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill_all()
     assert not (broken / "stages" / "data" / "done").exists()
-    subprocess.run(command(path, broken), check=True, capture_output=True, env=environment)
+    assert command.run("run", path, "--out", broken).returncode == 0
     for name in FILES:
         assert (broken / "stages" / "data" / name).read_bytes() == (whole / "stages" / "data" / name).read_bytes()
 

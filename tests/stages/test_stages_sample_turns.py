@@ -1,12 +1,8 @@
 """Conversations sampled into data: tool calls that SFT learns from, turns of one's own, killed and continued."""
 
 import json
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +19,7 @@ from ponder.recipe.examples import StageExamples
 from ponder.records import Example, MeasuredProblem, from_json
 from ponder.task.examples import load_examples
 from ponder.train.examples import encode_examples
+from tests import command
 
 TOOLS = '''
 def roll() -> int:
@@ -149,18 +146,16 @@ def test_calls_and_results_become_examples_that_are_learnt_as_they_were_said(mad
 def test_killed_and_continued_ends_with_the_same_bytes(made: Path, tmp_path: Path) -> None:
     rng, whole, broken = random.Random(5), made / "out" / "stages" / "data", _trained(made, tmp_path / "broken")
     (made / "data.yaml").write_text((made / "dice.yaml").read_text().partition("  again:")[0])
-    command = [sys.executable, "-m", "ponder.cli", "run", str(made / "data.yaml"), "--out", str(broken)]
-    environment, log = os.environ | {"OMP_NUM_THREADS": "1"}, broken / "stages/data/requests/samples.jsonl"
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment, start_new_session=True)
+    log = broken / "stages/data/requests/samples.jsonl"
+    process = command.start("run", made / "data.yaml", "--out", broken, session=True)
     deadline = time.monotonic() + 60
     while not log.exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
     time.sleep(rng.uniform(0, 0.5))
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill_all()
     assert not (broken / "stages" / "data" / "done").exists()
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    assert command.run("run", made / "data.yaml", "--out", broken).returncode == 0
     for name in FILES:
         assert (broken / "stages" / "data" / name).read_bytes() == (whole / name).read_bytes()
 

@@ -1,11 +1,7 @@
 """The sft stage for real: the loss by hand, killed and continued, what it learns, and each bad input."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +22,7 @@ from ponder.stages.sft import run_sft
 from ponder.stages.sft_data import split_data
 from ponder.task.examples import load_examples
 from ponder.watch import read_metrics
+from tests import command
 
 REPOSITORY = Path(__file__).parents[2]
 WORLD = {"source": "micro", "tasks": ["equation", "science"]}
@@ -201,16 +198,13 @@ run_sft(Context(config=config, name="cold", folder=Path(sys.argv[1]), seed=11, i
 def kill_after_checkpoint(folder: Path, config: SftStage) -> None:
     """Run the stage in a process of its own and kill it once it has a checkpoint."""
     folder.mkdir(parents=True)
-    command = [sys.executable, "-c", PROGRAM, str(folder), config.model_dump_json()]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    process = command.start(folder, config.model_dump_json(), program=PROGRAM, session=True)
     deadline = time.monotonic() + 250
     while len(list((folder / "checkpoints").glob("step-*"))) == 0:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill_all()
 
 
 @pytest.mark.parametrize("lora", [None, {"rank": 4}], ids=["all weights", "adapters"])
@@ -339,10 +333,7 @@ stages:
 
 def test_a_smoke_run_with_held_out_problems_and_adapters(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(RECIPE)
-    command = [sys.executable, "-m", "ponder.cli", "run", str(tmp_path / "r.yaml"), "--smoke", "--out",
-               str(tmp_path / "out")]  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
+    done = command.run("run", tmp_path / "r.yaml", "--smoke", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / "out" / "stages" / "cold"
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -351,8 +342,5 @@ def test_a_smoke_run_with_held_out_problems_and_adapters(tmp_path: Path) -> None
         "step-000000", "step-000001", "step-000002",
     ]  # fmt: skip
     assert "Loss" in (tmp_path / "out" / "report.html").read_text()
-    shown = subprocess.run(
-        [sys.executable, "-m", "ponder.cli", "show", str(tmp_path / "out"), "--json"],
-        capture_output=True, text=True, env=environment, check=True,
-    )  # fmt: skip
+    shown = command.run("show", tmp_path / "out", "--json")
     assert json.loads(shown.stdout)["stages"]["cold"]["step"] == 2
