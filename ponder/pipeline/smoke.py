@@ -41,8 +41,10 @@ _FEW = 4
 _MAX_TOKENS = 16
 _TOKENIZER_DOCUMENTS = 300
 _BENCHMARKS = 3
-_PROBLEMS = MicroProblems(count=64)
-_HELD_OUT = MicroProblems(count=64, split="test")
+_SOME = 64
+"""Problems of a source."""
+_PROBLEMS = MicroProblems(count=_SOME)
+_HELD_OUT = MicroProblems(count=_SOME, split="test")
 _EXAMPLES = MicroExamples(tasks=("equation", "science"), count=16)
 _PREFERENCES = {
     "pairwise": MicroPreferences(count=32),
@@ -134,7 +136,9 @@ def _rl(stage: RlStage, recipe: Recipe) -> Updates:
     near = _near(stage.problems) and scorers == stage.reward_models
     problems = stage.problems if near else (_PROBLEMS, *(_ROUTED[route] for route in scorers))
     return {
-        "problems": tuple(_taken(source, from_step=0, until_step=None) for source in problems),
+        "problems": tuple(
+            _taken(source, limit=min(source.limit or _SOME, _SOME), from_step=0, until_step=None) for source in problems
+        ),
         "held_out": _held_out(stage.held_out),
         "rewards": rewards,
         "reward_schedule": {},

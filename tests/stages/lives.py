@@ -1,9 +1,10 @@
-"""A run that is killed again and again: `python lives.py RECIPE FOLDER KILLS SEED`.
+"""A run that is killed again and again: a program for `tests.command`, given RECIPE FOLDER KILLS SEED.
 
-One process loads everything; its forks, each in a session of its own, run the recipe. The first has all the time that
-it needs, into FOLDER/whole. Those after it are ended with all their workers by SIGKILL, at moments drawn over the time
-that the first took, and go on from what their forerunners left; a run that comes to its end before KILLS are dead is
-followed by another, from its beginning. Last the runs that were killed are finished. Prints how often each was killed.
+One process has loaded everything; its forks, each in a session of its own, run the recipe. The first has all the time
+that it needs, into FOLDER/whole. Those after it are ended with all their workers by SIGKILL, at moments drawn over
+the time that the first took, and go on from what their forerunners left; a run that comes to its end before KILLS are
+dead is followed by another, from its beginning. Last the runs that were killed are finished. Prints how often each
+was killed.
 """
 
 import json

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -28,6 +26,7 @@ from ponder.watch import read_metrics
 from ponder.watch.rollouts import LoggedRollout, read_rollouts
 from tests import command
 
+LIVES = Path(__file__).parent / "lives.py"
 PROBLEMS = [{"source": "micro", "tasks": ["equation"], "count": 50}]
 RECIPE = """
 name: ahead
@@ -117,8 +116,7 @@ def test_each_rollout_is_drawn_by_the_weights_that_lag_says(whole: Path) -> None
 def test_killed_at_random_moments_everything_is_the_same(tmp_path: Path) -> None:
     path = tmp_path / "two.yaml"
     path.write_text(RECIPE + TWO)
-    lives = [sys.executable, str(Path(__file__).parent / "lives.py"), str(path), str(tmp_path), "3", "5"]
-    done = subprocess.run(lives, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    done = command.run(path, tmp_path, 3, 5, program=LIVES.read_text())
     assert done.returncode == 0, done.stdout + done.stderr
     killed = json.loads(done.stdout.splitlines()[-1])
     assert sum(killed) == 3

@@ -1,9 +1,6 @@
 """RL with a calculator, killed at four random moments: the same weights and rollouts, bit for bit."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
@@ -15,7 +12,9 @@ from ponder.records import to_json
 from ponder.tools.calculator import calculator
 from ponder.tools.declared import tool_of
 from ponder.watch.rollouts import read_rollouts
+from tests import command
 
+LIVES = Path(__file__).parent / "lives.py"
 AGAIN = '''
 import random, time
 
@@ -87,10 +86,7 @@ def _prepare(folder: Path) -> None:
 
 def test_killed_at_four_moments_the_weights_are_the_same(tmp_path: Path) -> None:
     _prepare(tmp_path)
-    command = [sys.executable, str(Path(__file__).parent / "lives.py"), str(tmp_path / "rl.yaml"), str(tmp_path)]
-    done = subprocess.run(
-        [*command, "4", "7"], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=280
-    )
+    done = command.run(tmp_path / "rl.yaml", tmp_path, 4, 7, program=LIVES.read_text())
     assert done.returncode == 0, done.stdout + done.stderr
     killed = json.loads(done.stdout.splitlines()[-1])
     assert sum(killed) == 4
