@@ -112,8 +112,9 @@ def plan(
         str | None, typer.Option(metavar="NODESxCARDSxNAME", help="Plan for this machine, such as 8xH100 or 64x8xH800.")
     ] = None,
     context: Annotated[
-        int, typer.Option(min=1, metavar="N", help="With --machine: N ranks share a sequence (planned only).")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, metavar="N", help="With --machine: N ranks share a pass, whatever batch.context says."),
+    ] = None,
 ) -> None:
     """Show what would run, in which order, what is done already, and the estimated memory and time."""
     from ponder.pipeline.cluster import parse_cluster
@@ -121,7 +122,7 @@ def plan(
 
     loaded = load_recipe(find_recipe(recipe), overrides or ())
     folder = out or default_out(loaded, smoke=False)
-    if context > 1 and machine is None:
+    if context is not None and machine is None:
         raise RecipeError(
             f"--context {context} says how many ranks on cards share a sequence, and no cards are named: give "
             "--machine, such as --machine 8xH100"

@@ -3,12 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from ponder.errors import ModelError, RecipeError
+from ponder.errors import RecipeError
 from ponder.pipeline.machine import PEAK_BF16, Device, card
 from ponder.pipeline.plan_words import bytes_text
-from ponder.recipe.shape import Shape
 
-__all__ = ["Cluster", "check_context", "parse_cluster"]
+__all__ = ["Cluster", "parse_cluster"]
 
 _FORM = re.compile(r"(?:(\d+)x)?(\d+)x([A-Za-z0-9-]+?)(?::(\d+))?")
 _MEMORY = {"B200": 180, "H200": 141, "H100": 80, "H800": 80, "A100": 80, "L40S": 48, "A10": 24, "L4": 24, "4090": 24,
@@ -65,13 +64,3 @@ def parse_cluster(text: str) -> Cluster:
     return Cluster(
         nodes=nodes, cards=cards, device=card(kind, memory), peak_flops=PEAK_BF16[kind], bandwidth=_BANDWIDTH[kind]
     )
-
-
-def check_context(shape: Shape, model: str, context: int) -> None:
-    """ModelError where a sequence cannot be cut among so many ranks, each of which attends with its share of heads."""
-    if shape.heads % context:
-        fitting = ", ".join(str(one) for one in range(2, shape.heads + 1) if shape.heads % one == 0)
-        raise ModelError(
-            f"--context {context} does not divide the {shape.heads} attention heads of {model!r}: ranks that share a "
-            f"sequence each attend with a part of the heads. Take {fitting}, or leave it out"
-        )

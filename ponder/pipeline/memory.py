@@ -137,18 +137,21 @@ def gathered_bytes(shape: Shape) -> int:
     return (2 * outside + 3 * shape.largest_layer) * _FP32
 
 
-def largest_pass(stage: Trained, shape: Shape) -> int:
-    """Most tokens that go through the model together: a longer sequence has a pass of its own."""
+def largest_pass(stage: Trained, shape: Shape, context: int | None = None) -> int:
+    """Most tokens that go through the model together in a process: a longer sequence has a pass of its own, which
+    `context` of them share, None for as many as the stage says."""
+    shared = stage.batch.context if context is None else context
     budget = stage.batch.tokens_per_micro_batch
     match stage:
-        case RlStage():
-            return max(budget, longest_completion(stage) + PROMPT_TOKENS)
-        case SftStage():
-            return max(budget, longest_example(stage, shape))
-        case RewardModelStage():
-            return max(budget, (2 if stage.loss == "pairwise" else 1) * stage.max_tokens)
         case PretrainStage():
-            return min(budget, stage.tokens_per_step)
+            return min(budget, -(-stage.tokens_per_step // shared))
+        case RlStage():
+            longest = longest_completion(stage) + PROMPT_TOKENS
+        case SftStage():
+            longest = longest_example(stage, shape)
+        case RewardModelStage():
+            longest = (2 if stage.loss == "pairwise" else 1) * stage.max_tokens
+    return max(budget, -(-longest // shared))
 
 
 def longest_completion(stage: RlStage) -> int:

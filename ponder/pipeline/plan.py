@@ -47,7 +47,7 @@ _STATES = {
 
 
 def describe_plan(
-    recipe: Recipe, out: Path, *, smoke: bool = False, cluster: Cluster | None = None, context: int = 1
+    recipe: Recipe, out: Path, *, smoke: bool = False, cluster: Cluster | None = None, context: int | None = None
 ) -> str:
     """The plan of `recipe` in the run folder `out`, which need not exist, on this machine, or on a `cluster`, of which
     `context` ranks share a sequence. Starts nothing, writes nothing."""
@@ -114,7 +114,7 @@ def _total(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Iterator[str]:
 
 
 def _on_cluster(
-    recipe: Recipe, standing: Standing, out: Path, told: Forecast, cluster: Cluster, context: int
+    recipe: Recipe, standing: Standing, out: Path, told: Forecast, cluster: Cluster, context: int | None
 ) -> Forecast:
     shape = find_shape(recipe, standing.name) if isinstance(standing.stage, Trained) else ""
     if isinstance(shape, Shape):

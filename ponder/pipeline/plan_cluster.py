@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from ponder.errors import ModelError
-from ponder.pipeline.cluster import Cluster, check_context
+from ponder.pipeline.cluster import Cluster
 from ponder.pipeline.estimate import seconds, work
 from ponder.pipeline.forecast import Forecast, Line
 from ponder.pipeline.measured import find_measured
@@ -17,7 +17,7 @@ from ponder.pipeline.survey import Standing
 from ponder.pipeline.wall import Assumed, Course, assumed_of, course, engine_cards, rows_that_fit
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.recompute import activation_bytes, kept_bytes, recomputes, room_bytes
-from ponder.recipe.shape import Shape
+from ponder.recipe.shape import Shape, check_context
 from ponder.recipe.stages import RlStage
 
 __all__ = ["best_split", "in_turn", "on_cluster", "rank_bytes", "sensitivity", "smallest_machines"]
@@ -43,13 +43,16 @@ _SAID = {
 
 
 def on_cluster(
-    recipe: Recipe, standing: Standing, out: Path, shape: Shape, told: Forecast, cluster: Cluster, context: int
+    recipe: Recipe, standing: Standing, out: Path, shape: Shape, told: Forecast, cluster: Cluster, context: int | None
 ) -> Forecast:
     """`told`, with what is said of memory and time said of the cluster, and its time on all of its cards. ModelError
     for a placement that cannot be."""
     stage = standing.stage
     assert isinstance(stage, Trained), stage
-    check_context(shape, stage.reads(), context)
+    if context is None:
+        context = stage.batch.context
+    else:
+        check_context(shape.heads, stage.reads(), context, "--context")
     ranks = _ranks(standing.name, stage, cluster)
     lines: list[Line] = [line for line in told.lines if line[0] not in _REPLACED]
     lines.append(("machine", f"{cluster.name}, {ranks} ranks that train"))
@@ -76,7 +79,7 @@ def rank_bytes(stage: Trained, shape: Shape, device_bytes: int, ranks: int, cont
     bf16 = stage.precision != "fp32"
     room = room_bytes(device_bytes, shape.parameters, ranks)
     parts = memory(stage, shape, bf16=bf16, room=room)
-    tokens = -(-largest_pass(stage, shape) // context)
+    tokens = largest_pass(stage, shape, context)
     again = recomputes(stage.batch.recompute, kept_bytes(shape, tokens, bf16=bf16), room)
     found = {name: parts[name] // ranks for name in _SHARDED if name in parts}
     found |= {name: parts[name] for name in ("copies of a pass", "logits") if name in parts}
@@ -161,7 +164,7 @@ def _assumed(recipe: Recipe, standing: Standing, out: Path, stage: RlStage, clus
 
 def _rank_line(stage: Trained, shape: Shape, cluster: Cluster, ranks: int, context: int) -> Line:
     parts = rank_bytes(stage, shape, cluster.device.memory_bytes, ranks, context)
-    cut = f", sequences cut among {context} ranks (planned only: a run keeps them whole)" if context > 1 else ""
+    cut = f", passes shared by {context} ranks each (`batch.context`)" if context > 1 else ""
     return "rank", f"{_listed(parts, cluster)}{cut}"
 
 

@@ -12,6 +12,7 @@ from ponder.pipeline.plan_words import bytes_text, count_text
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.recipe.base import Component
 from ponder.recipe.recipe import Recipe
+from ponder.recipe.shape import check_context
 from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SampleStage, SftStage
 
 __all__ = ["check_room", "least_bytes"]
@@ -32,6 +33,8 @@ def check_room(recipe: Recipe, here: Device | None = None, done: Collection[str]
         shape = None if reference is None else find_shape(recipe, reference)
         if not isinstance(shape, Shape):
             continue
+        if not isinstance(stage, SampleStage):
+            check_context(shape.heads, str(reference), stage.batch.context, f"stage {name!r}: `batch.context`")
         needed, what = least_bytes(stage, shape, bf16=device.bf16(stage.precision))
         ranks = 1 if isinstance(stage, SampleStage) else stage.batch.ranks
         if ranks > 1 and device.is_cpu and needed <= device.memory_bytes:

@@ -16,6 +16,8 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
+from ponder.ranks.share import GroupShare
+
 __all__ = ["ShardedTeam"]
 
 Value = TypeVar("Value")
@@ -35,10 +37,10 @@ def _store(meeting: Path | str, rank: int, size: int) -> Store:
 
 
 class ShardedTeam:
-    """Rank `rank` of `size`. All meet at the file `meeting` of this machine, which nobody has used before, or at the
-    address tcp://host:port, where rank 0 is."""
+    """Rank `rank` of `size`, of which each `context` share their passes. All meet at the file `meeting` of this
+    machine, which nobody has used before, or at the address tcp://host:port, where rank 0 is."""
 
-    def __init__(self, rank: int, size: int, meeting: Path | str, device: torch.device) -> None:
+    def __init__(self, rank: int, size: int, meeting: Path | str, device: torch.device, context: int = 1) -> None:
         self.rank, self.size = rank, size
         if device.type == "cuda":
             torch.cuda.set_device(device)
@@ -52,6 +54,13 @@ class ShardedTeam:
             timeout=_LIMIT,
         )
         self._mesh: DeviceMesh = init_device_mesh(device.type, (size,))
+        self.seats, self.seat = size // context, rank // context
+        self.tells = rank % context == 0
+        self.share: GroupShare | None = None
+        if context > 1:  # every rank makes all groups, its own among them
+            members = [list(range(seat * context, (seat + 1) * context)) for seat in range(self.seats)]
+            groups = [distributed.new_group(ranks, timeout=_LIMIT) for ranks in members]
+            self.share = GroupShare(groups[self.seat], context, rank % context)
 
     def shard(self, module: torch.nn.Module, layers: torch.nn.Module) -> None:
         """See `Team`. What stands outside the layers, embeddings and head above all, stays gathered from the forward

@@ -4,6 +4,8 @@ from typing import Protocol, TypeVar
 
 import torch
 
+from ponder.policy.shared import Share
+
 __all__ = ["ALONE", "Team"]
 
 Value = TypeVar("Value")
@@ -20,6 +22,26 @@ class Team(Protocol):
     @property
     def size(self) -> int:
         """How many there are."""
+        ...
+
+    @property
+    def share(self) -> Share | None:
+        """This rank's part of passes that several make together, neighbours by rank; None where each makes its own."""
+        ...
+
+    @property
+    def seats(self) -> int:
+        """How many passes are made at the same time."""
+        ...
+
+    @property
+    def seat(self) -> int:
+        """Which of them this rank makes, or has a part of."""
+        ...
+
+    @property
+    def tells(self) -> bool:
+        """Whether this rank is the one of its seat that says what the pass gave."""
         ...
 
     def shard(self, module: torch.nn.Module, layers: torch.nn.Module) -> None:
@@ -44,6 +66,7 @@ class _Alone:
     """A process that trains by itself."""
 
     rank, size = 0, 1
+    share, seats, seat, tells = None, 1, 0, True
 
     def shard(self, module: torch.nn.Module, layers: torch.nn.Module) -> None:
         """Nothing is sharded."""

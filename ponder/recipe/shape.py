@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["Shape", "shape_of"]
+from ponder.errors import ModelError
+
+__all__ = ["Shape", "check_context", "shape_of"]
 
 _GATED = {
     "deepseek_v3", "gemma", "gemma3_text", "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe",
@@ -41,6 +43,17 @@ class Shape:
     vocabulary: int
     window: int | None
     origin: str
+
+
+def check_context(heads: int, model: str, context: int, said: str = "`batch.context`") -> None:
+    """ModelError where a sequence cannot be shared by so many ranks, each of which attends with its part of the heads.
+    `said` is who asks for it."""
+    if heads % context:
+        fitting = ", ".join(str(one) for one in (1, 2, 4, 8, 16, 32, 64) if heads % one == 0)
+        raise ModelError(
+            f"{said} is {context}, which does not divide the {heads} attention heads of {model}: ranks that share a "
+            f"sequence each attend with a part of the heads. What fits: {fitting}"
+        )
 
 
 def shape_of(config: Mapping[str, Any], origin: str) -> Shape | str:

@@ -1,8 +1,8 @@
 """How weights change: precision, optimizer, schedule, batching."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ponder.recipe.base import Component
 
@@ -59,3 +59,16 @@ class BatchLimits(Component):
     ranks: int = Field(1, ge=1)
     """Processes that train together, each with its part of the weights, gradients and moments: one per GPU, or several
     on the cores of a CPU. Sampling stays in the first process. Results differ from those of one process by rounding."""
+    context: int = Field(1, ge=1, le=64, exclude_if=lambda value: value == 1)
+    """Ranks that share each pass, for sequences whose activations are too much for one: each has its part of the
+    tokens, and for attention its part of the heads, which it must divide. A power of two that divides `ranks`. A pass
+    then has so many times `tokens_per_micro_batch`."""
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        if self.context & (self.context - 1) or self.ranks % self.context:
+            raise ValueError(
+                f"`context` is {self.context}, with {self.ranks} `ranks`: ranks share a pass by twos, fours and so on, "
+                f"so it must be a power of two that divides `ranks`"
+            )
+        return self

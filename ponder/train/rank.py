@@ -48,7 +48,7 @@ class Rank:
         self._device = setup.trained.device
         if kind == "cuda":  # one that Ray has chosen is the only one it sees
             self._device = torch.device(kind, setup.rank % torch.cuda.device_count())
-        self._team = ShardedTeam(setup.rank, setup.size, setup.meeting, self._device)
+        self._team = ShardedTeam(setup.rank, setup.size, setup.meeting, self._device, setup.limits.context)
         self._empty = setup.trained
         self._block = setup.weights.opened()
         self._trained = self._filled()

@@ -226,7 +226,7 @@ class Trainer:
 
     def _alone(self, samples: Sequence[Sample]) -> int | None:
         """The tokens of the longest sample where each has a pass of its own, else None."""
-        if any(len(members) > 1 for members in pack(samples, self.tokens_per_micro_batch)):
+        if any(len(members) > 1 for members in pack(samples, self._pass_tokens)):
             return None
         return max(len(sample.prompt_ids) + len(sample.response_ids) for sample in samples)
 
@@ -252,6 +252,8 @@ class Trainer:
             )
             value, measured = loss(terms)
             value.backward()  # type: ignore[no-untyped-call]
+            if not self._team.tells:
+                continue
             self._loss += float(value.detach())
             self._terms.append(([before + i for i in members], _detached(terms)))
             metrics = add_metrics(metrics, measured)
@@ -259,14 +261,19 @@ class Trainer:
 
     def _passes(self, samples: Sequence[Sample]) -> list[list[int]]:
         """The passes of this process as indices into `samples`; an empty one where others have something to do."""
-        return [one[self._team.rank] for one in rounds(samples, self.tokens_per_micro_batch, self._team.size)]
+        return [one[self._team.seat] for one in rounds(samples, self._pass_tokens, self._team.seats)]
+
+    @property
+    def _pass_tokens(self) -> int:
+        """The most tokens of a pass, of which each rank that shares it has its part."""
+        return self.tokens_per_micro_batch * (self._team.size // self._team.seats)
 
     def _idle(self, model: LogprobModel) -> torch.Tensor:
         """A pass of nothing: ranks compute together, so one without samples must keep step."""
         return self._forward(Batch.of([_NOTHING], self._policy.device), model)[0].sum()
 
     def _sharded(self, policy: Policy) -> LogprobModel:
-        model = LogprobModel(policy, self._chunk)
+        model = LogprobModel(policy, self._chunk, self._team.share)
         self._team.shard(model, policy.model.base_model)
         return model
 
@@ -278,7 +285,7 @@ class Trainer:
         return self._team.gather(found)[0]
 
     def _forward(self, batch: Batch, model: LogprobModel) -> tuple[torch.Tensor, torch.Tensor]:
-        with self._recomputation.around(batch.input_ids_1T.shape[1]):
+        with self._recomputation.around(batch.input_ids_1T.shape[1] * self._team.seats // self._team.size):
             outputs = model(batch.input_ids_1T, batch.layout, batch.read_M, batch.target_M, self.temperature)
         logprobs_N, entropy_N = (output[: len(batch.weights_N)] for output in outputs)
         return logprobs_N, entropy_N
@@ -292,7 +299,8 @@ class Trainer:
                 continue
             batch = Batch.of([samples[i] for i in members], self._policy.device)
             logprobs_N = self._forward(batch, model)[0].cpu()
-            mine |= zip(members, torch.split(logprobs_N, list(batch.lengths)), strict=True)
+            if self._team.tells:
+                mine |= zip(members, torch.split(logprobs_N, list(batch.lengths)), strict=True)
         self._team.release(model)
         found = {i: logprobs for part in self._team.gather(mine) for i, logprobs in part.items()}
         return [found[i] for i in range(len(samples))]

@@ -1,9 +1,9 @@
 """The `reward_model` stage: what is helpful, what is safe."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ponder.recipe.reward_model import PreferenceSource, StagePreferences, preference_name
 from ponder.recipe.stages.base import StageBase, TemplateName
@@ -52,6 +52,15 @@ class RewardModelStage(StageBase):
     """Steps between checkpoints; a killed run goes on from the last."""
     keep_checkpoints: int = Field(1, ge=1)
     """Older checkpoints are removed."""
+
+    @model_validator(mode="after")
+    def _whole_passes(self) -> Self:
+        if self.batch.context > 1:
+            raise ValueError(
+                f"`batch.context` is {self.batch.context}, but a reward model's passes are each made by one rank; set "
+                "it to 1"
+            )
+        return self
 
     @property
     def scored(self) -> Literal["answer", "response"]:
