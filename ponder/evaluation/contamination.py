@@ -16,7 +16,7 @@ from ponder.errors import DataError
 from ponder.evaluation.benchmark import find_benchmark, own_code
 from ponder.evaluation.decontaminate import NGRAM, Overlap, OverlapIndex, Question
 from ponder.files import write_json
-from ponder.recipe.problems import FileProblems, HubProblems, ProblemSource
+from ponder.recipe.problems import FileProblems, GymProblems, HubProblems, ProblemSource
 from ponder.records import CodeGold, Example, LabelledResponse, PreferencePair, Problem
 from ponder.task import Loaded, load_problems
 from ponder.task.examples import LoadedExamples
@@ -130,7 +130,9 @@ def manifest(index: OverlapIndex, texts: int, left_out: Sequence[tuple[str, Over
 
 
 def _bare(source: ProblemSource) -> ProblemSource:
-    return source.model_copy(update={"prompt_suffix": ""}) if isinstance(source, FileProblems | HubProblems) else source
+    if isinstance(source, FileProblems | GymProblems | HubProblems):
+        return source.model_copy(update={"prompt_suffix": ""})
+    return source
 
 
 def _overlap(index: OverlapIndex, item: Problem | Example | PreferencePair | LabelledResponse) -> Overlap | None:

@@ -197,6 +197,8 @@ class GymProblems(_Source):
     """The two splits never share a problem, whatever the seeds: a question's text says which it belongs to."""
     seed: int = Field(0, ge=0, le=500)
     """Generator seed. No two seeds draw from the same numbers, so they share problems only where a task has few."""
+    prompt_suffix: str = Field("", exclude_if=lambda value: not value)
+    """Text put after every question, such as how to write the answer, or worked examples."""
 
 
 class MicroProblems(_Source):

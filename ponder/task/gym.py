@@ -163,7 +163,7 @@ def _problem(number: int, entry: Entry, source: GymProblems, name: str) -> Probl
         return "the question read as an answer is right, so that copying it would be paid"
     return Problem(
         id=f"{name}/{source.split}/{source.seed}/{number}",
-        messages=(Message(role="user", content=question),),
+        messages=(Message(role="user", content=question + source.prompt_suffix),),
         gold=gold,
         domain=source.domain or source.task,
     )

@@ -407,6 +407,15 @@ def test_gym_settings_are_those_of_the_task() -> None:
         assert re.fullmatch(r"\d [+-] \d", re.search(r"\d.*\d", problem.prompt)[0])  # type: ignore[index]
 
 
+def test_gym_questions_have_the_text_behind_them() -> None:
+    plain, told = (
+        load_problems([GymProblems(task="chain_sum", count=12, seed=3, prompt_suffix=suffix)]).problems
+        for suffix in ("", "\nSay the number alone.")
+    )
+    assert [one.prompt + "\nSay the number alone." for one in plain] == [one.prompt for one in told]
+    assert [(one.id, one.gold) for one in plain] == [(one.id, one.gold) for one in told]  # of the same split
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
