@@ -1,15 +1,16 @@
 """Whether an answer is worked out: a sum or a product of plain numbers is a calculation, not its result.
 
-Tree in, True or False out. "12 + 7" is no answer for 19, nor is "6 * 7" for 42 or "1/2 + 1/3" for 5/6. A form that has
-a name is one: a fraction (also not in lowest terms), a mixed number ("1 + 1/2"), a power or a product with one
-("2^3 * 3", "1.2 * 10^5"; but "3^4 + 5" is a calculation), a root, a factorial, a constant, a percentage.
+Tree in, True or False out. "12 + 7" is no answer for 19, nor is "6 * 7" for 42 or "1/2 + 1/3" for 5/6, nor a sum or
+product with the sine of a number in it. A form that has a name is one: a fraction (also not in lowest terms), a mixed
+number ("1 + 1/2"), a power or a product with one ("2^3 * 3", "1.2 * 10^5"; but "3^4 + 5" is a calculation), a root, a
+factorial, a constant, a percentage.
 """
 
 from math import isqrt
 
 from ponder.maths.matrixvalue import is_matrix
 from ponder.maths.relations import assigned, settled
-from ponder.maths.tree import Apply, Measure, Number, Symbol, TooLarge, Tree, children, contains
+from ponder.maths.tree import Apply, Measure, Number, Symbol, TooLarge, Tree, children, contains, free_symbols
 from ponder.maths.values import Undefined, exact
 
 __all__ = ["is_finished"]
@@ -17,6 +18,7 @@ __all__ = ["is_finished"]
 _JOINING = frozenset({"+", "-", "*", "/"})
 _POWERS = ("^", "!", "binom")
 _LARGE = 10**9
+_OF_ANGLES = ("sin", "cos", "tan", "cot", "sec", "csc")
 _OF_NUMBERS = frozenset({"gcd", "lcm", "max", "min", "mod"})
 
 
@@ -38,7 +40,7 @@ def is_finished(tree: Tree) -> bool:
                 return False
             if name in _JOINING and any(_is_open_root(a) for a in args):
                 return False
-            if _is_small_sum(tree):
+            if _is_small_sum(tree) or (name in _JOINING and _has_angles(tree)):
                 return False
             return not _is_arithmetic(tree) or _is_form(tree)
         case _:
@@ -83,8 +85,15 @@ def _is_open_root(tree: Tree) -> bool:
     match tree:
         case Apply("sqrt", (Number(value),)) if value >= 0:
             return all(isqrt(n) ** 2 == n for n in (value.numerator, value.denominator))
+        case Apply("sqrt", (inner,)):
+            return _is_worked_out_by_hand(inner) and contains(inner, "+", "-")
         case _:
             return False
+
+
+def _has_angles(tree: Tree) -> bool:
+    """Whether a real term without variables has a sine or the like in it: "4 \\sin 20° + \\tan 80°"."""
+    return contains(tree, *_OF_ANGLES) and not free_symbols(tree) and not contains(tree, "i")
 
 
 def _is_form(tree: Tree) -> bool:

@@ -107,7 +107,7 @@ _CHINESE_SIGNS = [
 ]
 _GROUPED = re.compile(r"(?<![\d.,])(\d{1,3}(?:,\d{3})+)(?![\d])")
 _BRACKET = re.compile(r"[(\[{)\]}]")
-_SPACE_GROUPED = re.compile(r"^(-?\s*¤?)(\d{1,3}(?: \d{3})+)((?:\.\d+)?)$")
+_SPACE_GROUPED = re.compile(r"^(-?\s*¤?)(\d{1,3}(?: \d{3})+)((?:\.\d+)?)\.?$")
 _SCALE = "万亿|千万|百万|十万|亿|万|千(?![克米瓦卡])|百"
 _SCALED_PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_SCALE})?")
 _CHINESE_SCALED = re.compile(rf"(?<![\d.])(?:\d+(?:\.\d+)?\s*(?:{_SCALE})(?!分))+(?:\d+(?![\d.]))?")
@@ -124,7 +124,7 @@ def clean(text: str) -> str:
         text = _CHOSEN.sub(r"\\binom{\1}{\2}", _BRACKETED_DIGITS.sub(r"\1_", text))
     if "=>" in text:
         text = _IMPLIES.sub(r"\\rightarrow ", text)
-    if any(sign in text for sign in _SIGNS):
+    if any(map(text.__contains__, _SIGNS)):
         for pattern, spelling in _SAME_COMPILED:
             text = pattern.sub(spelling, text)
     if "°" in text:
@@ -180,7 +180,7 @@ def _money(text: str) -> str:
     text = text.replace("\\$", "¤")
     text = _AMOUNT.sub(r"\1¤", text) if text.count("$") == 1 else text
     text = text.replace("¤", " ") if text.count("¤") > 1 and "=" in text else text
-    if any(sign in text for sign in "$¤€£`*\\"):
+    if any(map(text.__contains__, "$¤€£`*\\")):
         text = _MATH_MARKS.sub(" ", _THOUSANDS_OF_MONEY.sub(_thousands, text))
     for sign in "%_&#|" if "\\" in text else "":
         text = text.replace(f"\\{sign}", sign)
@@ -197,7 +197,7 @@ def text_key(text: str) -> str:
 
 def with_backslashes(text: str) -> str:
     """Text whose commands have the backslash again that an escape has turned into a control character."""
-    if text.isprintable() or not any(character in text for character in _CONTROL_NAMES):
+    if text.isprintable() or not any(map(text.__contains__, _CONTROL_NAMES)):
         return text
     return _LOST_BACKSLASH.sub(lambda m: "\\" + _CONTROL_NAMES[m[0][-1]], text)
 

@@ -16,6 +16,8 @@ from ponder.maths.words import CHINESE_SENSE, MULTIPLIERS, SENSE_CHANGING, numbe
 __all__ = ["compound", "scaled", "tail"]
 
 _ORDINALS = ("st", "nd", "rd", "th")
+_PLACES = (("place",), ("floor",), ("grade",), ("position",))
+"""Of which one in a row is as good as its number."""
 _MAX_TAIL = 6
 """Words after a number that may say what is counted."""
 
@@ -73,7 +75,7 @@ def tail(terms: Terms) -> Unit | None:
         raise Unreadable(f"the words {' '.join(words)!r} after a value are not understood")
     if any(re.search(r"(?:teen|ie|en|dred|and)ths$", w) for w in lowered):
         raise Unreadable(f"the words {' '.join(words)!r} after a value are a fraction")
-    if words[0] in _ORDINALS and len(words) > 1:
+    if words[0] in _ORDINALS and len(words) > 1 and tuple(words[1:]) not in _PLACES:
         raise Unreadable(f"the words {' '.join(words)!r} are said of one of a row")
     if any(number_word(w) is not None or w.casefold() in MULTIPLIERS for w in words):
         raise Unreadable(f"the words {' '.join(words)!r} after a value are not understood")

@@ -49,7 +49,7 @@ _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BOX = re.compile(r"(?:\\\\?(?:boxed|fbox|framebox)|b(?<![\\A-Za-z]b)oxed)\s*(?=\{)")
 _BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$]+)")
 _DOZEN = re.compile(r"[\s$)\\]*dozens?\b")
-_HASH = re.compile(r"####(?!#)[ \t]*([^\n]*)")
+_HASH = re.compile(r"####(?!#)[ \t]*((?:[^\n#]|#(?!###))*)")
 _HEADING = re.compile(r"[\s*_]*(?:\d{1,2}[.)][ \t]+\D|(?!\d)[^\W\d_]{3,}|[\u3400-\u9fff]{2,}).*|.*[:：][\s*_]*")
 _PHRASE = re.compile(
     r"(?:(?<!check our )(?<!check my )(?<!check the )(?<!check this )(?<!verify the )(?<!verify our )"
@@ -79,6 +79,8 @@ _UNSTATED = re.compile(
     r"|unlikely) that"
     r"|(?:wrong|incorrect) (?:to \w+ )?that|not true|question is)\b[^.,;:!?\n]{0,30}?\s)"
     r"(?:(?:the|its|my|our|this)\s+)?(?:(?:final|correct|right)\s+)?$"
+    r"|\b(?:people|students|many|some|others|most)(?: often| usually| commonly)?"
+    r" (?:say|think|guess|believe|claim)(?: that)?\s+(?:the\s+)?$"
     r"|\b(?:says|thinks|believes|guesses|(?<!\bi )(?<!\bwe )(?:said|thought|guessed|believed))(?: that)?\s+(?:the\s+)?$"
     r"|n['’]t true that\s+(?:the\s+)?$|\b(?:of|half|twice|double|triple)\s+(?:the|its|our)\s+$"
     r"|\b(?:(?:each|every|per) (?:correct|right|wrong)|naive|wrong|incorrect|false|mistaken|tempting|each|every"

@@ -22,7 +22,8 @@ _OF = (
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _BEFORE = re.compile(
     rf"(?:\b(?:{_FRACTIONS}(?: of(?: the)?)?|twice|thrice|double|triple|\w+ times"
-    r"|at least|at most|less than|more than|fewer than|greater than|up to|no more than|no less than|over|under"
+    r"|at least|at most|less than|more than|fewer than|greater than|(?<!add )(?<!adds )(?<!added )(?<!adding )up to"
+    r"|no more than|no less than|over|under"
     r"|above|below|almost|nearly|(?<!only )if|unless|maybe|perhaps|possibly|probably|might be|could be|between"
     r"|(?<!factors )(?<!factored )(?<!expressed )(?<!written )as"
     rf"|(?:{_OF}) of(?: the)?"
@@ -35,7 +36,7 @@ _BEFORE = re.compile(
     r"|owes?|owed|lost|is down|composed of|all his|digits of"
     r"|by adding|number (?:before|after|with|of digits)|obtained in|found in"
     r"|step|day|week|level|round|case|chapter|theorem|example|lemma|figure|formula|option|page|line|room|bus|exercise"
-    rf"|every|has no|(?:has|wears|wearing) (?:the )?number|(?:\w+n['’]t|not) have|to have"
+    rf"|every|has no|(?:has|wears|wearing) (?:the )?number|(?:\w+n['’]t|not) have|(?<!able )to have"
     rf"|{_MONTHS.lower()})\s+(?:a\s+)?"
     r"|至少|至多|最多|最少|超过|不到|不足|大于|小于|高于|低于)$"
 )
@@ -75,7 +76,7 @@ _BEHIND = re.compile(
     r"|\s*(?:[A-Za-z°]{1,12}\s+){0,2}?(?:below\b|short of|short\b(?=\W*$)|off\b(?=\W*$)|under par|less\s+(?=\d)"
     r"|(?:older|younger|shorter|taller|colder"
     r"|warmer|larger|smaller|fewer|less)(?=\W*$)|at least\b|at most\b"
-    r"|in the red|in base)"
+    r"|in the red|in base(?! (?:10|ten)\b))"
     rf"|\s+(?:plus|minus|choose|remainder|with a remainder|to the power|vs\.?|versus|{_MONTHS})(?:\s|\W*$)"
     r"|\s+(?:doubled|tripled|halved|(?:increased|decreased|reduced|multiplied|divided|raised) (?:by|to))\b"
     r"|\s*,?\s+(?:for instance|for example|etc\b|and so on|among others)|\s+(?:[a-z]+\s+)?per\s+\d"
@@ -134,47 +135,94 @@ _NOTHING_FROM_THE_START = (
     # a thing with a number
     r"(?:flight|gate|platform|seat|highway|route|apartment|house|problem|question|grade|player|channel|train) \d",
 )
-_NOTHING_ANYWHERE = (
+_NOTHING_ANYWHERE: tuple[tuple[tuple[str, ...], str], ...] = (
     # what is given or asked
-    r"(?:is|are|was|were) (?:given|told)\b",
-    r"either [^.\d]{0,20}\d[^.]*\bor\b|depending on\b",
-    r"the (?:problem|question|statement|exercise|task|text) (?:gives|says|states|tells|mentions|asks)\b",
-    r"(?:we|i) (?:look|are looking|search) for\b|we (?:want|seek)\b|whether\b",
+    (("given", "told"), r"(?:(?:is|are|was|were) |['’]re )(?:also )?(?:given|told)\b"),
+    (("supposed to",), r"supposed to\b"),
+    (("either ", "depending on"), r"either [^.\d]{0,20}\d[^.]*\bor\b|depending on\b"),
+    (
+        ("the problem", "the question", "the statement", "the exercise", "the task", "the text"),
+        r"the (?:problem|question|statement|exercise|task|text) (?:gives|says|states|tells|mentions|asks)\b",
+    ),
+    (("look", "search"), r"(?:we|i) (?:look|are looking|search) for\b"),
+    (("we want", "we seek", "whether"), r"we (?:want|seek)\b|whether\b"),
     # what is supposed, claimed or guessed
-    r"(?:says|thinks|believes|guesses) (?:that|the answer|it)\b",
-    r"(?:would|might|may|could) (?:say|think|guess|answer|claim|argue|believe|assume)\b|guess was\b|claim\b"
-    r"|not (?:think|believe)\b|at first (?:glance|sight)\b",
-    r"(?:people|students|many|some|others|most)(?: often| usually| commonly)? (?:answer|say|think|guess|believe)\b",
-    r"(?:naive|careless|tempting|tempted|mistaken|(?:wrong|incorrect) answer)\b",
-    r"(?:common|typical|frequent|usual) (?:mistake|error)\b",
-    r"(?!(?:problem|question|exercise|today|that|it|let|here)['’])\w+['’]s (?:first |own )?(?:answer|guess|solution)\b",
-    r"(?:answered|replied|wrote|responded) \W{0,3}\d[\d.,]*(?: here| there)?[.!]?$",
+    (("says", "thinks", "believes", "guesses"), r"(?:says|thinks|believes|guesses) (?:that|the answer|it)\b"),
+    (
+        ("say", "think", "guess", "answer", "claim", "argue", "believe", "assume"),
+        r"(?:would|might|may|could) (?:say|think|guess|answer|claim|argue|believe|assume)\b|guess was\b|claim\b"
+        r"|not (?:think|believe)\b"
+        r"|(?:(?<!\d )(?:people|students)|many|some|others|most)(?: often| usually| commonly)?"
+        r" (?:answer|say|think|guess|believe)\b"
+        r"|(?:people|students) (?:answer|say|think|guess|believe)(?: that)?"
+        r" (?:the (?:answer|result|value|total)|it|[\d$])",
+    ),
+    (("at first ",), r"at first (?:glance|sight)\b"),
+    (
+        ("naive", "careless", "tempt", "mistaken", "wrong", "incorrect"),
+        r"(?:naive|careless|tempting|tempted|mistaken|(?:wrong|incorrect) answer)\b",
+    ),
+    (("mistake", "error"), r"(?:common|typical|frequent|usual) (?:mistake|error)\b"),
+    (
+        ("'s ", "’s "),
+        r"(?!(?:problem|question|exercise|today|that|it|let|here)['’])\w+['’]s"
+        r" (?:first |own )?(?:answer|guess|solution)\b",
+    ),
+    (
+        ("answered", "replied", "wrote", "responded"),
+        r"(?:answered|replied|wrote|responded) \W{0,3}\d[\d.,]*(?: here| there)?[.!]?$",
+    ),
     # what is denied
-    r"(?:is|was|are) (?:\w+ )?(?:wrong|incorrect|false|mistaken)[.!]?$",
-    r"(?:he|she|they|it|that|this|which) (?:is|was|are|were) (?:\w+ )?(?:wrong|mistaken|incorrect)\b",
-    r"(?:false|untrue|not true) that\b|(?:false|wrong) (?:statement|assertion)\b|refuted\b",
-    r"(?:extraneous|rejected|discarded|ruled out|it fails|which (?:fails|failed)|contradiction|typo)\b",
+    (
+        ("wrong", "incorrect", "false", "mistaken"),
+        r"(?:is|was|are) (?:\w+ )?(?:wrong|incorrect|false|mistaken)[.!]?$"
+        r"|(?:he|she|they|it|that|this|which) (?:is|was|are|were) (?:\w+ )?(?:wrong|mistaken|incorrect)\b"
+        r"|(?:false|wrong) (?:statement|assertion)\b",
+    ),
+    (("false that", "true that", "refuted"), r"(?:false|untrue|not true) that\b|refuted\b"),
+    (
+        ("extraneous", "rejected", "discarded", "ruled out", "fail", "contradiction", "typo"),
+        r"(?:extraneous|rejected|discarded|ruled out|it fails|which (?:fails|failed)|contradiction|typo)\b",
+    ),
     # what is not known
-    r"not (?:sure|certain)\b|cannot (?:determine|be determined|find)\b|known so far\b",
-    r"(?:cannot|can['’]t|could not) solve\b|(?:not unique|not enough|undefined|depends on|impossible to)\b|wait,",
+    (
+        ("not sure", "not certain", "cannot ", "known so far"),
+        r"not (?:sure|certain)\b|cannot (?:determine|be determined|find|solve)\b|known so far\b",
+    ),
+    (("not solve", "t solve"), r"(?:can['’]t|could not) solve\b"),
+    (
+        ("not unique", "not enough", "undefined", "depends on", "impossible to", "wait,"),
+        r"(?:not unique|not enough|undefined|depends on|impossible to)\b|wait,",
+    ),
     # a step, after which something is left to do
-    r"which (?:we|i|you) (?:need|have|must|then|now)\b",
-    rf"(?:next|last|final|only|remaining) (?:step|thing|task)(?: left| remaining)? is (?:to )?{_STEP}",
-    r"(?:twice|double|half|triple) (?:of )?(?:this|that|it|these)\b",
-    r"(?:nothing|none|no \w+) (?:is |are )?(?:left|remain\w*)\b",
+    (("which we", "which i", "which you"), r"which (?:we|i|you) (?:need|have|must|then|now)\b"),
+    (
+        (" us ", " me ", " you "),
+        rf"(?:allow|enable|help|let)s? (?:us|me|you) (?:to )?(?:{_STEP}|find|determine)\b{_NO_RESULT}",
+    ),
+    (
+        ("step", "thing", "task"),
+        rf"(?:next|last|final|only|remaining) (?:step|thing|task)(?: left| remaining)? is (?:to )?{_STEP}",
+    ),
+    (
+        ("twice ", "double ", "half ", "triple "),
+        r"(?:twice|double|half|triple) (?:of )?(?:this|that|it|these)\b|(?:half|twice|double|triple) the answer\b",
+    ),
+    (("nothing", "none", "no "), r"(?:nothing|none|no \w+) (?:is |are )?(?:left|remain\w*)\b"),
     # what is said of the answer
-    r"(?:of|half|twice|double|triple) the answer\b",
-    r"the answer (?:squared|cubed|ends|contains|rounds|has|plus|minus|times|divided)\b",
+    (
+        ("the answer ", "of the answer"),
+        r"of the answer\b|the answer (?:squared|cubed|ends|contains|rounds|has|plus|minus|times|divided)\b",
+    ),
+    # a denial that is joined to its word, and Chinese
+    (("n't ", "n’t "), r"(?<=\w)['’]t (?:think|believe|true that|know|sure|certain)\b"),
 )
-_NOTHING = (
-    re.compile(rf"\W*(?:{'|'.join(_NOTHING_FROM_THE_START)})").match,
-    re.compile(rf"\b(?:{'|'.join(_NOTHING_ANYWHERE)})").search,
-    re.compile(
-        r"n['’]t (?:think|believe|true that|know|sure|certain)\b|,\s*no[.!]?$"
-        r"|\((?:\w+ )?(?:wrong|incorrect|false)\b|不能确定|无法确定"
-    ).search,
-)
-"""What says, in small letters, that no value is stated; taken apart by where it may begin, which is much quicker."""
+"""What says, in small letters, that no value is stated, with words of which one is in it: to look for these first is
+much quicker."""
+_NOTHING_AT_ANY_SIGN = re.compile(r",\s*no[.!]?$|\((?:\w+ )?(?:wrong|incorrect|false)\b|不能确定|无法确定").search
+_SIGNS_OF_NOTHING = (", no", ",no", "(", "不能确定", "无法确定")
+_NOTHING_FROM_THE_START_ON = re.compile(rf"\W*(?:{'|'.join(_NOTHING_FROM_THE_START)})").match
+_SAYING_NOTHING = tuple((words, re.compile(rf"\b(?:{pattern})").search) for words, pattern in _NOTHING_ANYWHERE)
 _CUT_OFF = re.compile(
     r"\b(?:and|or|then|by|the|a|of|with|to|if|so|holds|away|an|his|her|their)\s*$|,\s*$|(?:[-+/=×÷^(]|(?<=\s)\*"
     r"|\\(?:cdot|times|div|frac))\s*\$?\s*$"
@@ -204,7 +252,7 @@ def is_bounded(sentence: str, start: int, end: int, without_unit: int | None = N
     if (
         (may_end(near, _ENDS_BEFORE) and _BEFORE.search(f"{near} "))
         or (not near.isascii() and _BEFORE.search(near))
-        or (any(word in before for word in _IN_SUPPOSED) and _SUPPOSED.search(before))
+        or (any(map(before.__contains__, _IN_SUPPOSED)) and _SUPPOSED.search(before))
         or (not sentence.isascii() and _is_part_in_chinese(sentence, start, end))
     ):
         return True
@@ -228,6 +276,9 @@ def may_end(text: str, ends: tuple[str, ...]) -> bool:
 
 def _is_bounded_behind(sentence: str, start: int, end: int) -> bool:
     text = sentence[start:end]
+    if not sentence[end:].strip(" .!"):  # the end of the sentence
+        more = "+" in text and _OR_MORE.search(text)
+        return bool(more or ("(" in text and _LOSS.fullmatch(text.strip(" ."))))
     # "Ann is 10 years older than Ben" says how much, "10 more than Ben" does not
     compared = _COMPARED.match(sentence, end)
     if compared and (compared[1] is None or not sentence[:start].strip("$ ")):
@@ -265,6 +316,14 @@ def _is_fact(number: str, sentence: str, end: int) -> bool:
 def states_nothing(sentence: str) -> bool:
     """Whether a sentence repeats what is given, breaks off, or says that there is no answer."""
     small = sentence.lower()
-    if any(found(small) for found in _NOTHING):
+    if _NOTHING_FROM_THE_START_ON(small):
+        return True
+    for words, found in _SAYING_NOTHING:
+        for word in words:
+            if word in small:
+                if found(small):
+                    return True
+                break
+    if any(map(small.__contains__, _SIGNS_OF_NOTHING)) and _NOTHING_AT_ANY_SIGN(small):
         return True
     return may_end(small.rstrip("$ "), _ENDS_CUT_OFF) and _CUT_OFF.search(small[-_NEAREST_CHARS:]) is not None

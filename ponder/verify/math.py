@@ -41,7 +41,7 @@ _PROSE_WORDS = 7
 _PLAIN_WORDS = 6
 """The same without a sign of equality or a label."""
 _PROSE = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|frac|sin|cos|tan|log|ln|pi)\b)[A-Za-z]{2,}|[\u3400-\u9fff]")
-_WORD_FIRST = re.compile(r"[A-Z][a-z]+ ")
+_WORD_FIRST = re.compile(r"[A-Z][a-z]+[ ,]")
 _GROUP = re.compile(r"\\[A-Za-z]+\s*\{[^{}]*\}")
 _WRAPPED = re.compile(r"\s*[\"'“‘`]([^\"'“”‘’`]+)[\"'”’`]\.?(?:\s+[A-Z].*)?\s*", re.DOTALL)
 _SENTENCE_END = re.compile(
@@ -78,6 +78,7 @@ _NO_SOLUTION = re.compile(
     r"\bno (?:real |integer |such )?solutions?\b[^,]*$|\b(?:does|do) not exist\b\W*$|无(?:实数)?解\W*$|不存在\W*$",
     re.IGNORECASE,
 )
+_IN_NO_SOLUTION = ("olution", "OLUTION", "exist", "EXIST", "解", "存在")
 _NOT_ONLY = re.compile(
     r"\d|\b(?:if|unless|when|but|or|not that|except|other|only|whether|find|for)\b|[?？如若]", re.IGNORECASE
 )
@@ -242,7 +243,7 @@ def _is_prose(answer: str) -> bool:
         return False
     most = _PROSE_WORDS if "=" in answer or ":" in answer else _PLAIN_WORDS
     words = _PROSE.finditer(_GROUP.sub("", answer) if "{" in answer else answer)
-    return sum(1 for _ in islice(words, most + 1)) > most
+    return next(islice(words, most, None), None) is not None
 
 
 def _difference(answer: str) -> str:
@@ -333,10 +334,14 @@ def _candidates(found: Found, lenient: bool) -> Iterator[str]:
     if option:
         yield option[1]
     if _WORD_FIRST.match(text) is None:
-        formula = _UNIT_LETTER.sub("", _GROUP.sub("", text) if "{" in text else text)
-        if _PROSE.search(formula) is None and ("=" not in text or _LETTER.search(formula)) and text.count("=") < 2:
+        bare = _GROUP.sub("", text) if "{" in text else text
+        if (
+            _PROSE.search(bare) is None
+            and text.count("=") < 2
+            and ("=" not in text or _LETTER.search(_UNIT_LETTER.sub("", bare)))
+        ):
             return
-    if _NO_SOLUTION.search(text) and not _NOT_ONLY.search(text):
+    if any(map(text.__contains__, _IN_NO_SOLUTION)) and _NO_SOLUTION.search(text) and not _NOT_ONLY.search(text):
         yield "no solution"
     if found.rule == "boxed" and not re.search(r"[A-Za-z]{3}|[\u3400-\u9fff]", text):
         return  # "ab = 12" is a formula

@@ -24,9 +24,12 @@ _DENIAL_CHARS = 40
 _WIDE = str.maketrans("（）∶", "():")
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?![\d,]*\d)(?:\.\d+)?|\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+(?!\d)|\d+(?:\.\d+)?|\.\d+"
 _NUMBERS = re.compile(_NUMBER)
+_RUN = re.compile(r"[\d.][\d., \u00a0\u2009\u202f]*")
+"""Where numbers may stand, which is found much quicker than they are."""
+_AFTER_A_NUMBER = "., \u00a0\u2009\u202f"
 _FUNCTIONS = "sqrt|cbrt|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|lcm|gcd|max|min|pi|theta"
 _PIECE = re.compile(
-    rf"""(?P<words>(?<!\d)(?:(?!(?:{_FUNCTIONS})[ ])[A-Za-z]{{2,}}[ ]+(?:a[ ]+(?=[A-Za-z]{{2}}))?)+)
+    rf"""(?P<words>(?<!\d)(?:(?!(?:{_FUNCTIONS})[ ,])[A-Za-z]{{2,}},?[ ]+(?:a[ ]+(?=[A-Za-z]{{2}}))?)+)
     |(?P<math>\$\$[^$]*\$\$|\\\((?:[^\\]|\\(?!\)))*\\\)|\\\[(?:[^\\]|\\(?!\]))*\\\]
         |(?<![\\$])\$[ ](?=\\[a-z])[^$\n]*\$(?!\d)
         |(?<![\\$])\$(?![\s$])(?:[^$\\\n]|\\.)*?(?<![\s\\])\$(?![\d$]))
@@ -61,6 +64,10 @@ _NEGATIVES = ("negative", "minus", "负", "零下")
 _NEGATIVE = re.compile(r"\b(?:negative|minus)\s+$|(?:负|零下)\s*$", re.IGNORECASE)
 _BETWEEN_LIST = re.compile(r"\s*(?:[,，、;；]|,?\s*\b(?:and|or)\b|或者?|和|及|与)\s*", re.IGNORECASE)
 _UNKNOWN = re.compile(r"(?<![\\A-Za-z])(?![xX]\s+[\d$])[a-zA-Z](?![A-Za-z])(?!\s*[/%²³])")
+_IS_OR = re.compile(r"\s*,?\s+or\s+", re.IGNORECASE)
+_SIGN_WORD = re.compile(r"\b(plus|minus|times|divided by)\b", re.IGNORECASE)
+_SIGN_OF = {"plus": "+", "minus": "-", "times": "*", "divided by": "/"}
+_DECIMAL = re.compile(r"\d{0,12}\.\d{1,12}")
 _OR = re.compile(r"\bor\b|或", re.IGNORECASE)
 _BETWEEN_TERM = re.compile(
     r"[\"″”]?\s*(?:times|mod|plus|minus|divided by|over|to|out of|of|by|for every|in every|in|squared|cubed|and a|and"
@@ -76,8 +83,8 @@ _JOINED = re.compile(
     re.IGNORECASE,
 )
 """What belongs to a number: percent, the half of a day, a part or a power."""
-_TIMES = re.compile(r"(?<=[\d)] )[xX](?= [\d$(.\\])|(?<=[a-z]{2} )x(?= \$?\d)|(?<=\d)[xX](?=\d)")
-_ASIDE = re.compile(r"(?<=[\s*])\((?!\s*mod\b)(?=[^()]*(?:[A-Za-z]{2,}|=))[^()]*\)")
+_TIMES = re.compile(r"(?<=[\d)%] )[xX](?= [\d$(.\\])|(?<=[A-Za-z]{2} )x(?= \$?\.?\d)|(?<=\d)[xX](?=\d)")
+_ASIDE = re.compile(r"(?<=[\s*])\((?!\s*mod\b)(?=[^()]*(?:(?<!\\)\b[A-Za-z]{2,}|=))[^()]*\)")
 _SUM_ASIDE = re.compile(
     r"(?<![\d.,])(?P<value>\$?\d[\d,]*(?:\.\d+)?)(?P<unit>(?: [A-Za-z]+){1,3})"
     r"(?P<aside> \((?P<sum>\$?[\d.,]+(?: ?[-+*×] ?\$?[\d.,]+)+)\))"
@@ -101,6 +108,7 @@ _OTHER_NAME = re.compile(
 _VALUE_OF_NAME = re.compile(r"=\s*[-−]?\$?[\d.,]+")
 _MORE_OF_A_UNIT = re.compile(r"\bper\b|/|^(?:square|sq|cubic|cu|basis|平方|立方)", re.IGNORECASE)
 """In words that are no unit yet and may become one with the next."""
+_UNIT_LETTER = re.compile(r"\d ?([mgshLl])[\s.$*]*$")
 _UNIT_CHARS = 60
 _PLAIN_NUMBER = re.compile(r"\$?\d(?:[\d,.]*\d)?")
 _DIGIT = re.compile(r"\d")
@@ -165,6 +173,9 @@ def _mentions(sentence: str) -> list[Mention]:
                 both = _merge(merged[-1], mention, f"{merged[-1].text} {mention.text}")
                 merged[-1] = replace(both, bounded=is_bounded(sentence, both.start, both.end))
                 continue
+            if _IS_OR.fullmatch(between) and _is_again(merged[-1], mention):
+                merged[-1] = replace(mention, start=merged[-1].start, computed=True)
+                continue
             if _BETWEEN_LIST.fullmatch(between) and not (
                 merged[-1].computed or _is_time(sentence, merged[-1], between)
             ):
@@ -182,6 +193,18 @@ def _mentions(sentence: str) -> list[Mention]:
                 continue
         merged.append(mention)
     return merged
+
+
+def _is_again(first: Mention, second: Mention) -> bool:
+    """Whether the second of two values is the first one worked out, or its percentage: "480 + 240, or 720 minutes",
+    "7/10 = 0.7, or 70%"."""
+    number = _PLAIN_NUMBER.match(second.text)
+    if number is None or second.bounded:
+        return False
+    if first.computed and _DECIMAL.fullmatch(first.text) and second.text.endswith("%"):
+        return Fraction(first.text) * 100 == Fraction(number[0].replace(",", ""))
+    calculation = _SIGN_WORD.sub(lambda word: _SIGN_OF[word[1].lower()], first.text)
+    return not _PLAIN_NUMBER.fullmatch(calculation) and worked_out(f"{calculation} = {number[0]}") is not None
 
 
 def _is_amount(sentence: str, first: Mention, second: Mention) -> bool:
@@ -302,7 +325,10 @@ def _mention(sentence: str, group: list[tuple[int, int]]) -> Mention | None:
     whole = _unwrapped(text).strip() if equals and len(group) == 1 else ""
     computed = bool(equals) and (_DIGIT.search(text, 0, equals[-1]) is not None or text.lstrip()[0] in "=≈→")
     if computed and len(equals) == 1 and _UNKNOWN.search(text, 0, equals[0]):
-        computed = False  # "3n = 84" is to be solved
+        unit = _UNIT_LETTER.search(text)  # "3n = 84" is to be solved, "20g + 60g = 80g" is not
+        computed = unit is not None and set(_UNKNOWN.findall(text, 0, equals[0])) == {unit[1]}
+        if unit is not None and computed:
+            whole = re.sub(rf"(?<=\d) ?{unit[1]}(?![A-Za-z])", "", whole).rstrip(" .")
     if equals:
         end_of_last = equals[-1]
         value, value_start = text[end_of_last:], start + end_of_last
@@ -412,7 +438,11 @@ def _is_unit(word: str, rest: str) -> bool:
 
 
 def numbers_in(text: str) -> set[str]:
-    return {mention_key(n) for n in set(_NUMBERS.findall(text))}
+    found: set[str] = set()
+    for run in set(_RUN.findall(text)):
+        number = run.rstrip(_AFTER_A_NUMBER)
+        found.update((number,) if number.isdigit() else _NUMBERS.findall(run))
+    return set(map(mention_key, found))
 
 
 @lru_cache(maxsize=4096)

@@ -30,6 +30,11 @@ _NUMERAL = re.compile(
     r"|[ -][a-z]+(?:teenths?|ieths?|andths?|ionths?)\b)?"
 )
 """In small letters."""
+_HALF_A = re.compile(
+    r"(?<![a-z])(?<!and )(?<!than )(?<!over )(?<!about )(?<!nearly )(?<!almost )(?<!every )(?<!each )(?<!or )"
+    r"(?<!other )half an? (?!dozen|hundred|thousand|million|billion|century|decade|as\b)(?=[a-z])"
+)
+"""Half of one thing, in small letters: "half a pizza"."""
 _IN_EACH = (
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "zero", "eleven", "twel", "thir",
     "fif", "twen", "fort", "a hundred", "a thousand", "a million", "a billion",
@@ -40,7 +45,9 @@ _IN_EACH = (
 def numerals(sentence: str) -> Iterator[str]:
     """The numbers in words of a sentence, in their order."""
     small = sentence.lower()
-    for match in _NUMERAL.finditer(small) if any(part in small for part in _IN_EACH) else ():
+    if "half a" in small:
+        small = _HALF_A.sub("one half ", small)
+    for match in _NUMERAL.finditer(small) if any(map(small.__contains__, _IN_EACH)) else ():
         sign, whole, top, part, more = match.groups()
         value = _value(whole)
         if more or value is None:

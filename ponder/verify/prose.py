@@ -56,18 +56,20 @@ _ASKS = re.compile(
     r"|were)|where|why"
     r"|find|compute|simplify|evaluate"
     r"|calculate|determine|solve|prove|put|plug|substitute|try|consider|test|express|write|list|factor|expand|round"
-    r"|convert|suppose|let)\b|[?？][\s*\"]*$"
+    r"|convert|suppose|let)\b"
     r"|^\W*(?:求|计算|化简|多少|设|假设|假如|如果|若)",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
     r"^\W*(?:then|next|now|if)\b"
     r"|^\W*(?:finally,? )?(?:calculate|compute|substitute|solve|plug|find|determine|simplify) "
-    r"|\b(?:need to|have to|must) (?:find|divide|multiply|add|subtract|compute|calculate)\b",
+    r"|\b(?:need to|have to|must|can|could|will|should|let us|let me|let's|(?:we|i|you)(?: now| then)?)"
+    r" (?:now |then |further )?(?:find|divide|multiply|add|subtract|compute|calculate|simplify|evaluate"
+    r"|substitute|determine)\b",
     re.IGNORECASE,
 )
 """A sentence without a value that the steps go on with."""
-_SINCE = re.compile(r"^\W*(?:since|because|as)\b[^,]*,\s+(?=\D{0,40}\d)", re.IGNORECASE)
+_SINCE = re.compile(r"^\W*(?:since|because|as)\b[^,]*,\s+(?=\D{0,80}\d)", re.IGNORECASE)
 _CHINESE_PURPOSE = re.compile(r"(?:才能|才可以|才够|用来|用于|以便)[^\d，。；]*$")
 _BECAUSE_CLAUSE = re.compile(
     r"[\s,，\\](?:(?<=\s)because\s|(?<=,)\s(?:since|as)\s|(?<=\\)text\s*\{\s*(?:because|since)\s*\}"
@@ -75,11 +77,12 @@ _BECAUSE_CLAUSE = re.compile(
 )
 _IN_BECAUSE = ("because", ", since", ", as", ",\t", "\\text", "，")
 _CODE = re.compile(r";(?=\S)|[#@~`<](?=[A-Za-z])|\s#\s")
+_IN_CODE = (";", "#", "@", "~", "`", "<")
 _CUE = re.compile(
     r"(?:\b(?:is|are|was|were|be|equals?|equal to|totals?|totaling|total of|sum of"
     r"|(?:increase|difference|profit|savings) of|leav(?:es?|ing)|giv(?:es?|ing)"
     r"|mak(?:es?|ing)|costs?|now (?:has|have)|ends? (?:up )?with|yields?|get|results? in|resulting in|comes to"
-    r"|amounts to|left with|from \S{1,12} to)"
+    r"|amounts to|left with|from \S{1,12} to|(?:simplifies|reduces|factors|expands|evaluates|adds? up) (?:in)?to)"
     r"(?:\s+(?:only|just|exactly|up|each|about|approximately|a|an|the|her|him|them|us|it|with|total|final|of|cost|sum"
     r"|\w{1,12} of)){0,4}"
     r"|[:：]|是|为|剩下?|共|等于)[\s*]*$",
@@ -169,11 +172,22 @@ _EACH_AND_LEFT = re.compile(
     r"\b[Ee]ach\b[^.\d]*\b(?:gets?|receives?|holds?|takes?|has|have)\b[^.\d]*\d[^.\d]*(?:\band|\bwith|,)[^.\d]*"
     r"\d[^.\d]*\b(?:left|remain\w*|over)\b"
 )
+_COMPARISON = re.compile(
+    rf",\s+which is \$?(?P<difference>{_DIGITS})(?:\s+[a-z]+)?\s+"
+    r"(?:(?P<more>more|older|taller|longer|higher|larger|greater)|less|fewer|younger|shorter|lower|smaller)\s+than\s+"
+    rf"(?:[A-Za-z'’]+\s+){{0,4}}\$?(?P<other>{_DIGITS})(?:\s+[a-z]+)?[.!*\s]*$"
+)
+_REST_OF_A_SIDE = re.compile(r"\A\s*(?:[-−–+×*/÷]|\\(?:times|cdot|div)(?![a-z]))\s+[^=]*=(?=[^=]*=)")
+"""A first side of which words are a part: "(7 times 70) - 40 = 490 - 40 = 450"."""
 _NOUN = re.compile(r"\s+[a-z]{2,}")
 _AND = re.compile(r"(?:\s+(?!and\b)[a-z]+){1,2},?\s+and\s+(?:\*\*)?")
 _IN_PASSING = 12
 """Numbers in words up to here are said of other things: "the two of them"."""
-_SUBJECT = re.compile(r"\s*[A-Za-z°]{0,12}\s+(?:is|are|was|were|equals?)\b", re.IGNORECASE)
+_SUBJECT = re.compile(
+    r"\s*[A-Za-z°]{0,12}\s+(?:is|are|was|were|equals?)\b"
+    r"(?!\s+(?:needed|required|necessary|enough|left|remaining|used|sold|made|bought|there)\b)",
+    re.IGNORECASE,
+)
 _CLAUSE = re.compile(
     r"[;,，\s](?:(?<=;)\s+(?=(?:the|since)\b)"
     r"|(?<=,)\s*(?:and|but) (?:since|because|as)\b[^,;]{1,60},\s+(?=[A-Za-z$\\])"
@@ -196,7 +210,12 @@ _NO_VALUE = re.compile(
 )
 _CHECK = re.compile(r"^\W*(?:check(?:ing)?|verif(?:y(?:ing)?|ication)|explanation|justification)\b", re.IGNORECASE)
 """How a sentence begins that comes after the answer."""
-_BECAUSE = re.compile(r"\b(?:because|since|as(?! (?:an?|the)\b))\b|因为", re.IGNORECASE)
+_BECAUSE = re.compile(r"\b(?:because|since|as(?! (?:an?|the|many|much|well|long)\b))\b|因为", re.IGNORECASE)
+_AS_AS = re.compile(r"\bas \w+ as\b", re.IGNORECASE)
+"""A comparison, which is no reason."""
+_TOTALS = re.compile(r"\b(?:for|with|giving|making|which is) a (?:grand )?total of\s+\$?$", re.IGNORECASE)
+_IN_LESS = ("less", "fewer", "short", "lower", "behind", "below")
+_LESS = re.compile(r"\b(?:less|fewer|short|lower|behind|below)\b", re.IGNORECASE)
 _INEQUALITY = re.compile(r"(?:[<>≤≥]|\\[lg]eq?(?![a-z]))\s*\$?(\d[\d,]*(?:\.\d+)?)")
 _CHINESE_DIGITS = "[零〇一二两三四五六七八九十百千万亿]"
 _CHINESE_NUMBER = re.compile(
@@ -216,13 +235,16 @@ def sentences(text: str) -> list[str]:
 
 def _of_line(line: str, listed: bool) -> list[str]:
     """The sentences of a line, without the mark of a list, which "1." is only among other lines."""
-    mark = (_MARKER if listed else _BULLET).match(line)
-    if mark:
-        line = (mark[1] or "" if listed else "") + line[mark.end() :]  # "**4. The total**"
+    line = _unmarked(line, listed)
     pattern = _SENTENCE if line.isascii() else _CHINESE_SENTENCE
     if pattern is _SENTENCE and not any(map(line.__contains__, _BETWEEN_SENTENCES)):
         return [part] if (part := line.strip()) else []
     return [part for piece in pattern.split(line) if (part := piece.strip())]
+
+
+def _unmarked(line: str, listed: bool) -> str:
+    mark = (_MARKER if listed else _BULLET).match(line)
+    return (mark[1] or "" if listed else "") + line[mark.end() :] if mark else line  # "**4. The total**"
 
 
 def first_sentence(text: str) -> str:
@@ -239,10 +261,10 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
     is ..."). `lenient` also takes a least or a most that may be what was asked for.
     """
     for remarks, (sentence, earlier) in enumerate(_from_the_end(text, before)):
-        if remarks > _MAX_REMARKS or _CODE.search(sentence):
+        if remarks > _MAX_REMARKS or (any(map(sentence.__contains__, _IN_CODE)) and _CODE.search(sentence)):
             return
         first = earlier.is_first
-        if not first and _CHECK.search(sentence):
+        if not first and _CHECK.match(sentence):
             continue
         sentence = _without_reason(sentence)
         found, asides = mentions(sentence)
@@ -259,12 +281,16 @@ def stated(text: str, before: str = "", *, leading: bool = False, lenient: bool 
                 return
             continue
         if not valued:
-            yield from _from_words(sentence, words, earlier) if words else _only(found)
+            if not states_nothing(sentence):
+                yield from _from_words(sentence, words, earlier) if words else _only(found)
             return
-        if not valued[-1].computed and (_ASKS.search(sentence) or states_nothing(sentence)):
+        if not valued[-1].computed and (_asks(sentence) or states_nothing(sentence)):
             return  # a question holds values, and states none
         chosen = _chosen(sentence, valued, asides, earlier, leading and first, lenient)
         beside = (pair for pair in pairwise(valued) if chosen in pair)
+        less = any(map(sentence.__contains__, _IN_LESS)) and _LESS.search(sentence)
+        if chosen is not None and less and f"-{mention_key(chosen.text)}" in earlier.results:
+            return  # "24 - 32 = -8, so it costs 8 less"
         if chosen is not None and not any(_are_two_things(sentence, *pair) for pair in beside):
             yield from _said(chosen, sentence, earlier)
         return
@@ -297,7 +323,10 @@ class _Earlier:
 
     @cached_property
     def numbers(self) -> set[str]:
-        return numbers_in(self.text)
+        lines = self._before[-_MAX_BEFORE:].split("\n")
+        before = [_unmarked(line, len(lines) > 1).strip() for line in lines]
+        listed = [_unmarked(line, True).strip() for line in self._lines]
+        return numbers_in(" ".join([*filter(None, before), *filter(None, listed), *self._parts]))
 
     @cached_property
     def results(self) -> set[str]:
@@ -334,7 +363,7 @@ def _from_the_end(text: str, before: str) -> Iterator[tuple[str, _Earlier]]:
     for row in range(len(lines) - 1, -1, -1):
         parts = _of_line(lines[row], len(lines) > 1)
         for place in range(len(parts) - 1, -1, -1):
-            clauses = _clauses(parts[place])
+            clauses = _clauses(_without_comparison(parts[place]) if ", which is " in parts[place] else parts[place])
             for within in range(len(clauses) - 1, -1, -1):
                 yield clauses[within], _Earlier(before, lines[:row], parts[:place] + clauses[:within])
 
@@ -342,6 +371,17 @@ def _from_the_end(text: str, before: str) -> Iterator[tuple[str, _Earlier]]:
 def _clauses(sentence: str) -> list[str]:
     small = sentence.lower()
     return _CLAUSE.split(sentence) if any(map(small.__contains__, _BEGINS_CLAUSE)) else [sentence]
+
+
+def _without_comparison(sentence: str) -> str:
+    """A sentence without the remark at its end by how much its value is more or less than another one, where that is
+    so: "Ann has 30, which is 6 more than Ben's 24"."""
+    remark = _COMPARISON.search(sentence)
+    if remark is None:
+        return sentence
+    difference, other = (Fraction(number.replace(",", "")) for number in remark.group("difference", "other"))
+    value = other + difference if remark["more"] else other - difference
+    return sentence[: remark.start()] if str(value) in numbers_in(sentence[: remark.start()]) else sentence
 
 
 def _without_reason(sentence: str) -> str:
@@ -358,14 +398,19 @@ def _without_reason(sentence: str) -> str:
 
 def _said(mention: Mention, sentence: str, earlier: _Earlier) -> Iterator[str]:
     """An equation as it stands, and its last side where that is worked out; nothing where it does not hold."""
-    value = worked_out(mention.whole) if mention.whole else None
-    if value is not None or not mention.whole:
+    first, joined, last = mention.text.rpartition(" or ")
+    if joined and not mention.whole and _says_the_same(first, last):
+        yield last  # "$30 - ($6 + $12), or $12"
+        return
+    whole = _REST_OF_A_SIDE.sub("", mention.whole)
+    value = worked_out(whole) if whole else None
+    if value is not None or not whole:
         yield from dict.fromkeys((value or mention.text, mention.text))
         return
     try:
-        tree = read(mention.whole)
+        tree = read(whole)
         if isinstance(tree, Many):
-            yield mention.whole  # "x = 3, x^2 = 9": the last side is a part of it
+            yield whole  # "x = 3, x^2 = 9": the last side is a part of it
             return
         if not isinstance(tree, Relation):
             yield mention.text
@@ -376,9 +421,16 @@ def _said(mention: Mention, sentence: str, earlier: _Earlier) -> Iterator[str]:
     except (Unreadable, TooLarge, Undefined):
         yield mention.text
         return
-    yield mention.whole
+    yield whole
     if len(closed) > 1 or _follows(tree, earlier) or _is_cue(words_before(sentence, mention.start)):
         yield mention.text
+
+
+def _says_the_same(first: str, last: str) -> bool:
+    try:
+        return equal(read(first), read(last))
+    except (Unreadable, TooLarge, Undefined):
+        return False
 
 
 def _follows(tree: Relation, earlier: _Earlier) -> bool:
@@ -452,13 +504,15 @@ def _chosen(
             for m in others
         )
 
+    if " total of" in sentence and not last.bounded and _TOTALS.search(words_before(sentence, last.start)):
+        return last
     computed = [m for m in found if m.computed]
     if computed:
         result = computed[-1]
         earlier_mentions = [m for m in found if m.end <= result.start and not m.computed]
         if len(computed) > 1 and _have_two_names(sentence, computed[-2], result):
             return None
-        if earlier_mentions and _BECAUSE.search(sentence[earlier_mentions[-1].end : result.start]):
+        if earlier_mentions and _BECAUSE.search(_AS_AS.sub("", sentence[earlier_mentions[-1].end : result.start])):
             return result if mention_key(earlier_mentions[-1].text) == mention_key(result.text) else None
         return result if fits(result, [m for m in found if m.start >= result.end], computed) else None
     results = beside or earlier.results
@@ -564,6 +618,10 @@ def _without_subjects(sentence: str, found: list[Mention]) -> list[Mention]:
     return [*kept, found[-1]]
 
 
+def _asks(sentence: str) -> bool:
+    return _ASKS.match(sentence) is not None or sentence.rstrip('*" \t').endswith(("?", "？"))
+
+
 def _says_a_value(text: str) -> bool:
     return _SAYS_A_VALUE.search(text) is not None
 
@@ -575,7 +633,7 @@ def _number_words(sentence: str) -> list[str]:
 def _from_words(sentence: str, words: list[str], earlier: _Earlier) -> Iterator[str]:
     """A number in words, said once. "One" is one only where it repeats what was worked out."""
     counted = [w for w in words if w != "1"] or ["1"]
-    if len(counted) != 1 or _NO_COUNT.search(sentence):
+    if len(counted) != 1 or _NO_COUNT.search(sentence) or _BUT.search(sentence):
         return
     one = _ONE.search(sentence)  # "in one hour", not "one of them"
     if counted[0] and (counted[0] != "1" or "1" in earlier.results or (one and read_unit(one[1]))):

@@ -8,12 +8,14 @@ more than Ann") leave it what it is, and the modulus of a congruence belongs to 
 """
 
 import re
+from fractions import Fraction
 
 from ponder.maths.equality import equal
 from ponder.maths.reader import read, read_measure
 from ponder.maths.tree import TooLarge, Unreadable
 from ponder.maths.units import read_unit
 from ponder.maths.values import Undefined
+from ponder.maths.words import number_word
 
 __all__ = ["modulus_of", "why_no_answer"]
 
@@ -22,7 +24,7 @@ _NEAR_CHARS = 80
 """Before a box, where a limit, a denial or a supposition of it stands."""
 _TERM_CHARS = 40
 """Before a box, where the term ends that goes on with it."""
-_BREAK = re.compile(r"\n|\\\\|(?<=[.!?。！？])\s+(?=[A-Z*\"“(\\$\[])|(?<=[。！？])|&")
+_BREAK = re.compile(r"\n|\\\\|(?<=[.!?。！？])\s+(?=[A-Z*\"“(\\$\[])|(?<=[a-z]{3}[.!])\s+\Z|(?<=[。！？])|&")
 _ALONE = re.compile(r"(?:[\s$]|\\[(\[]|\*\*)*")
 _ALONE_BEHIND = re.compile(r"(?:[ \t$.]|\\[)\]]|\*\*)*(?:\Z|\n)")
 """A box that has its line to itself."""
@@ -63,11 +65,15 @@ _PART_BEHIND = re.compile(
 )
 _EXCLAIMED = re.compile(r"(?:\$|\\\)|\*\*)*!+(?:\*\*)?(?:\s|\Z)")
 _FACTORIAL = re.compile(r"!|factorial|permut|arrang|ways|\bn\b", re.IGNORECASE)
+_IN_BASE = re.compile(r"[\s$]*\(?\s*in\s+(?:base[\s$]+(\d+|[a-z]+)\b|(decimal|octal|binary)\b)", re.IGNORECASE)
+_BASE = re.compile(r"_\s*\{?\s*(?:\\text\s*\{)?\s*(\d+|[a-z]+)[\s}]*$", re.IGNORECASE)
+_BASES = {"decimal": 10, "octal": 8, "binary": 2}
 _TWO_UNITS = re.compile(r"\s*(?!in\b)([a-zA-Z]{1,8})\.?,?\s+(?:and\s+)?\d")
 _ITEM = re.compile(r"\s*[-*+•–—→>]\s")
 _RATIO = re.compile(r"[\d}]\s*[:∶]\s*$")
 _LIMITED = re.compile(
-    r"\b(?:at least|at most|less than|more than|fewer than|greater than|larger than|smaller than|up to|over|under|above"
+    r"\b(?:at least|at most|less than|more than|fewer than|greater than|larger than|smaller than"
+    r"|(?<!add )(?<!adds )(?<!added )(?<!adding )up to|over|under|above"
     r"|below|almost|nearly|close(?:r)? to|near|between|exceeds?|(?:half|twice|thrice|double|triple|third"
     r"|quarter)(?: of)?)\W*$"
     r"|(?:至少|至多|最多|最少|超过|不到|不足|大于|小于|高于|低于|不是|不等于|不为|并非|不可能是)\s*$"
@@ -84,7 +90,8 @@ _DENIED = re.compile(
     r"\s+(?:(?:be|just|only|simply|really|equal(?: to)?)\s+)*$"
 )
 _SUPPOSED = re.compile(
-    r"\b(?:(?:(?<!only )if|unless|suppose|assume|example|e\.g\.|template|format|might think|previous answer"
+    r"\b(?:(?:(?<!only )if|unless|suppose|assume|example|e\.g\.|template"
+    r"|(?:(?<!required )(?<!requested )(?<!desired )format|format(?! is\b))|might think|previous answer"
     r"|(?:wrong|incorrect|mistaken) answer|mistake|student(?: \w)?(?:['’]s)? (?:wrote|answer\w*|got))[^.,;]{0,25}"
     r"|(?:(?:wrong|false|incorrect|untrue|not true|n['’]t true) (?:to \w+ )?that|claims? that|(?:would"
     r"|might) (?:claim|say))\b[^.,;:\n]{0,40}"
@@ -93,8 +100,8 @@ _SUPPOSED = re.compile(
     r"\W{0,3}$"
 )
 _REFUTED = re.compile(
-    r"^[^.\n]{0,25}\b(?:is|was|are|seems|looks)\s+(?:\w+\s+)?(?:wrong|incorrect|false|not|impossible|mistaken"
-    r"|rejected)\b"
+    r"^[^.\n]{0,25}\b(?<!who )(?:is|was|(?<!that )are|seems|looks)\s+(?:\w+\s+)?(?:wrong|incorrect|false"
+    r"|not|impossible|mistaken|rejected)\b"
     r"|^\s*[?？]|^\W{0,6}(?:wrong|incorrect)\b|^[^.\n]{0,25}\b(?:does(?:n['’]t| not)|fails)\b"
     r"|^[^.\n]{0,12}\b(?:format|template)\b|^[^.\n]{0,25}\bthe template\b",
     re.IGNORECASE,
@@ -109,6 +116,10 @@ _ADJUNCT = re.compile(
     r"\b(?:in|after|for|by|at|when|with|since|because|on|from|of|if|where)(?:\s+(?:the|these|those|all))?\s*$",
     re.IGNORECASE,
 )
+_TAKEN_TO = re.compile(
+    r"\b(?:takes?|maps?|sends?|rounds?|converts?|changes?|turns?|brings?|simplif(?:y|ies)|reduces?|evaluates?)\b[^.;:]*$"
+)
+"""What comes to something: "T takes (1, 2) to \\boxed{(3, 4)}"."""
 _CONGRUENT = re.compile(r"(?:\\equiv(?![a-zA-Z])|≡)\s*$")
 _MODULUS = re.compile(
     r"[ \t]{0,3}\$?[ \t]{0,3}(?:\\pmod\s*(?:\{[^{}]+\}|\w)|\(\s*(?:\\?mod|\\text\s*\{\s*mod\s*\})\s*[^()\n]{1,20}\))"
@@ -137,11 +148,25 @@ def why_no_answer(before: str, content: str, behind: str) -> str | None:
         return "the sentence of the box limits or denies it"
     if _CHOICE.fullmatch(content.strip()) and _OPTION.match(right):
         right = ""  # the text of an option may follow its letter
+    base = _IN_BASE.match(right)
+    if base is not None and _is_base_of(content, base[1] or base[2]):
+        right = right[base.end() :]
     if right.startswith("!") and _is_exclaimed(before, left, behind):
         right = right[1:]
     if _is_part(left, right, item):
         return "the box is a part of a larger term"
     return "another value stands beside the box" if _is_joined(left, content, right) else None
+
+
+def _is_base_of(content: str, said: str) -> bool:
+    """Whether the base that is said behind a box says no more than the box: its own one, or ten."""
+    base = _number(said)
+    written = _BASE.search(content)
+    return base is not None and base == (_number(written[1]) if written else 10)
+
+
+def _number(text: str) -> Fraction | int | None:
+    return int(text) if text.isdecimal() else _BASES.get(text.lower()) or number_word(text.lower())
 
 
 def _is_exclaimed(before: str, left: str, behind: str) -> bool:
@@ -188,6 +213,7 @@ def _is_joined(left: str, content: str, right: str) -> bool:
             beside = (comma or "=" in value) and re.search(rf"(?<!\w){name}(?:_\{{?\w\}}?)?\s*=", value) is None
         else:
             beside = comma and _ADJUNCT.search(listed[:start]) is not None
+            beside = beside or (joined.strip() == "to" and _TAKEN_TO.search(listed) is not None)
         if _holds_a_value(value) and not beside and not _same(content, value):
             return True
     if behind is None:
