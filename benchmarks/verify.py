@@ -1,16 +1,20 @@
 """Mathematical answers judged by ponder, by Math-Verify and by the logic of open-r1's accuracy reward, in one run.
 
     python benchmarks/verify.py [--data ../shared/data] [--most 200] [--peers-on-hostile]
+    python benchmarks/verify.py --answers FILE.jsonl [--most 1000]
 
 Prints, for each: wrong accepts, refusals and pairs per second on suites with labels (final answers and whole solutions
 of GSM8K, solutions of GSM8K and MATH-500, DeepSeek-R1's traces, MATH-500, OlymMATH, countdown outputs), strict and
 lenient; errors on ponder's table of cases; and ponder's times on the hostile completions. There the peers run in a
 process of their own that is killed when a case takes too long, since their time limits cannot interrupt one long
-operation. Peers get every answer in the form that their documentation asks for: the gold in $...$, the answer in a box,
-unless it has to be found in a text.
+operation. With --answers it judges the stored answers of a file, rows of "gold" and "text", whatever is known of them:
+how many each judge accepts, those of the one that the other refuses, and the speed, in turn by blocks. Peers get every
+answer in the form that their documentation asks for: the gold in $...$, the answer in a box, unless it has to be found
+in a text.
 """
 
 import argparse
+import gc
 import json
 import multiprocessing
 import random
@@ -27,6 +31,8 @@ from ponder.verify import check_gold, math, verify
 
 CASES = Path(__file__).parents[1] / "tests" / "verify" / "cases"
 SECONDS_PER_CASE = 15
+BLOCK = 50
+"""Stored answers judged by one after the other before the turn goes on."""
 TEXT_GROUPS = ("extraction", "delimiters and dress", "open-r1#566", "Math-Verify#76")
 _NOTES = re.compile(r"<<[^<>\n]*>>")
 Pair = tuple[str, str, bool]
@@ -260,12 +266,37 @@ def hostile(name: str) -> tuple[list[float], Counter[str]]:
     return sorted(seconds), outcomes
 
 
+def answers(file: Path, most: int | None) -> None:
+    """Stored answers: accepted by each judge, by one alone, and times as fast as Math-Verify, the best of three turns
+    of each block, nothing remembered from before."""
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    pairs = [(row["gold"], row["text"], True) for row in rows[:: max(1, len(rows) // most) if most else 1][:most]]
+    names = ("ponder", "ponder, lenient", "Math-Verify")
+    accepted = {name: {i for i, (gold, text, _) in enumerate(pairs) if JUDGES[name](gold, text)} for name in names}
+    for name in names:
+        own, others = accepted[name], accepted["Math-Verify"]
+        print(f"{name} accepts {len(own)} of {len(pairs)}; {len(own - others)} alone, Math-Verify {len(others - own)}")
+    gc.collect()
+    gc.freeze()  # what importing the peers made is not collected again in somebody's turn
+    seconds = dict.fromkeys(names, 0.0)
+    for block in (pairs[i : i + BLOCK] for i in range(0, len(pairs), BLOCK)):
+        for name in names:
+            seconds[name] += len(block) / max(measure(name, block)[0] for _ in range(3))
+    for name in names:
+        ratio = seconds["Math-Verify"] / seconds[name]
+        print(f"{name}: {len(pairs) / seconds[name]:,.0f} pairs/s, {ratio:.1f} times as fast as Math-Verify")
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
     arguments.add_argument("--most", type=int, default=None, help="pairs of each suite, for a quick look")
     arguments.add_argument("--peers-on-hostile", action="store_true", help="takes up to hours: peers hang")
+    arguments.add_argument("--answers", type=Path, default=None, help="a file of stored answers to judge instead")
     options = arguments.parse_args()
+    if options.answers:
+        answers(options.answers, options.most)
+        return
     assert check_gold(MathGold(answer="1")) is None
     suites = {
         "GSM8K, final answers": _boxed(gsm8k_pairs(options.data)),
