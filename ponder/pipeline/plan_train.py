@@ -188,11 +188,12 @@ def _rl(stage: RlStage, stages: Stages) -> Iterator[Line]:
     if stage.environment is not None:
         yield turns_line(stage.environment)
     usual = stage.group_size * stage.sampling.max_tokens * USUAL_SHARE_OF_LIMIT + PROMPT_TOKENS
-    passes = math.ceil(stage.problems_per_step * usual / stage.batch.tokens_per_micro_batch)
-    yield (
-        "passes",
-        f"about {passes:,} micro-batches of at most {stage.batch.tokens_per_micro_batch:,} tokens per update, 1 device",
-    )
+    batch = stage.batch
+    tokens, seats = batch.tokens_per_micro_batch * batch.context, batch.ranks // batch.context
+    passes = math.ceil(stage.problems_per_step * usual / tokens)
+    told = f", {seats} at a time" if seats > 1 else ""
+    told += f", each shared by {batch.context} ranks" if batch.context > 1 else ""
+    yield "passes", f"about {passes:,} micro-batches of at most {tokens:,} tokens per update{told}"
 
 
 def _pretrain(stage: PretrainStage, stages: Stages) -> Iterator[Line]:
