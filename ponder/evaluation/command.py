@@ -30,6 +30,7 @@ from ponder.recipe.compute import ComputePlan
 from ponder.recipe.endpoint import Endpoint
 from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.records import Problem
+from ponder.rollout.engine import Engine
 from ponder.rollout.open import engine_kind, open_engine
 from ponder.seeds import derive_seed
 from ponder.terminal import print_table, shown, terminal
@@ -251,11 +252,12 @@ def measure(
     world: World | None = None,
     say: Callable[[str], None] = _to_stderr,
     thinking_tokens: int | None = None,
+    opened: Engine | None = None,
 ) -> Scores:
     """The scores of a policy on a benchmark; rows that cannot be used are left out, counted in the provenance and
-    said. `engine` says what samples, `world` who answers its turns; `limit` takes so many problems, spread evenly over
-    all; `judge`, named `judge_name`, `per_call` and `go_on` are as in `evaluate`; a thought is ended after
-    `thinking_tokens`, where nobody answers."""
+    said. `engine` says what samples, which may be `opened` already; `world` says who answers its turns; `limit` takes
+    so many problems, spread evenly over all; `judge`, named `judge_name`, `per_call` and `go_on` are as in `evaluate`;
+    a thought is ended after `thinking_tokens`, where nobody answers."""
     problems, notes = read_material(benchmark, limit, judge_name, say)
     if thinking_tokens is not None:
         notes = notes | {"thinking_tokens": thinking_tokens}
@@ -266,7 +268,7 @@ def measure(
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=benchmark.max_tokens)
     return evaluate(
         policy.voice() if world is None else world.voiced(policy.voice()),
-        open_engine(engine, policy, world, thinking_tokens=thinking_tokens),
+        opened or open_engine(engine, policy, world, thinking_tokens=thinking_tokens),
         problems,
         samples=samples or benchmark.samples,
         sampling=sampling,

@@ -35,13 +35,16 @@ class Asking:
     def model(
         self, name: str, reference: str, template: str | None, sampling: Sampling, world: "World | None" = None
     ) -> Asker:
-        """A model in this process; with a `world` that answers it, its replies are whole conversations."""
+        """A model of this machine, or of workers where the run places them; with a `world` that answers it, its replies
+        are whole conversations."""
         from ponder.ask.local import LocalAsker
-        from ponder.rollout import open_engine
+        from ponder.stages.placed import open_placed
 
         return LocalAsker(
             self.voice(reference, template, world),
-            open_engine(self._engine, self._policy(reference, template), world),
+            open_placed(
+                self._context, self._engine, self._policy(reference, template), world, model=f"{name}-{reference}"
+            ),
             sampling,
             model=reference,
             environment=None if world is None else world.config,

@@ -36,6 +36,7 @@ from ponder.recipe.stages import EvaluateStage
 from ponder.seeds import derive_seed
 from ponder.stages.asking import Asking
 from ponder.stages.context import Context
+from ponder.stages.placed import close_placed, open_placed
 from ponder.text.template import Template
 from ponder.verify.pool import VerifierPool
 from ponder.watch.ticker import Ticker
@@ -92,6 +93,7 @@ class _Run:
             self._tell(model, name, scores)
             if self.config.control is not None and benchmark.judge == "safety":
                 self._measure_controlled(model, name, benchmark)
+        close_placed(self.context, model)
 
     def _measure_controlled(self, model: str, name: str, benchmark: Benchmark) -> None:
         """The same completions as a service that controls risk would have sent them."""
@@ -202,6 +204,7 @@ class _Run:
             policy,
             benchmark,
             engine=config.engine,
+            opened=open_placed(self.context, config.engine, policy, self.world, model=model),
             per_call=PER_CALL,
             go_on=True,
             world=self.world,

@@ -23,7 +23,7 @@ class Workers:
         self._pools: dict[Path, EnginePool] = {}
 
     def engine(self, config: EngineConfig, policy: Policy, ranks: int, folder: Path, losses: LossLog) -> EnginePool:
-        """The engines of the stage in `folder`, started, or as they are: they outlast a trainer that begins anew."""
+        """The engines whose files go to `folder`, started, or as they are: they outlast a trainer that begins anew."""
         pool = self._pools.get(folder)
         if pool is None:
             count = self.home.engines(ranks if ranks > 1 else 0) if config.workers == "auto" else config.workers
@@ -41,10 +41,15 @@ class Workers:
             return None
         return Ranks(self.home, folder, self._say, self.home.threads(count))
 
-    def end_stage(self, folder: Path) -> None:
-        """End the engines of a stage."""
+    def end_engines(self, folder: Path) -> None:
+        """End the engines whose files go to this folder, if there are any."""
         if (pool := self._pools.pop(folder, None)) is not None:
             pool.close()
+
+    def end_stage(self, folder: Path) -> None:
+        """End the engines of a stage."""
+        for one in [one for one in self._pools if one == folder or folder in one.parents]:
+            self.end_engines(one)
 
     def close(self) -> None:
         """End everything."""
