@@ -24,6 +24,8 @@ __all__ = ["Terminal", "chat_command"]
 
 _UNNAMED = "unnamed"
 """Until the server has said which models it has."""
+_AGAIN_SECONDS = 0.5
+"""After which a reply that goes on is stopped once more: one cancellation can be lost in a library's own waiting."""
 _HELP = """\
 /retry            another reply to the same question; the first is kept as a branch
 /edit TEXT        ask this in place of the last question; that one is kept as a branch
@@ -120,6 +122,14 @@ class Terminal:
                 ignored.append(f"the server does not know and left out: {names}")
 
         hurries: list[asyncio.Task[None]] = []
+        loop, talk = asyncio.get_running_loop(), asyncio.current_task()
+        assert talk is not None
+
+        def stop() -> None:
+            talk.cancel()
+            loop.call_later(_AGAIN_SECONDS, stop)
+
+        loop.add_signal_handler(signal.SIGINT, stop)
         try:
             async with ChatClient(self._endpoint) as client:
 
@@ -127,7 +137,7 @@ class Terminal:
                     if said.identity is not None and said.thinks:
                         hurries.append(asyncio.create_task(client.end_thinking(said.identity)))
 
-                asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, hurry)
+                loop.add_signal_handler(signal.SIGQUIT, hurry)
                 async with aclosing(client.talk(body, heard)) as values:
                     async for value in values:
                         said.take(value)
