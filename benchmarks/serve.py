@@ -86,7 +86,7 @@ def main() -> None:
             for case, streams in cases:
                 for server in servers if number % 2 else reversed(servers):
                     if case == "chat" or server.has_raw:
-                        bodies = _bodies(case, streams, arguments.tokens, server.model, number)
+                        bodies = _bodies(case, streams, arguments.tokens, server, number)
                         turn = _turn(server, case, bodies)
                         if number >= 0:
                             found.setdefault((case, streams, server.name), []).append(turn)
@@ -148,6 +148,8 @@ def _start_all(arguments: argparse.Namespace, folder: Path, stack: ExitStack) ->
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is not None:  # it has said why
+        return
     os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(20)
@@ -174,17 +176,19 @@ def _wait(server: Server, log: Path) -> None:
             time.sleep(0.5)
 
 
-def _bodies(case: str, streams: int, tokens: int, model: str, number: int) -> list[bytes]:
-    """The bodies of the requests of a turn, the same for every server but for the model's name."""
-    shared = {
-        "model": model,
+def _bodies(case: str, streams: int, tokens: int, server: Server, number: int) -> list[bytes]:
+    """The bodies of the requests of a turn, the same for every server but for the model's name. `transformers serve`
+    cannot be told to write on after an end: its replies are as long as the model makes them."""
+    shared: dict[str, object] = {
+        "model": server.model,
         "max_tokens": tokens,
         "temperature": 1.0,
         "top_p": 1.0,
         "stream": True,
         "stream_options": {"include_usage": True},
-        "ignore_eos": True,
     }
+    if server.name != "transformers":
+        shared["ignore_eos"] = True
     all_problems = problems(SHAPES["long_tail"])
     policy = load_policy("micro", "r1-zero", precision="fp32", device="cpu")
     found = []
