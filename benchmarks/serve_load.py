@@ -140,7 +140,8 @@ async def slow(server: Address, slow_ones: int, others: int, tokens: int) -> dic
     before = server.megabytes()
     connections = await asyncio.gather(*(_open(server, i, 400, limit=256) for i in range(slow_ones)))
     reading = [asyncio.create_task(_sip(reader)) for reader, _ in connections]
-    while server.health()["rows"]:  # what they asked for is computed, however slowly they read it
+    await asyncio.sleep(1)  # until they are known
+    while (health := server.health())["rows"] or health["waiting_tokens"]:  # computed, however slowly they read it
         await asyncio.sleep(0.1)
     beside = await crowd(server, others, tokens)
     still = sum(not one.done() for one in reading)

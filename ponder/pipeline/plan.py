@@ -15,7 +15,7 @@ from ponder.pipeline.plan_evaluate import evaluating
 from ponder.pipeline.plan_published import beside_published
 from ponder.pipeline.plan_sample import sampling
 from ponder.pipeline.plan_train import training
-from ponder.pipeline.plan_words import bytes_text, rounded
+from ponder.pipeline.plan_words import bytes_text, rounded, time_text
 from ponder.pipeline.preflight import check_inputs
 from ponder.pipeline.room import check_room
 from ponder.pipeline.shape import Shape, find_shape
@@ -119,7 +119,11 @@ def _on_cluster(
     shape = find_shape(recipe, standing.name) if isinstance(standing.stage, Trained) else ""
     if isinstance(shape, Shape):
         return on_cluster(recipe, standing, out, shape, told, cluster, context)
-    return told if told.seconds is None else replace(told, wall=told.seconds / cluster.count)
+    if told.seconds is None:
+        return told
+    wall = told.seconds / cluster.count
+    shared = ("machine", f"{cluster.name}: roughly {time_text(wall)} where all of them sample")
+    return replace(told, lines=(*told.lines, shared), wall=wall)
 
 
 def _wall_total(forecasts: Mapping[str, Forecast], cluster: Cluster) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ponder.evaluation.benchmark import find_benchmark
+from ponder.pipeline.machine import processors
 from ponder.recipe.endpoint import ByChance, ByRule
 from ponder.recipe.examples import MicroExamples, StageExamples
 from ponder.recipe.judges import JUDGES
@@ -30,6 +31,7 @@ from ponder.recipe.stages import (
     SftStage,
     Stage,
 )
+from ponder.recipe.training import BatchLimits
 
 __all__ = ["TEACHER", "benchmark_file", "model_folder", "smoke_recipe", "tried"]
 
@@ -106,11 +108,19 @@ def _smoke(stage: Stage, recipe: Recipe, folder: Path) -> Stage:
             updates = {"roles": stage.roles.model_copy(update={"base": base if base is None else model(base)})}
     if not isinstance(stage, ReportStage):
         updates["precision"] = "fp32"
+    if isinstance(stage, PretrainStage | RlStage | SftStage | RewardModelStage):
+        updates["batch"] = _batch(stage.batch)
     if isinstance(stage, RlStage | SftStage | RewardModelStage):
         updates["model"] = model(stage.model)
     if isinstance(stage, RlStage | SftStage | SampleStage):
         updates["decontaminate"] = ()  # benchmarks may have to be downloaded
     return type(stage).model_validate(stage.model_dump() | updates)
+
+
+def _batch(batch: BatchLimits) -> BatchLimits:
+    """No more ranks than this machine has processors for; fewer share no pass, which they might not divide."""
+    ranks = min(batch.ranks, processors()[0])
+    return batch.model_copy(update={"ranks": ranks, "context": batch.context if ranks == batch.ranks else 1})
 
 
 def _pretrain(stage: PretrainStage) -> Updates:

@@ -9,6 +9,7 @@ whose layers see a window, whose layout changes with every step.
 """
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,8 +97,11 @@ class Recorder:
                 graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
                 try:
                     hidden_TD = self._policy.hidden(ids_1T, position_ids_1T, layout, cache)
-                finally:
-                    graph.capture_end()
+                except BaseException:
+                    with suppress(RuntimeError):  # which says no more than that something failed
+                        graph.capture_end()
+                    raise
+                graph.capture_end()
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise

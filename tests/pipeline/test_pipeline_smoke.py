@@ -121,3 +121,13 @@ def test_a_model_of_unknown_shape_is_refused_before_anything_runs(tmp_path: Path
         with pytest.raises(ModelError, match=r"architecture of 'nobody/nothing' is not known"):
             run(Recipe(name="r", stages=stages), tmp_path / "out", text="", smoke=True, say=lambda line: None)
         assert not (tmp_path / "out" / "stages").exists()
+
+
+def test_no_more_ranks_than_there_are_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = RlStage.model_validate(
+        {"model": "micro", "problems": [{"source": "micro"}], "steps": 7, "batch": {"ranks": 4, "context": 2}}
+    )
+    for there, ranks, context in [(2, 2, 1), (4, 4, 2), (8, 4, 2), (1, 1, 1)]:
+        monkeypatch.setattr("ponder.pipeline.smoke.processors", lambda there=there: (there, "cores"))
+        made = small(stage, tmp_path)
+        assert isinstance(made, RlStage) and (made.batch.ranks, made.batch.context) == (ranks, context)
