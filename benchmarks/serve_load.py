@@ -1,4 +1,4 @@
-"""What a crowd does to `ponder serve micro`: `python benchmarks/serve_load.py [--smoke]`
+"""What a crowd does to `ponder serve micro`: `python benchmarks/serve_load.py [--smoke] [--only PART ...]`
 
 Five things, one after the other, the last four against a server that stands:
 
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -56,20 +56,24 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--smoke", action="store_true", help="a tenth of everything")
-    part = 10 if parser.parse_args().smoke else 1
+    parser.add_argument("--only", nargs="+", metavar="PART", help="these parts, beside the start")
+    arguments = parser.parse_args()
+    part = 10 if arguments.smoke else 1
+    parts: dict[str, Callable[[Address], Coroutine[Any, Any, dict[str, float]]]] = {
+        "streams": lambda server: crowd(server, 1000 // part, 64),
+        "leavers": lambda server: leavers(server, 300 // part),
+        "slow": lambda server: slow(server, 200 // part, 50 // part, 128),
+        "guided": lambda server: guided(server, 32, 96, 1 if part > 1 else 5),
+        "http": lambda server: http(server, 256 // part, 128),
+    }
+    if unknown := set(arguments.only or ()) - parts.keys():
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
     began = time.perf_counter()
     with serving() as server:
         asyncio.run(crowd(server, 1, 1))
-        start = time.perf_counter() - began
+        found = {"start": {"seconds_to_first_token": time.perf_counter() - began}}
         asyncio.run(crowd(server, 20, 20))
-        found = {
-            "start": {"seconds_to_first_token": start},
-            "streams": asyncio.run(crowd(server, 1000 // part, 64)),
-            "leavers": asyncio.run(leavers(server, 300 // part)),
-            "slow": asyncio.run(slow(server, 200 // part, 50 // part, 128)),
-            "guided": asyncio.run(guided(server, 32, 96, 1 if part > 1 else 5)),
-            "http": asyncio.run(http(server, 256 // part, 128)),
-        }
+        found |= {name: asyncio.run(parts[name](server)) for name in arguments.only or parts}
     for name, one in found.items():
         print(f"{name:10}{', '.join(f'{key} {value:.6g}' for key, value in one.items())}")
     print(json.dumps(found))

@@ -400,15 +400,22 @@ def serve(
 ) -> None:
     """Serve a model behind OpenAI's interface, with the template it was trained with and its thinking apart."""
     _needs_serve("ponder serve")
-    from ponder.serve.command import print_new_key, read_config, serve_command
-
     if new_key is not None:
+        from ponder.serve.command import print_new_key
+
         print_new_key(new_key)
-    elif model is None:
+        return
+    if model is None:
         raise typer.BadParameter("name a model, such as micro or runs/r1-micro/r1")
-    else:
-        with _stopping("no reply was under way"):
-            serve_command(model, read_config(config, settings or ()), follow=follow)
+    from ponder.serve.settings import read_config
+    from ponder.serve.spawn import ahead
+
+    with _stopping("no reply was under way"):
+        given = read_config(config, settings or ())
+        with ahead(given) as lanes:
+            from ponder.serve.command import serve_command  # takes as long to load as a lane does, hence beside it
+
+            serve_command(model, given, lanes, follow=follow)
 
 
 @app.command(short_help="A model, or data that a run made, as a folder for others, with a card.")

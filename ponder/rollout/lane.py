@@ -129,10 +129,11 @@ class Lane:
             self._next_prompt, self._next_sample = prompt + 1, numbers.stop
         return prompt, numbers
 
-    def cancel(self, sample: int) -> None:
-        """Forget a sample that is not finished; nothing more is computed for it."""
-        self._schedule.cancel(sample)
-        self._forget([sample])
+    def cancel(self, samples: Sequence[int]) -> None:
+        """Forget samples that are not finished; nothing more is computed for them."""
+        for number in samples:
+            self._schedule.cancel(number)
+        self._forget(samples)
 
     def force(self, sample: int, token_ids: Sequence[int]) -> None:
         """The next tokens of a sample that is not finished are these, behind those it was told before."""

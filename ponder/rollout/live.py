@@ -71,9 +71,12 @@ class LiveEngine:
         self._job_of_prompt: dict[int, int] = {}
         self._choice_of: dict[int, tuple[int, int]] = {}
         self._next_job = 0
+        self._leaving: list[int] = []
+        """Samples that are cancelled, and not forgotten yet: where many leave at once their keys are moved once."""
 
     @property
     def load_now(self) -> Load:
+        self._let_go()
         return Load(
             jobs=len(self._jobs),
             rows=int(self._schedule.live_R.sum()),
@@ -88,6 +91,7 @@ class LiveEngine:
 
     def submit(self, job: Job) -> int:
         """See `OpenEngine`."""
+        self._let_go()
         prompt_bytes, row_bytes = self._check(job)
         settings = [
             SampleSettings(
@@ -130,7 +134,7 @@ class LiveEngine:
             return
         for one in [choice] if choice is not None else list(running.samples):
             if one in running.samples:
-                self._lane.cancel(running.samples[one])
+                self._leaving.append(running.samples[one])
                 self._end(running.samples[one])
 
     def force(self, job: int, choice: int, token_ids: Sequence[int]) -> None:
@@ -152,12 +156,14 @@ class LiveEngine:
                 f"{len(missing)} missing and {len(changed)} of another shape, such as {wrong[0]!r}. Load weights of "
                 f"the same architecture, or begin anew with the other model."
             )
+        self._let_go()
         self._loading = version, tensors
         self._schedule.paused = True
         self._load_when_idle()
 
     def step(self) -> list[Piece]:
         """See `OpenEngine`."""
+        self._let_go()
         self._load_when_idle()
         with self._computing():
             step = self._lane.step()
@@ -263,6 +269,11 @@ class LiveEngine:
         del running.samples[choice]
         if not running.samples:
             del self._jobs[number], self._job_of_prompt[running.prompt]
+
+    def _let_go(self) -> None:
+        if self._leaving:
+            self._lane.cancel(self._leaving)
+            self._leaving.clear()
 
     def _load_when_idle(self) -> None:
         """Put the weights that wait into place once nothing of the old ones is in use."""

@@ -7,6 +7,7 @@ tensors grow by a part and shrink when most of them stands empty.
 Shapes: S slots, K key heads, D key size, E value size, P places.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -78,11 +79,12 @@ class Shelf:
             for keys, values in zip(self.keys, self.values, strict=True)
         ]
 
-    def drop(self, owner: int) -> None:
-        """Free the owner's slot; the last stretch takes it."""
-        slot = self._slot_of.pop(owner)
-        last = self.owners.pop()
-        if last != owner:
+    def drop(self, owners: Collection[int]) -> None:
+        """Free the owners' slots; the last stretches that stay take them."""
+        for slot in sorted((self._slot_of.pop(owner) for owner in owners), reverse=True):
+            last = self.owners.pop()
+            if slot == len(self.owners):
+                continue
             self.owners[slot] = last
             self._slot_of[last] = slot
             for tensor in [*self.keys, *self.values]:

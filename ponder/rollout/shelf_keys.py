@@ -186,13 +186,12 @@ class ShelfKeys:
         """Nothing moves: stretches are found by their owner."""
 
     def drop(self, prompts: Sequence[int], samples: Sequence[int]) -> None:
-        for sample in samples:
-            if sample in self._row_home:
-                self._row_home.pop(sample).drop(sample)
+        for shelf, owners in _by_home(self._row_home, samples):
+            shelf.drop(owners)
+        for shelf, owners in _by_home(self._home, prompts):
+            shelf.drop(owners)
         for prompt in prompts:
             del self._asked[prompt]
-            if prompt in self._home:
-                self._home.pop(prompt).drop(prompt)
             if prompt in self._computing:
                 self._computing.remove(prompt)
 
@@ -260,13 +259,22 @@ class ShelfKeys:
         shelf = self._shelf(self._row_shelves, places_for(places), places_for(places))
         shelf.put(sample, None if old is None else old.stretch(sample, 0, old.places))
         if old is not None:
-            old.drop(sample)
+            old.drop([sample])
         self._row_home[sample] = shelf
 
     def _shelf(self, shelves: dict[Any, Shelf], name: Any, places: int) -> Shelf:
         if name not in shelves:
             shelves[name] = Shelf(places, self._layers, self._dtype, self._policy.device)
         return shelves[name]
+
+
+def _by_home(home_of: dict[int, Shelf], owners: Sequence[int]) -> list[tuple[Shelf, list[int]]]:
+    """The owners that have a stretch, by its shelf; they leave `home_of`."""
+    found: dict[int, tuple[Shelf, list[int]]] = {}
+    for owner in owners:
+        if (shelf := home_of.pop(owner, None)) is not None:
+            found.setdefault(id(shelf), (shelf, []))[1].append(owner)
+    return list(found.values())
 
 
 def layer_shapes(policy: Policy) -> list[LayerShape]:

@@ -2,25 +2,19 @@
 
 import asyncio
 import gc
-import json
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
 import uvloop
-from pydantic import ValidationError
 
-from ponder.errors import DataError, PonderError, RecipeError
+from ponder.errors import DataError, PonderError
 from ponder.judge.keywords import read_rules
-from ponder.recipe.explain import explain
-from ponder.recipe.overrides import apply_overrides
 from ponder.recipe.serve import ServeConfig
-from ponder.recipe.source import Source, read_source
 from ponder.serve.app import About, Server
 from ponder.serve.deciders import open_decider
 from ponder.serve.guard import LOOPBACK
@@ -30,32 +24,14 @@ from ponder.serve.risk import Risk
 from ponder.serve.scoring import Scoring
 from ponder.serve.served import Served, find_served
 from ponder.serve.serving import Serving
+from ponder.serve.settings import IS_AT
+from ponder.serve.spawn import Spawned
 
-__all__ = ["address_in", "print_new_key", "read_config", "serve_command"]
+__all__ = ["print_new_key", "serve_command"]
 
 
-_IS_AT = " is at "
 _BACKLOG = 2048
 """Connections that may wait to be taken."""
-
-
-def address_in(line: str) -> str | None:
-    """The address of a server, in the line by which it says that it is there."""
-    _, found, rest = line.partition(_IS_AT)
-    return rest.split(" ")[0] if found and rest.startswith("http://") else None
-
-
-def read_config(file: Path | None, overrides: Sequence[str]) -> ServeConfig:
-    """The configuration of a file and of `key=value`; RecipeError for what it does not know."""
-    called = "the settings"
-    source = (
-        Source(data={}, form=ServeConfig, called=called) if file is None else read_source(file, ServeConfig, called)
-    )
-    apply_overrides(source, overrides)
-    try:
-        return ServeConfig.model_validate_json(json.dumps(source.data), strict=True)
-    except ValidationError as error:
-        raise RecipeError(explain(error, source)) from None
 
 
 def print_new_key(name: str) -> None:
@@ -65,8 +41,9 @@ def print_new_key(name: str) -> None:
     print(f"The key of {name!r}, shown this once: {key}\nPut the line above into your file of keys.", file=sys.stderr)
 
 
-def serve_command(model: str, config: ServeConfig, *, follow: bool = False) -> None:
-    """Serve until interrupted. Raises PonderError for a model, a configuration or a port that cannot be used."""
+def serve_command(model: str, config: ServeConfig, lanes: list[Spawned], *, follow: bool = False) -> None:
+    """Serve until interrupted, by the processes `lanes`, which are taken from the list. Raises PonderError for a model,
+    a configuration or a port that cannot be used."""
     if config.host not in LOOPBACK and config.keys is None:
         raise DataError(
             f"host {config.host!r} lets other machines ask this server, and it asks for no keys, so anybody could: set "
@@ -77,7 +54,7 @@ def serve_command(model: str, config: ServeConfig, *, follow: bool = False) -> N
         read_rules(config.risk.rules)
     served = find_served(model, follow=follow)
     with _listening(config) as listening, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(served, config, keys, listening, follow))
+        runner.run(_serve(served, config, keys, listening, lanes, follow))
 
 
 class _Uvicorn(uvicorn.Server):
@@ -92,9 +69,11 @@ class _Uvicorn(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-async def _serve(served: Served, config: ServeConfig, keys: Keys, listening: socket.socket, follow: bool) -> None:
-    started = time.monotonic()
-    serving = await Serving.start(config, str(served.folder), _say, served.version)
+async def _serve(
+    served: Served, config: ServeConfig, keys: Keys, listening: socket.socket, lanes: list[Spawned], follow: bool
+) -> None:
+    began = lanes[0].began
+    serving = await Serving.start(config, str(served.folder), _say, served.version, lanes)
     tasks: list[asyncio.Task[None]] = []
     server: Server | None = None
     closing = ExitStack()
@@ -130,10 +109,10 @@ async def _serve(served: Served, config: ServeConfig, keys: Keys, listening: soc
         )
         host, port = listening.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        seconds = time.monotonic() - started
+        seconds = time.monotonic() - began
         gc.freeze()  # what is there from the start is never looked through again
         listening.listen(_BACKLOG)  # so that nobody who believes the line is refused
-        _say(f"{name}{_IS_AT}{address}/v1 after {seconds:.1f} s, its chat page at {address}/; Ctrl-C ends it")
+        _say(f"{name}{IS_AT}{address}/v1 after {seconds:.1f} s, its chat page at {address}/; Ctrl-C ends it")
         await _Uvicorn(settings, ending).serve([listening])
     finally:
         for task in tasks:

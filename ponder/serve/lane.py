@@ -6,15 +6,13 @@ holds up no lane and costs at most what its completions may be long.
 """
 
 import asyncio
-import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection
 
 from ponder.errors import BusyError, ModelError
 from ponder.policy.voice import Voice
@@ -32,6 +30,7 @@ from ponder.serve.messages import (
     Submit,
     merge,
 )
+from ponder.serve.spawn import Spawned, spawn
 
 __all__ = ["IDLE", "Lane", "Ticket"]
 
@@ -118,8 +117,9 @@ class Ticket:
 class Lane:
     """One lane. `start` before anything else; `changed` is called when it goes down or comes back."""
 
-    def __init__(self, begin: Begin, say: Callable[[str], None]) -> None:
-        self._begin, self._say = begin, say
+    def __init__(self, begin: Begin, say: Callable[[str], None], ahead: Spawned | None = None) -> None:
+        """The first process may have been started `ahead`."""
+        self._begin, self._say, self._ahead = begin, say, ahead
         self._process: subprocess.Popen[bytes] | None = None
         self._out: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._tickets: dict[int, Ticket] = {}
@@ -146,20 +146,12 @@ class Lane:
     async def start(self) -> Voice:
         """Start the process and load the model; raises what that raised."""
         loop = asyncio.get_running_loop()
-        ours, theirs = Pipe()
-        environment = os.environ | {"OMP_NUM_THREADS": str(self._begin.threads), "TOKENIZERS_PARALLELISM": "false"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "ponder.serve.worker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=2,  # what a library prints is no output of ours
-        )
-        theirs.close()
+        spawned, self._ahead = self._ahead or spawn(self._begin.threads), None
+        self._process, pipe = spawned.process, spawned.pipe
         self._ready = loop.create_future()
         self._out = queue.SimpleQueue()
-        threading.Thread(target=_read, args=(ours, loop, self._take, self._died), daemon=True).start()
-        threading.Thread(target=_write, args=(ours, self._out), daemon=True).start()
+        threading.Thread(target=_read, args=(pipe, loop, self._take, self._died), daemon=True).start()
+        threading.Thread(target=_write, args=(pipe, self._out), daemon=True).start()
         self._out.put(self._begin)
         voice = await self._ready
         self.up = True

@@ -1,7 +1,6 @@
 """The model as the routes see it: its voice, and jobs that are dealt out between lanes."""
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 
@@ -11,6 +10,7 @@ from ponder.recipe.serve import ServeConfig
 from ponder.rollout.engine import Bounds, Job, Load
 from ponder.serve.lane import Lane, Ticket
 from ponder.serve.messages import Begin
+from ponder.serve.spawn import Spawned, threads_of
 
 __all__ = ["Serving", "Ticket"]
 
@@ -25,15 +25,22 @@ class Serving:
         self.draining = False
 
     @classmethod
-    async def start(cls, config: ServeConfig, model: str, say: Callable[[str], None], version: int = 0) -> "Serving":
-        """Load the model in every lane; raises ModelError and others as `load_policy` does."""
-        cores = len(os.sched_getaffinity(0))
+    async def start(
+        cls,
+        config: ServeConfig,
+        model: str,
+        say: Callable[[str], None],
+        version: int = 0,
+        spawned: list[Spawned] | None = None,
+    ) -> "Serving":
+        """Load the model in every lane; raises ModelError and others as `load_policy` does. Lanes that have been
+        `spawned` ahead are taken from the list."""
         begin = Begin(
             model=model,
             template=config.template,
             precision=config.precision,
             device=config.device,
-            threads=config.threads or max(1, cores // config.lanes),
+            threads=threads_of(config),
             bounds=Bounds(
                 rows=config.rows,
                 memory_bytes=int(config.memory_gib * 2**30),
@@ -42,7 +49,7 @@ class Serving:
             ),
             version=version,
         )
-        lanes = [Lane(begin, say) for _ in range(config.lanes)]
+        lanes = [Lane(begin, say, spawned.pop() if spawned else None) for _ in range(config.lanes)]
         try:
             voices = await asyncio.gather(*(lane.start() for lane in lanes))
         except BaseException:

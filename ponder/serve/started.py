@@ -10,7 +10,7 @@ from typing import IO
 
 from ponder.errors import ModelError
 from ponder.sandbox.kernel import PR_SET_PDEATHSIG, prctl
-from ponder.serve.command import address_in
+from ponder.serve.settings import address_in
 
 __all__ = ["started"]
 

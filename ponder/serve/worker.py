@@ -1,12 +1,11 @@
 """A lane: one open engine in a process of its own. Commands come in and pieces go out through one pipe.
 
-Started by `lane.py` as `python -m ponder.serve.worker FD`, never imported by it for more than its messages. The process
-ends when the other end of the pipe is closed, so none is left when the server dies.
+Started by `spawn.py` as `python -m ponder.serve.worker FD`, and never imported by the server. The process ends when the
+other end of the pipe is closed, so none is left when the server dies.
 """
 
 import contextlib
 import gc
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -45,27 +44,23 @@ _SEND_SECONDS = 0.02
 
 
 class _Outbox:
-    """Pieces on their way out, gathered so that a message is not sent for every token."""
+    """Pieces on their way out, gathered so that a message is not sent for every token. What is urgent goes at once,
+    and the load with it."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._pieces: dict[tuple[int, int], Piece] = {}
         self._sent = 0.0
 
-    def put(self, pieces: Sequence[Piece], load: Load) -> None:
-        urgent = False
+    def put(self, pieces: Sequence[Piece], load: Load, urgent: bool) -> None:
         for piece in pieces:
             place = piece.job, piece.choice
             self._pieces[place] = merge(self._pieces[place], piece) if place in self._pieces else piece
             urgent = urgent or piece.reason is not None
         if urgent or (self._pieces and time.monotonic() - self._sent >= _SEND_SECONDS):
-            self.flush(load)
-
-    def flush(self, load: Load) -> None:
-        """Send what there is, and the load in any case."""
-        self._pipe.send(News(tuple(self._pieces.values()), load))
-        self._pieces.clear()
-        self._sent = time.monotonic()
+            self._pipe.send(News(tuple(self._pieces.values()), load))
+            self._pieces.clear()
+            self._sent = time.monotonic()
 
     def forget(self, number: int, choice: int | None) -> None:
         """What has been cancelled is not spoken of."""
@@ -112,11 +107,12 @@ class _Work:
         self._theirs: dict[int, int] = {}
         self._open: dict[int, set[int]] = {}  # the server's number -> choices that have not ended
         self._loading = False
+        self._cancelled = False  # since the load was last told
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to compute."""
-        return not self._open and not self._loading
+        """Whether there is nothing to compute, or to tell."""
+        return not self._open and not self._loading and not self._cancelled
 
     def obey(self, command: Submit | Cancel | Force | Reload) -> None:
         """Do it; what is wrong with it is told to the server."""
@@ -132,7 +128,7 @@ class _Work:
                     self._outbox.forget(number, choice)
                     for one in [choice] if choice is not None else list(self._open[number]):
                         self._end(number, one)
-                    self._outbox.flush(self._engine.load_now)
+                    self._cancelled = True
                 case Force(number, choice, token_ids) if number in self._open:
                     self._engine.force(self._ours[number], choice, token_ids)
                 case Reload(version, folder):
@@ -150,7 +146,8 @@ class _Work:
                 self._end(piece.job, piece.choice)
         load = self._engine.load_now
         self._loading = self._loading and load.jobs > 0
-        self._outbox.put(pieces, load)
+        self._outbox.put(pieces, load, urgent=self._cancelled)
+        self._cancelled = False
 
     def _end(self, number: int, choice: int) -> None:
         still_open = self._open.get(number, set())
@@ -174,8 +171,6 @@ def _weights(folder: Path) -> Mapping[str, torch.Tensor]:
 
 def main() -> None:
     """The process: its end of the pipe is the open file whose number is its argument."""
-    for one in (signal.SIGINT, signal.SIGTERM):  # which the server gets too where all of a group do; it closes the pipe
-        signal.signal(one, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the server has gone
         run(Connection(int(sys.argv[1])))
 
