@@ -34,7 +34,7 @@ __all__ = [
     "stage_seed",
 ]
 
-CODE_SCHEMA = 7
+CODE_SCHEMA = 8
 """Raised when a change of ponder's code changes what the same recipe yields, so that old results are not reused."""
 
 WITHOUT_EFFECT = {

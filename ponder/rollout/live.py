@@ -16,6 +16,7 @@ import torch
 
 from ponder.errors import BusyError, DataError, ModelError
 from ponder.policy.policy import Policy
+from ponder.policy.turned import few_rows
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, FinishReason
 from ponder.rollout.cohorts import CohortKeys
@@ -334,5 +335,5 @@ class LiveEngine:
         """The arithmetic of every forward pass."""
         if self._policy.model.training:
             self._policy.model.train(False)
-        with torch.no_grad(), self._policy.autocast():
+        with torch.no_grad(), self._policy.autocast(), few_rows(self._policy):
             yield

@@ -19,6 +19,7 @@ from ponder.errors import ModelError
 from ponder.policy.memory import retried
 from ponder.policy.policy import Policy
 from ponder.policy.storage import cast_once
+from ponder.policy.turned import few_rows
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
 from ponder.rollout.completion import complete
@@ -100,7 +101,7 @@ class LocalEngine:
         threads, was_training = torch.get_num_threads(), policy.model.training
         policy.model.train(False)
         try:
-            with torch.no_grad(), cast_once(policy.model), policy.autocast(), Forks() as forks:
+            with torch.no_grad(), cast_once(policy.model), policy.autocast(), few_rows(policy), Forks() as forks:
                 check_sampling(policy)
                 if len(shares) > 1:
                     torch.set_num_threads(1)  # a forked process has none of its parent's worker threads
