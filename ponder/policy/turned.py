@@ -68,4 +68,4 @@ def _slow_at_rows() -> bool:
         words = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
     except OSError:
         return False
-    return "AuthenticAMD" in words and torch.backends.mkl.is_available()
+    return "AuthenticAMD" in words and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
