@@ -60,6 +60,7 @@ class LiveEngine:
         self._version = weight_version
         self._loading: tuple[int, Mapping[str, torch.Tensor]] | None = None
         self._schedule = Schedule(self._bounds.rows, is_open=True, memory=self._bounds.memory_bytes)
+        self._products = few_rows(policy)  # looks through all weights: not in every step
         with self._computing():
             check_sampling(policy)
             self._keys: OpenKeys = (
@@ -335,5 +336,5 @@ class LiveEngine:
         """The arithmetic of every forward pass."""
         if self._policy.model.training:
             self._policy.model.train(False)
-        with torch.no_grad(), self._policy.autocast(), few_rows(self._policy):
+        with torch.no_grad(), self._policy.autocast(), self._products:
             yield
