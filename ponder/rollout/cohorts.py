@@ -129,6 +129,9 @@ class CohortKeys:
     def keep_rows(self, kept_R: _Index, length: int) -> None:
         """Nothing moves: samples are found in their cohort."""
 
+    def clean(self, row: int, sample: int, places: int) -> None:
+        """Nothing is guessed for a model whose own cache forgets nothing."""
+
     def drop(self, prompts: Sequence[int], samples: Sequence[int]) -> None:
         touched = {id(self._cohort_of[one]): self._cohort_of.pop(one) for one in samples if one in self._cohort_of}
         for cohort in touched.values():

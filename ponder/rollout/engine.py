@@ -7,7 +7,7 @@ own distribution, while others run. An engine knows no messages, no templates, n
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 
@@ -117,14 +117,13 @@ class Job:
     top: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class Piece(NamedTuple):
     """What is new of one completion of a job: its next tokens, and why it ended if it did.
 
     "failed" means that its logits were not finite, or that its guide allowed nothing: the tokens before that are right,
-    and nothing follows. Log-probs are
-    those under the distribution that sampled the token, of forced tokens those under the model at the job's
-    temperature. `hit_tokens` of the prompt came from the prefix cache, the rest was computed.
+    and nothing follows. Log-probs are those under the distribution that sampled the token, of forced tokens those under
+    the model at the job's temperature. `hit_tokens` of the prompt came from the prefix cache, the rest was computed.
+    A named tuple, since thousands a second are made and sent between processes.
     """
 
     job: int

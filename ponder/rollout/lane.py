@@ -22,7 +22,7 @@ from ponder.policy.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import FinishReason
 from ponder.rollout.cohorts import CohortKeys
-from ponder.rollout.draft import Drafter
+from ponder.rollout.draft import Drafter, OpenDrafter
 from ponder.rollout.engine import Request
 from ponder.rollout.guide import Guide, add_bias, allow
 from ponder.rollout.keys import BatchKeys, Keys
@@ -41,6 +41,11 @@ _MOST_FREE_TOKENS = 128
 """A forward pass may grow by this many guessed tokens ..."""
 _STEP_FLOPS = 5e8
 """... and on a CPU by no more arithmetic than a step of a small model takes otherwise: about 5 ms of one core."""
+_STEP_TOKENS = 48
+"""What a pass of an open lane costs whatever it computes, in tokens: on a CPU operations are started if the model is
+small, and weights read if it is large ..."""
+_STEP_TOKENS_GPU = 256
+"""... and on a GPU both."""
 
 NOT_FINITE = (
     "The model's logits are not finite, so nothing can be sampled. Its weights hold NaN or infinite numbers or "
@@ -97,7 +102,8 @@ class Lane:
         self._forced: dict[int, list[int]] = {}  # what samples must have next
         self._rows = Rows()
         self._written = Written()
-        self._drafter = Drafter(_free_tokens(policy))
+        self._drafter = _drafter(policy, is_open=sampling is None)
+        self._alone: set[int] = set()  # samples whose next token is computed without guesses
         self._next_prompt = self._next_sample = 0
 
     def add(
@@ -182,8 +188,7 @@ class Lane:
 
     def _guess(self) -> npt.NDArray[np.int64]:
         """What may follow, or must, as (R, J)."""
-        guess_RJ = self._drafter.guess(self._written.tokens_RL, self._schedule.length_R)
-        guess_RJ[self._rows.private_R] = -1
+        guess_RJ = self._drafter.guess(self._written.tokens_RL, self._schedule.length_R, self._able())
         if forced := self._forced_rows():
             wanted = max(len(ids) for _, ids in forced)
             more = self._drafter.free_width(self._schedule.rows, wanted) - guess_RJ.shape[1]
@@ -193,7 +198,18 @@ class Lane:
                 guess_RJ[row] = -1
                 guess_RJ[row, : len(known)] = known
         guess_RJ[self._rows.guided] = -1  # what may follow shows after each token
+        if self._alone:
+            guess_RJ[np.isin(self._schedule.sample_R, list(self._alone))] = -1
+            self._alone.clear()
         return guess_RJ
+
+    def _able(self) -> npt.NDArray[np.bool_]:
+        """The rows whose next tokens may be guessed: not those that share nothing, nor those that are told what they
+        may be or must."""
+        able_R = ~self._rows.private_R
+        able_R[self._rows.guided] = False
+        able_R[[row for row, _ in self._forced_rows()]] = False
+        return able_R
 
     def _next_hidden(self, old: int, new: int, guess_RJ: npt.NDArray[np.int64]) -> torch.Tensor:
         """The states that the next tokens are made of, K per row: `old` rows get their last token and their guesses
@@ -233,7 +249,7 @@ class Lane:
         token_RK, logprob_RK, finite_RK, top_RK = self._sample(hidden_TD, place_RK)
         live_R = schedule.live_R.copy()
         right_RJ = np.equal(guess_RJ, token_RK[:, :-1])
-        self._drafter.judge(guess_RJ[live_R], right_RJ[live_R])
+        self._drafter.judge(guess_RJ, token_RK, live_R & self._able())
         # A token counts while all guesses before it were right, no token before it ended the sample, and there is room.
         stop_RK = self._stopping(token_RK)
         goes_on_RK = np.concatenate([live_R[:, None], right_RJ & ~stop_RK[:, :-1]], 1)
@@ -241,6 +257,9 @@ class Lane:
         kept_RK = np.logical_and.accumulate(goes_on_RK, 1) & (place_RK < until_R[:, None])
         failed_R = np.logical_or.reduce(kept_RK & ~finite_RK, 1)
         kept_RK &= np.logical_and.accumulate(finite_RK, 1)
+        # It may be a guess that makes numbers which are none, and spoils those before it: once more without.
+        spoilt_R = failed_R & (guess_RJ >= 0).any(1)
+        failed_R &= ~spoilt_R
         row_N, position_N = np.nonzero(kept_RK)
         place_N = place_RK[row_N, position_N]
         token_N, logprob_N = token_RK[row_N, position_N], logprob_RK[row_N, position_N]
@@ -252,6 +271,10 @@ class Lane:
                 self._guide(row).take(int(token_RK[row, 0]))
         kept_R = kept_RK.sum(1)
         schedule.extend(kept_R)
+        for row in np.flatnonzero(spoilt_R).tolist():
+            sample = int(schedule.sample_R[row])
+            self._alone.add(sample)
+            self._keys.clean(row, sample, max(0, int(schedule.length_R[row]) - 1))
         stopped_R = np.logical_or.reduce(kept_RK & stop_RK, 1)
         finished_R = live_R & ~failed_R & (stopped_R | (schedule.length_R >= limit_R))
         for row, ids in self._forced_rows():
@@ -408,6 +431,14 @@ def closed_lane(
         settings = [SampleSettings(seed=seed, limit=max_tokens) for seed in request.seeds]
         lane.add(request.prompt_ids, settings, prompt_bytes=prompt_bytes, row_bytes=row_bytes)
     return lane
+
+
+def _drafter(policy: Policy, *, is_open: bool) -> Drafter:
+    free_tokens = _free_tokens(policy)
+    if not is_open or policy.fallback is not None:
+        return Drafter(free_tokens)
+    step_tokens = _STEP_TOKENS if policy.device.type == "cpu" else _STEP_TOKENS_GPU
+    return OpenDrafter(max(free_tokens, step_tokens), step_tokens)
 
 
 def _free_tokens(policy: Policy) -> int:

@@ -185,6 +185,12 @@ class ShelfKeys:
     def keep_rows(self, kept_R: _Index, length: int) -> None:
         """Nothing moves: stretches are found by their owner."""
 
+    def clean(self, row: int, sample: int, places: int) -> None:
+        shelf = self._row_home[sample]
+        for key, value in shelf.stretch(sample, places, shelf.places):
+            key.zero_()
+            value.zero_()
+
     def drop(self, prompts: Sequence[int], samples: Sequence[int]) -> None:
         for shelf, owners in _by_home(self._row_home, samples):
             shelf.drop(owners)

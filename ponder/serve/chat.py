@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
 from typing import Any, Protocol, Self
 
 from ponder.policy.voice import Voice
@@ -83,12 +82,9 @@ class Chat:
         self.account = Account(prompt=0 if isinstance(ticket, Unasked) else len(ticket.job.prompt_ids))
         self.version = 0
 
-    async def deltas(self) -> AsyncGenerator[tuple[Choice, Delta]]:
+    def deltas(self) -> AsyncGenerator[tuple[Choice, Delta]]:
         """Everything new that may be sent, choice by choice."""
-        source = self.computed() if self.control is None else self.control.deltas(self)
-        async with aclosing(source) as deltas:
-            async for one in deltas:
-                yield one
+        return self.computed() if self.control is None else self.control.deltas(self)
 
     async def computed(self) -> AsyncGenerator[tuple[Choice, Delta]]:
         """Everything that is new, choice by choice. Nothing is computed any more once this is left, however it is.
@@ -104,15 +100,16 @@ class Chat:
                 self.version = piece.weight_version
                 if piece.reason == "failed":
                     raise Fault(500, _STUCK if self.ticket.job.guide is not None else _NAN)
+                written, thinking = choice.tokens, choice.thinking_tokens
                 deltas = choice.take(piece)
-                self._settle()
+                account.written += choice.tokens - written
+                account.thinking += choice.thinking_tokens - thinking
                 for delta in deltas:
                     yield choice, delta
                 if choice.stop is not None:
                     self.ticket.cancel(choice.index)
         finally:
             self.ticket.cancel()
-            self._settle()
             account.ended = time.monotonic()
 
     @property
@@ -142,7 +139,3 @@ class Chat:
         cut = any(c.reason == "length" and c.thinking and not c.answer for c in self.choices)
         faults = [fault for choice in self.choices for fault in choice.call_faults]
         return [*([_ENDLESS] if cut else []), *(f"what begins as a call is none: {fault}" for fault in faults)]
-
-    def _settle(self) -> None:
-        self.account.written = sum(choice.tokens for choice in self.choices)
-        self.account.thinking = sum(choice.thinking_tokens for choice in self.choices)

@@ -56,9 +56,11 @@ async def chat(server: "Server", request: Request) -> ASGIApp:
 
 async def begin_planned(server: "Server", asked: ChatRequest, identity: str, caller: Caller) -> Chat | Planned:
     """The same for a request that may want more than one sample."""
-    want = await asyncio.to_thread(
-        wanted, asked.ponder, asked.thinking_tokens, asked.n or 1, server.config.most_samples, bool(asked.tools)
-    )
+    want = None
+    if asked.ponder is not None:
+        want = await asyncio.to_thread(
+            wanted, asked.ponder, asked.thinking_tokens, asked.n or 1, server.config.most_samples, bool(asked.tools)
+        )
     if want is None:
         return await begin_chat(server, asked, identity, caller)
     score = server.score_of(asked.messages) if want.plan.best_of is not None else None

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ponder.policy.voice import Voice
 from ponder.records import Tool, ToolCall
@@ -19,6 +20,9 @@ from ponder.text.think import Response
 __all__ = ["Choice", "Delta", "Reason", "Shown", "agreeing", "decoder"]
 
 Reason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+_REMEMBERED, _FEW = 2**16, 4
+"""So many texts are remembered, of at most so many tokens each: some 20 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +67,23 @@ class Shown(Protocol):
 
 def decoder(voice: Voice) -> Decode:
     """Ids to text as the engine's completions have it."""
-    if isinstance(voice.tokenizer, PreTrainedTokenizerFast):
-        fast = voice.tokenizer.backend_tokenizer  # a tenth of the time, which counts per token
-        return lambda ids: str(fast.decode(list(ids), skip_special_tokens=False))
+    return _decoder(voice.tokenizer)
+
+
+@lru_cache(maxsize=2)
+def _decoder(tokenizer: PreTrainedTokenizerBase) -> Decode:
+    """Texts of a few tokens are remembered: a server asks for the same ones over and over, once per token."""
+    fast = tokenizer.backend_tokenizer if isinstance(tokenizer, PreTrainedTokenizerFast) else None
 
     def decode(ids: Sequence[int]) -> str:
-        text = voice.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        if fast is not None:  # a tenth of the time
+            return str(fast.decode(list(ids), skip_special_tokens=False))
+        text = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
         assert isinstance(text, str)
         return text
 
-    return decode
+    remembered = lru_cache(maxsize=_REMEMBERED)(decode)
+    return lambda ids: remembered(tuple(ids)) if len(ids) <= _FEW else decode(ids)
 
 
 def agreeing(top: Likeliest, token: int, logprob: float) -> Likeliest:
@@ -141,6 +152,10 @@ class Choice:
             return []
         assert piece.reason != "failed"
         deltas: list[Delta] = []
+        if not self._with_logprobs and not self._speech.may_stop:
+            self.tokens += len(piece.token_ids)
+            deltas = self._shown(self._speech.feed(piece.token_ids))
+            return _joined(deltas if piece.reason is None else [*deltas, *self._close(piece.reason)])
         for i, (token, logprob) in enumerate(zip(piece.token_ids, piece.logprobs, strict=True)):
             self.tokens += 1
             kind = "thinking" if self._speech.in_thinking else "answer"
@@ -206,6 +221,8 @@ class Choice:
 
 def _joined(deltas: Sequence[Delta]) -> list[Delta]:
     """Neighbours of one kind as one."""
+    if len(deltas) < 2:
+        return list(deltas)
     found: list[Delta] = []
     for delta in deltas:
         if found and delta.kind in ("thinking", "answer") and found[-1].kind == delta.kind:

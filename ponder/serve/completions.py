@@ -46,7 +46,8 @@ async def complete(server: "Server", request: Request) -> ASGIApp:
 
     headers = server.headers(identity, caller, ignored)
     if asked.stream:
-        return server.stream(_chunks(reply, asked.stream_options or StreamOptions()), headers, ended)
+        plain = asked.logprobs is None
+        return server.stream(_chunks(reply, asked.stream_options or StreamOptions(), plain), headers, ended)
     return server.later(_whole(reply), headers, ended)
 
 
@@ -67,8 +68,11 @@ async def _begin(server: "Server", asked: CompletionRequest, reply: RawReply, ke
     for number, (prompt, job) in enumerate(zip(prompts, jobs, strict=True)):
         reply.account.prompt += len(prompt.ids)
         before = prompt.ids if asked.echo else ()
-        choices = [RawChoice(number * n + i, voice, server.silent, asked.stops, before) for i in range(n)]
-        if asked.echo and asked.logprobs is not None:
+        wanted = asked.logprobs is not None
+        choices = [
+            RawChoice(number * n + i, voice, server.silent, asked.stops, before, with_logprobs=wanted) for i in range(n)
+        ]
+        if asked.echo and wanted:
             try:
                 scores, top = await score(server.serving, prompt.ids, key, salt, owner, asked.top)
             except PonderError as error:
@@ -81,10 +85,13 @@ async def _begin(server: "Server", asked: CompletionRequest, reply: RawReply, ke
         reply.add(await server.submit(job) if limit else None, choices)
 
 
-async def _chunks(reply: RawReply, options: StreamOptions) -> AsyncIterator[str]:
+async def _chunks(reply: RawReply, options: StreamOptions, plain: bool) -> AsyncIterator[str]:
+    plain = plain and not options.continuous_usage_stats
     try:
         async for choice, text in reply.texts():
-            if text or choice.reason is not None:
+            if text and choice.reason is None and plain:
+                yield reply.text(choice, text)
+            elif text or choice.reason is not None:
                 chunk = reply.chunk(choice, text)
                 if options.continuous_usage_stats:
                     chunk["usage"] = usage(reply.account)

@@ -144,6 +144,8 @@ def tags_of(template: Template) -> tuple[str, ...]:
 
 def _pending(tags: tuple[bytes, ...], text: bytes) -> bytes:
     """The longest end of `text` that may be the beginning of a tag."""
+    if not any(tag[0] in text for tag in tags):  # as is nearly always so
+        return b""
     lengths = [n for tag in tags for n in range(1, len(tag)) if text.endswith(tag[:n])]
     return text[len(text) - max(lengths, default=0) :]
 

@@ -1,6 +1,6 @@
 """What a server and its lanes say to each other. No torch is needed to read it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ponder.policy.voice import Voice
 from ponder.recipe.training import Precision
@@ -109,4 +109,4 @@ class News:
 def merge(first: Piece, second: Piece) -> Piece:
     """Two pieces of one completion, one after the other, as one."""
     ids, logprobs = first.token_ids + second.token_ids, first.logprobs + second.logprobs
-    return replace(second, token_ids=ids, logprobs=logprobs, top=first.top + second.top)
+    return second._replace(token_ids=ids, logprobs=logprobs, top=first.top + second.top)

@@ -43,12 +43,12 @@ class Wanted:
     samples: bool
 
 
-def wanted(own: Own | None, thinking: int | None, choices: int, most: int, tools: bool) -> Wanted | None:
+def wanted(own: Own, thinking: int | None, choices: int, most: int, tools: bool) -> Wanted | None:
     """What a request wants of `own` and of `thinking` tokens; None where one sample as it comes will do.
 
     Fault 400 for a plan or a check that is none. Takes its time with a check of many tests or of a schema.
     """
-    if own is None or own == Own(samples=own.samples):
+    if own == Own(samples=own.samples):
         return None
     fields = own.model_dump(exclude={"check", "samples"}, exclude_unset=True) | {"thinking_tokens": thinking}
     try:

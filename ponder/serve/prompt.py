@@ -3,7 +3,10 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
 
 from ponder.errors import DataError, PonderError
 from ponder.files import read_json
@@ -91,9 +94,14 @@ def _public_tokens(voice: Voice, ids: Sequence[int]) -> int:
     opening = voice.template.opening
     if not opening:
         return 0
-    own = voice.tokenizer(opening, add_special_tokens=False).input_ids
+    own = _ids_of(voice.tokenizer, opening)
     shared = [a == b for a, b in zip(own, ids, strict=False)]
     return shared.index(False) if False in shared else len(shared)
+
+
+@lru_cache(maxsize=4)
+def _ids_of(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer(text, add_special_tokens=False).input_ids)
 
 
 def job_of(

@@ -11,7 +11,7 @@ from ponder.rollout.sampler import Likeliest
 from ponder.serve.choice import Reason, agreeing, decoder
 from ponder.serve.fault import Fault
 from ponder.serve.prompt import Prompt
-from ponder.serve.reply import Account, usage
+from ponder.serve.reply import Account, quoted, to_json, usage
 from ponder.serve.serving import Serving, Ticket
 from ponder.serve.speech import Characters, Stops
 from ponder.serve.wire import CompletionRequest
@@ -75,12 +75,20 @@ class RawChoice:
     log-probs of its tokens where these are wanted."""
 
     def __init__(
-        self, index: int, voice: Voice, silent: frozenset[int], stops: Sequence[str], before: Sequence[int]
+        self,
+        index: int,
+        voice: Voice,
+        silent: frozenset[int],
+        stops: Sequence[str],
+        before: Sequence[int],
+        *,
+        with_logprobs: bool,
     ) -> None:
         self.index = index
         self._decode = decoder(voice)
         self._characters = Characters(self._decode, silent)
         self._stops = Stops(stops)
+        self._with_logprobs = with_logprobs
         self.text = self._decode(before) if before else ""
         self._tokens: list[_Token] = []
         self._taken = 0
@@ -110,7 +118,8 @@ class RawChoice:
             if self.stop is not None:
                 break
             self.tokens += 1
-            self._write([token], piece.logprobs[i : i + 1], piece.top[i : i + 1])
+            if self._with_logprobs:
+                self._write([token], piece.logprobs[i : i + 1], piece.top[i : i + 1])
             text += self._stops.feed(self._characters.feed([token]))
         if self.stop is None and piece.reason is not None:
             text += self._stops.feed(self._characters.flush()) + self._stops.flush()
@@ -153,6 +162,7 @@ class RawReply:
     def __init__(self, identity: str, model: str, asked: CompletionRequest, account: Account) -> None:
         self._head = {"id": identity, "object": "text_completion", "created": int(time.time()), "model": model}
         self._asked, self.account = asked, account
+        self._before = to_json({**self._head, "choices": []})[: -len("]}")]
         self.choices: list[RawChoice] = []
         self._tickets: list[tuple[Ticket, list[RawChoice]]] = []
 
@@ -184,6 +194,12 @@ class RawReply:
                     ticket.cancel(choice.index % len(choices))
             self.account.hit += hit
         self.account.written = sum(choice.tokens for choice in self.choices)
+
+    def text(self, choice: RawChoice, text: str) -> str:
+        """`chunk` of text without log-probs that ends nothing, as JSON: what a server writes most."""
+        assert choice.reason is None and self._asked.logprobs is None
+        one = f'{{"index":{choice.index},"text":{quoted(text)},"finish_reason":null,"logprobs":null}}'
+        return f"{self._before}{one}]}}"
 
     def chunk(self, choice: RawChoice, text: str) -> dict[str, Any]:
         """A piece of a stream."""

@@ -13,12 +13,13 @@ from ponder.recipe.serve import Prices, ServeConfig
 from ponder.records import ToolCall
 from ponder.serve.choice import Delta, Shown
 
-__all__ = ["PLAIN", "Account", "ChatForm", "own", "to_json", "usage"]
+__all__ = ["PLAIN", "Account", "ChatForm", "own", "quoted", "to_json", "usage"]
 
 PLAIN = ("thinking", "answer")
 """Kinds of a delta that are text and nothing else."""
 
-_quoted = json.JSONEncoder(ensure_ascii=False).encode
+quoted = json.JSONEncoder(ensure_ascii=False).encode
+"""A text as JSON, as `to_json` has it."""
 
 
 def to_json(value: Mapping[str, Any]) -> str:
@@ -99,7 +100,7 @@ class ChatForm:
     def text(self, delta: Delta) -> str:
         """`chunk` of text that is neither the first nor has log-probs, as JSON: what a server writes most."""
         assert delta.kind in PLAIN and delta.reason is None
-        said = _quoted(delta.text)
+        said = quoted(delta.text)
         named = ",".join(f'"{name}":{said}' for name in self._names(delta.kind))
         return f'{self._before}{{"index":{delta.index},"delta":{{{named}}},"finish_reason":null}}]}}'
 

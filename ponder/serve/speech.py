@@ -37,32 +37,34 @@ class Characters:
 
     def __init__(self, decode: Decode, silent: frozenset[int]) -> None:
         self._decode, self._silent = decode, silent
-        self._ids: list[int] = []
-        self._start = self._read = 0  # ids from `start` on are decoded together; those before `read` are text already
+        self._known: tuple[int, ...] = ()  # ids that are text already, with which those that follow are decoded
+        self._before = ""  # their text
+        self._new: tuple[int, ...] = ()
 
     def feed(self, ids: Sequence[int]) -> str:
         """The characters that these ids complete."""
-        self._ids += [one for one in ids if one not in self._silent]
-        before = self._decode(self._ids[self._start : self._read])
-        whole = self._decode(self._ids[self._start :])
-        if whole.endswith("\ufffd") or len(whole) <= len(before):
+        self._new += tuple(one for one in ids if one not in self._silent)
+        whole = self._decode(self._known + self._new)
+        if whole.endswith("\ufffd") or len(whole) <= len(self._before):
             return ""
-        self._start, self._read = self._read, len(self._ids)
-        return whole[len(before) :]
+        return self._settle(whole)
 
     def flush(self) -> str:
         """What an unfinished character leaves, as the decoder writes it."""
-        before = self._decode(self._ids[self._start : self._read])
-        whole = self._decode(self._ids[self._start :])
-        self._start, self._read = self._read, len(self._ids)
-        return whole[len(before) :]
+        return self._settle(self._decode(self._known + self._new))
+
+    def _settle(self, whole: str) -> str:
+        text = whole[len(self._before) :]
+        self._known, self._new = self._new, ()
+        self._before = self._decode(self._known)
+        return text
 
 
 class Stops:
     """Text up to a stop string; what may be the beginning of one is held back. `found` names it."""
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = tuple(stops)
+        self.wanted = tuple(stops)
         self._held = ""
         self.found: str | None = None
 
@@ -70,13 +72,15 @@ class Stops:
         """The text that is settled; none after a stop string."""
         if self.found is not None:
             return ""
+        if not self.wanted:
+            return text
         text = self._held + text
-        found = [(text.index(stop) + len(stop), text.index(stop), stop) for stop in self._stops if stop in text]
+        found = [(text.index(stop) + len(stop), text.index(stop), stop) for stop in self.wanted if stop in text]
         if found:  # the one that is complete first, wherever the text was cut
             _, start, self.found = min(found)
             self._held = ""
             return text[:start]
-        held = max((n for stop in self._stops for n in range(1, len(stop)) if text.endswith(stop[:n])), default=0)
+        held = max((n for stop in self.wanted for n in range(1, len(stop)) if text.endswith(stop[:n])), default=0)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]
 
@@ -121,18 +125,27 @@ class Speech:
         return self._stops.found
 
     @property
+    def may_stop(self) -> bool:
+        """Whether there are stop strings."""
+        return bool(self._stops.wanted)
+
+    @property
     def in_thinking(self) -> bool:
         """Whether the next token is one of thinking, unless it ends it."""
         return self._parser.in_thinking
 
     def feed(self, ids: Sequence[int]) -> list[Piece]:
         """The pieces that these ids settle; none after a stop string."""
+        texts = [self._characters.feed([one]) for one in ids]
+        if not self._parser.in_tag and not self.may_stop and "<" not in (text := "".join(texts)):
+            self.thinking_tokens += len(texts) * self._parser.in_thinking  # nothing begins or ends here: all at once
+            return _joined(self._read(self._parser.feed(text)))
         pieces: list[Piece] = []
-        for one in ids:
+        for text in texts:
             if self.stop is not None:
                 break
             self.thinking_tokens += self._parser.in_thinking
-            pieces += self._read(self._parser.feed(self._characters.feed([one])))
+            pieces += self._read(self._parser.feed(text))
         return _joined(pieces)
 
     def close(self, *, finished: bool) -> tuple[list[Piece], Response]:
@@ -178,5 +191,7 @@ class Speech:
 
 def _joined(pieces: Sequence[Piece]) -> list[Piece]:
     """Neighbours of one kind as one piece, empty ones left out."""
+    if len(pieces) < 2:
+        return [piece for piece in pieces if piece.text]
     groups = groupby((piece for piece in pieces if piece.text), key=lambda piece: piece.kind)
     return [Piece(kind=kind, text="".join(piece.text for piece in group)) for kind, group in groups]

@@ -9,7 +9,6 @@ import gc
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -140,7 +139,7 @@ class _Work:
 
     def step(self) -> None:
         """Compute a little, and send what is new if it is time."""
-        pieces = [replace(piece, job=self._theirs[piece.job]) for piece in self._engine.step()]
+        pieces = [piece._replace(job=self._theirs[piece.job]) for piece in self._engine.step()]
         for piece in pieces:
             if piece.reason is not None:
                 self._end(piece.job, piece.choice)

@@ -101,6 +101,11 @@ class ThinkParser:
         return self._place == "thinking"
 
     @property
+    def in_tag(self) -> bool:
+        """Whether the text so far ends with what may be the beginning of a tag."""
+        return bool(self._waiting)
+
+    @property
     def undecided(self) -> str:
         """Text of which no tag has told yet what it is."""
         return self._before if self._place == "before" else ""
@@ -110,6 +115,8 @@ class ThinkParser:
         assert not self._flushed, "feed after flush or close"
         events: list[Event] = []
         text = self._waiting + chunk
+        if "<" not in text:  # every tag begins with it
+            return self._text(text)
         position = 0
         for match in self._tag.finditer(text):
             events += self._text(text[position : match.start()])

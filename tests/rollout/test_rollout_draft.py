@@ -10,7 +10,7 @@ from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
 from ponder.rollout import draft
 from ponder.rollout import lane as lanes
-from ponder.rollout.draft import Drafter
+from ponder.rollout.draft import Drafter, OpenDrafter
 from ponder.rollout.lane import closed_lane
 
 EVERY = 1 << 20
@@ -27,7 +27,8 @@ def guess(drafter: Drafter, *rows: list[int]) -> list[list[int]]:
     tokens_RL = np.zeros((len(rows), max(map(len, rows))), np.int64)
     for i, row in enumerate(rows):
         tokens_RL[i, : len(row)] = row
-    return drafter.guess(tokens_RL, np.array([len(row) for row in rows])).tolist()
+    able_R = np.ones(len(rows), np.bool_)
+    return drafter.guess(tokens_RL, np.array([len(row) for row in rows]), able_R).tolist()
 
 
 def test_what_came_before_is_guessed() -> None:
@@ -62,7 +63,7 @@ def test_a_lane_stops_guessing_where_guesses_are_wrong() -> None:
     for drafter, truth in ((right, 3), (wrong, 4)):
         guess_RJ = np.full((300, 1), 3)
         assert drafter.useful
-        drafter.judge(guess_RJ, guess_RJ == truth)
+        drafter.judge(guess_RJ, np.full((300, 2), truth), np.ones(300, np.bool_))
     assert right.useful and not wrong.useful
     assert guess(wrong, [1, 2]) == [[]]
 
@@ -70,11 +71,73 @@ def test_a_lane_stops_guessing_where_guesses_are_wrong() -> None:
 def test_only_guesses_behind_right_ones_are_counted() -> None:
     """Of 128 x 3 guesses 128 + 64 are tried, and the 64 behind are wrong: two thirds right."""
     drafter = learnt([1, 2, 3])
-    right_RJ = np.zeros((128, 3), np.bool_)
-    right_RJ[:64, 0] = True
+    token_RK = np.full((128, 4), 4)
+    token_RK[:64, 0] = 3
     for _ in range(2):
-        drafter.judge(np.full((128, 3), 3), right_RJ)
+        drafter.judge(np.full((128, 3), 3), token_RK, np.ones(128, np.bool_))
     assert drafter._guessed == 2 * (128 + 64) and drafter._right == 2 * 64
+
+
+def open_one(step_tokens: int = 48) -> OpenDrafter:
+    drafter = OpenDrafter(EVERY, step_tokens)
+    text = list(range(20, 40))
+    drafter.learn(np.array([text]), np.zeros(len(text), np.int64), np.arange(len(text)))
+    return drafter
+
+
+def step(drafter: OpenDrafter, rows: int, came: int, able: int | None = None) -> int:
+    """How many guesses per row are computed after 20, 21; `came` comes next in every row."""
+    tokens_RL, length_R = np.tile([20, 21], (rows, 1)), np.full(rows, 2)
+    able_R = np.arange(rows) < (rows if able is None else able)
+    guess_RJ = drafter.guess(tokens_RL, length_R, able_R)
+    assert (guess_RJ[able_R] == np.arange(22, 22 + guess_RJ.shape[1])).all() and (guess_RJ[~able_R] == -1).all()
+    token_RK = np.tile(np.arange(came, came + 1 + guess_RJ.shape[1]), (rows, 1))
+    drafter.judge(guess_RJ, token_RK, able_R)
+    return guess_RJ.shape[1]
+
+
+def test_an_open_lane_guesses_while_it_pays_and_begins_again() -> None:
+    drafter = open_one()
+    assert step(drafter, 8, 22) > 0, "at its beginning it tries"
+    for _ in range(200):
+        step(drafter, 8, 22)
+    assert step(drafter, 8, 22) == 7
+    for _ in range(600):
+        step(drafter, 8, 50)
+    assert step(drafter, 8, 50) == 0
+    waited = next(i for i in range(1000) if step(drafter, 8, 22))
+    assert 10 < waited < 600, "the first guess is looked at even while none is computed"
+
+
+def test_more_rows_need_better_guesses() -> None:
+    """With half of the guesses right: 1 + 1/2 tokens for (48 + 2 R) / (48 + R) times the cost is a gain up to R = 36 of
+    5 % and more; for one row 1.88 tokens of 3 guesses cost 52 and 1.99 of 7 cost 56."""
+
+    def width(rows: int, step_tokens: int = 48) -> int:
+        drafter = open_one(step_tokens)
+        drafter._guessed, drafter._right = 1000, 500
+        return step(drafter, rows, 22)
+
+    assert [width(rows) for rows in (1, 4, 16, 36, 37, 200)] == [3, 3, 1, 1, 0, 0]
+    assert width(200, 4800) == 3
+
+
+def test_rows_that_are_not_able_make_guesses_worth_less() -> None:
+    def width(able: int) -> int:
+        drafter = open_one()
+        drafter._guessed, drafter._right = 1000, 900
+        return step(drafter, 16, 22, able)
+
+    assert [width(able) for able in (16, 8, 4, 0)] == [7, 3, 0, 0]
+
+
+def test_an_open_drafter_that_may_not_guess_does_not() -> None:
+    drafter = OpenDrafter(0, 48)
+    able_R = np.ones(2, np.bool_)
+    guess_RJ = drafter.guess(np.full((2, 4), 7), np.full(2, 4), able_R)
+    assert guess_RJ.shape == (2, 0)
+    drafter.judge(guess_RJ, np.full((2, 1), 7), able_R)
+    assert not drafter.useful
 
 
 def run(policy: Policy, sampling: Sampling, max_rows: int) -> tuple[int, dict[int, Completion]]:
