@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ponder.compute.check_words import check_said
 from ponder.errors import DataError
-from ponder.recipe.explain import did_you_mean
+from ponder.nearest import did_you_mean
 from ponder.records import (
     AssignmentGold,
     ChoiceGold,

@@ -19,9 +19,9 @@ from pydantic import Field, ValidationError
 
 from ponder.errors import RecipeError
 from ponder.files import expand_path
+from ponder.nearest import did_you_mean
 from ponder.own import OwnCode, read_own
 from ponder.recipe.base import Component
-from ponder.recipe.explain import did_you_mean
 from ponder.recipe.own import OwnName, is_own
 from ponder.recipe.problems import (
     FileProblems,

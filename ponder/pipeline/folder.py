@@ -10,8 +10,8 @@ import ponder
 from ponder.errors import RecipeError, RunFolderError
 from ponder.files import TEMPORARY, read_json, sweep, write_json, write_text
 from ponder.manifest import FORMAT, now
+from ponder.nearest import did_you_mean
 from ponder.pipeline.lock import LOCK
-from ponder.recipe.explain import did_you_mean
 from ponder.recipe.graph import downstream
 from ponder.recipe.recipe import Recipe
 

@@ -8,6 +8,7 @@ from ponder.errors import DataError, EndpointError, ModelError, RecipeError
 from ponder.evaluation.benchmark import Benchmark, find_benchmark, own_code
 from ponder.files import EMBEDDED, expand_path, is_gguf
 from ponder.micro import GENERAL, TASK_NAMES
+from ponder.nearest import did_you_mean
 from ponder.own import read_own
 from ponder.own.apart import check_own
 from ponder.pipeline.fingerprint import data_files, input_path, own_files, own_uses
@@ -15,7 +16,6 @@ from ponder.pipeline.machine import processors
 from ponder.pipeline.memory import longest_completion
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.recipe.examples import MicroExamples
-from ponder.recipe.explain import did_you_mean
 from ponder.recipe.graph import model_references
 from ponder.recipe.own import is_own
 from ponder.recipe.problems import FileProblems, GymProblems, MicroProblems

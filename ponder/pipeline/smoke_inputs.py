@@ -39,8 +39,9 @@ def make_smoke_inputs(recipe: Recipe, smoke: Recipe, folder: Path) -> None:
 
 
 def _make_model(reference: str, folder: Path, seed: int) -> None:
-    from ponder.policy import random_policy, save_policy, shrink
+    from ponder.policy import random_policy, save_policy
     from ponder.policy.pretrained import load_tokenizer
+    from ponder.policy.shrink import shrink
     from ponder.policy.unpack import gguf_config
 
     config_file = EMBEDDED.get(reference, model_path(reference)) / "config.json"

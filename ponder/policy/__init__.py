@@ -1,13 +1,20 @@
-"""The model being trained: loading and saving, packed forward passes, log-probs without full logits."""
+"""The model being trained: loading and saving, packed forward passes, log-probs without full logits.
 
-from ponder.policy.forward import LogprobModel
-from ponder.policy.load import load_policy, load_weights, random_policy, save_policy
-from ponder.policy.logprobs import Head, token_logprobs
-from ponder.policy.lora import add_lora
-from ponder.policy.packed import PackedLayout
-from ponder.policy.policy import Policy
-from ponder.policy.resolve import resolve_model
-from ponder.policy.shrink import build_config, check_fields, shrink
+A name is loaded when it is asked for first, so that a server's process can know a model's voice without torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ponder.policy.forward import LogprobModel
+    from ponder.policy.load import load_policy, load_weights, random_policy, save_policy
+    from ponder.policy.logprobs import Head, token_logprobs
+    from ponder.policy.lora import add_lora
+    from ponder.policy.packed import PackedLayout
+    from ponder.policy.policy import Policy
+    from ponder.policy.resolve import resolve_model
+    from ponder.policy.shrink import build_config, check_fields
 
 __all__ = [
     "Head",
@@ -22,6 +29,35 @@ __all__ = [
     "random_policy",
     "resolve_model",
     "save_policy",
-    "shrink",
     "token_logprobs",
 ]
+
+_HOMES = {
+    "forward": ("LogprobModel",),
+    "load": (
+        "load_policy",
+        "load_weights",
+        "random_policy",
+        "save_policy",
+    ),
+    "logprobs": (
+        "Head",
+        "token_logprobs",
+    ),
+    "lora": ("add_lora",),
+    "packed": ("PackedLayout",),
+    "policy": ("Policy",),
+    "resolve": ("resolve_model",),
+    "shrink": (
+        "build_config",
+        "check_fields",
+    ),
+}
+"""File -> the names of it that are asked for here."""
+_FILES = {name: file for file, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)

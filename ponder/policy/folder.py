@@ -132,6 +132,8 @@ def _method(settings: Any, key: str) -> str:
 def _own_code(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> str | None:
     """The class that only the folder's code defines, or None. Many folders bring code that has long become part of
     transformers: then that of transformers is used, under the same name."""
+    if not any(_brought(config)) and not any(_brought(tokenizer)):
+        return None  # as nearly always, and transformers' lists bring torch along
     from transformers import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,

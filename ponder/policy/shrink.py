@@ -7,7 +7,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, PreTrainedConfig
 
 from ponder.errors import ModelError, RecipeError
-from ponder.recipe.explain import did_you_mean
+from ponder.nearest import did_you_mean
 
 __all__ = ["build_config", "check_fields", "shrink"]
 

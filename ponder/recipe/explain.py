@@ -1,17 +1,17 @@
 """pydantic's complaints about a recipe in words a person can act on: place, key, got, expected."""
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from ponder.nearest import did_you_mean
 from ponder.recipe.describe import component_at, tag_of
 from ponder.recipe.source import Source, Where, dotted
 
-__all__ = ["did_you_mean", "explain"]
+__all__ = ["explain"]
 
 _MOST_SHOWN = 10
 _LONGEST_VALUE = 60
@@ -48,13 +48,6 @@ def _holds_another(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
     """Whether a complaint is about a part of what this one is about: a list whose items are wrong is not too short."""
     place = detail["loc"]
     return any(len(one["loc"]) > len(place) and one["loc"][: len(place)] == place for one in found)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'steps'?` when a known word is near, otherwise the known words."""
-    names = sorted(known)
-    near = difflib.get_close_matches(word, names, 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(names) or 'nothing'}"
 
 
 def _line(detail: ErrorDetails, source: Source) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from ponder.errors import RecipeError
 from ponder.files import EMBEDDED
 from ponder.hub import parse_hub_id
-from ponder.recipe.explain import did_you_mean
+from ponder.nearest import did_you_mean
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.roles import FITTING_KINDS
 from ponder.recipe.source import Source

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ponder.errors import RecipeError
-from ponder.recipe.explain import did_you_mean
+from ponder.nearest import did_you_mean
 
 __all__ = ["find_recipe", "one_line", "shipped_recipe", "shipped_recipes"]
 

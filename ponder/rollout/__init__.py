@@ -1,25 +1,32 @@
-"""Sampling completions, and turning problems into groups of judged rollouts."""
+"""Sampling completions, and turning problems into groups of judged rollouts.
 
-from ponder.rollout.collect import Collected, Refill, collect
-from ponder.rollout.engine import (
-    Bounds,
-    Engine,
-    GenerationState,
-    Job,
-    Load,
-    OnFinish,
-    OnProgress,
-    OpenEngine,
-    Piece,
-    Request,
-    check_fits,
-)
-from ponder.rollout.guide import Bias, Guide, GuideMaker
-from ponder.rollout.live import LiveEngine
-from ponder.rollout.local import LocalEngine
-from ponder.rollout.open import engine_kind, open_engine
-from ponder.rollout.parity import PARITY_SAMPLES, Parity, check_parity, spread
-from ponder.rollout.sampler import Drawing
+A name is loaded when it is asked for first, so that a server's process can speak of jobs without torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ponder.rollout.collect import Collected, Refill
+    from ponder.rollout.drawing import Drawing
+    from ponder.rollout.engine import (
+        Bounds,
+        Engine,
+        GenerationState,
+        Job,
+        Load,
+        OnFinish,
+        OnProgress,
+        OpenEngine,
+        Piece,
+        Request,
+        check_fits,
+    )
+    from ponder.rollout.guide import Bias, Guide, GuideMaker
+    from ponder.rollout.live import LiveEngine
+    from ponder.rollout.local import LocalEngine
+    from ponder.rollout.open import engine_kind, open_engine
+    from ponder.rollout.parity import PARITY_SAMPLES, Parity, check_parity, spread
 
 __all__ = [
     "PARITY_SAMPLES",
@@ -44,8 +51,53 @@ __all__ = [
     "Request",
     "check_fits",
     "check_parity",
-    "collect",
     "engine_kind",
     "open_engine",
     "spread",
 ]
+
+_HOMES = {
+    "collect": (
+        "Collected",
+        "Refill",
+    ),
+    "engine": (
+        "Bounds",
+        "Engine",
+        "GenerationState",
+        "Job",
+        "Load",
+        "OnFinish",
+        "OnProgress",
+        "OpenEngine",
+        "Piece",
+        "Request",
+        "check_fits",
+    ),
+    "guide": (
+        "Bias",
+        "Guide",
+        "GuideMaker",
+    ),
+    "live": ("LiveEngine",),
+    "local": ("LocalEngine",),
+    "open": (
+        "engine_kind",
+        "open_engine",
+    ),
+    "parity": (
+        "PARITY_SAMPLES",
+        "Parity",
+        "check_parity",
+        "spread",
+    ),
+    "drawing": ("Drawing",),
+}
+"""File -> the names of it that are asked for here."""
+_FILES = {name: file for file, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)

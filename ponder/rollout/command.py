@@ -12,11 +12,11 @@ from ponder.policy.scorer_load import load_scorer
 from ponder.recipe.compute import ComputePlan
 from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.records import Completion, Message
+from ponder.rollout.drawing import Drawing
 from ponder.rollout.engine import Request
 from ponder.rollout.live import LiveEngine
 from ponder.rollout.open import open_engine
 from ponder.rollout.planned import Planner, Score
-from ponder.rollout.sampler import Drawing
 from ponder.rollout.show_reply import show_reply
 from ponder.seeds import derive_seed
 from ponder.terminal import shown, terminal

@@ -20,6 +20,7 @@ from ponder.policy.voice import Voice
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, FinishReason, Message, Span, Talk
 from ponder.rollout.completion import complete
+from ponder.rollout.drawing import Drawing
 from ponder.rollout.engine import (
     Bounds,
     GenerationState,
@@ -33,7 +34,6 @@ from ponder.rollout.engine import (
 )
 from ponder.rollout.lane import NOT_FINITE
 from ponder.rollout.live import LiveEngine
-from ponder.rollout.sampler import Drawing
 from ponder.seeds import derive_seed
 
 __all__ = ["Conversations"]

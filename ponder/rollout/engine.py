@@ -7,15 +7,16 @@ own distribution, while others run. An engine knows no messages, no templates, n
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
-
-import torch
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from ponder.errors import DataError, ModelError
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, FinishReason, Problem
+from ponder.rollout.drawing import PLAIN, Drawing, Likeliest
 from ponder.rollout.guide import Bias, GuideMaker
-from ponder.rollout.sampler import PLAIN, Drawing, Likeliest
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "Bounds",
@@ -192,7 +193,7 @@ class OpenEngine(Engine, Protocol):
         has ended is no error."""
         ...
 
-    def load(self, version: int, tensors: Mapping[str, torch.Tensor]) -> None:
+    def load(self, version: int, tensors: Mapping[str, "torch.Tensor"]) -> None:
         """Sample from these weights: at once, or when all that is begun has ended; until then nothing is begun, so an
         answer is of one version. They must not change until then; weights loaded meanwhile take their place. The
         prefix cache is emptied. Raises ModelError for weights that do not fit."""

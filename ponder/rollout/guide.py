@@ -8,16 +8,14 @@ the model alone, and its completion says that it was guided.
 Shapes: V tokens that the model knows.
 """
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ponder.policy.voice import Voice
 
-__all__ = ["Bias", "Guide", "GuideMaker", "add_bias", "allow"]
+__all__ = ["Bias", "Guide", "GuideMaker"]
 
 Bias = tuple[tuple[int, float], ...]
 """Tokens and what is added to the logit of each; minus infinity bans one."""
@@ -42,16 +40,3 @@ class GuideMaker(Protocol):
         """A guide that has seen nothing yet, for a model of `size` tokens. Raises DataError where there can be
         none."""
         ...
-
-
-def add_bias(logits_NV: torch.Tensor, bias: Bias) -> None:
-    """Add it to every row, in place."""
-    token_M = torch.tensor([token for token, _ in bias], device=logits_NV.device)
-    logits_NV[:, token_M] += torch.tensor([value for _, value in bias], device=logits_NV.device)
-
-
-def allow(logits_NV: torch.Tensor, rows: Sequence[int], allowed_MV: npt.NDArray[np.bool_]) -> None:
-    """Only these tokens keep their logits in these rows, in place."""
-    row_M = torch.tensor(rows, device=logits_NV.device)
-    banned_MV = torch.from_numpy(~allowed_MV).to(logits_NV.device)
-    logits_NV[row_M] = logits_NV[row_M].masked_fill_(banned_MV, float("-inf"))

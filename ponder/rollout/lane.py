@@ -23,13 +23,14 @@ from ponder.recipe.rollout import Sampling
 from ponder.records import FinishReason
 from ponder.rollout.cohorts import CohortKeys
 from ponder.rollout.draft import Drafter, OpenDrafter
+from ponder.rollout.drawing import Likeliest
 from ponder.rollout.engine import Request
-from ponder.rollout.guide import Guide, add_bias, allow
+from ponder.rollout.guide import Guide
 from ponder.rollout.keys import BatchKeys, Keys
 from ponder.rollout.recorded import Recorder
 from ponder.rollout.room import Room
 from ponder.rollout.rows import Rows, SampleSettings
-from ponder.rollout.sampler import Likeliest, likeliest, sample, sample_rows, tempered, uniforms
+from ponder.rollout.sampler import add_bias, allow, likeliest, sample, sample_rows, tempered, uniforms
 from ponder.rollout.schedule import Schedule
 from ponder.rollout.written import Written
 

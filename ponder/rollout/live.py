@@ -21,12 +21,12 @@ from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, FinishReason
 from ponder.rollout.cohorts import CohortKeys
 from ponder.rollout.completion import complete
+from ponder.rollout.drawing import Drawing
 from ponder.rollout.engine import Bounds, GenerationState, Job, Load, OnFinish, OnProgress, Piece, Request, check_fits
 from ponder.rollout.keys import OpenKeys
 from ponder.rollout.lane import NOT_FINITE, Lane
 from ponder.rollout.probe import check_sampling
 from ponder.rollout.rows import SampleSettings
-from ponder.rollout.sampler import Drawing
 from ponder.rollout.schedule import Schedule
 from ponder.rollout.shelf_keys import ShelfKeys
 from ponder.rollout.thoughts import Thoughts
@@ -56,7 +56,7 @@ class LiveEngine:
     ) -> None:
         self._policy, self._bounds, self._voice = policy, bounds or Bounds(), policy.voice()
         self._thinking_tokens = thinking_tokens
-        self._thoughts = Thoughts(policy)
+        self._thoughts = Thoughts(self._voice)
         self._version = weight_version
         self._loading: tuple[int, Mapping[str, torch.Tensor]] | None = None
         self._schedule = Schedule(self._bounds.rows, is_open=True, memory=self._bounds.memory_bytes)

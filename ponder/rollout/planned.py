@@ -10,10 +10,10 @@ from ponder.policy.voice import Voice
 from ponder.recipe.compute import ComputePlan
 from ponder.records import Completion, Gold
 from ponder.rollout.completion import complete
+from ponder.rollout.drawing import Drawing
 from ponder.rollout.engine import Job, Piece
 from ponder.rollout.lane import NOT_FINITE
 from ponder.rollout.live import LiveEngine
-from ponder.rollout.sampler import Drawing
 from ponder.text.think import Response
 from ponder.verify.pool import VerifierPool
 

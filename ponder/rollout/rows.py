@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ponder.rollout.drawing import PLAIN, Drawing
 from ponder.rollout.guide import Bias, Guide
-from ponder.rollout.sampler import PLAIN, Drawing
 
 __all__ = ["Rows", "SampleSettings"]
 

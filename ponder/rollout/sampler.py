@@ -9,19 +9,17 @@ Shapes: N sequences, V vocabulary, B tokens of a block, C candidates.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ponder.errors import DataError
 from ponder.recipe.rollout import Sampling
+from ponder.rollout.drawing import PLAIN, Drawing, Likeliest
+from ponder.rollout.guide import Bias
 
-__all__ = ["PLAIN", "Drawing", "Likeliest", "likeliest", "sample", "sample_rows", "tempered", "uniforms"]
+__all__ = ["add_bias", "allow", "likeliest", "sample", "sample_rows", "tempered", "uniforms"]
 
-Likeliest = tuple[tuple[int, float], ...]
-"""Tokens and their log-probs, the most likely first."""
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _BLOCK = 64
@@ -31,31 +29,6 @@ _CANDIDATES = 1024
 """Tokens among which a nucleus is looked for first ..."""
 _MORE = 16
 """... and how many times more where it is not among these."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
-    """How one row is sampled where rows differ: as `Sampling` says, and without the tokens less likely than `min_p`
-    times the most likely one."""
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Raises DataError for what is no distribution."""
-        for name, value, right, expected in (
-            ("temperature", self.temperature, 0 <= self.temperature < float("inf"), "a number from 0 on"),
-            ("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1"),
-            ("top_k", self.top_k, self.top_k >= 0, "0, which keeps all, or a count"),
-            ("min_p", self.min_p, 0 <= self.min_p <= 1, "from 0 to 1"),
-        ):
-            if not right:
-                raise DataError(f"Sampling with {name} {value} is impossible: it must be {expected}.")
-
-
-PLAIN = Drawing()
 
 
 def uniforms(seed_N: npt.NDArray[np.uint64], position_N: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -110,6 +83,19 @@ def sample_rows(
     if best is not None:
         logprob_N[greedy_M], token_N[greedy_M] = best
     return token_N, logprob_N, mass_NV
+
+
+def add_bias(logits_NV: torch.Tensor, bias: Bias) -> None:
+    """Add it to every row, in place."""
+    token_M = torch.tensor([token for token, _ in bias], device=logits_NV.device)
+    logits_NV[:, token_M] += torch.tensor([value for _, value in bias], device=logits_NV.device)
+
+
+def allow(logits_NV: torch.Tensor, rows: Sequence[int], allowed_MV: npt.NDArray[np.bool_]) -> None:
+    """Only these tokens keep their logits in these rows, in place."""
+    row_M = torch.tensor(rows, device=logits_NV.device)
+    banned_MV = torch.from_numpy(~allowed_MV).to(logits_NV.device)
+    logits_NV[row_M] = logits_NV[row_M].masked_fill_(banned_MV, float("-inf"))
 
 
 def _temperatures(drawings: Sequence[Drawing], device: torch.device) -> torch.Tensor:

@@ -6,7 +6,6 @@ and a model may end its thought by itself.
 
 from collections.abc import Sequence
 
-from ponder.policy.policy import Policy
 from ponder.policy.voice import Voice
 
 __all__ = ["Thoughts", "closing_ids"]
@@ -25,8 +24,8 @@ def closing_ids(voice: Voice) -> tuple[int, ...]:
 class Thoughts:
     """The samples of an engine whose thinking has a limit, while they are below it."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
         self._written: dict[int, tuple[int, list[int]]] = {}  # sample -> its limit, its tokens so far
 
     def begin(self, sample: int, limit: int) -> None:
@@ -44,7 +43,7 @@ class Thoughts:
         if len(written) < limit:
             return ()
         self.forget(sample)
-        voice = self._policy.voice()
+        voice = self._voice
         silent = voice.silent_ids()
         text = voice.tokenizer.decode(
             [one for one in (*written, *told) if one not in silent],

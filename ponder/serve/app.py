@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -37,10 +37,12 @@ from ponder.serve.planned import Planned, Score
 from ponder.serve.prompt import Defaults, chat_prompt
 from ponder.serve.responses import respond
 from ponder.serve.risk import Risk, Turned
-from ponder.serve.scoring import Scoring
 from ponder.serve.serving import Serving, Ticket
 from ponder.serve.verifiers import Verifiers
 from ponder.serve.wire import ChatRequest, Control, Detokenize, Sampled, Tokenize, Turn, read_body, read_request
+
+if TYPE_CHECKING:
+    from ponder.serve.scoring import Scoring
 
 __all__ = ["About", "Server"]
 
@@ -71,7 +73,7 @@ class Server:
         keys: Keys,
         about: About,
         defaults: Defaults,
-        scoring: Scoring | None = None,
+        scoring: "Scoring | None" = None,
     ) -> None:
         self._scoring = scoring
         self.config, self.serving, self.keys, self.about, self.defaults = config, serving, keys, about, defaults

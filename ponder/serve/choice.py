@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ponder.policy.voice import Voice
 from ponder.records import Tool, ToolCall
+from ponder.rollout.drawing import Likeliest
 from ponder.rollout.engine import Piece
-from ponder.rollout.sampler import Likeliest
 from ponder.serve.calls import Calls
 from ponder.serve.speech import Decode, Speech
 from ponder.serve.speech import Piece as Said

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 import uvloop
@@ -21,11 +22,13 @@ from ponder.serve.guard import LOOPBACK
 from ponder.serve.keys import Keys, new_key, read_keys
 from ponder.serve.prompt import model_defaults
 from ponder.serve.risk import Risk
-from ponder.serve.scoring import Scoring
 from ponder.serve.served import Served, find_served
 from ponder.serve.serving import Serving
 from ponder.serve.settings import IS_AT
 from ponder.serve.spawn import Spawned
+
+if TYPE_CHECKING:
+    from ponder.serve.scoring import Scoring
 
 __all__ = ["print_new_key", "serve_command"]
 
@@ -57,6 +60,12 @@ def serve_command(model: str, config: ServeConfig, lanes: list[Spawned], *, foll
         runner.run(_serve(served, config, keys, listening, lanes, follow))
 
 
+def _scoring(scorer: str, config: ServeConfig) -> "Scoring":
+    from ponder.serve.scoring import Scoring  # torch, which this process does without otherwise
+
+    return Scoring(scorer, config.precision, config.device)
+
+
 class _Uvicorn(uvicorn.Server):
     """Told to end, it first says so to the model, so that nothing new is begun."""
 
@@ -85,7 +94,7 @@ async def _serve(
             keys,
             About(name, config.aliases, served.details),
             model_defaults(config, served.folder),
-            await asyncio.to_thread(Scoring, config.scorer, config.precision, config.device) if config.scorer else None,
+            await asyncio.to_thread(_scoring, config.scorer, config) if config.scorer else None,
         )
         closing.callback(server.verifiers.close)
         if config.risk is not None:

@@ -5,8 +5,7 @@ decide(Turn) -> Verdict: right for safe, wrong for unsafe; cannot_tell where the
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,8 +17,6 @@ from ponder.ask.reply import split_reply
 from ponder.errors import PonderError
 from ponder.judge.judge import Answered
 from ponder.judge.safety import ask_request_safety, ask_safety, read_safety
-from ponder.policy.scorer import Scored, Scorer
-from ponder.policy.scorer_load import load_scorer
 from ponder.recipe.endpoint import Endpoint
 from ponder.recipe.risk import RiskConfig
 from ponder.recipe.rollout import Sampling
@@ -90,7 +87,9 @@ async def open_decider(config: ServeConfig, risk: RiskConfig, serving: Serving, 
         api_key(risk.endpoint)  # a key that is missing is told now, not with every verdict
         return _Elsewhere(risk.endpoint, risk.max_tokens)
     if risk.scorer is not None:
-        return _Scored(await asyncio.to_thread(load_scorer, risk.scorer, "response", config.precision, config.device))
+        from ponder.serve.scored import Scored  # torch, which this process does without otherwise
+
+        return await asyncio.to_thread(Scored.load, risk.scorer, config)
     if risk.model is None:
         return _Served(serving, risk.max_tokens, config, own=False)
     apart = config.model_copy(update={"lanes": 1, "template": None})
@@ -152,33 +151,6 @@ class _Elsewhere:
 
     def close(self) -> None:
         pass
-
-
-class _Scored:
-    """A scorer in this process, in a thread of its own: one score at a time, also after one that nobody waits for."""
-
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
-        self._thread = ThreadPoolExecutor(1, "risk")
-
-    async def decide(self, turn: Selected) -> Verdict:
-        assert turn.response is not None, "a scorer is not asked about prompts"
-        loop = asyncio.get_running_loop()
-        score = await loop.run_in_executor(self._thread, self._score, turn.messages, turn.response)
-        safe = score > self._scorer.file.even
-        return Verdict(outcome="right" if safe else "wrong", reason=f"score {score:.3f}", score=float(safe))
-
-    def _score(self, messages: Sequence[Message], response: str) -> float:
-        scorer = self._scorer
-        text = scorer.seen(response)
-        if text is None:
-            return float("-inf")
-        item = Scored(prompt_ids=scorer.prompt_ids(messages), response_ids=(scorer.text_ids(text),))
-        [[score]] = scorer.scores([item], scorer.window)
-        return score
-
-    def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _read(text: str) -> Verdict:

@@ -13,9 +13,9 @@ from ponder.files import read_json
 from ponder.policy.voice import Voice
 from ponder.recipe.serve import ServeConfig
 from ponder.records import Tool
+from ponder.rollout.drawing import Drawing
 from ponder.rollout.engine import Job
 from ponder.rollout.guide import Bias, GuideMaker
-from ponder.rollout.sampler import Drawing
 from ponder.seeds import derive_seed
 from ponder.serve.fault import Fault, fault_of
 from ponder.serve.history import messages_of

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ponder.policy.voice import Voice
+from ponder.rollout.drawing import Likeliest
 from ponder.rollout.engine import Job, Piece
-from ponder.rollout.sampler import Likeliest
 from ponder.serve.choice import Reason, agreeing, decoder
 from ponder.serve.fault import Fault
 from ponder.serve.prompt import Prompt

@@ -39,7 +39,10 @@ from ponder.serve.messages import (
 __all__ = ["main", "run"]
 
 _SEND_SECONDS = 0.02
-"""Pieces are gathered for so long, or until a completion ends."""
+"""Pieces are gathered for so long, or until a completion ends ..."""
+_BUSY_ROWS, _BUSY_SECONDS = 16, 0.04
+"""... and where so many rows are written, for so long: each message costs the server as much as a token costs here, and
+nobody reads 25 pieces a second."""
 
 
 class _Outbox:
@@ -56,7 +59,8 @@ class _Outbox:
             place = piece.job, piece.choice
             self._pieces[place] = merge(self._pieces[place], piece) if place in self._pieces else piece
             urgent = urgent or piece.reason is not None
-        if urgent or (self._pieces and time.monotonic() - self._sent >= _SEND_SECONDS):
+        patience = _SEND_SECONDS if load.rows < _BUSY_ROWS else _BUSY_SECONDS
+        if urgent or (self._pieces and time.monotonic() - self._sent >= patience):
             self._pipe.send(News(tuple(self._pieces.values()), load))
             self._pieces.clear()
             self._sent = time.monotonic()

@@ -46,11 +46,10 @@ from ponder.rollout import (
     Request,
     check_fits,
     check_parity,
-    collect,
     engine_kind,
     spread,
 )
-from ponder.rollout.collect import Phase
+from ponder.rollout.collect import Phase, collect
 from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
 from ponder.stages.again import going_on

@@ -21,7 +21,8 @@ from ponder.recipe.judges import Criterion
 from ponder.recipe.objective import Objective
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, MathGold, Message, Problem
-from ponder.rollout import Collected, OnFinish, OnProgress, Request, collect
+from ponder.rollout import Collected, OnFinish, OnProgress, Request
+from ponder.rollout.collect import collect
 from ponder.train import credit
 from ponder.verify.pool import VerifierPool
 

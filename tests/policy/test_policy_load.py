@@ -30,9 +30,9 @@ from ponder.policy import (
     random_policy,
     resolve_model,
     save_policy,
-    shrink,
 )
 from ponder.policy.load import autocast_dtype
+from ponder.policy.shrink import shrink
 from ponder.recipe.rollout import Sampling
 from ponder.rollout import LocalEngine, Request
 from ponder.text.template import TEMPLATES

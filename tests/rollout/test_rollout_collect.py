@@ -10,7 +10,8 @@ from ponder.errors import DataError
 from ponder.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, MathGold, Message, Problem
-from ponder.rollout import Collected, Engine, LocalEngine, OnFinish, OnProgress, Refill, Request, collect
+from ponder.rollout import Collected, Engine, LocalEngine, OnFinish, OnProgress, Refill, Request
+from ponder.rollout.collect import collect
 from ponder.verify.pool import VerifierPool
 
 MAX_TOKENS = 10

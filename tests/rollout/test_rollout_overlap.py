@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from ponder.policy import load_policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, Gold, MathGold, Message, Problem, RepositoryGold
-from ponder.rollout import OnFinish, OnProgress, Request, collect
+from ponder.rollout import OnFinish, OnProgress, Request
+from ponder.rollout.collect import collect
 from ponder.verify.pool import VerifierPool
 
 SLOW = """\

@@ -13,8 +13,8 @@ from ponder.recipe.compute import ComputePlan
 from ponder.recipe.rollout import Sampling
 from ponder.records import ExpressionGold, MathGold, Message
 from ponder.rollout import LiveEngine, LocalEngine, Request
+from ponder.rollout.drawing import Drawing
 from ponder.rollout.planned import Planner
-from ponder.rollout.sampler import Drawing
 from ponder.verify import same_answer, verify
 from ponder.verify.pool import VerifierPool
 

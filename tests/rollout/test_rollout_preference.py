@@ -15,7 +15,8 @@ from ponder.recipe.rollout import Sampling
 from ponder.records import MathGold, Message, Problem, Route, Verdict
 from ponder.reward import Judged
 from ponder.reward.scale import SCALES, Spread
-from ponder.rollout import LocalEngine, collect
+from ponder.rollout import LocalEngine
+from ponder.rollout.collect import collect
 from ponder.rollout.preference import RewardModels
 from ponder.text import TEMPLATES
 from ponder.verify.pool import VerifierPool

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rounding import assert_close_products
 
 from ponder.recipe.rollout import Sampling
-from ponder.rollout.sampler import Drawing, _truncate, likeliest, sample, sample_rows, tempered, uniforms
+from ponder.rollout.drawing import Drawing
+from ponder.rollout.sampler import _truncate, likeliest, sample, sample_rows, tempered, uniforms
 
 _DRAWS = 20_000
 _SIGMAS = 4.5

@@ -13,7 +13,7 @@ import pytest
 from ponder.policy import load_policy
 from ponder.records import Message
 from ponder.rollout import Job, LiveEngine
-from ponder.rollout.sampler import Drawing
+from ponder.rollout.drawing import Drawing
 from ponder.seeds import derive_seed
 from tests import command
 from tests.serve.conftest import Running

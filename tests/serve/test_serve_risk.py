@@ -25,12 +25,13 @@ from ponder.recipe.serve import ServeConfig
 from ponder.records import MathGold, Message, Tool, ToolCall, Verdict
 from ponder.rollout import Job, Load, Piece
 from ponder.serve.chat import Chat
-from ponder.serve.deciders import Selected, _Scored, open_decider, within
+from ponder.serve.deciders import Selected, open_decider, within
 from ponder.serve.lane import IDLE
 from ponder.serve.metrics import Metrics
 from ponder.serve.plan import Wanted
 from ponder.serve.planned import Planned
 from ponder.serve.risk import Risk, Turned
+from ponder.serve.scored import Scored
 from ponder.serve.verifiers import Verifiers
 
 ASK = "What is 17 + 25?"
@@ -226,7 +227,7 @@ def test_a_scorer_gives_one_score_at_a_time_also_after_one_that_came_too_late() 
         window=8,
         file=SimpleNamespace(even=0.0),
     )
-    decider, turn = _Scored(scorer), Selected(messages=(Message(role="user", content=ASK),), response="x")
+    decider, turn = Scored(scorer), Selected(messages=(Message(role="user", content=ASK),), response="x")
 
     async def go() -> list[str]:
         late = [await within(decider, turn, 0.05) for _ in range(2)]
