@@ -1,6 +1,6 @@
 """What becomes of a run whose workers, nodes and own process are killed or stopped at random: it must end the same.
 
-    python benchmarks/kill_drill.py [--runs 5] [--strikes 2] [--seed 0] [--steps 6]
+    python benchmarks/kill_drill.py [--runs 5] [--first 0] [--strikes 2] [--seed 0] [--steps 6]
 
 A short run of the micro model on a Ray cluster of two emulated nodes on this machine, two ranks and one engine: first
 undisturbed, then with strikes at random moments: SIGKILL or SIGSTOP to the engine, a rank, a node or the run itself. A
@@ -85,6 +85,11 @@ class Cluster:
         """Of the head, host:port."""
         return str(self._cluster.address)
 
+    @property
+    def whole(self) -> bool:
+        """Whether the second node is there."""
+        return self._node is not None
+
     def lose(self) -> None:
         """The second node is gone at once."""
         self._cluster.remove_node(self._node, allow_graceful=False)
@@ -150,6 +155,8 @@ def workers(out: Path, whom: str) -> list[int]:
 def strike(one: Strike, out: Path, cluster: Cluster, run: subprocess.Popen[bytes], chance: random.Random) -> bool:
     """Whether there was anything to strike."""
     if one.whom == "node":
+        if not cluster.whole:
+            return False
         cluster.lose()
     elif one.whom == "controller":
         run.kill()
@@ -219,6 +226,7 @@ def random_strikes(count: int, steps: int, chance: random.Random) -> list[Strike
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first run, which says what is struck")
     parser.add_argument("--strikes", type=int, default=2)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--engines", type=int, default=1)
@@ -233,7 +241,7 @@ def main() -> None:
             expected = digest(folder / "whole")
             print(f"undisturbed: {expected}, {spent:.0f} s", flush=True)
             worst: dict[str, float] = {}
-            for number in range(given.runs):
+            for number in range(given.first, given.first + given.runs):
                 chance = random.Random(given.seed * 1000 + number)
                 strikes = random_strikes(given.strikes, given.steps, chance)
                 out = folder / f"run-{number}"

@@ -17,10 +17,6 @@ import typer
 
 from ponder.allocator import keep_freed_memory
 from ponder.errors import PonderError, RecipeError
-from ponder.pipeline.run import default_out
-from ponder.pipeline.run import run as run_recipe
-from ponder.recipe.load import load_recipe
-from ponder.recipe.shipped import find_recipe, one_line, shipped_recipe, shipped_recipes
 
 __all__ = ["app", "main"]
 
@@ -94,6 +90,8 @@ def recipes(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this recipe instead of the list.")] = None,
 ) -> None:
     """List the recipes that ship with ponder, or print one: `ponder recipes zero-micro > mine.yaml` begins your own."""
+    from ponder.recipe.shipped import one_line, shipped_recipe, shipped_recipes
+
     if name is not None:
         print(shipped_recipe(name).read_text(encoding="utf-8"), end="")
         return
@@ -119,6 +117,9 @@ def plan(
     """Show what would run, in which order, what is done already, and the estimated memory and time."""
     from ponder.pipeline.cluster import parse_cluster
     from ponder.pipeline.plan import describe_plan, why_not
+    from ponder.pipeline.run import default_out
+    from ponder.recipe.load import load_recipe
+    from ponder.recipe.shipped import find_recipe
 
     loaded = load_recipe(find_recipe(recipe), overrides or ())
     folder = out or default_out(loaded, smoke=False)
@@ -147,6 +148,11 @@ def run(
 ) -> None:
     """Run a recipe. The same command continues a run that was stopped; finished stages are not run again."""
     keep_freed_memory()
+    from ponder.pipeline.run import default_out
+    from ponder.pipeline.run import run as run_recipe
+    from ponder.recipe.load import load_recipe
+    from ponder.recipe.shipped import find_recipe
+
     file = find_recipe(recipe)
     loaded = load_recipe(file, overrides or ())
     folder = out or default_out(loaded, smoke=smoke)
@@ -177,6 +183,8 @@ def sweep(
     runs that differ by their seed alone. The same command goes on with what was stopped or failed."""
     from ponder.files import write_json
     from ponder.pipeline.sweep import cells, run_cells
+    from ponder.recipe.load import load_recipe
+    from ponder.recipe.shipped import find_recipe
     from ponder.report.seeds import tables
     from ponder.terminal import print_table, terminal
 
@@ -588,6 +596,8 @@ def _try_model(
     from ponder.evaluation.try_command import given
     from ponder.evaluation.try_model import problems_named, try_model
     from ponder.pipeline.plan import describe_plan
+    from ponder.pipeline.run import default_out
+    from ponder.recipe.load import load_recipe
 
     kind, prompt, gold, after = fields
     named = ProblemFields(kind=kind, prompt=prompt, gold=gold, answer_after=after)

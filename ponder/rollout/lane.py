@@ -134,6 +134,9 @@ class Lane:
                 row_bytes=row_bytes,
             )
             self._next_prompt, self._next_sample = prompt + 1, numbers.stop
+            if self._sampling is None and self._drafter.useful and not samples[0].private:
+                tokens_1L = np.array([prompt_ids], np.int64)  # answers quote what they are asked about
+                self._drafter.learn(tokens_1L, np.zeros(len(prompt_ids), np.int64), np.arange(len(prompt_ids)))
         return prompt, numbers
 
     def cancel(self, samples: Sequence[int]) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ponder.errors import RecipeError
-from ponder.recipe.explain import explain
 from ponder.recipe.overrides import apply_overrides
 from ponder.recipe.serve import ServeConfig
 from ponder.recipe.source import Source, read_source
@@ -33,4 +32,6 @@ def read_config(file: Path | None, overrides: Sequence[str]) -> ServeConfig:
     try:
         return ServeConfig.model_validate_json(json.dumps(source.data), strict=True)
     except ValidationError as error:
+        from ponder.recipe.explain import explain  # all classes of recipes, which a server does without
+
         raise RecipeError(explain(error, source)) from None

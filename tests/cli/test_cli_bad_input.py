@@ -202,7 +202,7 @@ def test_a_bug_keeps_its_traceback(folder: Path, ponder: Ponder, monkeypatch: py
     def broken(*arguments: object, **named: object) -> None:
         raise OSError("neither number nor file")
 
-    monkeypatch.setattr(cli, "load_recipe", broken)
+    monkeypatch.setattr("ponder.recipe.load.load_recipe", broken)
     with pytest.raises(OSError, match="neither"):
         ponder("plan", "recipe.yaml")
 

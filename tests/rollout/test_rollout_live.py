@@ -462,6 +462,17 @@ def test_private_jobs_teach_nobody(qwen2: Policy) -> None:
     assert (engine._lane._drafter._next_OP != -1).any()
 
 
+def test_what_a_prompt_says_is_guessed(qwen2: Policy) -> None:
+    prompt = [11, 12, 13, 14, 15, 16, 17, 18]
+    engine = LiveEngine(qwen2)
+    engine.submit(job(prompt, 1))
+    told = engine._lane._drafter.guess(np.array([[5, 12, 13]]), np.array([3]), np.ones(1, np.bool_))
+    assert told.tolist()[0][:3] == [14, 15, 16]
+    private = LiveEngine(qwen2)
+    private.submit(job(prompt, 1, salt="key"))
+    assert (private._lane._drafter._next_OP == -1).all()
+
+
 NAN = float("nan")
 
 
