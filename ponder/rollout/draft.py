@@ -35,7 +35,7 @@ _TRIAL = 256
 """Guesses after which that share is looked at."""
 _MEMORY = 2048
 """Guesses that an open lane remembers the outcome of, about; those before count for half, and so on."""
-_FIRST = 16, 8
+_FIRST = 16, 4
 """What it takes for granted at its beginning: so many guesses, and so many of them right."""
 _LEAST_GAIN = 1.05
 """Times as many tokens a second as guesses must promise there."""

@@ -42,11 +42,9 @@ _MOST_FREE_TOKENS = 128
 """A forward pass may grow by this many guessed tokens ..."""
 _STEP_FLOPS = 5e8
 """... and on a CPU by no more arithmetic than a step of a small model takes otherwise: about 5 ms of one core."""
-_STEP_TOKENS = 48
+_STEP_TOKENS_SMALL, _STEP_TOKENS, _STEP_TOKENS_GPU = 48, 20, 256
 """What a pass of an open lane costs whatever it computes, in tokens: on a CPU operations are started if the model is
-small, and weights read if it is large ..."""
-_STEP_TOKENS_GPU = 256
-"""... and on a GPU both."""
+small, and weights read if it is not; on a GPU both, and each token costs little."""
 
 NOT_FINITE = (
     "The model's logits are not finite, so nothing can be sampled. Its weights hold NaN or infinite numbers or "
@@ -441,7 +439,8 @@ def _drafter(policy: Policy, *, is_open: bool) -> Drafter:
     free_tokens = _free_tokens(policy)
     if not is_open or policy.fallback is not None:
         return Drafter(free_tokens)
-    step_tokens = _STEP_TOKENS if policy.device.type == "cpu" else _STEP_TOKENS_GPU
+    small = _STEP_TOKENS_SMALL if free_tokens else _STEP_TOKENS
+    step_tokens = small if policy.device.type == "cpu" else _STEP_TOKENS_GPU
     return OpenDrafter(max(free_tokens, step_tokens), step_tokens)
 
 
