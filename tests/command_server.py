@@ -17,6 +17,13 @@ import sys
 import traceback
 
 import ponder.cli
+import ponder.evaluation.command
+import ponder.export.command
+import ponder.pipeline.plan
+import ponder.pipeline.run
+import ponder.pipeline.sweep
+import ponder.report.show
+import ponder.rollout.command
 import ponder.stages.evaluate
 import ponder.stages.pretrain
 import ponder.stages.reward_model

@@ -96,8 +96,9 @@ _HOMES = {
 """File -> the names of it that are asked for here."""
 _FILES = {name: file for file, names in _HOMES.items() for name in names}
 
+if not TYPE_CHECKING:  # to mypy every unknown name would be there
 
-def __getattr__(name: str) -> Any:
-    if name not in _FILES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)
+    def __getattr__(name: str) -> Any:
+        if name not in _FILES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)

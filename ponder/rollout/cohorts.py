@@ -129,7 +129,7 @@ class CohortKeys:
     def keep_rows(self, kept_R: _Index, length: int) -> None:
         """Nothing moves: samples are found in their cohort."""
 
-    def clean(self, row: int, sample: int, places: int) -> None:
+    def clean(self, sample: int, places: int) -> None:
         """Nothing is guessed for a model whose own cache forgets nothing."""
 
     def drop(self, prompts: Sequence[int], samples: Sequence[int]) -> None:

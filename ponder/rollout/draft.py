@@ -113,7 +113,7 @@ class OpenDrafter(Drafter):
     """
 
     def __init__(self, free_tokens: int, step_tokens: int) -> None:
-        """`free_tokens` as of `Drafter`, for what is known to be right; where it is 0 nothing is guessed at all."""
+        """A pass grows by `free_tokens` at most, which is at least 1: whoever joins waits for it."""
         super().__init__(free_tokens)
         self._step_tokens = step_tokens
         self._guessed, self._right = _FIRST
@@ -123,21 +123,19 @@ class OpenDrafter(Drafter):
     @property
     def useful(self) -> bool:
         """A lane that writes what cannot be guessed now may write what can be in an hour."""
-        return self._free_tokens > 0
+        return True
 
     def guess(self, tokens_RL: _Index, length_R: _Index, able_R: _Mask) -> _Index:
         """As `Drafter.guess`."""
-        if not self.useful:
-            return np.zeros((len(able_R), 0), np.int64)
         most = self._best([int(able_R.sum())] * _WIDTHS[0], len(able_R))
         found_RJ = self._found(tokens_RL, length_R, able_R, max(most, 1))
         counts = (found_RJ >= 0).sum(0).tolist()
         width = self._best(counts[:most], len(able_R))
-        self._ahead_RJ = found_RJ[:, : max(width, 1)]
+        self._ahead_RJ = found_RJ[:, : max(width, 1)].copy()
         return found_RJ[:, :width]
 
     def judge(self, guess_RJ: _Index, token_RK: _Index, counts_R: _Mask) -> None:
-        """As `Drafter.judge`."""
+        """As `Drafter.judge`, of the guesses as they were made, computed along or not."""
         ahead_RJ, self._ahead_RJ = self._ahead_RJ, _NONE
         if len(ahead_RJ) != len(counts_R):  # rows have joined, and nothing was guessed
             return
@@ -154,7 +152,8 @@ class OpenDrafter(Drafter):
             tokens = rows + sum(count * share**i for i, count in enumerate(counts[:width], 1))
             return tokens / rows * (self._step_tokens + rows) / (self._step_tokens + rows * (1 + width))
 
-        best = max((width for width in _WIDTHS if width <= len(counts)), key=gain, default=0)
+        fitting = [width for width in _WIDTHS if width <= len(counts) and rows * width <= self._free_tokens]
+        best = max(fitting, key=gain, default=0)
         return best if best and gain(best) >= _LEAST_GAIN else 0
 
 

@@ -48,11 +48,6 @@ class Keys(Protocol):
         """Rows `kept_R` (rising) move to the front; no sample has more than `length` tokens."""
         ...
 
-    def clean(self, row: int, sample: int, places: int) -> None:
-        """What the sample in this row has at its own places from `places` on is no number: it counts for nothing, and
-        attention must not meet it."""
-        ...
-
     def drop(self, prompts: Sequence[int], samples: Sequence[int]) -> None:
         """These prompts and samples have finished."""
         ...
@@ -68,6 +63,11 @@ class OpenKeys(Keys, Protocol):
 
     def job_bytes(self, prompt_tokens: int, max_tokens: int) -> tuple[int, int]:
         """What a prompt takes, and each of its rows."""
+        ...
+
+    def clean(self, sample: int, places: int) -> None:
+        """What the sample has at its own places from `places` on is no number: it counts for nothing, and attention
+        must not meet it."""
         ...
 
     def held_bytes(self) -> int:
@@ -135,9 +135,6 @@ class BatchKeys:
 
     def keep_rows(self, kept_R: _Index, length: int) -> None:
         self._cache.keep_rows(kept_R, length)
-
-    def clean(self, row: int, sample: int, places: int) -> None:
-        self._cache.clean(row, places)
 
     def drop(self, prompts: Sequence[int], samples: Sequence[int]) -> None:
         self._dropped.update(prompts)

@@ -12,6 +12,7 @@ Shapes: R rows, W rows with padding, J guesses per row, K = 1 + J positions per 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from ponder.rollout.draft import Drafter, OpenDrafter
 from ponder.rollout.drawing import Likeliest
 from ponder.rollout.engine import Request
 from ponder.rollout.guide import Guide
-from ponder.rollout.keys import BatchKeys, Keys
+from ponder.rollout.keys import BatchKeys, Keys, OpenKeys
 from ponder.rollout.recorded import Recorder
 from ponder.rollout.room import Room
 from ponder.rollout.rows import Rows, SampleSettings
@@ -39,7 +40,7 @@ __all__ = ["NOT_FINITE", "Finished", "Lane", "Step", "closed_lane"]
 _ROW_ROUND = 8
 """Rows are computed in multiples of this, so that matrix shapes recur: kernels are made once per shape."""
 _MOST_FREE_TOKENS = 128
-"""A forward pass may grow by this many guessed tokens ..."""
+"""A forward pass of a closed lane may grow by this many guessed tokens ..."""
 _STEP_FLOPS = 5e8
 """... and on a CPU by no more arithmetic than a step of a small model takes otherwise: about 5 ms of one core."""
 _STEP_TOKENS_SMALL, _STEP_TOKENS, _STEP_TOKENS_GPU = 48, 20, 256
@@ -102,7 +103,7 @@ class Lane:
         self._rows = Rows()
         self._written = Written()
         self._drafter = _drafter(policy, is_open=sampling is None)
-        self._alone: set[int] = set()  # samples whose next token is computed without guesses
+        self._plain = False  # whether the next pass is one without guesses
         self._next_prompt = self._next_sample = 0
 
     def add(
@@ -164,7 +165,8 @@ class Lane:
         return len(self._head_weight)
 
     def steps(self) -> Iterator[Step]:
-        """Run to the end; each step samples one token or more for every running sample."""
+        """Run to the end; each step samples one token or more for every running sample, but for one that is to be
+        computed once more."""
         while not self._schedule.done:
             yield self.step()
 
@@ -185,7 +187,8 @@ class Lane:
             self._rows.seat(schedule.sample_R[old:].tolist(), self._settings)
         if not schedule.rows:
             return Step(0)
-        guess_RJ = np.zeros((schedule.rows, 0), np.int64) if new else self._guess()
+        plain, self._plain = bool(new) or self._plain, False
+        guess_RJ = np.zeros((schedule.rows, 0), np.int64) if plain else self._guess()
         return self._choose(self._next_hidden(old, new, guess_RJ), guess_RJ)
 
     def _guess(self) -> npt.NDArray[np.int64]:
@@ -200,9 +203,6 @@ class Lane:
                 guess_RJ[row] = -1
                 guess_RJ[row, : len(known)] = known
         guess_RJ[self._rows.guided] = -1  # what may follow shows after each token
-        if self._alone:
-            guess_RJ[np.isin(self._schedule.sample_R, list(self._alone))] = -1
-            self._alone.clear()
         return guess_RJ
 
     def _able(self) -> npt.NDArray[np.bool_]:
@@ -259,9 +259,11 @@ class Lane:
         kept_RK = np.logical_and.accumulate(goes_on_RK, 1) & (place_RK < until_R[:, None])
         failed_R = np.logical_or.reduce(kept_RK & ~finite_RK, 1)
         kept_RK &= np.logical_and.accumulate(finite_RK, 1)
-        # It may be a guess that makes numbers which are none, and spoils those before it: once more without.
-        spoilt_R = failed_R & (guess_RJ >= 0).any(1)
+        # It may be what was computed along that is no number, and spoils what stands before it: in an open lane, where
+        # strangers share a pass, once more without. A closed one has failed as a whole.
+        spoilt_R = failed_R & (positions > 1 and self._sampling is None)
         failed_R &= ~spoilt_R
+        self._plain = bool(spoilt_R.any())
         row_N, position_N = np.nonzero(kept_RK)
         place_N = place_RK[row_N, position_N]
         token_N, logprob_N = token_RK[row_N, position_N], logprob_RK[row_N, position_N]
@@ -274,9 +276,8 @@ class Lane:
         kept_R = kept_RK.sum(1)
         schedule.extend(kept_R)
         for row in np.flatnonzero(spoilt_R).tolist():
-            sample = int(schedule.sample_R[row])
-            self._alone.add(sample)
-            self._keys.clean(row, sample, max(0, int(schedule.length_R[row]) - 1))
+            keys = cast(OpenKeys, self._keys)
+            keys.clean(int(schedule.sample_R[row]), max(0, int(schedule.length_R[row]) - 1))
         stopped_R = np.logical_or.reduce(kept_RK & stop_RK, 1)
         finished_R = live_R & ~failed_R & (stopped_R | (schedule.length_R >= limit_R))
         for row, ids in self._forced_rows():

@@ -185,7 +185,7 @@ class ShelfKeys:
     def keep_rows(self, kept_R: _Index, length: int) -> None:
         """Nothing moves: stretches are found by their owner."""
 
-    def clean(self, row: int, sample: int, places: int) -> None:
+    def clean(self, sample: int, places: int) -> None:
         shelf = self._row_home[sample]
         for key, value in shelf.stretch(sample, places, shelf.places):
             key.zero_()

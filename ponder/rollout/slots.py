@@ -138,12 +138,6 @@ class SlotCache(Cache):
             layer.key_RKDL[moved, ..., :length] = layer.key_RKDL[..., :length].index_select(0, source)
             layer.value_RKLE[moved, :, :length] = layer.value_RKLE[:, :, :length].index_select(0, source)
 
-    def clean(self, row: int, places: int) -> None:
-        """Nothing stands at a row's own places from `places` on."""
-        for layer in self._stored.values():
-            layer.key_RKDL[row, ..., places:].zero_()
-            layer.value_RKLE[row, :, places:].zero_()
-
     def make_room(self, rows: int, length: int) -> None:
         """Places for `rows` rows of `length` own keys, growing by a factor; what is stored stays."""
         if rows <= self._rows and length <= self._places:

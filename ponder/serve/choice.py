@@ -22,7 +22,7 @@ __all__ = ["Choice", "Delta", "Reason", "Shown", "agreeing", "decoder"]
 Reason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 _REMEMBERED, _FEW = 2**16, 4
-"""So many texts are remembered, of at most so many tokens each: some 20 MB."""
+"""So many texts are remembered, of at most so many tokens each: some 25 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,13 +87,17 @@ async def open_decider(config: ServeConfig, risk: RiskConfig, serving: Serving, 
         api_key(risk.endpoint)  # a key that is missing is told now, not with every verdict
         return _Elsewhere(risk.endpoint, risk.max_tokens)
     if risk.scorer is not None:
-        from ponder.serve.scored import Scored  # torch, which this process does without otherwise
-
-        return await asyncio.to_thread(Scored.load, risk.scorer, config)
+        return await asyncio.to_thread(_scored, risk.scorer, config)
     if risk.model is None:
         return _Served(serving, risk.max_tokens, config, own=False)
     apart = config.model_copy(update={"lanes": 1, "template": None})
     return _Served(await Serving.start(apart, risk.model, say), risk.max_tokens, config, own=True)
+
+
+def _scored(scorer: str, config: ServeConfig) -> Decider:
+    from ponder.serve.scored import Scored  # torch, which this process does without otherwise
+
+    return Scored.load(scorer, config)
 
 
 class _Served:

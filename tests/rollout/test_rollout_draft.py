@@ -131,13 +131,17 @@ def test_rows_that_are_not_able_make_guesses_worth_less() -> None:
     assert [width(able) for able in (16, 8, 4, 0)] == [7, 3, 0, 0]
 
 
-def test_an_open_drafter_that_may_not_guess_does_not() -> None:
-    drafter = OpenDrafter(0, 48)
-    able_R = np.ones(2, np.bool_)
-    guess_RJ = drafter.guess(np.full((2, 4), 7), np.full(2, 4), able_R)
-    assert guess_RJ.shape == (2, 0)
-    drafter.judge(guess_RJ, np.full((2, 1), 7), able_R)
-    assert not drafter.useful
+def test_a_pass_of_an_open_lane_grows_by_no_more_than_it_may() -> None:
+    """However good the guesses are: who joins waits for the step."""
+
+    def width(rows: int) -> int:
+        drafter = OpenDrafter(64, 48)
+        text = list(range(20, 40))
+        drafter.learn(np.array([text]), np.zeros(len(text), np.int64), np.arange(len(text)))
+        drafter._guessed = drafter._right = 1000
+        return step(drafter, rows, 22)
+
+    assert [width(rows) for rows in (9, 10, 21, 22, 64, 65)] == [7, 3, 3, 1, 1, 0]
 
 
 def run(policy: Policy, sampling: Sampling, max_rows: int) -> tuple[int, dict[int, Completion]]:
