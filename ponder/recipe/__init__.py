@@ -4,8 +4,9 @@ A name is loaded when it is asked for first: all classes together take as long t
 verifier's worker, which needs `own` alone.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ponder.lazy import lazy
 
 if TYPE_CHECKING:
     from ponder.recipe.critic import Critic
@@ -156,11 +157,6 @@ _HOMES = {
     "training": ("BatchLimits", "Optimizer", "Precision"),
 }
 """File -> the names of it that are asked for here."""
-_FILES = {name: file for file, names in _HOMES.items() for name in names}
 
-if not TYPE_CHECKING:  # to mypy every unknown name would be there
-
-    def __getattr__(name: str) -> Any:
-        if name not in _FILES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)
+if not TYPE_CHECKING:
+    __getattr__ = lazy(__name__, _HOMES)

@@ -3,8 +3,9 @@
 A name is loaded when it is asked for first, so that a server's process can speak of jobs without torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ponder.lazy import lazy
 
 if TYPE_CHECKING:
     from ponder.rollout.collect import Collected, Refill
@@ -94,11 +95,6 @@ _HOMES = {
     "drawing": ("Drawing",),
 }
 """File -> the names of it that are asked for here."""
-_FILES = {name: file for file, names in _HOMES.items() for name in names}
 
-if not TYPE_CHECKING:  # to mypy every unknown name would be there
-
-    def __getattr__(name: str) -> Any:
-        if name not in _FILES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)
+if not TYPE_CHECKING:
+    __getattr__ = lazy(__name__, _HOMES)

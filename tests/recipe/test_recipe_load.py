@@ -1,12 +1,14 @@
 """Recipe files: what is read, and what each mistake says."""
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ponder.recipe
 from ponder.errors import RecipeError
 from ponder.recipe import PRESETS, Recipe, RlStage, load_recipe
 from ponder.recipe.source import parse_value
@@ -251,9 +253,12 @@ def test_every_number_survives(number: float) -> None:
     assert parse_value(repr(number), "test") == number
 
 
-def test_every_name_of_the_package_is_where_it_is_said_to_be() -> None:
-    for name in ponder.recipe.__all__:
-        assert getattr(ponder.recipe, name) is not None
-    assert sorted(ponder.recipe.__all__) == sorted(ponder.recipe._FILES)
+@pytest.mark.parametrize("package", ["ponder.recipe", "ponder.rollout", "ponder.policy"])
+def test_every_name_of_the_package_is_where_it_is_said_to_be(package: str) -> None:
+    found = import_module(package)
+    for name in found.__all__:
+        assert not isinstance(getattr(found, name), ModuleType)
+        assert find_spec(f"{package}.{name}") is None, "the file would take the name's place"
+    assert sorted(found.__all__) == sorted(name for names in found._HOMES.values() for name in names)
     with pytest.raises(AttributeError, match="'Nothing'"):
-        ponder.recipe.Nothing  # noqa: B018
+        found.Nothing  # noqa: B018
