@@ -85,7 +85,7 @@ class LiveEngine:
             waiting_tokens=self._schedule.waiting_tokens,
             reserved_bytes=self._schedule.reserved,
             held_bytes=self._keys.held_bytes(),
-            cached_bytes=self._keys.prefix.bytes,
+            cached_bytes=self._keys.prefix.held_bytes,
             hit_tokens=self._keys.hit_tokens,
             miss_tokens=self._keys.miss_tokens,
             weight_version=self._version,

@@ -144,9 +144,7 @@ class ShelfKeys:
             last = first + chunk.stop - chunk.start
             if chunk.stop - chunk.start == BLOCK and bool(hidden_TD[first:last].isfinite().all()):
                 views = chunk.shelf.stretch(chunk.prompt, chunk.start, chunk.stop)
-                self.prefix.put(
-                    asked.names[chunk.start // BLOCK], [(key.clone(), value.clone()) for key, value in views]
-                )
+                self.prefix.put(asked.names[chunk.start // BLOCK], views)
             if chunk.stop == len(asked.ids):
                 self._computing.remove(chunk.prompt)
                 self.prefix.use(asked.names)

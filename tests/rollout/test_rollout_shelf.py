@@ -1,8 +1,10 @@
 """Shelves against a dict of tensors, and the prefix cache against a list of what was last used."""
 
 import numpy as np
+import pytest
 import torch
 
+from ponder.rollout import prefix
 from ponder.rollout.prefix import PrefixCache, block_names
 from ponder.rollout.shelf import LayerShape, Shelf, places_for
 
@@ -78,9 +80,38 @@ def test_blocks_not_used_for_longest_make_room_the_last_of_a_prompt_first() -> N
     cache.use(first)
     cache.put(b"c1", block)
     assert [cache.get(name) is not None for name in (*first, *second, b"c1")] == [True, True, True, False, True]
-    assert cache.bytes == 4 * size and len(cache) == 4
+    assert cache.held_bytes == 4 * size and len(cache) == 4
     small = PrefixCache(size - 1)
     small.put(b"x", block)
-    assert len(small) == small.bytes == 0, "what is larger than all there is, is not kept"
+    assert len(small) == small.held_bytes == 0, "what is larger than all there is, is not kept"
     cache.clear()
-    assert cache.get(b"a1") is None and cache.bytes == 0
+    assert cache.get(b"a1") is None and cache.held_bytes == 0
+
+
+@pytest.mark.parametrize("slab_blocks", [1, 3, 100])
+def test_kept_blocks_are_copies_in_memory_that_is_used_again(slab_blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a dict: what is kept is what was put, whatever comes, goes and is overwritten."""
+    size = 2 * (2 * 3 + 2 * 5) * 32 * 4
+    monkeypatch.setattr(prefix, "_SLAB_BYTES", slab_blocks * size)
+    generator, numbers = torch.Generator().manual_seed(0), np.random.default_rng(1)
+    cache, right, addresses = PrefixCache(7 * size + 5), dict[bytes, torch.Tensor](), set[int]()
+    for turn in range(300):
+        name = bytes([int(numbers.integers(0, 20))])
+        drawn = torch.randn(2, 2, 8, 32, generator=generator)
+        block = [(layer[:, :3], layer[:, 3:].transpose(1, 2)) for layer in drawn]
+        if cache.get(name) is None:
+            right[name] = drawn.clone()
+        cache.put(name, block)
+        drawn.zero_()  # whoever put it goes on to use its memory
+        if turn == 200:
+            cache.clear()
+            assert len(cache) == cache.held_bytes == 0
+        kept = [name for name in right if cache.get(name) is not None]
+        assert len(kept) == len(cache) <= 7 and cache.held_bytes == len(kept) * size
+        for name in kept:
+            found = cache.get(name)
+            assert found is not None
+            addresses |= {found[0][0].data_ptr()}
+            for (key, value), expected in zip(found, right[name], strict=True):
+                assert torch.equal(key, expected[:, :3]) and torch.equal(value, expected[:, 3:].transpose(1, 2))
+    assert len(addresses) == 7
