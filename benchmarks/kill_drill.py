@@ -1,12 +1,13 @@
 """What becomes of a run whose workers, nodes and own process are killed or stopped at random: it must end the same.
 
     python benchmarks/kill_drill.py [--runs 5] [--first 0] [--strikes 2] [--seed 0] [--steps 6]
+                                    [KEY=VALUE ...]
 
 A short run of the micro model on a Ray cluster of two emulated nodes on this machine, two ranks and one engine: first
 undisturbed, then with strikes at random moments: SIGKILL or SIGSTOP to the engine, a rank, a node or the run itself. A
 node that is gone comes back some seconds later, and a killed run is started by the same command. Each run must end with
 the same weights and rollouts, byte for byte, and leave no process behind. Printed is what was struck and after how many
-seconds the work went on.
+seconds the work went on. Other arguments are overrides of the recipe: `stages.zero.engine.lag=1` draws ahead.
 """
 
 import argparse
@@ -132,7 +133,7 @@ def digest(out: Path) -> str:
     """Of all weights and rollouts at the end."""
     folder = out / "stages" / STAGE
     found = hashlib.sha256()
-    for path in [*sorted((folder / "model").glob("*.safetensors")), *sorted((folder / "rollouts").iterdir())]:
+    for path in [*sorted((folder / "model").glob("*.safetensors")), *sorted((folder / "rollouts").glob("rollouts-*"))]:
         found.update(path.read_bytes())
     return found.hexdigest()[:16]
 
@@ -231,13 +232,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--engines", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("overrides", nargs="*")
     given = parser.parse_args()
+    run: dict[str, Any] = {"steps": given.steps, "engines": given.engines, "overrides": tuple(given.overrides)}
     cluster = Cluster()
     failed = 0
     try:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            spent = drill(folder / "whole", cluster, [], steps=given.steps, engines=given.engines)
+            spent = drill(folder / "whole", cluster, [], **run)
             expected = digest(folder / "whole")
             print(f"undisturbed: {expected}, {spent:.0f} s", flush=True)
             worst: dict[str, float] = {}
@@ -246,7 +249,7 @@ def main() -> None:
                 strikes = random_strikes(given.strikes, given.steps, chance)
                 out = folder / f"run-{number}"
                 print(f"run {number}", flush=True)
-                spent = drill(out, cluster, strikes, steps=given.steps, engines=given.engines, seed=number)
+                spent = drill(out, cluster, strikes, seed=number, **run)
                 cluster.come_back()
                 found = digest(out)
                 failed += found != expected

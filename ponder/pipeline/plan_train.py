@@ -183,7 +183,8 @@ def _rl(stage: RlStage, stages: Stages) -> Iterator[Line]:
         yield (
             "lag",
             f"{lag}: completions are {stage.updates_per_rollout * lag} to {oldest} updates old when they are learnt "
-            f"from; {lag} more {'copies' if lag > 1 else 'copy'} of the weights, and half of the cores, draw meanwhile",
+            f"from; {lag} more {'copies' if lag > 1 else 'copy'} of the weights draw meanwhile, on half of the "
+            f"cores or where `--on` places engines",
         )
     if stage.environment is not None:
         yield turns_line(stage.environment)

@@ -29,7 +29,7 @@ from ponder.reward import REWARDS
 from ponder.task import load_problems
 from ponder.task.gym import GYM_TASKS, check_gym, check_settings
 
-__all__ = ["check_inputs", "check_judges", "check_models", "check_own_code", "check_ranks"]
+__all__ = ["check_inputs", "check_judges", "check_lag", "check_models", "check_own_code", "check_ranks"]
 
 
 def check_inputs(recipe: Recipe, *, placed: bool = False) -> None:
@@ -103,20 +103,12 @@ def check_judges(stages: Mapping[str, Stage]) -> None:
 
 def check_models(recipe: Recipe) -> None:
     """Raise ModelError for a model folder from outside that cannot be used, and for a reward model that is none, is not
-    what its file says, or does not score what its route needs; and RecipeError for a lag where nothing would overlap.
-    Loads torch, so that planning leaves it out."""
-    import torch
-
+    what its file says, or does not score what its route needs. Loads torch, so that planning leaves it out."""
     from ponder.policy.folder import check_folder
     from ponder.policy.scorer_file import read_scorer_file
     from ponder.policy.unpack import gguf_config
 
     for name, stage in recipe.stages.items():
-        if isinstance(stage, RlStage) and stage.engine.lag and (torch.cuda.is_available() or sys.platform != "linux"):
-            raise RecipeError(
-                f"stage {name!r}: engine.lag is {stage.engine.lag}, but a second process draws beside the one that "
-                f"trains on the CPUs of Linux alone; on one GPU nothing would overlap: set it to 0"
-            )
         scoring = stage.reward_models if isinstance(stage, RlStage) else {}
         # What a critic begins as may have been trained on either.
         scopes = dict.fromkeys(stage.scorers()) | {reference: SCOPES[route] for route, reference in scoring.items()}
@@ -134,6 +126,40 @@ def check_models(recipe: Recipe) -> None:
                     read_scorer_file(path, scopes[reference])
             except ModelError as error:
                 raise ModelError(f"stage {name!r}, {what} {reference!r}: {error}") from None
+
+
+def check_lag(recipe: Recipe, there: tuple[int, str] | None) -> None:
+    """RecipeError for a stage that is to draw ahead where nothing would overlap. `there` are the processors on which
+    workers are placed and what they are, None where the run is all in one process."""
+    for name, stage in recipe.stages.items():
+        if not isinstance(stage, RlStage) or not stage.engine.lag:
+            continue
+        asked = f"stage {name!r}: engine.lag is {stage.engine.lag}, but "
+        if there is None:
+            _check_lag_here(asked, stage.engine.kind)
+            continue
+        count, what = there
+        if what == "GPUs" and count <= stage.batch.ranks:
+            raise RecipeError(
+                f"{asked}the {count} {what} that there are train, and an engine that draws meanwhile needs one of its "
+                f"own: set it to 0, lower `batch.ranks` or place the run on more"
+            )
+
+
+def _check_lag_here(asked: str, kind: str) -> None:
+    import torch
+
+    elsewhere = "place engines in processes of their own with `--on`, or set it to 0"
+    if kind == "vllm":
+        raise RecipeError(
+            f"{asked}engine.kind is vllm, which draws in this process, so that nothing would be drawn while it trains: "
+            f"{elsewhere}"
+        )
+    if torch.cuda.is_available() or sys.platform != "linux":
+        raise RecipeError(
+            f"{asked}a second process draws beside the one that trains on the CPUs of Linux alone; on one GPU nothing "
+            f"would overlap: {elsewhere}"
+        )
 
 
 def check_ranks(recipe: Recipe, there: int, what: str, where: str) -> None:

@@ -20,7 +20,7 @@ from ponder.own import OwnCode, read_own
 from ponder.pipeline.fingerprint import fell, own_files, pinned
 from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_redo
 from ponder.pipeline.lock import locked
-from ponder.pipeline.preflight import check_inputs, check_judges, check_models, check_own_code, check_ranks
+from ponder.pipeline.preflight import check_inputs, check_judges, check_lag, check_models, check_own_code, check_ranks
 from ponder.pipeline.replies import keep_replies
 from ponder.pipeline.room import check_room
 from ponder.pipeline.smoke import smoke_recipe
@@ -79,6 +79,8 @@ def run(
         done = [s.name for s in survey(recipe, out, smoke=smoke) if s.state == "done" and s.name not in redone]
         check_room(recipe, done=done)
         check_models(recipe)
+    if on is None:
+        check_lag(recipe, None)
     with locked(out):
         check_owner(out, recipe, smoke=smoke)
         before, redone = survey(recipe, out, smoke=smoke, ask_hub=True), to_redo(recipe, redo_stages)
@@ -112,6 +114,7 @@ def _placed(on: str | None, recipe: Recipe, out: Path, say: Callable[[str], None
 
     with contextlib.closing(Workers(open_home(on, out, say), say)) as workers:
         check_ranks(recipe, *workers.home.processors(), "the cluster")
+        check_lag(recipe, workers.home.processors())
         yield workers
 
 

@@ -87,11 +87,12 @@ class EngineConfig(Component):
     """Sequences decoded at one time; a finished one gives its slot to the next."""
     workers: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Engines that draw at the same time, each in a process of its own, where `ponder run --on` places workers: it has
-    no effect on what is drawn. `auto` is one for each GPU that no rank has, or for each CPU core."""
+    no effect on what is drawn. `auto` is one for each GPU that no rank has, or for each CPU core, or for half of them
+    with `lag`."""
     lag: int = Field(0, ge=0, le=8, exclude_if=lambda value: value == 0)
     """Of an `rl` stage: draw each rollout with the weights that the rollout so many before it began with, in a second
-    process, while this one trains (docs/scale.md). Its completions are then lag x updates_per_rollout updates older, no
-    more and no less. 0 draws and trains in turn."""
+    process, or by the engines that `ponder run --on` places, while this one trains (docs/scale.md). Its completions are
+    then lag x updates_per_rollout updates older, no more and no less. 0 draws and trains in turn."""
     cache_gib: float | None = Field(None, gt=0)
     """GiB that keys and values may take in the `local` engine; null takes half of the device's memory. A completion
     begins when there is room for it, and for its prompt, at their limits, so none that has begun runs out."""

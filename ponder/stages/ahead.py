@@ -1,16 +1,14 @@
 """Rollouts that are drawn while earlier ones are learnt from (`engine.lag`).
 
-    begin(step, ...)   a process with the weights of this moment draws it; further ones wait for their turn
+    begin(step, ...)   engines with the weights of this moment draw it; further ones wait for their turn
     take(step)         the rollout, when it is drawn, judged and on disk
     drain()            nothing is under way any more
 
 Each rollout is drawn whole by one version of the weights, so how stale it is when it is learnt from follows from the
 order of these calls alone, and not from who was faster. What stands whole in the log is read and not drawn. A thread of
-this process hands completions to the verifiers; another process draws.
+this process hands completions to the verifiers; other processes draw (`drawers.py`).
 """
 
-import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
@@ -18,12 +16,10 @@ from contextlib import contextmanager
 
 import torch
 
-from ponder.errors import RecipeError
-from ponder.policy.policy import Policy
 from ponder.records import Problem
 from ponder.rollout import Collected, GenerationState, OnProgress
 from ponder.rollout.collect import Phase
-from ponder.rollout.snapshot import Snapshot
+from ponder.stages.drawers import Drawer, Drawers
 from ponder.watch import Phases
 from ponder.watch.drawn import DrawnLog, DrawnRollout
 
@@ -32,7 +28,7 @@ __all__ = ["Ahead", "Draw", "all_threads"]
 _TICK_SECONDS = 0.25
 _MOST_STALE = 16
 """Updates; R1-Zero itself learns from completions that are up to 15 updates old."""
-Draw = Callable[[Snapshot, int, list[Problem], int, Phase, OnProgress], Collected]
+Draw = Callable[[Drawer, int, list[Problem], int, Phase, OnProgress], Collected]
 """(engine, step, problems, version of its weights, phases, progress) -> the rollout after `step` updates."""
 Tick = Callable[[int, int], None]
 
@@ -41,34 +37,25 @@ class Ahead:
     """`keep` puts a rollout into the stage's logs. `kept` are the rollouts that stand whole in them, by the updates
     before them.
 
-    Half of torch's threads are left to this process, and as many processes draw as the other half has. So how requests
-    are dealt out, and with it every bit of a completion, does not depend on whether anything else is done meanwhile.
+    Half of torch's threads are left to this process. So how its work is dealt out, and with it every bit of its
+    results, does not depend on whether anything is drawn meanwhile.
     """
 
     def __init__(
         self,
-        policy: Policy,
-        max_slots: int,
+        drawers: Drawers,
         draw: Draw,
         keep: Callable[[int, Collected], None],
         log: DrawnLog,
         kept: Mapping[int, DrawnRollout],
     ) -> None:
-        if policy.device.type != "cpu" or sys.platform != "linux":
-            raise RecipeError(
-                f"`engine.lag` draws in a second process beside the one that trains, which ponder does on the CPUs of "
-                f"Linux alone, and this machine computes on {policy.device.type!r} under {sys.platform!r}, where "
-                f"nothing would overlap. Set it to 0."
-            )
-        self._policy, self._max_slots = policy, max_slots
+        self._drawers = drawers
         self._draw, self._keep, self._log, self._kept = draw, keep, log, dict(kept)
         self.threads = torch.get_num_threads()
-        self._lanes = max(1, self.threads // 2)
-        torch.set_num_threads(max(1, self.threads - self._lanes))
+        torch.set_num_threads(max(1, self.threads - self.threads // 2))
         self._thread = ThreadPoolExecutor(1, "ponder-ahead")
-        self._gate = threading.Lock()  # nobody forks while the thread computes: a lock that it holds would stay locked
         self._begun: dict[int, Future[DrawnRollout]] = {}
-        self._open: list[Snapshot] = []
+        self._open: list[Drawer] = []
         self._state: GenerationState | None = None
 
     def begun(self, step: int) -> bool:
@@ -82,8 +69,8 @@ class Ahead:
             future = Future()
             future.set_result(self._kept.pop(step))
         else:
-            with self._gate:
-                engine = Snapshot(self._policy, self._max_slots, self._lanes, self._waiting)
+            with self._drawers.gate:
+                engine = self._drawers.open()
             self._open.append(engine)
             future = self._thread.submit(self._run, step, problems, version, engine)
         self._begun[step] = future
@@ -115,8 +102,8 @@ class Ahead:
         most = updates * (lag + 1) - 1
         warning = "" if most <= _MOST_STALE else f"; WARNING: above {_MOST_STALE} learning rates must be low"
         return (
-            f"lag {lag}: each rollout is drawn by the weights of {lag} rollout(s) before, in {self._lanes} process(es) "
-            f"beside this one: {updates * lag} to {most} updates old when it is learnt from{warning}"
+            f"lag {lag}: each rollout is drawn by the weights of {lag} rollout(s) before, in "
+            f"{self._drawers.where}: {updates * lag} to {most} updates old when it is learnt from{warning}"
         )
 
     def _wait(self, future: Future[DrawnRollout], tick: Tick) -> DrawnRollout:
@@ -129,12 +116,12 @@ class Ahead:
                 if (state := self._state) is not None:
                     tick(state.finished, state.total)
 
-    def _run(self, step: int, problems: list[Problem], version: int, engine: Snapshot) -> DrawnRollout:
+    def _run(self, step: int, problems: list[Problem], version: int, engine: Drawer) -> DrawnRollout:
         def report(state: GenerationState) -> None:
             self._state = state
 
         phases = Phases()
-        with self._gate:
+        with self._drawers.gate:
             collected = self._draw(engine, step, problems, version, phases, report)
             engine.close()
             self._open.remove(engine)
@@ -147,14 +134,6 @@ class Ahead:
             self._keep(step, collected)
             self._log.write(step + 1, drawn)
         return drawn
-
-    @contextmanager
-    def _waiting(self) -> Iterator[None]:
-        self._gate.release()
-        try:
-            yield
-        finally:
-            self._gate.acquire()
 
 
 @contextmanager

@@ -56,6 +56,7 @@ from ponder.stages.again import going_on
 from ponder.stages.ahead import Ahead, all_threads
 from ponder.stages.context import Context
 from ponder.stages.critic import StageCritic
+from ponder.stages.drawers import open_drawers
 from ponder.stages.drawing import Drawing
 from ponder.stages.failures import FailureLog
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
@@ -163,9 +164,9 @@ class _Run:
         self._engine_config = config.engine.model_copy(
             update={"kind": engine_kind(config.engine, self.policy, self.world)}
         )
-        self.ahead: Ahead | None = None
-        self._resume(stack)
+        self._resume()
         self.engine = open_placed(context, self._engine_config, self.policy, self.world, config.batch.ranks)
+        self.ahead = self._open_ahead(stack) if config.engine.lag > 0 else None
         self._say_header()
 
     def start(self, progress: Progress) -> None:
@@ -517,7 +518,7 @@ class _Run:
         self.checkpoints.save(self.step, write, state, unchanged, best=best)
         self._saved_reference = reference.step if reference else -1
 
-    def _resume(self, stack: ExitStack) -> None:
+    def _resume(self) -> None:
         checkpoint = self.checkpoints.newest()
         say_resumed(self.context, checkpoint.step if checkpoint is not None else None)
         if checkpoint is not None:
@@ -534,14 +535,12 @@ class _Run:
         self.metrics.truncate_after(self.step if checkpoint is not None else -1)
         if self.config.engine.lag == 0:
             self._forget_after(self.step)
-        else:
-            self.ahead = self._open_ahead(stack, checkpoint is not None)
         self.alarms.truncate_after(self.step)
         self.rows = list(read_metrics(self.context.folder))
         if self.held_out is not None:
             self.held_out.truncate_after(self.step if checkpoint else -1)
 
-    def _open_ahead(self, stack: ExitStack, resumed: bool) -> Ahead:
+    def _open_ahead(self, stack: ExitStack) -> Ahead:
         """What draws ahead, with the rollouts that stand whole in the log; those after them are forgotten."""
         log, lag = DrawnLog(self.context.folder, self.config.group_size), self.config.engine.lag
         coming = range(self.step, self.steps, self.config.updates_per_rollout)
@@ -553,9 +552,10 @@ class _Run:
         last = max(kept, default=self.step - 1) + 1
         log.truncate_after(last)
         self._forget_after(last)
-        ahead = Ahead(self.policy, self.config.engine.max_slots, self._draw, self._keep, log, kept)
+        drawers = open_drawers(self.engine, self.policy, self._engine_config)
+        ahead = Ahead(drawers, self._draw, self._keep, log, kept)
         stack.callback(ahead.close)
-        if resumed:  # their problems were drawn before the checkpoint
+        if self.step > 0:  # their problems were drawn before the checkpoint
             for at in coming[:lag]:
                 if at in kept:
                     ahead.begin(at, [], kept[at].groups[0].rollouts[0].completion.weight_version)

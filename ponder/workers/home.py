@@ -1,5 +1,6 @@
 """Where workers live. A home starts processes and looks after them; this one is the machine itself."""
 
+import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,8 +52,9 @@ class Home(Protocol):
         """How many processes can train side by side, and on what: GPUs, or cores where there are none."""
         ...
 
-    def engines(self, ranks: int) -> int:
-        """How many engines there is room for beside so many ranks, at least one."""
+    def engines(self, ranks: int, *, ahead: bool = False) -> int:
+        """How many engines there is room for beside so many ranks, at least one. `ahead` ones draw while ranks train,
+        others take turns with them."""
         ...
 
     def threads(self, ranks: int) -> int:
@@ -89,9 +91,11 @@ class LocalHome:
         """See `Home`."""
         return (self._gpus, "GPUs") if self._gpus else (self._cores, "cores")
 
-    def engines(self, ranks: int) -> int:
-        """One for each GPU that no rank has, or for each core: engines and ranks take turns there."""
-        return max(1, self._gpus - ranks) if self._gpus else max(1, self._cores)
+    def engines(self, ranks: int, *, ahead: bool = False) -> int:
+        """One for each GPU that no rank has, or for each core, or half of them where they do not take turns."""
+        if self._gpus:
+            return max(1, self._gpus - ranks)
+        return max(1, self._cores // 2 if ahead else self._cores)
 
     def threads(self, ranks: int) -> int:
         """See `Home`."""
@@ -100,7 +104,13 @@ class LocalHome:
     def start(
         self, name: str, maker: str, threads: int, log: Path, environment: Mapping[str, str] | None = None
     ) -> Place:
-        """See `Home`; there is always room."""
+        """See `Home`; there is always room. Ranks have the first GPUs, so engines are given them from the last one on:
+        each sees its own alone."""
+        number = name.removeprefix("engine-")
+        if self._gpus and number.isdecimal():
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+            ids = visible if len(visible) == self._gpus else [str(i) for i in range(self._gpus)]
+            environment = {**(environment or {}), "CUDA_VISIBLE_DEVICES": ids[-1 - int(number) % self._gpus]}
         return _LocalPlace(maker, threads, log, environment)
 
     def close(self) -> None:

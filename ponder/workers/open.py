@@ -26,7 +26,9 @@ class Workers:
         """The engines whose files go to `folder`, started, or as they are: they outlast a trainer that begins anew."""
         pool = self._pools.get(folder)
         if pool is None:
-            count = self.home.engines(ranks if ranks > 1 else 0) if config.workers == "auto" else config.workers
+            ahead = config.lag > 0
+            beside = ranks if ranks > 1 or ahead else 0  # the run's own process takes turns unless it is ahead
+            count = self.home.engines(beside, ahead=ahead) if config.workers == "auto" else config.workers
             pool = self._pools[folder] = EnginePool(self.home, policy, config, count, folder, losses, self._say)
             self._say(
                 f"{folder.name}: {count} engine{'s' if count > 1 else ''} of kind {config.kind} in processes of "

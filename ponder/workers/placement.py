@@ -32,7 +32,10 @@ def pick(nodes: Sequence[Node], taken: Mapping[str, Sequence[str]], name: str) -
     return max(free, key=lambda node: (together[node.id], room[node.id], node.id), default=None)
 
 
-def engines_for(nodes: Sequence[Node], ranks: int) -> int:
-    """One for each GPU that no rank has; without GPUs one for each core, since engines and ranks take turns."""
-    gpus = sum(node.gpus for node in nodes)
-    return max(1, gpus - ranks if gpus else sum(node.cores for node in nodes))
+def engines_for(nodes: Sequence[Node], ranks: int, *, ahead: bool = False) -> int:
+    """One for each GPU that no rank has; without GPUs one for each core, since engines and ranks take turns, or for
+    half of the cores where they do not."""
+    gpus, cores = sum(node.gpus for node in nodes), sum(node.cores for node in nodes)
+    if gpus:
+        return max(1, gpus - ranks)
+    return max(1, cores // 2 if ahead else cores)

@@ -3,7 +3,8 @@
     weights -> file -> each engine loads and shows that it has them -> tasks, one call each -> completions
 
 Engines are polled, never waited for. The tasks of one that is lost go to others and it is started anew, while the
-others go on; since a task says all that decides its completions, nothing of that shows in the result.
+others go on; since a task says all that decides its completions, nothing of that shows in the result. What draws ahead
+calls from a thread of its own (`pinned.py`), and nothing here then looks at the policy, which is being trained.
 """
 
 import threading
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ponder.errors import ModelError, PonderError, WorkerLost
+from ponder.errors import ModelError, PonderError, RankError, WorkerLost
 from ponder.policy import Policy
 from ponder.ranks.answer import Answer
 from ponder.ranks.block import without_weights
@@ -60,17 +61,26 @@ class EnginePool:
         say: Callable[[str], None],
         threads: int = 1,
     ) -> None:
-        self._home, self._policy, self._config, self._threads = home, policy, config, threads
+        self._home, self._config, self._threads = home, config, threads
         self._folder, self._losses, self._say = folder.absolute(), losses, say
         (folder / "workers").mkdir(parents=True, exist_ok=True)
         self._publisher = Publisher(self._folder / "weights", config.parity_tolerance * 5)
         self._seats = [Seat(name=f"engine-{number}") for number in range(count)]
         self._slowest = 0.0
         self._lock = threading.Lock()
+        self.use(policy)
 
     def use(self, policy: Policy) -> None:
         """Go on with another object of the same model: the trainer began anew."""
         self._policy = policy
+        self._setup = EngineSetup(policy=without_weights(policy, policy.model), config=self._config)
+        for buffer in self._setup.policy.model.buffers():
+            buffer.data = buffer.data.cpu()
+
+    @property
+    def count(self) -> int:
+        """How many there are, or would be if there were room."""
+        return len(self._seats)
 
     @property
     def workers(self) -> list[Worker]:
@@ -87,21 +97,37 @@ class EnginePool:
         on_progress: OnProgress | None = None,
     ) -> list[tuple[Completion, ...]]:
         """See `Engine.generate`. Callbacks run in this thread, completions come by the task."""
-        check_fits(requests, max_tokens, self._policy.window)
-        refuse_guides(requests)
-        with self._lock:
-            call = _Call(requests, on_finish, on_progress)
-            if call.queue.done:
-                return call.completions()
-            published = self._publisher.publish(self._policy)
-            try:
-                self._work(call, published, (sampling, max_tokens, weight_version))
-            except BaseException:
-                for seat in self._seats:
-                    if seat.busy:
-                        seat.end()
-                raise
+        self._check(requests, max_tokens)
+        call = _Call(requests, (sampling, max_tokens, weight_version), on_finish, on_progress)
+        if call.queue.done:
             return call.completions()
+        with self._lock:
+            published = self._publisher.publish(self._policy)
+            return self._draw(call, published, lambda: self._publisher.publish(self._policy, again=True))
+
+    def hold(self) -> Published:
+        """The weights as they are now, for `draw_from`, until `release`."""
+        return self._publisher.hold(self._policy)
+
+    def release(self, published: Published, *, damaged: bool = False) -> None:
+        """Nobody draws from these weights any more, or they are not what they should be."""
+        self._publisher.release(published, damaged=damaged)
+
+    def draw_from(
+        self,
+        published: Published,
+        ended: threading.Event,
+        requests: Sequence[Request],
+        limits: tuple[Sampling, int, int],
+        on_finish: OnFinish | None,
+        on_progress: OnProgress | None,
+    ) -> list[tuple[Completion, ...]]:
+        """As `generate`, from weights that are held, whatever the policy is by now. RankError soon after `ended` is
+        set: what engines do then they bring to its end, for nobody."""
+        self._check(requests, limits[1])
+        call = _Call(requests, limits, on_finish, on_progress, ended)
+        with self._lock:
+            return self._draw(call, published, None)
 
     def close(self) -> None:
         """End all engines."""
@@ -110,14 +136,35 @@ class EnginePool:
         self._losses.close()
         self._publisher.close()
 
-    def _work(self, call: "_Call", published: Published, limits: tuple[Sampling, int, int]) -> None:
+    def _check(self, requests: Sequence[Request], max_tokens: int) -> None:
+        check_fits(requests, max_tokens, self._setup.policy.window)
+        refuse_guides(requests)
+
+    def _draw(
+        self, call: "_Call", published: Published, renew: Callable[[], Published] | None
+    ) -> list[tuple[Completion, ...]]:
+        """`renew` writes the weights once more, where they are still at hand."""
+        try:
+            self._work(call, published, renew)
+        except BaseException:
+            for seat in self._seats:
+                if seat.busy and call.is_ended():
+                    seat.task = None
+                elif seat.busy:
+                    seat.end()
+            raise
+        return call.completions()
+
+    def _work(self, call: "_Call", published: Published, renew: Callable[[], Published] | None) -> None:
         waiting_since = time.monotonic()
         while not call.queue.done:
+            if call.is_ended():
+                raise RankError("Drawing ahead was ended.", "gone")
             for seat in self._seats:
                 if seat.may_start:
                     self._start(seat)
                 if seat.worker is not None and not seat.busy:
-                    self._next(seat, call, published, limits)
+                    self._next(seat, call, published)
             busy = [seat for seat in self._seats if seat.busy]
             if busy:
                 waiting_since = time.monotonic()
@@ -129,7 +176,7 @@ class EnginePool:
             else:
                 time.sleep(_LOOK)
             for seat in busy:
-                self._look(seat, call, published, _LOOK / len(busy))
+                published = self._look(seat, call, published, renew, _LOOK / len(busy))
             call.report()
 
     def _start(self, seat: Seat) -> None:
@@ -137,46 +184,55 @@ class EnginePool:
         log = self._folder / "workers" / f"{seat.name}.log"
         try:
             place = self._home.start(seat.name, "ponder.workers.engine:EngineProgram", self._threads, log)
-            setup = EngineSetup(policy=without_weights(self._policy, self._policy.model), config=self._config)
-            for buffer in setup.policy.model.buffers():
-                buffer.data = buffer.data.cpu()
-            seat.worker, seat.busy, seat.waiting = Worker(seat.name, place, (setup,)), True, False
+            seat.worker, seat.busy, seat.waiting = Worker(seat.name, place, (self._setup,)), True, False
         except WorkerLost as lost:  # there is no room now, or its node has just gone
             seat.worker = None
             if not seat.waiting:
                 self._say(f"{lost} It is started once it can be.")
             seat.waiting = True
 
-    def _next(self, seat: Seat, call: "_Call", published: Published, limits: tuple[Sampling, int, int]) -> None:
+    def _next(self, seat: Seat, call: "_Call", published: Published) -> None:
         assert seat.worker is not None
         if seat.loaded != published.digest:
+            seat.loading, seat.loaded = published.digest, ""
             seat.worker.begin("load", published, limit=_load_limit(published))
         elif call.queue.waiting:
             seat.task = call.queue.take()
             limit = max(_LEAST_LIMIT, _SLOWER * self._slowest)
-            seat.worker.begin("draw", part(call.requests, call.tasks[seat.task]), *limits, limit=limit)
+            seat.worker.begin("draw", part(call.requests, call.tasks[seat.task]), *call.limits, limit=limit)
         else:
             return
         seat.busy = True
 
-    def _look(self, seat: Seat, call: "_Call", published: Published, seconds: float) -> None:
+    def _look(
+        self, seat: Seat, call: "_Call", published: Published, renew: Callable[[], Published] | None, seconds: float
+    ) -> Published:
+        """See whether the engine has answered; the weights, which may have been written once more."""
         assert seat.worker is not None
         try:
             answer = seat.worker.answer(seconds)
         except WorkerLost as lost:
             self._lose(seat, call, lost)
-            return
+            return published
         if answer is None:
-            return
+            return published
         worker, task = seat.worker, seat.task
         seat.busy, seat.task = False, None
+        if worker.verb == "draw" and task is None:  # of a call that was ended
+            return published
+        if worker.verb == "load" and seat.loading != published.digest:  # the same: it is given others now
+            return published
         if worker.verb == "load" and answer.error is not None and not seat.reloaded:
             self._say(f"WARNING: {worker.name}: {answer.error}")  # damaged on its way, or for good: seen the next time
-            published = self._publisher.publish(self._policy, again=True)
+            published = published if renew is None else renew()
             worker.begin("load", published, limit=_load_limit(published))
             seat.busy = seat.reloaded = True
-            return
-        self._check(worker, answer)
+            return published
+        if worker.verb == "load" and answer.error is not None and renew is None:
+            raise RankError(
+                f"{answer.error} They are those of an earlier moment, which are not at hand any more.", "gone"
+            ) from answer.error
+        _refuse(worker, answer)
         if worker.verb == "load":
             seat.loaded, seat.reloaded = published.digest, False
             self._losses.back(seat.name)
@@ -184,6 +240,7 @@ class EnginePool:
             assert task is not None
             self._slowest = max(self._slowest, worker.spent)
             call.take(task, answer.value)
+        return published
 
     def _lose(self, seat: Seat, call: "_Call", lost: WorkerLost) -> None:
         self._losses.lost(seat.name, lost.where, lost.why)
@@ -204,18 +261,18 @@ class EnginePool:
                     f"`sampling.max_tokens` or `engine.max_slots`.{tail}",
                 ) from lost
 
-    def _check(self, worker: Worker, answer: Answer) -> None:
-        if answer.error is not None:
-            raise answer.error
-        if answer.out_of_memory:
-            raise ModelError(
-                f"Memory ran out in {worker.name} on {worker.where} ({answer.out_of_memory}). Lower "
-                f"`engine.max_slots`, or use a smaller model."
-            )
-        if answer.trace:
-            raise PonderError(
-                f"{worker.name} on {worker.where} failed during {worker.verb or 'start'}:\n{answer.trace}"
-            )
+
+def _refuse(worker: Worker, answer: Answer) -> None:
+    """Raise what an engine says has gone wrong."""
+    if answer.error is not None:
+        raise answer.error
+    if answer.out_of_memory:
+        raise ModelError(
+            f"Memory ran out in {worker.name} on {worker.where} ({answer.out_of_memory}). Lower "
+            f"`engine.max_slots`, or use a smaller model."
+        )
+    if answer.trace:
+        raise PonderError(f"{worker.name} on {worker.where} failed during {worker.verb or 'start'}:\n{answer.trace}")
 
 
 def _load_limit(published: Published) -> float:
@@ -225,14 +282,27 @@ def _load_limit(published: Published) -> float:
 class _Call:
     """What one call to `generate` asks for, and what is there of it."""
 
-    def __init__(self, requests: Sequence[Request], on_finish: OnFinish | None, on_progress: OnProgress | None) -> None:
-        self.requests, self._on_finish, self._on_progress = requests, on_finish, on_progress
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        limits: tuple[Sampling, int, int],
+        on_finish: OnFinish | None,
+        on_progress: OnProgress | None,
+        ended: threading.Event | None = None,
+    ) -> None:
+        """`limits` are the distribution, the most tokens and the weights' version."""
+        self.requests, self.limits, self._on_finish, self._on_progress = requests, limits, on_finish, on_progress
+        self._ended = ended
         self.tasks = deal([len(request.seeds) for request in requests], TASK_COMPLETIONS)
         self.queue = TaskQueue(len(self.tasks))
         self._done: dict[tuple[int, int], Completion] = {}
         self._total = sum(len(request.seeds) for request in requests)
         self._tokens = 0
         self._began = self._reported = time.monotonic()
+
+    def is_ended(self) -> bool:
+        """Whether nobody wants it any more."""
+        return self._ended is not None and self._ended.is_set()
 
     def take(self, task: int, drawn: Any) -> None:
         """The completions of a task."""

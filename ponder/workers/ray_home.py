@@ -79,9 +79,9 @@ class RayHome:
         gpus = sum(node.gpus for node in nodes)
         return (gpus, "GPUs") if gpus else (sum(node.cores for node in nodes), "cores")
 
-    def engines(self, ranks: int) -> int:
+    def engines(self, ranks: int, *, ahead: bool = False) -> int:
         """See `Home.engines`."""
-        return engines_for(self.nodes(), ranks)
+        return engines_for(self.nodes(), ranks, ahead=ahead)
 
     def threads(self, ranks: int) -> int:
         """See `Home.threads`: the same on every node, whatever is lost."""

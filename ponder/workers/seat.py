@@ -14,13 +14,14 @@ _HOUR = 3600.0
 
 @dataclass(slots=True, eq=False)
 class Seat:
-    """What is known of the engine `name`. `loaded` is the digest of its weights, `reloaded` whether they
-    are being loaded for the second time, `waiting` whether there was no room for it."""
+    """What is known of the engine `name`. `loaded` is the digest of its weights, `loading` of those that it is being
+    given, `reloaded` whether for the second time, `waiting` whether there was no room for it."""
 
     name: str
     worker: Worker | None = None
     busy: bool = False
     loaded: str = ""
+    loading: str = ""
     reloaded: bool = False
     task: int | None = None
     waiting: bool = False
@@ -34,8 +35,8 @@ class Seat:
 
     def lost(self) -> int | None:
         """Forget the engine; the task that it had."""
-        task, self.task = self.task, None
-        self.worker, self.busy, self.loaded, self.reloaded = None, False, "", False
+        task = self.task
+        self._forget()
         self.losses.append(time.monotonic())
         self.tried = 0.0
         return task
@@ -50,4 +51,8 @@ class Seat:
         """End the engine, if there is one."""
         if self.worker is not None:
             self.worker.end()
-        self.worker, self.busy, self.loaded, self.reloaded, self.task = None, False, "", False, None
+        self._forget()
+
+    def _forget(self) -> None:
+        self.worker, self.task, self.busy = None, None, False
+        self.loaded, self.loading, self.reloaded = "", "", False

@@ -1,10 +1,13 @@
 """Weights as a file that all nodes see: one version each, named by what it holds, with a probe that tells it apart.
 
 A version is its content: the same weights are published once, and a file that is not what its name says is refused.
+The newest two stay, and those that somebody holds.
 """
 
 import hashlib
 import os
+import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,22 +39,51 @@ class Published:
 
 
 class Publisher:
-    """The versions of one policy in a folder; the newest two stay."""
+    """The versions of one policy in a folder. What is held may be let go of in another thread."""
 
     def __init__(self, folder: Path, tolerance: float) -> None:
         self._folder, self._tolerance = folder, tolerance
-        self._newest: list[Published] = []
+        self._there: dict[str, Published] = {}  # by digest, the newest last
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.iterdir():
             left.unlink()  # by a process that was killed
 
     def publish(self, policy: Policy, *, again: bool = False) -> Published:
-        """The policy's weights as they are now, written unless they are what was published last; `again` in any
-        case."""
+        """The policy's weights as they are now, written unless they stand there already; `again` in any case."""
+        with self._lock:
+            return self._publish(policy, again=again)
+
+    def hold(self, policy: Policy) -> Published:
+        """As `publish`; they stay until `release`, whatever is published after them."""
+        with self._lock:
+            published = self._publish(policy, again=False)
+            self._held[published.digest] += 1
+            return published
+
+    def release(self, published: Published, *, damaged: bool = False) -> None:
+        """One who held these weights needs them no more. `damaged` ones are written anew when they come again."""
+        with self._lock:
+            self._held[published.digest] -= 1
+            if damaged and self._there.pop(published.digest, None) is not None:
+                published.path.unlink(missing_ok=True)
+            self._prune()
+
+    def close(self) -> None:
+        """Remove all."""
+        with self._lock:
+            self._held.clear()
+            for one in self._there.values():
+                one.path.unlink(missing_ok=True)
+            self._there = {}
+
+    def _publish(self, policy: Policy, *, again: bool) -> Published:
         tensors = {name: one.detach().cpu().contiguous() for name, one in policy.model.named_parameters()}
         digest = _digest(tensors.items())
-        if self._newest and self._newest[-1].digest == digest and not again:
-            return self._newest[-1]
+        if (known := self._there.pop(digest, None)) is not None and not again:
+            self._there[digest] = known
+            return known
         path = self._folder / f"{digest[:16]}.safetensors"
         with full_disk_explained(self._folder):
             _write(tensors, path)
@@ -63,17 +95,14 @@ class Publisher:
             tolerance=min(1e-4, self._tolerance) if exact else self._tolerance,
             size_bytes=path.stat().st_size,
         )
-        self._newest = [*(one for one in self._newest if one.digest != digest), published]
-        for old in self._newest[:-_KEPT]:
-            old.path.unlink(missing_ok=True)
-        self._newest = self._newest[-_KEPT:]
+        self._there[digest] = published
+        self._prune()
         return published
 
-    def close(self) -> None:
-        """Remove all."""
-        for one in self._newest:
-            one.path.unlink(missing_ok=True)
-        self._newest = []
+    def _prune(self) -> None:
+        for digest in list(self._there)[:-_KEPT]:
+            if self._held[digest] <= 0:
+                self._there.pop(digest).path.unlink(missing_ok=True)
 
 
 def read_published(published: Published) -> dict[str, torch.Tensor]:

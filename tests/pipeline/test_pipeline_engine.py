@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from ponder.errors import RecipeError
-from ponder.pipeline.preflight import check_inputs, check_models
+from ponder.pipeline.preflight import check_inputs, check_lag
+from ponder.pipeline.run import run
 from ponder.recipe import load_recipe
 from ponder.recipe import rollout as recipe
+from ponder.workers.home import LocalHome
 
 STAGES = {
     "rl": "{kind: rl, model: micro, steps: 1, problems: [{source: micro}], engine: {kind: vllm}}",
@@ -40,12 +42,31 @@ def test_conversations_need_the_local_engine(kind: str, tmp_path: Path) -> None:
         load_recipe(written(tmp_path, stage))
 
 
-def test_lag_is_refused_where_there_is_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = load_recipe(written(tmp_path, STAGES["rl"].replace("kind: vllm", "lag: 1")))
-    check_models(loaded)
+def test_lag_is_refused_where_nothing_would_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lag = load_recipe(written(tmp_path, STAGES["rl"].replace("kind: vllm", "lag: 1")))
+    ranks = load_recipe(
+        written(tmp_path, STAGES["rl"].replace("kind: vllm", "lag: 1").replace("}}", "}, batch: {ranks: 3}}"))
+    )
+    vllm = load_recipe(written(tmp_path, STAGES["rl"].replace("kind: vllm", "lag: 1, kind: vllm")))
+    check_lag(lag, None)
+    for placed in (lag, ranks, vllm):
+        check_lag(placed, (1, "cores"))
+        check_lag(placed, (4, "GPUs"))
+    with pytest.raises(RecipeError, match=r"lag is 1, but engine\.kind is vllm, which draws in this process.* `--on`"):
+        check_lag(vllm, None)
+    with pytest.raises(RecipeError, match=r"stage 'one': .* the 3 GPUs that there are train, and an engine"):
+        check_lag(ranks, (3, "GPUs"))
+    with pytest.raises(RecipeError, match="the 1 GPUs that there are train"):
+        check_lag(lag, (1, "GPUs"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(RecipeError, match=r"stage 'one': engine\.lag is 1, .* on one GPU nothing would overlap"):
-        check_models(loaded)
+        check_lag(lag, None)
+    monkeypatch.setattr(LocalHome, "processors", lambda self: (1, "GPUs"))
+    text = Path(written(tmp_path, STAGES["rl"].replace("kind: vllm", "lag: 1"))).read_text()
+    for on, why in (("local", "the 1 GPUs"), (None, "nothing would overlap")):
+        with pytest.raises(RecipeError, match=why):
+            run(lag, tmp_path / "out", text=text, on=on, say=lambda line: None)
+        assert not (tmp_path / "out" / "stages").exists()
 
 
 def test_no_other_kind_is_known(tmp_path: Path) -> None:

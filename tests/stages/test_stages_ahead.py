@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import signal
+import threading
 import time
 from collections import Counter
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -23,7 +25,9 @@ from ponder.recipe.stages import EvaluateStage, RlStage, SampleStage
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train import Sample, Trainer
 from ponder.watch import read_metrics
+from ponder.watch.losses import read_losses
 from ponder.watch.rollouts import LoggedRollout, read_rollouts
+from ponder.workers.worker import Worker
 from tests import command
 
 LIVES = Path(__file__).parent / "lives.py"
@@ -53,12 +57,12 @@ TWO = """    engine: {lag: 2}
 """
 
 
-def trained(recipe: str, folder: Path, *overrides: str) -> tuple[Path, str]:
+def trained(recipe: str, folder: Path, *overrides: str, on: str | None = None) -> tuple[Path, str]:
     """The stage's folder, and all that it said."""
     path = folder / "recipe.yaml"
     path.write_text(RECIPE + recipe)
     said: list[str] = []
-    run(load_recipe(path, overrides), folder / "run", text=path.read_text(), say=said.append)
+    run(load_recipe(path, overrides), folder / "run", text=path.read_text(), on=on, say=said.append)
     return folder / "run" / "stages" / "zero", "\n".join(said)
 
 
@@ -78,18 +82,13 @@ def assert_same(first: Path, second: Path) -> None:
     assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(ONE, tmp_path_factory.mktemp("whole"))[0]
-
-
-def test_each_rollout_is_drawn_by_the_weights_that_lag_says(whole: Path) -> None:
+def assert_drawn_by_the_weights_that_lag_says(stage: Path) -> None:
     """Rollouts begin after steps 0, 2 and 4, and the weights of the rollout before drew each: what the log says of a
     token is what these weights, loaded from their checkpoint, say."""
-    found, made = log(whole), versions(whole)
+    found, made = log(stage), versions(stage)
     drawn_by = {one.step: one.rollout.completion.weight_version for one in found}
     assert drawn_by == {1: 0, 3: 0, 5: made[2]} and made[2] == 2
-    stale = [row["policy/staleness"] for row in read_metrics(whole)]
+    stale = [row["policy/staleness"] for row in read_metrics(stage)]
     assert stale == [made[step] - drawn_by[step // 2 * 2 + 1] for step in range(6)]
     assert stale[:4] == [0, 1, 2, 3]
     samples = [
@@ -106,17 +105,84 @@ def test_each_rollout_is_drawn_by_the_weights_that_lag_says(whole: Path) -> None
     drawn = torch.cat([torch.tensor(list(sample.behaviour or ())) for sample in samples])
     far = {}
     for step in (2, 4):
-        policy = load_policy(whole / "checkpoints" / f"step-{step:08d}" / "model", precision="fp32")
+        policy = load_policy(stage / "checkpoints" / f"step-{step:08d}" / "model", precision="fp32")
         trainer = Trainer(policy, Optimizer(), BatchLimits())
         far[step] = float((torch.cat(trainer.logprobs(samples)) - drawn).abs().mean())
     assert far[2] < 1e-5 < 1e-3 < far[4]
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(ONE, tmp_path_factory.mktemp("whole"))[0]
+
+
+def test_each_rollout_is_drawn_by_the_weights_that_lag_says(whole: Path) -> None:
+    assert_drawn_by_the_weights_that_lag_says(whole)
+
+
+@pytest.fixture(scope="module")
+def placed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `whole`, drawn by an engine in a process of its own."""
+    stage, said = trained(ONE, tmp_path_factory.mktemp("placed"), "stages.zero.engine.workers=1", on="local")
+    assert "in 1 engine(s) in processes of their own: 2 to 3 updates old" in said
+    return stage
+
+
+def test_engines_in_processes_of_their_own_draw_ahead(placed: Path) -> None:
+    assert_drawn_by_the_weights_that_lag_says(placed)
+    assert not list(placed.rglob("*.safetensors.tmp")) and not list((placed / "weights").iterdir())
+
+
+def test_an_engine_that_is_killed_while_it_draws_ahead_changes_nothing(
+    placed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[int] = []
+    begin = Worker.begin
+
+    def strike(self: Worker, verb: str, *given: Any, limit: float) -> None:
+        begin(self, verb, *given, limit=limit)
+        if verb == "draw" and threading.current_thread() is not threading.main_thread() and len(killed) < 2:
+            killed.append(self.place.pids()[1])  # type: ignore[attr-defined]
+            os.kill(killed[-1], signal.SIGKILL)
+
+    monkeypatch.setattr(Worker, "begin", strike)
+    stage, _ = trained(ONE, tmp_path, "stages.zero.engine.workers=2", on="local")
+    assert len(killed) == 2 == len(read_losses(stage))
+    assert_same(placed, stage)
+
+
+def test_ranks_that_are_lost_while_engines_draw_ahead_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage begins anew from its checkpoint; the engine stays, and what it draws for nobody is let go of."""
+    given = ("stages.zero.engine.workers=1", "stages.zero.batch={ranks: 2}")
+    (tmp_path / "first").mkdir()
+    first, _ = trained(ONE, tmp_path / "first", *given, on="local")
+    began, killed = dict[int, int](), list[int]()
+    begin = Worker.begin
+
+    def strike(self: Worker, verb: str, *given: Any, limit: float) -> None:
+        begin(self, verb, *given, limit=limit)
+        number = began[self.place.pids()[1]] = began.get(self.place.pids()[1], 0) + 1  # type: ignore[attr-defined]
+        if verb == "draw" and number > 5 and not killed:
+            ranks = [one for one in psutil.Process().children() if "rank" in " ".join(one.cmdline())]
+            ranks = [one for one in ranks if one.pid not in began]
+            killed.append(ranks[0].pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    monkeypatch.setattr(Worker, "begin", strike)
+    second, said = trained(ONE, tmp_path, *given, on="local")
+    assert len(killed) == 1 and "All start again from the last checkpoint" in said
+    assert len(began) == 1, "the engine was started once"
+    assert_same(first, second)
+
+
 @pytest.mark.slow
-def test_killed_at_random_moments_everything_is_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("on", [(), ("local",)])
+def test_killed_at_random_moments_everything_is_the_same(on: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "two.yaml"
     path.write_text(RECIPE + TWO)
-    done = command.run(path, tmp_path, 3, 5, program=LIVES.read_text())
+    done = command.run(path, tmp_path, 3, 5, *on, program=LIVES.read_text())
     assert done.returncode == 0, done.stdout + done.stderr
     killed = json.loads(done.stdout.splitlines()[-1])
     assert sum(killed) == 3
@@ -159,7 +225,6 @@ def test_a_run_trained_longer_says_which_weights_draw_what_was_not_drawn(whole: 
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"engine": {"lag": 1, "kind": "vllm"}}, "engine.kind is vllm, which draws in this process"),
         ({"engine": {"lag": 1}, "environment": {"tools": ["calculator"]}}, "conversations with an environment"),
         (
             {"engine": {"lag": 1}, "judged": {"by": {"kind": "model", "model": "micro"}}, "rewards": {"judged": 1}},

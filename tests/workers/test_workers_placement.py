@@ -1,6 +1,7 @@
 """Where workers go, and that whoever waits for Ray says how long."""
 
 import ast
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponder.errors import PonderError, RecipeError
-from ponder.workers import ray_home
+from ponder.workers import home, ray_home
 from ponder.workers.open import open_home
 from ponder.workers.placement import Node, engines_for, pick
 
@@ -38,6 +39,30 @@ def test_ranks_stay_together_and_engines_spread() -> None:
     small = [node("a", cores=2), node("b", cores=2)]
     assert filled(small, ["engine-0", "rank-0", "rank-1"]) == {"b": ["engine-0", "rank-0", "rank-1"]}
     assert engines_for(nodes, 3) == 13 and engines_for(nodes, 99) == 1
+    assert engines_for(small, 2) == 4 and engines_for(small, 2, ahead=True) == 2, "half of the cores are the trainer's"
+    assert engines_for([node("a", cores=1)], 1, ahead=True) == 1 and engines_for(nodes, 3, ahead=True) == 13
+
+
+@pytest.mark.parametrize(("visible", "seen"), [(None, ["2", "1", "0", "2"]), ("4,6,7", ["7", "6", "4", "7"])])
+def test_engines_of_one_machine_have_the_gpus_that_ranks_have_not(
+    visible: str | None, seen: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each engine's process sees one of three, the last one first, since ranks have the first ones."""
+    given: list[Mapping[str, str] | None] = []
+    monkeypatch.setattr(home, "_LocalPlace", lambda maker, threads, log, environment: given.append(environment))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    cards = home.LocalHome(8, 3)
+    assert cards.engines(2) == cards.engines(2, ahead=True) == 1 and cards.engines(0) == 3
+    for number in range(4):
+        cards.start(f"engine-{number}", "maker", 1, tmp_path / "log", {"A": "b"})
+    assert [one and one["CUDA_VISIBLE_DEVICES"] for one in given] == seen
+    assert all(one is not None and one["A"] == "b" for one in given)
+    cards.start("rank-0", "maker", 1, tmp_path / "log")
+    home.LocalHome(8).start("engine-0", "maker", 1, tmp_path / "log")
+    assert given[-2:] == [None, None]
+    assert home.LocalHome(5).engines(0) == 5 and home.LocalHome(5).engines(1, ahead=True) == 2
 
 
 def test_engines_share_cores_and_nobody_shares_a_gpu() -> None:

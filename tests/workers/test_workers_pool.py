@@ -12,7 +12,7 @@ from tiny_models import ARCHITECTURES
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from ponder.errors import DataError, ModelError, WorkerLost
+from ponder.errors import DataError, ModelError, RankError, WorkerLost
 from ponder.policy import Policy, random_policy
 from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.records import Completion
@@ -20,6 +20,7 @@ from ponder.rollout import LocalEngine, Request
 from ponder.watch.losses import LossLog, losses_text, read_losses
 from ponder.workers import pool as pool_module
 from ponder.workers.home import LocalHome
+from ponder.workers.pinned import PinnedEngine
 from ponder.workers.pool import EnginePool
 from ponder.workers.weights import Publisher, check_probe, read_published
 
@@ -120,6 +121,62 @@ def test_a_task_that_ends_every_engine_is_not_tried_forever(
         pool.generate(REQUESTS, SAMPLING, TOKENS, 0)
     pool.close()
     assert [(one.what, one.seconds) for one in read_losses(tmp_path)] == [("engine-0", None)]
+
+
+def test_a_pinned_engine_draws_from_the_weights_it_was_made_with(
+    pool: EnginePool, policy: Policy, folder: Path
+) -> None:
+    """Whatever is published, drawn and let go of meanwhile; and its file goes with it."""
+    before = ids(pool.generate(REQUESTS, SAMPLING, TOKENS, 0))
+    pinned = PinnedEngine(pool)
+    head = next(iter(policy.model.parameters()))
+    kept = head.detach().clone()
+    try:
+        for factor in (-1, 0.5, 3):  # more versions than stay by themselves
+            with torch.no_grad():
+                head.mul_(factor)
+            assert ids(pool.generate(REQUESTS, SAMPLING, TOKENS, 1)) != before
+        assert len(list((folder / "weights").iterdir())) == 3
+        found = pinned.generate(REQUESTS, SAMPLING, TOKENS, 7)
+        assert ids(found) == before and {one.weight_version for group in found for one in group} == {7}
+        pinned.close()
+        pinned.close()
+        assert len(list((folder / "weights").iterdir())) == 2
+        with pytest.raises(RankError, match="was ended"):
+            pinned.generate(REQUESTS, SAMPLING, TOKENS, 7)
+    finally:
+        with torch.no_grad():
+            head.copy_(kept)
+
+
+def test_what_is_drawn_ahead_can_be_ended_and_engines_stay(pool: EnginePool) -> None:
+    expected = ids(pool.generate(REQUESTS, SAMPLING, TOKENS, 0))
+    pids = [worker.place.pids() for worker in pool.workers]  # type: ignore[attr-defined]
+    pinned = PinnedEngine(pool)
+    with pytest.raises(RankError, match="was ended"):
+        pinned.generate(REQUESTS, SAMPLING, TOKENS, 0, lambda key, i, one: pinned.close())
+    assert ids(pool.generate(REQUESTS, SAMPLING, TOKENS, 0)) == expected
+    assert [worker.place.pids() for worker in pool.workers] == pids  # type: ignore[attr-defined]
+
+
+def test_weights_of_an_earlier_moment_that_are_damaged_are_written_when_they_come_again(
+    policy: Policy, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    pool = EnginePool(LocalHome(2), policy, EngineConfig(), 1, tmp_path, LossLog(tmp_path), said.append)
+    pinned = PinnedEngine(pool)
+    (file,) = (tmp_path / "weights").iterdir()
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(RankError, match=r"are not what was published.*of an earlier moment") as raised:
+        pinned.generate(REQUESTS, SAMPLING, TOKENS, 0)
+    assert raised.value.cause == "gone" and len(said) == 1 and not file.exists()
+    again = PinnedEngine(pool)
+    assert file.exists() and len(again.generate(REQUESTS, SAMPLING, TOKENS, 0)) == len(REQUESTS)
+    again.close()
+    pool.close()
+    assert not file.exists()
 
 
 def test_what_does_not_fit_is_refused_before_any_engine_starts(policy: Policy, tmp_path: Path) -> None:

@@ -197,7 +197,6 @@ class RlStage(StageBase):
             return self
         judged = [name for name, judge in self.judges().items() if isinstance(judge.by, ByModel)]
         for stands, why in (
-            (self.engine.kind == "vllm", "engine.kind is vllm, which draws in this process"),
             (self.environment is not None, "conversations with an environment are drawn in this process"),
             (bool(judged), f"the model that gives the reward {''.join(judged[:1])!r} judges in this process"),
         ):
