@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from ponder.recipe.rollout import has_vllm
+from ponder.watch.rollouts import read_rollouts
 
 pytestmark = [
     pytest.mark.scale,
@@ -63,11 +64,11 @@ problems: [{source: micro, split: test, count: 16}]
 
 
 @contextmanager
-def started(folder: Path, out: Path, text: str) -> Iterator[subprocess.Popen[str]]:
+def started(folder: Path, out: Path, text: str, *options: str) -> Iterator[subprocess.Popen[str]]:
     file = folder / f"{out.name}.yaml"
     file.write_text(text)
     process = subprocess.Popen(
-        [sys.executable, "-m", "ponder.cli", "run", str(file), "--out", str(out)],
+        [sys.executable, "-m", "ponder.cli", "run", str(file), "--out", str(out), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -80,8 +81,8 @@ def started(folder: Path, out: Path, text: str) -> Iterator[subprocess.Popen[str
         process.wait()
 
 
-def ran(folder: Path, out: Path, text: str) -> str:
-    with started(folder, out, text) as process:
+def ran(folder: Path, out: Path, text: str, *options: str) -> str:
+    with started(folder, out, text, *options) as process:
         said = process.communicate()[0]
     assert process.returncode == 0, said
     return said
@@ -119,4 +120,27 @@ def test_a_killed_stage_goes_on_bit_for_bit(whole: tuple[Path, str], tmp_path: P
             time.sleep(0.01)
     assert "going on after step 2" in ran(tmp_path, killed, RECIPE)
     expected, got = weights(whole[0]), weights(killed)
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+
+
+def test_an_engine_in_a_process_of_its_own_draws_ahead(tmp_path: Path) -> None:
+    """Each rollout by the weights of the one before, and a run that was killed ends with the same bytes."""
+    text = RECIPE.replace("max_slots: 32}", "max_slots: 32, workers: 1, lag: 1}").replace("every: 2", "every: 4")
+    said = ran(tmp_path, tmp_path / "whole", text, "--on", "local")
+    assert "1 engine of kind vllm in processes of their own" in said and "lag 1: each rollout" in said
+    stage = tmp_path / "whole" / "stages" / "zero"
+    rows = [json.loads(line) for line in (stage / "metrics.jsonl").read_text().splitlines()][1:]
+    assert [row["policy/staleness"] for row in rows] == [0, 1, 1, 1]
+    drawn_by = {one.step: one.rollout.completion.weight_version for one in read_rollouts(stage)}
+    assert drawn_by == {1: 0, 2: 0, 3: 1, 4: 2}
+    assert rows[0]["policy/mismatch"] < 1e-4
+
+    killed = tmp_path / "killed"
+    checkpoint = killed / "stages" / "zero" / "checkpoints" / "step-00000002"
+    with started(tmp_path, killed, text, "--on", "local") as process:
+        while not checkpoint.exists():
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.01)
+    ran(tmp_path, killed, text, "--on", "local")
+    expected, got = weights(tmp_path / "whole"), weights(killed)
     assert all(torch.equal(expected[name], got[name]) for name in expected)

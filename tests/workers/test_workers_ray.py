@@ -35,8 +35,12 @@ def cluster(drill: Any) -> Iterator[Any]:
     cluster.close()
 
 
-def test_a_run_that_loses_everything_once_ends_the_same(drill: Any, cluster: Any, tmp_path: Path) -> None:
-    drill.drill(tmp_path / "whole", cluster, [], steps=STEPS)
+@pytest.mark.parametrize("overrides", [(), ("stages.zero.engine.lag=1", "stages.zero.checkpoint_every=2")])
+def test_a_run_that_loses_everything_once_ends_the_same(
+    overrides: tuple[str, ...], drill: Any, cluster: Any, tmp_path: Path
+) -> None:
+    """Drawn and trained in turn, and drawn ahead."""
+    drill.drill(tmp_path / "whole", cluster, [], steps=STEPS, overrides=overrides)
     strikes = [
         drill.Strike(whom=whom, how=how, rows=rows, seconds=0)
         for rows, (whom, how) in enumerate(
@@ -48,7 +52,7 @@ def test_a_run_that_loses_everything_once_ends_the_same(drill: Any, cluster: Any
             ]
         )
     ]
-    drill.drill(tmp_path / "struck", cluster, strikes, steps=STEPS)
+    drill.drill(tmp_path / "struck", cluster, strikes, steps=STEPS, overrides=overrides)
     assert drill.digest(tmp_path / "struck") == drill.digest(tmp_path / "whole")
     assert not read_losses(tmp_path / "whole" / "stages" / "zero")
     lost = {one.what for one in read_losses(tmp_path / "struck" / "stages" / "zero")}
