@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter
@@ -49,6 +50,7 @@ __all__ = [
     "ToolCall",
     "Unwritten",
     "Verdict",
+    "WeightSpan",
     "from_json",
     "to_json",
 ]
@@ -339,11 +341,20 @@ class Talk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WeightSpan:
+    """The ids of a completion before `stop`, and after the span before, were sampled by weights of `version`."""
+
+    version: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """What the model wrote: the sampled ids (stop id included), each with its log-prob under the distribution that
     sampled it. `text` is the ids decoded without special tokens; it is for people and rewards and is never tokenised
-    again for training. `weight_version` counts optimizer steps of the weights that sampled it. Ids and log-probs are
-    kept as `compact.Numbers`, whatever sequence they are given as.
+    again for training. `weight_version` counts optimizer steps of the weights that sampled it, or its first ids where
+    later ones took over meanwhile: `spans` says which, and is empty otherwise. Ids and log-probs are kept as
+    `compact.Numbers`, whatever sequence they are given as.
 
     With a `talk` the ids are those of the whole conversation after its first prompt, up to the last that the model
     wrote; `logprobs` are of the model's own ids alone, and `text` is its last turn.
@@ -360,8 +371,14 @@ class Completion:
     seed: int
     talk: Annotated[Talk | None, Unwritten] = None
     guided: Annotated[bool, Unwritten] = False
+    spans: Annotated[tuple[WeightSpan, ...], Unwritten] = ()
 
     def __post_init__(self) -> None:
+        if self.spans:
+            stops = [0, *(span.stop for span in self.spans)]
+            rising = all(one < other for one, other in pairwise(stops))
+            if not rising or stops[-1] != len(self.token_ids) or self.spans[0].version != self.weight_version:
+                raise AssertionError(f"spans {self.spans} of {len(self.token_ids)} ids from {self.weight_version} on")
         own = len(self.token_ids) if self.talk is None else sum(end - start for start, end in self.talk.spans)
         if own != len(self.logprobs):
             raise AssertionError(f"{own} token ids of the model's but {len(self.logprobs)} log-probs")

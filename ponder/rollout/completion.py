@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ponder.policy.voice import Voice
-from ponder.records import Completion, FinishReason
+from ponder.records import Completion, FinishReason, WeightSpan
 
 __all__ = ["complete"]
 
@@ -18,6 +18,7 @@ def complete(
     seed: int,
     *,
     guided: bool = False,
+    spans: tuple[WeightSpan, ...] = (),
 ) -> Completion:
     """`silent` are the voice's `silent_ids`, which a caller has asked for once."""
     text = voice.tokenizer.decode(
@@ -32,4 +33,5 @@ def complete(
         weight_version=weight_version,
         seed=seed,
         guided=guided,
+        spans=spans,
     )

@@ -28,6 +28,7 @@ __all__ = [
     "OnProgress",
     "OpenEngine",
     "Piece",
+    "Renewal",
     "Request",
     "check_fits",
     "refuse_guides",
@@ -39,9 +40,10 @@ class Request:
     """One prompt to be completed once per seed.
 
     A seed alone decides the random numbers of its completion, whatever else is sampled beside it. `key` names the
-    request in callbacks and errors. Example: Request(prompt_ids=(5, 17, 3), seeds=(1, 2), key="gsm8k/17").
-    `problem` is what a conversation is about, for those who answer the model; others do not look at it. A `guide` is
-    for open engines.
+    request in callbacks and errors. Example: Request(prompt_ids=(5, 17, 3), seeds=(1, 2), key="gsm8k/17"). The last
+    `begun` ids of the prompt are what its completion begins with: limits and random numbers count them. `problem` is
+    what a conversation is about, for those who answer the model; others do not look at it. A `guide` is for open
+    engines.
     """
 
     prompt_ids: tuple[int, ...]
@@ -49,6 +51,7 @@ class Request:
     key: str
     problem: Problem | None = None
     guide: GuideMaker | None = None
+    begun: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,18 @@ OnFinish = Callable[[str, int, Completion], None]
 
 OnProgress = Callable[[GenerationState], None]
 """Called a few times per second in the caller's thread."""
+
+
+class Renewal(Protocol):
+    """Newer weights for an engine while it draws (`engine.interrupt`)."""
+
+    def due(self) -> bool:
+        """Whether there are any. Asked between two steps, and in processes forked for the call."""
+        ...
+
+    def take(self) -> int:
+        """Put them into the policy; their version, which is higher than that before."""
+        ...
 
 
 class Engine(Protocol):

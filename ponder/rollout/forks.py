@@ -7,7 +7,7 @@ is a bare `os.fork`, since `multiprocessing` lets no daemonic process start anot
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
@@ -53,8 +53,8 @@ class Forks:
         """Whether any lane has not said that it is done."""
         return bool(self._forks)
 
-    def start(self, lane: Lane, share: Share) -> None:
-        """Run `lane` in a process of its own; its results are for the places in `share`."""
+    def start(self, lane: Lane, share: Share, stop: Callable[[], bool] | None = None) -> None:
+        """Run `lane` in a process of its own, until it is to stop; its results are for the places in `share`."""
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # or the tokenizers library warns of every fork
         receiver, sender = Pipe(duplex=False)
         parent = os.getpid()
@@ -62,7 +62,7 @@ class Forks:
         if pid == 0:
             status = 1
             try:
-                _run(lane, sender, parent)
+                _run(lane, sender, parent, stop)
                 status = 0
             finally:  # leave without the parent's clean-up, whatever happened
                 os._exit(status)
@@ -105,15 +105,15 @@ def _ended(status: int) -> str:
     )
 
 
-def _run(lane: Lane, sender: Connection, parent: int) -> None:
+def _run(lane: Lane, sender: Connection, parent: int, stop: Callable[[], bool] | None) -> None:
     """The forked process: ends when done, or when its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends us
     tokens, finished, sent = 0, list[Finished](), time.monotonic()
     try:
-        for step in lane.steps():
+        for step in lane.steps(stop):
             tokens += step.tokens
             finished += step.finished
-            if step.failed:
+            if step.failed or step.begun:
                 sender.send(step)
             if os.getppid() != parent:
                 return

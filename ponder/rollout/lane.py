@@ -10,7 +10,7 @@ are guesses that are right by decree.
 Shapes: R rows, W rows with padding, J guesses per row, K = 1 + J positions per row, T packed tokens, D hidden size.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -35,7 +35,7 @@ from ponder.rollout.sampler import add_bias, allow, likeliest, sample, sample_ro
 from ponder.rollout.schedule import Schedule
 from ponder.rollout.written import Written
 
-__all__ = ["NOT_FINITE", "Finished", "Lane", "Step", "closed_lane"]
+__all__ = ["NOT_FINITE", "Begun", "Finished", "Lane", "Step", "closed_lane"]
 
 _ROW_ROUND = 8
 """Rows are computed in multiples of this, so that matrix shapes recur: kernels are made once per shape."""
@@ -65,10 +65,20 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """What a sample has that is not finished; at least one token."""
+
+    sample: int
+    token_ids: npt.NDArray[np.int64]
+    logprobs: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """What one step did: tokens sampled, samples finished, and samples that cannot go on, their logits not being
-    finite. `sample_N`, `token_N` and `logprob_N` are the tokens themselves, each sample's in their order; `top` has,
-    for the samples that want to know, what could have stood in each token's place, most likely first."""
+    finite; of a lane that stops here what its others have `begun`. `sample_N`, `token_N` and `logprob_N` are the tokens
+    themselves, each sample's in their order; `top` has, for the samples that want to know, what could have stood in
+    each token's place, most likely first."""
 
     tokens: int
     finished: tuple[Finished, ...] = ()
@@ -77,6 +87,7 @@ class Step:
     token_N: _Index = field(default_factory=lambda: np.zeros(0, np.int64))
     logprob_N: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     top: dict[int, tuple[Likeliest, ...]] = field(default_factory=dict)
+    begun: tuple[Begun, ...] = ()
 
 
 class Lane:
@@ -164,11 +175,21 @@ class Lane:
         """How many tokens the model knows."""
         return len(self._head_weight)
 
-    def steps(self) -> Iterator[Step]:
-        """Run to the end; each step samples one token or more for every running sample, but for one that is to be
-        computed once more."""
+    def steps(self, stop: Callable[[], bool] | None = None) -> Iterator[Step]:
+        """Run to the end, or until it is to stop; each step samples one token or more for every running sample, but for
+        one that is to be computed once more. Of a lane that was stopped the last step says what it has begun."""
         while not self._schedule.done:
+            if stop is not None and stop():
+                yield Step(0, begun=self._begun())
+                return
             yield self.step()
+
+    def _begun(self) -> tuple[Begun, ...]:
+        schedule = self._schedule
+        rows = np.flatnonzero(schedule.live_R & (schedule.length_R > 0)).tolist()
+        return tuple(
+            Begun(int(schedule.sample_R[row]), *self._written.row(row, int(schedule.length_R[row]))) for row in rows
+        )
 
     def step(self) -> Step:
         """Compute what prompts are next, seat what waits, sample for every row. May sample nothing: where prompts are
@@ -314,7 +335,8 @@ class Lane:
             logits_TV *= self._head_scale
         positions = place_RK.shape[1]
         seed_T = np.repeat(self._rows.seed_R, positions)
-        uniform_T = torch.from_numpy(uniforms(seed_T, place_RK.reshape(-1))).to(logits_TV.device)
+        number_RK = place_RK + self._rows.first_R[:, None]
+        uniform_T = torch.from_numpy(uniforms(seed_T, number_RK.reshape(-1))).to(logits_TV.device)
         if self._sampling is not None:
             token_T, logprob_T = sample(logits_TV, uniform_T, self._sampling)
             token, logprob = token_T.cpu().numpy(), logprob_T.cpu().numpy()
@@ -431,7 +453,8 @@ def closed_lane(
     keys = BatchKeys(policy, max_tokens, most_rows) if policy.fallback is None else CohortKeys(policy)
     lane = Lane(policy, Schedule(max_rows, memory=memory), keys, sampling, most_rows)
     for request in requests:
-        settings = [SampleSettings(seed=seed, limit=max_tokens) for seed in request.seeds]
+        limit = max_tokens - request.begun
+        settings = [SampleSettings(seed=seed, limit=limit, first=request.begun) for seed in request.seeds]
         lane.add(request.prompt_ids, settings, prompt_bytes=prompt_bytes, row_bytes=row_bytes)
     return lane
 

@@ -11,7 +11,8 @@ import itertools
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -21,9 +22,9 @@ from ponder.policy.policy import Policy
 from ponder.policy.storage import cast_once
 from ponder.policy.turned import few_rows
 from ponder.recipe.rollout import Sampling
-from ponder.records import Completion
+from ponder.records import Completion, WeightSpan
 from ponder.rollout.completion import complete
-from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Request, check_fits, refuse_guides
+from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Renewal, Request, check_fits, refuse_guides
 from ponder.rollout.forks import Forks, Share
 from ponder.rollout.lane import NOT_FINITE, Finished, Step, closed_lane
 from ponder.rollout.probe import check_sampling
@@ -68,8 +69,11 @@ class LocalEngine:
         weight_version: int,
         on_finish: OnFinish | None = None,
         on_progress: OnProgress | None = None,
+        renewal: Renewal | None = None,
     ) -> list[tuple[Completion, ...]]:
-        """See `Engine.generate`. Callbacks run in this thread, inside `no_grad` and autocast."""
+        """See `Engine.generate`. Callbacks run in this thread, inside `no_grad` and autocast. With a `renewal` what is
+        being drawn goes on by newer weights as soon as there are any: all keys and values are computed anew, and the
+        ids and log-probs that are there stay."""
         check_fits(requests, max_tokens, self._policy.window)
         refuse_guides(requests)
         call = _Call(self._policy, requests, weight_version, on_finish, on_progress)
@@ -88,16 +92,26 @@ class LocalEngine:
                 stacklevel=5,
             )
 
-        retried(lambda: self._sample(call, requests, sampling, max_tokens), lessen)
+        stop = None if renewal is None else renewal.due
+        retried(lambda: self._sample(call, sampling, max_tokens, stop), lessen)
+        while call.missing and renewal is not None:
+            call.renew(renewal.take())
+            retried(lambda: self._sample(call, sampling, max_tokens, stop), lessen)
         return call.completions()
 
-    def _sample(self, call: "_Call", requests: Sequence[Request], sampling: Sampling, max_tokens: int) -> None:
-        """Finish what the call is still missing."""
+    def _sample(
+        self, call: "_Call", sampling: Sampling, max_tokens: int, stop: Callable[[], bool] | None = None
+    ) -> None:
+        """Finish what the call is still missing, or go on until it is to stop."""
         policy = self._policy
+        requests, seeds, places = call.rest()
         wanted = _lanes_for(policy) if self._lanes is None else self._lanes
         room = self._room_for(requests, max_tokens)
         most = self._max_slots if room is None else min(self._max_slots, room.completions(requests, max_tokens))
-        shares = _deal(call.missing_seeds(), min(wanted, most))
+        shares = _deal(seeds, min(wanted, most))
+        slots = self._max_slots
+        if room is not None and requests and requests[0].begun:  # as many as have room, whatever length each has by now
+            slots, room = max(1, most), None
         threads, was_training = torch.get_num_threads(), policy.model.training
         policy.model.train(False)
         try:
@@ -107,19 +121,20 @@ class LocalEngine:
                     torch.set_num_threads(1)  # a forked process has none of its parent's worker threads
                 lanes = []
                 for i, share in enumerate(shares):
-                    rows = self._max_slots // len(shares) + (i < self._max_slots % len(shares))
+                    rows = slots // len(shares) + (i < slots % len(shares))
                     part = None if room is None else room.shared(len(shares))
                     lanes.append(closed_lane(policy, _part(requests, share), sampling, max_tokens, rows, part))
+                shares = [[places[place] for place in share] for share in shares]
                 for lane, share in zip(lanes[1:], shares[1:], strict=True):
-                    forks.start(lane, share)
-                for step in lanes[0].steps():
+                    forks.start(lane, share, stop)
+                for step in lanes[0].steps(stop):
                     call.take(step, shares[0])
-                    for other, places in forks.received():
-                        call.take(other, places)
+                    for other, theirs in forks.received():
+                        call.take(other, theirs)
                 del lanes
                 while forks.running:
-                    for other, places in forks.received(wait_seconds=_REPORT_SECONDS):
-                        call.take(other, places)
+                    for other, theirs in forks.received(wait_seconds=_REPORT_SECONDS):
+                        call.take(other, theirs)
         finally:
             torch.set_num_threads(threads)
             policy.model.train(was_training)
@@ -131,7 +146,7 @@ class LocalEngine:
             return None
         if self._room is None:
             self._room = room_of(self._policy, self._cache_bytes)
-        self._room.check(max(len(one.prompt_ids) for one in requests), max_tokens)
+        self._room.check(max(len(one.prompt_ids) - one.begun for one in requests), max_tokens)
         return self._room
 
 
@@ -151,6 +166,7 @@ class _Call:
         self._voice = policy.voice()
         self._silent = self._voice.silent_ids()
         self._done: dict[_Place, Completion] = {}
+        self._begun: dict[_Place, _Begun] = {}
         self._total = sum(len(r.seeds) for r in requests)
         self._tokens = 0
         self._started = self._reported = time.monotonic()
@@ -165,6 +181,9 @@ class _Call:
             completion = self._done[place] = self._completion(finished, place)
             if self._on_finish is not None:
                 self._on_finish(self._requests[place[0]].key, place[1], completion)
+        for begun in step.begun:
+            known = self._begun.setdefault(share[begun.sample], _Begun())
+            known.extend(begun.token_ids.tolist(), begun.logprobs.tolist(), self._weight_version)
         now = time.monotonic()
         if self._on_progress is not None and now - self._reported >= _REPORT_SECONDS:
             self._reported = now
@@ -179,23 +198,62 @@ class _Call:
         """How many completions are not finished."""
         return self._total - len(self._done)
 
-    def missing_seeds(self) -> list[list[int]]:
-        """For each request the indices of its seeds whose completions are not finished."""
-        return [[j for j in range(len(r.seeds)) if (i, j) not in self._done] for i, r in enumerate(self._requests)]
+    def renew(self, weight_version: int) -> None:
+        """What comes now is drawn by these weights."""
+        self._weight_version = weight_version
+
+    def rest(self) -> tuple[list[Request], list[list[int]], dict[_Place, _Place]]:
+        """What is to be drawn: requests, the indices of their seeds, and which place of the call each place of theirs
+        is. A completion that is begun is a request of its own, before all others."""
+        requests, seeds = list[Request](), list[list[int]]()
+        places: dict[_Place, _Place] = {}
+        for (i, j), begun in self._begun.items():
+            if (i, j) not in self._done:
+                places[len(requests), 0] = i, j
+                prompt_ids = (*self._requests[i].prompt_ids, *begun.token_ids)
+                one = replace(self._requests[i], prompt_ids=prompt_ids, begun=len(begun.token_ids))
+                requests.append(replace(one, seeds=(self._requests[i].seeds[j],)))
+                seeds.append([0])
+        for i, request in enumerate(self._requests):
+            left = [j for j in range(len(request.seeds)) if (i, j) not in self._done and (i, j) not in self._begun]
+            places.update({(len(requests), j): (i, j) for j in left})
+            requests.append(request)
+            seeds.append(left)
+        return requests, seeds, places
 
     def completions(self) -> list[tuple[Completion, ...]]:
         return [tuple(self._done[i, j] for j in range(len(r.seeds))) for i, r in enumerate(self._requests)]
 
     def _completion(self, finished: Finished, place: _Place) -> Completion:
+        whole = self._begun.get(place, _Begun())
+        whole.extend(finished.token_ids.tolist(), finished.logprobs.tolist(), self._weight_version)
         return complete(
             self._voice,
             self._silent,
-            finished.token_ids.tolist(),
-            finished.logprobs.tolist(),
+            whole.token_ids,
+            whole.logprobs,
             finished.reason,
-            self._weight_version,
+            whole.spans[0].version,
             self._requests[place[0]].seeds[place[1]],
+            spans=tuple(whole.spans) if len(whole.spans) > 1 else (),
         )
+
+
+@dataclass(slots=True)
+class _Begun:
+    """What a completion has so far."""
+
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    spans: list[WeightSpan] = field(default_factory=list)
+
+    def extend(self, token_ids: Sequence[int], logprobs: Sequence[float], version: int) -> None:
+        """More of it, drawn by weights of this version."""
+        self.token_ids += token_ids
+        self.logprobs += logprobs
+        if self.spans and self.spans[-1].version == version:
+            self.spans.pop()
+        self.spans.append(WeightSpan(version=version, stop=len(self.token_ids)))
 
 
 def _lanes_for(policy: Policy) -> int:
@@ -219,4 +277,7 @@ def _part(requests: Sequence[Request], share: Share) -> list[Request]:
     seeds: dict[int, list[int]] = {}
     for i, j in share:
         seeds.setdefault(i, []).append(requests[i].seeds[j])
-    return [Request(prompt_ids=requests[i].prompt_ids, seeds=tuple(s), key=requests[i].key) for i, s in seeds.items()]
+    return [
+        Request(prompt_ids=requests[i].prompt_ids, seeds=tuple(s), key=requests[i].key, begun=requests[i].begun)
+        for i, s in seeds.items()
+    ]

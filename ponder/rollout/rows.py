@@ -19,13 +19,14 @@ _SEED_MASK = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleSettings:
-    """`limit` is the most tokens it may have; no step goes past its `pause`-th token, so that there something can be
-    said of what comes next. `stop_ids` None are the policy's; `drawing` counts for nothing where the lane has a
-    distribution of its own, as do `bias`, `guide` and `top`, which says how many of the most likely tokens are told
-    beside each one. Private samples share no guesses with others."""
+    """`limit` is the most tokens it may have; its random numbers are those from its `first` place on. No step goes past
+    its `pause`-th token, so that there something can be said of what comes next. `stop_ids` None are the policy's;
+    `drawing` counts for nothing where the lane has a distribution of its own, as do `bias`, `guide` and `top`, which
+    says how many of the most likely tokens are told beside each one. Private samples share no guesses with others."""
 
     seed: int
     limit: int
+    first: int = 0
     drawing: Drawing = PLAIN
     stop_ids: frozenset[int] | None = None
     private: bool = False
@@ -46,6 +47,7 @@ class Rows:
         self.with_top: list[int] = []
         self.private_R = np.zeros(0, np.bool_)
         self.seed_R = np.zeros(0, np.uint64)
+        self.first_R = np.zeros(0, np.int64)
         self.limit_R = np.zeros(0, np.int64)
         self.pause_R = np.zeros(0, np.int64)
 
@@ -54,6 +56,7 @@ class Rows:
         new = [settings[sample] for sample in samples]
         self._set([*self.settings, *new])
         self.seed_R = np.append(self.seed_R, np.array([one.seed & _SEED_MASK for one in new], np.uint64))
+        self.first_R = np.append(self.first_R, np.array([one.first for one in new], np.int64))
         self.limit_R = np.append(self.limit_R, np.array([one.limit for one in new], np.int64))
         pauses = [one.limit if one.pause is None else min(one.pause, one.limit) for one in new]
         self.pause_R = np.append(self.pause_R, np.array(pauses, np.int64))
@@ -61,7 +64,8 @@ class Rows:
     def keep(self, kept_R: npt.NDArray[np.int64]) -> None:
         """Only these rows stay."""
         self._set([self.settings[row] for row in kept_R.tolist()])
-        self.seed_R, self.limit_R, self.pause_R = self.seed_R[kept_R], self.limit_R[kept_R], self.pause_R[kept_R]
+        self.seed_R, self.first_R = self.seed_R[kept_R], self.first_R[kept_R]
+        self.limit_R, self.pause_R = self.limit_R[kept_R], self.pause_R[kept_R]
 
     def _set(self, settings: list[SampleSettings]) -> None:
         self.settings = settings

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ponder.records import Completion, Problem, Rollout, Talk, Verdict, from_json, to_json
+from ponder.records import Completion, Problem, Rollout, Talk, Verdict, WeightSpan, from_json, to_json
 from ponder.watch.lines import cut_after, dump_line, read_lines, repair
 
 __all__ = ["LoggedRollout", "RolloutLog", "read_last_step", "read_rollouts", "rollout_files"]
@@ -41,6 +41,7 @@ def _to_line(step: int, rollout: Rollout, exact: bool) -> bytes:
             "text": completion.text,
             **({} if completion.talk is None else {"talk": to_json(completion.talk)}),
             **({"guided": True} if completion.guided else {}),
+            **({"weight_spans": to_json(completion.spans)} if completion.spans else {}),
             "outcome": verdict.outcome,
             "reason": verdict.reason,
             "answer": verdict.answer,
@@ -69,6 +70,7 @@ def _from_line(line: dict[str, Any]) -> LoggedRollout:
         seed=line["seed"],
         talk=from_json(Talk, line["talk"]) if "talk" in line else None,
         guided="guided" in line,
+        spans=tuple(from_json(WeightSpan, one) for one in line.get("weight_spans", ())),
     )
     verdict = Verdict(outcome=line["outcome"], reason=line["reason"], answer=line["answer"], score=line["score"])
     rollout = Rollout(

@@ -93,10 +93,10 @@ def raised(policy: Policy, what: Callable[[], BaseException], monkeypatch: pytes
     """What `generate` raises when a forked lane raises that."""
     steps, parent = Lane.steps, os.getpid()
 
-    def failing(self: Lane) -> Iterator[Step]:
+    def failing(self: Lane, stop: Callable[[], bool] | None = None) -> Iterator[Step]:
         if os.getpid() != parent:
             raise what()
-        return steps(self)
+        return steps(self, stop)
 
     monkeypatch.setattr(Lane, "steps", failing)
     with pytest.raises(Exception) as caught:

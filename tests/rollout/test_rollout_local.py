@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import psutil
@@ -238,10 +238,10 @@ def test_lanes_after_threads_were_used(qwen2: Policy) -> None:
 def test_a_killed_lane_is_an_error(qwen2: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Lane.steps
 
-    def killed(self: Lane) -> Iterator[Step]:
+    def killed(self: Lane, stop: Callable[[], bool] | None = None) -> Iterator[Step]:
         if os.getpid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
-        return steps(self)
+        return steps(self, stop)
 
     parent = os.getpid()
     monkeypatch.setattr(Lane, "steps", killed)
