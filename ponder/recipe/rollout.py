@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from importlib.util import find_spec
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -93,12 +93,25 @@ class EngineConfig(Component):
     """Of an `rl` stage: draw each rollout with the weights that the rollout so many before it began with, in a second
     process, or by the engines that `ponder run --on` places, while this one trains (docs/scale.md). Its completions are
     then lag x updates_per_rollout updates older, no more and no less. 0 draws and trains in turn."""
+    interrupt: bool = Field(False, exclude_if=lambda value: not value)
+    """With `lag`: completions that are being drawn when a rollout's updates are made go on by the new weights, so that
+    long ones are of several versions, each token by the newest that there was. How much is drawn by which depends on
+    time: such a run does not repeat bit for bit."""
     cache_gib: float | None = Field(None, gt=0)
     """GiB that keys and values may take in the `local` engine; null takes half of the device's memory. A completion
     begins when there is room for it, and for its prompt, at their limits, so none that has begun runs out."""
     parity_tolerance: float = Field(0.02, gt=0)
     """Step 0 stops the run if engine and trainer log-probs differ by more than this in the mean of absolute values over
     64 completions (on a CPU fp32 agrees to about 1e-6, bf16 to about 1e-3)."""
+
+    @model_validator(mode="after")
+    def _interrupted(self) -> Self:
+        if self.interrupt and self.lag == 0:
+            raise ValueError(
+                "interrupt is true, but with lag 0 nothing is drawn while it trains: set lag to 1 or more, or remove "
+                "interrupt"
+            )
+        return self
 
     def cache_bytes(self, memory_bytes: int) -> int:
         """What keys and values may take on a device of so much memory."""

@@ -28,6 +28,7 @@ __all__ = [
     "OnProgress",
     "OpenEngine",
     "Piece",
+    "RenewableEngine",
     "Renewal",
     "Request",
     "check_fits",
@@ -72,7 +73,9 @@ OnProgress = Callable[[GenerationState], None]
 
 
 class Renewal(Protocol):
-    """Newer weights for an engine while it draws (`engine.interrupt`)."""
+    """Newer weights for an engine while it draws (`engine.interrupt`); the policy has those of `version` now."""
+
+    version: int
 
     def due(self) -> bool:
         """Whether there are any. Asked between two steps, and in processes forked for the call."""
@@ -99,6 +102,24 @@ class Engine(Protocol):
 
         Raises DataError or ModelError for a prompt that does not fit; nothing is ever cut.
         """
+        ...
+
+
+class RenewableEngine(Engine, Protocol):
+    """One whose completions can go on by newer weights."""
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        max_tokens: int,
+        weight_version: int,
+        on_finish: OnFinish | None = None,
+        on_progress: OnProgress | None = None,
+        renewal: Renewal | None = None,
+    ) -> list[tuple[Completion, ...]]:
+        """See `Engine.generate`. As soon as a renewal is due, what is being drawn goes on by its weights: all keys and
+        values are computed anew, ids and log-probs that are there stay."""
         ...
 
 

@@ -71,9 +71,7 @@ class LocalEngine:
         on_progress: OnProgress | None = None,
         renewal: Renewal | None = None,
     ) -> list[tuple[Completion, ...]]:
-        """See `Engine.generate`. Callbacks run in this thread, inside `no_grad` and autocast. With a `renewal` what is
-        being drawn goes on by newer weights as soon as there are any: all keys and values are computed anew, and the
-        ids and log-probs that are there stay."""
+        """See `RenewableEngine`. Callbacks run in this thread, inside `no_grad` and autocast."""
         check_fits(requests, max_tokens, self._policy.window)
         refuse_guides(requests)
         call = _Call(self._policy, requests, weight_version, on_finish, on_progress)

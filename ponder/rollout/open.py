@@ -7,7 +7,7 @@ from ponder.errors import RecipeError
 from ponder.policy.policy import Policy
 from ponder.recipe.rollout import EngineConfig, check_vllm, has_vllm
 from ponder.rollout.conversations import Conversations
-from ponder.rollout.engine import Bounds, Engine
+from ponder.rollout.engine import Bounds, Engine, RenewableEngine
 from ponder.rollout.live import LiveEngine
 from ponder.rollout.local import LocalEngine
 from ponder.rollout.room import device_bytes
@@ -16,16 +16,16 @@ from ponder.rollout.vllm_engine import VllmEngine
 __all__ = ["ENGINES", "engine_kind", "open_engine"]
 
 
-def _local(config: EngineConfig, policy: Policy) -> Engine:
+def _local(config: EngineConfig, policy: Policy) -> RenewableEngine:
     return LocalEngine(policy, config.max_slots, cache_bytes=config.cache_bytes(device_bytes(policy.device)))
 
 
-def _vllm(config: EngineConfig, policy: Policy) -> Engine:
+def _vllm(config: EngineConfig, policy: Policy) -> RenewableEngine:
     check_vllm()
     return VllmEngine(policy, config.max_slots, config.parity_tolerance)
 
 
-ENGINES: Mapping[str, Callable[[EngineConfig, Policy], Engine]] = {"local": _local, "vllm": _vllm}
+ENGINES: Mapping[str, Callable[[EngineConfig, Policy], RenewableEngine]] = {"local": _local, "vllm": _vllm}
 """Every kind of engine by its name in a recipe."""
 
 

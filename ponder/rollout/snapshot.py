@@ -23,7 +23,7 @@ from ponder.policy.policy import Policy
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion
 from ponder.rollout.carried import Carried
-from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Request, refuse_guides
+from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Renewal, Request, refuse_guides
 from ponder.rollout.local import LocalEngine
 
 __all__ = ["Snapshot"]
@@ -44,7 +44,8 @@ class _Call:
 
 class Snapshot:
     """The engine's verb over weights that nobody changes. `lanes` processes draw, each in one thread; None begins as
-    many as `LocalEngine` does. `waiting` is entered whenever this process waits for the other."""
+    many as `LocalEngine` does. `waiting` is entered whenever this process waits for the other. With `renewal` newer
+    weights are taken up there while it draws: it makes one of the policy and the version of its weights."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Snapshot:
         max_slots: int,
         lanes: int | None = None,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+        renewal: Callable[[Policy, int], Renewal] | None = None,
     ) -> None:
         self._waiting = waiting
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # or the tokenizers library warns of every fork
@@ -62,7 +64,7 @@ class Snapshot:
             status = 1
             try:
                 self._link.close()
-                _serve(policy, max_slots, lanes, theirs, parent)
+                _serve(policy, max_slots, lanes, theirs, parent, renewal)
                 status = 0
             finally:  # leave without the parent's clean-up, whatever happened
                 os._exit(status)
@@ -130,7 +132,14 @@ class Snapshot:
         return RankError(f"The process that draws ahead ended {how} before it was done.", "gone")
 
 
-def _serve(policy: Policy, max_slots: int, lanes: int | None, link: Connection, parent: int) -> None:
+def _serve(
+    policy: Policy,
+    max_slots: int,
+    lanes: int | None,
+    link: Connection,
+    parent: int,
+    renewal: Callable[[Policy, int], Renewal] | None,
+) -> None:
     """The forked process: ends when nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends us
     torch.set_num_threads(1)  # a forked process has none of its parent's worker threads
@@ -139,6 +148,7 @@ def _serve(policy: Policy, max_slots: int, lanes: int | None, link: Connection, 
             tensor.data = tensor.data.clone()  # what others write stands in shared memory
     link.send(None)
     engine = LocalEngine(policy, max_slots, lanes)
+    renewed: Renewal | None = None
 
     def report(state: GenerationState) -> None:
         if os.getppid() != parent:
@@ -154,13 +164,16 @@ def _serve(policy: Policy, max_slots: int, lanes: int | None, link: Connection, 
         except (EOFError, ConnectionError):
             return
         try:
+            if renewal is not None and renewed is None:
+                renewed = renewal(policy, call.weight_version)
             engine.generate(
                 call.requests,
                 call.sampling,
                 call.max_tokens,
-                call.weight_version,
+                call.weight_version if renewed is None else renewed.version,
                 lambda key, sample, completion: link.send((key, sample, completion)),
                 report,
+                renewed,
             )
             link.send(None)
         except Exception as error:  # raised again in the parent

@@ -12,14 +12,15 @@ import math
 import time
 import weakref
 from collections.abc import Sequence
+from itertools import pairwise
 
 from ponder.errors import ModelError
 from ponder.policy.policy import Policy
 from ponder.policy.published import published
 from ponder.recipe.rollout import Sampling
-from ponder.records import Completion
+from ponder.records import Completion, WeightSpan
 from ponder.rollout.completion import complete
-from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Request, check_fits, refuse_guides
+from ponder.rollout.engine import GenerationState, OnFinish, OnProgress, Renewal, Request, check_fits, refuse_guides
 from ponder.rollout.lane import NOT_FINITE
 from ponder.rollout.reproduce import PROBE_SEEDS, PROBE_TOKENS, Probed, check_reproduced
 from ponder.rollout.vllm_host import Drawn, Host, Wish
@@ -53,19 +54,23 @@ class VllmEngine:
         weight_version: int,
         on_finish: OnFinish | None = None,
         on_progress: OnProgress | None = None,
+        renewal: Renewal | None = None,
     ) -> list[tuple[Completion, ...]]:
-        """See `Engine.generate`. ModelError where vLLM cannot run the model or does not have its weights."""
+        """See `RenewableEngine`. ModelError where vLLM cannot run the model or does not have its weights."""
         check_fits(requests, max_tokens, self._policy.window)
         refuse_guides(requests)
         if not any(request.seeds for request in requests):
             return [() for _ in requests]
         host = self._ready(max(len(request.prompt_ids) for request in requests) + max_tokens)
         try:
-            host.load(weight_version, published(self._policy))
-            check_reproduced(self._policy, lambda prompt: self._probe(host, prompt), self._tolerance)
-            return self._draw(host, requests, sampling, max_tokens, weight_version, on_finish, on_progress)
+            self._load(host, weight_version)
+            return self._draw(host, requests, sampling, max_tokens, weight_version, on_finish, on_progress, renewal)
         finally:
             host.sleep()
+
+    def _load(self, host: Host, version: int) -> None:
+        host.load(version, published(self._policy))
+        check_reproduced(self._policy, lambda prompt: self._probe(host, prompt), self._tolerance)
 
     def _ready(self, tokens: int) -> Host:
         """The running vLLM, started where there is none for sequences of that length."""
@@ -109,7 +114,9 @@ class VllmEngine:
         version: int,
         on_finish: OnFinish | None,
         on_progress: OnProgress | None,
+        renewal: Renewal | None,
     ) -> list[tuple[Completion, ...]]:
+        loaded = [version]
         voice = self._policy.voice()
         silent = voice.silent_ids()
         places: dict[str, tuple[int, int]] = {}
@@ -136,15 +143,16 @@ class VllmEngine:
         for step in host.draw(wishes):
             for drawn in step:
                 i, j = place = places[drawn.name]
-                _check(drawn, version)
+                spans = _spans(drawn, loaded)
                 done[place] = complete(
                     voice,
                     silent,
                     drawn.token_ids,
                     drawn.logprobs,
                     "stop" if drawn.stopped else "length",
-                    version,
+                    spans[0].version,
                     requests[i].seeds[j],
+                    spans=spans if len(spans) > 1 else (),
                 )
                 tokens += len(drawn.token_ids)
                 if on_finish is not None:
@@ -155,6 +163,9 @@ class VllmEngine:
                 on_progress(
                     GenerationState(tokens=tokens, finished=len(done), total=len(wishes), seconds=now - started)
                 )
+            if renewal is not None and len(done) < len(wishes) and renewal.due():
+                loaded.append(renewal.take())
+                self._load(host, loaded[-1])
         return [tuple(done[i, j] for j in range(len(request.seeds))) for i, request in enumerate(requests)]
 
 
@@ -164,13 +175,18 @@ def _all(host: Host, wishes: Sequence[Wish]) -> list[Drawn]:
     return [found[wish.name] for wish in wishes]
 
 
-def _check(drawn: Drawn, version: int) -> None:
-    """ModelError for what must never be trained on."""
-    if drawn.versions != (str(version),):
+def _spans(drawn: Drawn, loaded: Sequence[int]) -> tuple[WeightSpan, ...]:
+    """Which weights drew which tokens. ModelError for what must never be trained on."""
+    known = {str(version): version for version in loaded}
+    spans = [WeightSpan(version=known.get(name, -1), stop=stop) for name, stop in drawn.versions]
+    rising = all(one.version < other.version for one, other in pairwise(spans))
+    if not spans or spans[0].version < 0 or not rising or spans[-1].stop != len(drawn.token_ids):
+        drew = ", ".join(name for name, _ in drawn.versions) or "unknown"
         raise ModelError(
-            f"vLLM drew a completion with weights of version {', '.join(drawn.versions) or 'unknown'}, and version "
-            f"{version} was asked for: the completions of this call are not used. Begin the stage again; if it happens "
-            f"again, set `engine.kind` to local."
+            f"vLLM drew a completion with weights of version {drew}, and version {', '.join(known)} was asked for: the "
+            f"completions of this call are not used. Begin the stage again; if it happens again, set `engine.kind` to "
+            f"local."
         )
     if not all(map(math.isfinite, drawn.logprobs)):
         raise ModelError(NOT_FINITE)
+    return tuple(spans)

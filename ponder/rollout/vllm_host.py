@@ -51,13 +51,14 @@ class Wish:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
     """A completion: its tokens, stop id included, the log-prob of each, whether a stop id ended it, and the versions of
-    the weights that drew it. Of a scored one the log-probs of all prompt tokens but the first."""
+    the weights that drew it, each with the number of tokens until its end. Of a scored one the log-probs of all prompt
+    tokens but the first."""
 
     name: str
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     stopped: bool
-    versions: tuple[str, ...]
+    versions: tuple[tuple[str, int], ...]
 
 
 class Host:
@@ -70,6 +71,7 @@ class Host:
         self.broken = False
         """Whether it failed and holds nothing that can be relied on."""
         self._engine: Any = None
+        self._others: list[Any] = []  # finished while something else was drawn
         self._name = type(policy.model).__name__
         self._sleeps, self._asleep = policy.device.type == "cuda", False
         doing = f"cannot run this model, a {self._name}, with sequences of {tokens} tokens"
@@ -77,8 +79,8 @@ class Host:
             self._engine = start(policy, rows, tokens)
 
     def load(self, version: int, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
-        """Draw from these weights from now on, and forget all keys and values of those before. ModelError where vLLM
-        does not take them whole."""
+        """Draw from these weights from now on, and forget all keys and values of those before, of what is being drawn,
+        too, which goes on by these. ModelError where vLLM does not take them whole."""
         engine = self._engine
         with self._said(f"did not take the weights of version {version}"):
             if self._asleep:
@@ -95,7 +97,8 @@ class Host:
             engine.set_weight_version(str(version))
 
     def draw(self, wishes: Sequence[Wish]) -> Iterator[list[Drawn]]:
-        """Step by step what has been finished, nothing in most steps. Whatever ends the iteration, nothing is left."""
+        """Step by step what has been finished, nothing in most steps. Whatever ends the iteration, nothing is left.
+        Others may be drawn between two steps."""
         from vllm import SamplingParams, TokensPrompt
         from vllm.sampling_params import RequestOutputKind
 
@@ -119,8 +122,9 @@ class Host:
             while waiting:
                 doing = f"failed while it sampled from this model, a {self._name}"
                 with self._said(doing), torch.random.fork_rng(devices=[]):  # it draws a number for each row
-                    finished = [one for one in self._engine.step() if one.finished]
-                yield [_drawn(one, waiting.pop(one.request_id)) for one in finished]
+                    finished = [*self._others, *(one for one in self._engine.step() if one.finished)]
+                self._others = [one for one in finished if one.request_id not in waiting]
+                yield [_drawn(one, waiting.pop(one.request_id)) for one in finished if one.request_id in waiting]
         finally:
             if waiting and not self.broken:
                 self._engine.abort_request(list(waiting))
@@ -161,5 +165,5 @@ def _drawn(output: Any, wish: Wish) -> Drawn:
         token_ids=tuple(ids),
         logprobs=tuple(place[token].logprob for token, place in zip(ids, logprobs, strict=True)),
         stopped=one.finish_reason == "stop",
-        versions=tuple(span.version for span in one.weight_versions or ()),
+        versions=tuple((span.version, span.end) for span in one.weight_versions or ()),
     )

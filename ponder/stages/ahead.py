@@ -75,6 +75,10 @@ class Ahead:
             future = self._thread.submit(self._run, step, problems, version, engine)
         self._begun[step] = future
 
+    def renew(self, version: int) -> None:
+        """The weights are others now, of `version`: with `engine.interrupt` what is under way goes on by them."""
+        self._drawers.renew(version)
+
     def take(self, step: int, tick: Tick) -> DrawnRollout:
         """The rollout after `step` updates, which was begun; raises what went wrong with it."""
         found = self._wait(self._begun[step], tick)
@@ -95,6 +99,7 @@ class Ahead:
         for engine in list(self._open):
             engine.close()
         self._thread.shutdown(wait=True, cancel_futures=True)
+        self._drawers.close()
         torch.set_num_threads(self.threads)
 
     def describe(self, lag: int, updates: int) -> str:

@@ -5,6 +5,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -16,6 +18,7 @@ from ponder.rollout import Engine
 from ponder.rollout.snapshot import Snapshot
 from ponder.workers.pinned import PinnedEngine
 from ponder.workers.pool import EnginePool
+from ponder.workers.weights import Following, Publisher
 
 __all__ = ["Drawer", "Drawers", "Forks", "Placed", "open_drawers"]
 
@@ -43,11 +46,20 @@ class Drawers(Protocol):
         """One with the weights as they are now."""
         ...
 
+    def renew(self, version: int) -> None:
+        """Where drawers are to follow, they go on by the weights as they are now."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what was kept for drawers, which are closed."""
+        ...
+
 
 class Forks:
     """Forks of this process, each in as many processes as half of torch's threads. RecipeError where none can be."""
 
-    def __init__(self, policy: Policy, config: EngineConfig) -> None:
+    def __init__(self, policy: Policy, config: EngineConfig, folder: Path) -> None:
+        """With `interrupt`, weights go to drawers as files in `folder`."""
         if policy.device.type != "cpu" or sys.platform != "linux":
             raise RecipeError(
                 f"`engine.lag` draws in a second process beside the one that trains, which ponder does on the CPUs of "
@@ -60,6 +72,8 @@ class Forks:
         # Nobody forks while the thread computes: a lock that it holds would stay locked.
         self._computing = threading.Lock()
         self.gate: AbstractContextManager[object] = self._computing
+        self._publisher = Publisher(folder / "weights", config.parity_tolerance * 5) if config.interrupt else None
+        self._newest: Path | None = None
 
     @property
     def where(self) -> str:
@@ -68,7 +82,18 @@ class Forks:
 
     def open(self) -> Snapshot:
         """See `Drawers.open`."""
-        return Snapshot(self._policy, self._max_slots, self._lanes, self._waiting)
+        renewal = None if self._newest is None else partial(Following, self._newest)
+        return Snapshot(self._policy, self._max_slots, self._lanes, self._waiting, renewal)
+
+    def renew(self, version: int) -> None:
+        """See `Drawers.renew`."""
+        if self._publisher is not None:
+            self._newest = self._publisher.announce(self._publisher.publish(self._policy), version)
+
+    def close(self) -> None:
+        """See `Drawers.close`."""
+        if self._publisher is not None:
+            self._publisher.close()
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
@@ -82,8 +107,8 @@ class Forks:
 class Placed:
     """The engines of a pool."""
 
-    def __init__(self, pool: EnginePool) -> None:
-        self._pool = pool
+    def __init__(self, pool: EnginePool, config: EngineConfig) -> None:
+        self._pool, self._interrupt = pool, config.interrupt
         self.gate: AbstractContextManager[object] = nullcontext()
 
     @property
@@ -93,9 +118,17 @@ class Placed:
 
     def open(self) -> PinnedEngine:
         """See `Drawers.open`."""
-        return PinnedEngine(self._pool)
+        return PinnedEngine(self._pool, follow=self._interrupt)
+
+    def renew(self, version: int) -> None:
+        """See `Drawers.renew`."""
+        if self._interrupt:
+            self._pool.renew(version)
+
+    def close(self) -> None:
+        """See `Drawers.close`."""
 
 
-def open_drawers(engine: Engine, policy: Policy, config: EngineConfig) -> Drawers:
-    """Those that draw ahead where `engine` draws otherwise."""
-    return Placed(engine) if isinstance(engine, EnginePool) else Forks(policy, config)
+def open_drawers(engine: Engine, policy: Policy, config: EngineConfig, folder: Path) -> Drawers:
+    """Those that draw ahead where `engine` draws otherwise; files go to `folder`."""
+    return Placed(engine, config) if isinstance(engine, EnginePool) else Forks(policy, config, folder)

@@ -369,6 +369,8 @@ class _Run:
     def after_rollout(self, progress: Progress) -> None:
         """Measure, keep a checkpoint and say what is wrong, where that is due."""
         self.trainer.publish()
+        if self.ahead is not None:
+            self.ahead.renew(self.trainer.version)
         config, updates = self.config, self.config.updates_per_rollout
         before = self.step - min(updates, self.step)
         done = self.step >= self.steps
@@ -552,9 +554,10 @@ class _Run:
         last = max(kept, default=self.step - 1) + 1
         log.truncate_after(last)
         self._forget_after(last)
-        drawers = open_drawers(self.engine, self.policy, self._engine_config)
+        drawers = open_drawers(self.engine, self.policy, self._engine_config, self.context.folder)
         ahead = Ahead(drawers, self._draw, self._keep, log, kept)
         stack.callback(ahead.close)
+        ahead.renew(self.trainer.version)
         if self.step > 0:  # their problems were drawn before the checkpoint
             for at in coming[:lag]:
                 if at in kept:

@@ -41,7 +41,7 @@ def _to_line(step: int, rollout: Rollout, exact: bool) -> bytes:
             "text": completion.text,
             **({} if completion.talk is None else {"talk": to_json(completion.talk)}),
             **({"guided": True} if completion.guided else {}),
-            **({"weight_spans": to_json(completion.spans)} if completion.spans else {}),
+            **({"weight_spans": [to_json(span) for span in completion.spans]} if completion.spans else {}),
             "outcome": verdict.outcome,
             "reason": verdict.reason,
             "answer": verdict.answer,

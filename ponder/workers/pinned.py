@@ -1,4 +1,4 @@
-"""Engines of a pool that draw from the weights of one moment, while the policy is trained on."""
+"""Engines of a pool that draw from the weights of one moment on, while the policy is trained on."""
 
 import threading
 from collections.abc import Sequence
@@ -13,10 +13,11 @@ __all__ = ["PinnedEngine"]
 
 
 class PinnedEngine:
-    """The engine's verb over the weights as they are when it is made; their file stays until `close`."""
+    """The engine's verb over the weights as they are when it is made; their file stays until `close`. One that is to
+    `follow` takes up newer ones while it draws."""
 
-    def __init__(self, pool: EnginePool) -> None:
-        self._pool, self._published = pool, pool.hold()
+    def __init__(self, pool: EnginePool, *, follow: bool = False) -> None:
+        self._pool, self._published, self._follow = pool, pool.hold(), follow
         self._ended, self._closing = threading.Event(), threading.Lock()
 
     def generate(
@@ -31,7 +32,9 @@ class PinnedEngine:
         """See `Engine.generate`. RankError once it is closed, and where the file is not what was published."""
         limits = (sampling, max_tokens, weight_version)
         try:
-            return self._pool.draw_from(self._published, self._ended, requests, limits, on_finish, on_progress)
+            return self._pool.draw_from(
+                self._published, self._ended, requests, limits, on_finish, on_progress, follow=self._follow
+            )
         except RankError:
             self._close(damaged=not self._ended.is_set())  # it is written anew when training has come this far again
             raise

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ponder.errors import ModelError, PonderError, RankError, WorkerLost
 from ponder.policy import Policy
@@ -67,6 +67,7 @@ class EnginePool:
         self._publisher = Publisher(self._folder / "weights", config.parity_tolerance * 5)
         self._seats = [Seat(name=f"engine-{number}") for number in range(count)]
         self._slowest = 0.0
+        self._newest: _Newest | None = None
         self._lock = threading.Lock()
         self.use(policy)
 
@@ -109,6 +110,13 @@ class EnginePool:
         """The weights as they are now, for `draw_from`, until `release`."""
         return self._publisher.hold(self._policy)
 
+    def renew(self, version: int) -> None:
+        """What is drawn from weights before, and is to follow, goes on by those that the policy has now."""
+        before, published = self._newest, self._publisher.hold(self._policy)
+        self._newest = _Newest(published, version, self._publisher.announce(published, version))
+        if before is not None:
+            self._publisher.release(before.published)
+
     def release(self, published: Published, *, damaged: bool = False) -> None:
         """Nobody draws from these weights any more, or they are not what they should be."""
         self._publisher.release(published, damaged=damaged)
@@ -121,11 +129,14 @@ class EnginePool:
         limits: tuple[Sampling, int, int],
         on_finish: OnFinish | None,
         on_progress: OnProgress | None,
+        *,
+        follow: bool = False,
     ) -> list[tuple[Completion, ...]]:
-        """As `generate`, from weights that are held, whatever the policy is by now. RankError soon after `ended` is
-        set: what engines do then they bring to its end, for nobody."""
+        """As `generate`, from weights that are held, whatever the policy is by now, or, to `follow`, from the newest
+        that there are at any moment (`renew`). RankError soon after `ended` is set: what engines do then they bring to
+        its end, for nobody."""
         self._check(requests, limits[1])
-        call = _Call(requests, limits, on_finish, on_progress, ended)
+        call = _Call(requests, limits, on_finish, on_progress, ended, follow)
         with self._lock:
             return self._draw(call, published, None)
 
@@ -160,6 +171,8 @@ class EnginePool:
         while not call.queue.done:
             if call.is_ended():
                 raise RankError("Drawing ahead was ended.", "gone")
+            if call.follows and self._newest is not None:
+                published = self._newest.published
             for seat in self._seats:
                 if seat.may_start:
                     self._start(seat)
@@ -199,7 +212,13 @@ class EnginePool:
         elif call.queue.waiting:
             seat.task = call.queue.take()
             limit = max(_LEAST_LIMIT, _SLOWER * self._slowest)
-            seat.worker.begin("draw", part(call.requests, call.tasks[seat.task]), *call.limits, limit=limit)
+            sampling, max_tokens, version = call.limits
+            newest = self._newest if call.follows else None
+            if newest is not None:
+                version = newest.version
+            requests = part(call.requests, call.tasks[seat.task])
+            path = None if newest is None else newest.path
+            seat.worker.begin("draw", requests, sampling, max_tokens, version, path, limit=limit)
         else:
             return
         seat.busy = True
@@ -239,7 +258,9 @@ class EnginePool:
         elif worker.verb == "draw":
             assert task is not None
             self._slowest = max(self._slowest, worker.spent)
-            call.take(task, answer.value)
+            drawn, digest = answer.value
+            seat.loaded = digest or seat.loaded
+            call.take(task, drawn)
         return published
 
     def _lose(self, seat: Seat, call: "_Call", lost: WorkerLost) -> None:
@@ -279,6 +300,14 @@ def _load_limit(published: Published) -> float:
     return _LOAD_SECONDS + published.size_bytes / _LOAD_RATE
 
 
+class _Newest(NamedTuple):
+    """The newest weights, and the file that says so."""
+
+    published: Published
+    version: int
+    path: Path
+
+
 class _Call:
     """What one call to `generate` asks for, and what is there of it."""
 
@@ -289,8 +318,10 @@ class _Call:
         on_finish: OnFinish | None,
         on_progress: OnProgress | None,
         ended: threading.Event | None = None,
+        follows: bool = False,
     ) -> None:
         """`limits` are the distribution, the most tokens and the weights' version."""
+        self.follows = follows
         self.requests, self.limits, self._on_finish, self._on_progress = requests, limits, on_finish, on_progress
         self._ended = ended
         self.tasks = deal([len(request.seeds) for request in requests], TASK_COMPLETIONS)

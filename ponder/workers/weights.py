@@ -5,11 +5,13 @@ The newest two stay, and those that somebody holds.
 """
 
 import hashlib
+import json
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -21,9 +23,11 @@ from ponder.files import full_disk_explained
 from ponder.policy.policy import Policy
 from ponder.rollout.reproduce import probe_logprobs
 
-__all__ = ["Published", "Publisher", "check_probe", "read_published"]
+__all__ = ["Following", "Published", "Publisher", "check_probe", "read_published"]
 
 _KEPT = 2
+_NEWEST = "newest.json"
+_LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +74,17 @@ class Publisher:
                 published.path.unlink(missing_ok=True)
             self._prune()
 
+    def announce(self, published: Published, version: int) -> Path:
+        """Say that these are the newest, for `Following`; the file that says so."""
+        path = self._folder / _NEWEST
+        temporary = path.with_name(f".tmp-{path.name}")
+        temporary.write_text(json.dumps({**asdict(published), "path": published.path.name, "version": version}))
+        os.replace(temporary, path)
+        return path
+
     def close(self) -> None:
         """Remove all."""
+        (self._folder / _NEWEST).unlink(missing_ok=True)
         with self._lock:
             self._held.clear()
             for one in self._there.values():
@@ -103,6 +116,49 @@ class Publisher:
         for digest in list(self._there)[:-_KEPT]:
             if self._held[digest] <= 0:
                 self._there.pop(digest).path.unlink(missing_ok=True)
+
+
+class Following:
+    """The `Renewal` of an engine that takes up what is announced: `policy` has the weights of `version` now."""
+
+    def __init__(self, newest: Path, policy: Policy, version: int) -> None:
+        self._newest, self._policy, self.version = newest, policy, version
+        self.digest = ""
+        """Of the weights that were taken up, if any were."""
+        self._looked = time.monotonic()
+
+    def due(self) -> bool:
+        """See `Renewal`; a look at the file now and then."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return False
+        self._looked = now
+        return self._announced()[0] > self.version
+
+    def take(self) -> int:
+        """See `Renewal`. ModelError for weights that are not what was published, or that compute something else."""
+        version, published = self._announced()
+        while True:
+            try:
+                tensors = read_published(published)
+                break
+            except ModelError:
+                newer, published = self._announced()
+                if newer == version:
+                    raise
+                version = newer  # those before are gone by now
+        with torch.no_grad():
+            for name, parameter in self._policy.model.named_parameters():
+                parameter.copy_(tensors[name])
+        check_probe(self._policy, published)
+        self.version, self.digest = version, published.digest
+        return version
+
+    def _announced(self) -> tuple[int, Published]:
+        found = json.loads(self._newest.read_text())
+        version = found.pop("version")
+        path = self._newest.with_name(found.pop("path"))
+        return version, Published(**found | {"path": path, "logprobs": tuple(found["logprobs"])})
 
 
 def read_published(published: Published) -> dict[str, torch.Tensor]:

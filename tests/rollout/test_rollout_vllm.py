@@ -14,7 +14,7 @@ from ponder.errors import ModelError
 from ponder.policy import Policy, load_policy, random_policy
 from ponder.recipe.rollout import EngineConfig, Sampling, has_vllm
 from ponder.recipe.training import BatchLimits, Optimizer
-from ponder.records import Completion, Message
+from ponder.records import Completion, Message, WeightSpan
 from ponder.rollout import Request, open_engine, vllm_engine, vllm_start
 from ponder.rollout.reproduce import check_reproduced
 from ponder.rollout.vllm_engine import VllmEngine
@@ -132,6 +132,46 @@ def test_logprobs_are_of_the_distribution_that_was_drawn_from(
             assert (drawn >= expected - 1e-4).all() and (drawn > expected + 1e-4).any()
         else:
             torch.testing.assert_close(drawn, expected, atol=1e-4, rtol=0)
+
+
+def test_newer_weights_go_on_with_what_is_drawn() -> None:
+    """Each span is what the trainer says by its weights, and those that drew nothing are not named."""
+    policy = load_policy("micro", precision="fp32")
+    engine = open_engine(EngineConfig(kind="vllm", max_slots=8), policy)
+    assert isinstance(engine, VllmEngine)
+    trainers = {7: Trainer(load_policy("micro", precision="fp32"), Optimizer(), BatchLimits())}
+
+    class Renewed:
+        version, looks = 7, 0
+
+        def due(self) -> bool:
+            self.looks += 1
+            return self.looks in (6, 14)
+
+        def take(self) -> int:
+            self.version += 1
+            with torch.no_grad():
+                for parameter in policy.model.parameters():
+                    parameter.mul_(1 + 0.02 * torch.rand_like(parameter))
+            newer = load_policy("micro", precision="fp32")
+            newer.model.load_state_dict(policy.model.state_dict())
+            trainers[self.version] = Trainer(newer, Optimizer(), BatchLimits())
+            return self.version
+
+    requests = asked(policy, "What is 3 + 4?", "What is 20 - 9?", "Is 7 prime?", samples=6)
+    found = engine.generate(requests, Sampling(), 60, 7, renewal=Renewed())
+    samples = samples_of(requests, found)
+    said = {version: trainer.logprobs(samples) for version, trainer in trainers.items()}
+    seen = set()
+    for i, one in enumerate(one for group in found for one in group):
+        spans = one.spans or (WeightSpan(version=one.weight_version, stop=len(one.token_ids)),)
+        seen |= {tuple(span.version for span in spans)}
+        start = 0
+        for span in spans:
+            drawn = torch.tensor(list(one.logprobs))[start : span.stop]
+            torch.testing.assert_close(drawn, said[span.version][i][start : span.stop], atol=2e-4, rtol=0)
+            start = span.stop
+    assert (7, 8, 9) in seen and len(seen) > 2
 
 
 def test_callbacks_are_told_every_completion(micro: Policy, micro_engine: VllmEngine) -> None:

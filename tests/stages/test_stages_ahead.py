@@ -23,10 +23,13 @@ from ponder.policy import load_policy
 from ponder.recipe import load_recipe
 from ponder.recipe.stages import EvaluateStage, RlStage, SampleStage
 from ponder.recipe.training import BatchLimits, Optimizer
+from ponder.records import Rollout, WeightSpan
+from ponder.rollout.lane import Lane, Step
 from ponder.train import Sample, Trainer
 from ponder.watch import read_metrics
 from ponder.watch.losses import read_losses
 from ponder.watch.rollouts import LoggedRollout, read_rollouts
+from ponder.workers import weights
 from ponder.workers.worker import Worker
 from tests import command
 
@@ -82,6 +85,19 @@ def assert_same(first: Path, second: Path) -> None:
     assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
+def samples(rollouts: list[Rollout]) -> list[Sample]:
+    return [
+        Sample(
+            prompt_ids=one.prompt_ids,
+            response_ids=one.completion.token_ids,
+            group=str(i),
+            weight=0.0,
+            behaviour=one.completion.logprobs,
+        )
+        for i, one in enumerate(rollouts)
+    ]
+
+
 def assert_drawn_by_the_weights_that_lag_says(stage: Path) -> None:
     """Rollouts begin after steps 0, 2 and 4, and the weights of the rollout before drew each: what the log says of a
     token is what these weights, loaded from their checkpoint, say."""
@@ -91,23 +107,13 @@ def assert_drawn_by_the_weights_that_lag_says(stage: Path) -> None:
     stale = [row["policy/staleness"] for row in read_metrics(stage)]
     assert stale == [made[step] - drawn_by[step // 2 * 2 + 1] for step in range(6)]
     assert stale[:4] == [0, 1, 2, 3]
-    samples = [
-        Sample(
-            prompt_ids=one.rollout.prompt_ids,
-            response_ids=one.rollout.completion.token_ids,
-            group=str(i),
-            weight=0.0,
-            behaviour=one.rollout.completion.logprobs,
-        )
-        for i, one in enumerate(found)
-        if one.step == 5
-    ]
-    drawn = torch.cat([torch.tensor(list(sample.behaviour or ())) for sample in samples])
+    drawn_last = samples([one.rollout for one in found if one.step == 5])
+    drawn = torch.cat([torch.tensor(list(sample.behaviour or ())) for sample in drawn_last])
     far = {}
     for step in (2, 4):
         policy = load_policy(stage / "checkpoints" / f"step-{step:08d}" / "model", precision="fp32")
         trainer = Trainer(policy, Optimizer(), BatchLimits())
-        far[step] = float((torch.cat(trainer.logprobs(samples)) - drawn).abs().mean())
+        far[step] = float((torch.cat(trainer.logprobs(drawn_last)) - drawn).abs().mean())
     assert far[2] < 1e-5 < 1e-3 < far[4]
 
 
@@ -214,6 +220,49 @@ def test_the_stage_goes_on_when_the_process_that_draws_is_killed(whole: Path, tm
     assert_same(whole, tmp_path / "run" / "stages" / "zero")
 
 
+@pytest.mark.parametrize("on", [None, "local"])
+def test_newer_weights_go_on_with_what_is_drawn_ahead(
+    on: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `interrupt` completions are of several versions: what the log says of a token is what the weights of its
+    span say, after all that stands before it. Nothing is older than lag says, and nothing is left behind."""
+    monkeypatch.setattr(weights, "_LOOK_SECONDS", 0.0)
+    step, own = Lane.step, os.getpid()
+
+    def slow(self: Lane) -> Step:
+        time.sleep(0.02 if os.getpid() != own else 0)
+        return step(self)
+
+    monkeypatch.setattr(Lane, "step", slow)
+    stage, _ = trained(
+        "    checkpoint_every: 1\n",
+        tmp_path,
+        "stages.zero.engine={lag: 1, interrupt: true, workers: 1}",
+        "stages.zero.sampling.max_tokens=120",
+        "stages.zero.problems_per_step=6",
+        "stages.zero.steps=4",
+        on=on,
+    )
+    made, found = versions(stage), log(stage)
+    several = [one for one in found if one.rollout.completion.spans]
+    assert several, "some were under way when weights were new"
+    for one in found:
+        completion = one.rollout.completion
+        spans = completion.spans or (WeightSpan(version=completion.weight_version, stop=len(completion.token_ids)),)
+        assert made[max(0, one.step - 2)] <= spans[0].version <= spans[-1].version <= made[one.step - 1]
+    for version in sorted({span.version for one in several for span in one.rollout.completion.spans} - {0}):
+        policy = load_policy(stage / "checkpoints" / f"step-{made.index(version):08d}" / "model", precision="fp32")
+        said = Trainer(policy, Optimizer(), BatchLimits()).logprobs(samples([one.rollout for one in several]))
+        for one, logprobs in zip(several, said, strict=True):
+            start = 0
+            for span in one.rollout.completion.spans:
+                if span.version == version:
+                    drawn = torch.tensor(list(one.rollout.completion.logprobs))[start : span.stop]
+                    assert (logprobs[start : span.stop] - drawn).abs().max() < 1e-3
+                start = span.stop
+    assert not list((stage / "weights").iterdir())
+
+
 def test_a_run_trained_longer_says_which_weights_draw_what_was_not_drawn(whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole.parents[1], tmp_path / "run")
     stage, said = trained(ONE, tmp_path, "stages.zero.steps=10")
@@ -231,6 +280,7 @@ def test_a_run_trained_longer_says_which_weights_draw_what_was_not_drawn(whole: 
             "the model that gives the reward 'judged' judges in this process",
         ),
         ({"engine": {"lag": -1}}, "greater than or equal to 0"),
+        ({"engine": {"interrupt": True}}, "with lag 0 nothing is drawn while it trains"),
     ],
 )
 def test_where_nothing_would_overlap_lag_is_refused(more: dict[str, object], why: str) -> None:
