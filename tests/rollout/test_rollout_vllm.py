@@ -171,7 +171,7 @@ def test_newer_weights_go_on_with_what_is_drawn() -> None:
             drawn = torch.tensor(list(one.logprobs))[start : span.stop]
             torch.testing.assert_close(drawn, said[span.version][i][start : span.stop], atol=2e-4, rtol=0)
             start = span.stop
-    assert (7, 8, 9) in seen and len(seen) > 2
+    assert {(7, 8), (8, 9)} <= seen  # none is of three: what is drawn goes on while the probe is
 
 
 def test_callbacks_are_told_every_completion(micro: Policy, micro_engine: VllmEngine) -> None:

@@ -161,7 +161,7 @@ def test_ranks_that_are_lost_while_engines_draw_ahead_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stage begins anew from its checkpoint; the engine stays, and what it draws for nobody is let go of."""
-    given = ("stages.zero.steps=4", "stages.zero.engine.workers=1", "stages.zero.batch={ranks: 2}")
+    given = ("stages.zero.engine.workers=1", "stages.zero.batch={ranks: 2}")
     (tmp_path / "first").mkdir()
     first, _ = trained(ONE, tmp_path / "first", *given, on="local")
     began, killed = dict[int, int](), list[int]()
