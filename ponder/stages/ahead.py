@@ -5,7 +5,8 @@
     drain()            nothing is under way any more
 
 Each rollout is drawn whole by one version of the weights, so how stale it is when it is learnt from follows from the
-order of these calls alone, and not from who was faster. What stands whole in the log is read and not drawn. A thread of
+order of these calls alone, and not from who was faster. With `engine.interrupt` newer weights take over meanwhile
+(`renew`), and that is the most that it is. What stands whole in the log is read and not drawn. A thread of
 this process hands completions to the verifiers; other processes draw (`drawers.py`).
 """
 
@@ -105,9 +106,10 @@ class Ahead:
     def describe(self, lag: int, updates: int) -> str:
         """One line for the user."""
         most = updates * (lag + 1) - 1
+        renewed = ", later tokens by newer ones" if self._drawers.follow else ""
         warning = "" if most <= _MOST_STALE else f"; WARNING: above {_MOST_STALE} learning rates must be low"
         return (
-            f"lag {lag}: each rollout is drawn by the weights of {lag} rollout(s) before, in "
+            f"lag {lag}: each rollout is drawn by the weights of {lag} rollout(s) before{renewed}, in "
             f"{self._drawers.where}: {updates * lag} to {most} updates old when it is learnt from{warning}"
         )
 

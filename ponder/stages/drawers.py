@@ -24,7 +24,7 @@ __all__ = ["Drawer", "Drawers", "Forks", "Placed", "open_drawers"]
 
 
 class Drawer(Engine, Protocol):
-    """An engine over weights that nobody changes."""
+    """An engine over weights that training does not change; newer ones are given to it, or none."""
 
     def close(self) -> None:
         """Nothing is drawn any more, whatever is under way; from any thread, as often as one likes."""
@@ -36,6 +36,8 @@ class Drawers(Protocol):
     holds it too."""
 
     gate: AbstractContextManager[object]
+    follow: bool
+    """Whether drawers take up newer weights while they draw (`engine.interrupt`)."""
 
     @property
     def where(self) -> str:
@@ -67,12 +69,12 @@ class Forks:
                 f"nothing would overlap. Set it to 0, or place engines in processes of their own (`ponder run --on`), "
                 f"which models with adapters cannot have."
             )
-        self._policy, self._max_slots = policy, config.max_slots
+        self._policy, self._max_slots, self.follow = policy, config.max_slots, config.interrupt
         self._lanes = max(1, torch.get_num_threads() // 2)
         # Nobody forks while the thread computes: a lock that it holds would stay locked.
         self._computing = threading.Lock()
         self.gate: AbstractContextManager[object] = self._computing
-        self._publisher = Publisher(folder / "weights", config.parity_tolerance * 5) if config.interrupt else None
+        self._publisher = Publisher(folder / "weights", config.parity_tolerance * 5) if self.follow else None
         self._newest: Path | None = None
 
     @property
@@ -108,7 +110,7 @@ class Placed:
     """The engines of a pool."""
 
     def __init__(self, pool: EnginePool, config: EngineConfig) -> None:
-        self._pool, self._interrupt = pool, config.interrupt
+        self._pool, self.follow = pool, config.interrupt
         self.gate: AbstractContextManager[object] = nullcontext()
 
     @property
@@ -118,11 +120,11 @@ class Placed:
 
     def open(self) -> PinnedEngine:
         """See `Drawers.open`."""
-        return PinnedEngine(self._pool, follow=self._interrupt)
+        return PinnedEngine(self._pool, follow=self.follow)
 
     def renew(self, version: int) -> None:
         """See `Drawers.renew`."""
-        if self._interrupt:
+        if self.follow:
             self._pool.renew(version)
 
     def close(self) -> None:

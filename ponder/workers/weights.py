@@ -78,7 +78,8 @@ class Publisher:
         """Say that these are the newest, for `Following`; the file that says so."""
         path = self._folder / _NEWEST
         temporary = path.with_name(f".tmp-{path.name}")
-        temporary.write_text(json.dumps({**asdict(published), "path": published.path.name, "version": version}))
+        with full_disk_explained(self._folder):
+            temporary.write_text(json.dumps({**asdict(published), "path": published.path.name, "version": version}))
         os.replace(temporary, path)
         return path
 
