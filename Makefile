@@ -1,11 +1,13 @@
 # make run    install ponder and train R1-Zero on the embedded world
 # make test   install ponder and run its tests
 # make test-kernels   the numeric tests with the kernels of other processors
-# make test-scale   install vLLM and Ray in an environment of its own and run the tests that need it
+# make test-scale   install vLLM and Ray in an environment of its own and run the tests that need it; without the
+#                   longest, SCALE_TESTS='scale and not slow'
 # make check  format, lint and types
 RECIPE ?= zero-micro
 VENV := .venv
 SCALE := .venv-scale
+SCALE_TESTS ?= scale
 
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -60,7 +62,7 @@ $(SCALE)/.tested: pyproject.toml constraints-scale.txt | $(VENV)/bin/python
 	touch $@
 
 test-scale: $(SCALE)/.tested
-	OMP_NUM_THREADS=1 $(SCALE)/bin/python -m pytest -m scale $$(grep -rl 'mark\.scale' tests --include=*.py)
+	OMP_NUM_THREADS=1 $(SCALE)/bin/python -m pytest -m "$(SCALE_TESTS)" $$(grep -rl 'mark\.scale' tests --include=*.py)
 
 check: setup
 	$(VENV)/bin/ruff format --check .

@@ -103,9 +103,9 @@ def test_each_span_is_what_its_weights_say(lanes: int, cache_bytes: int | None, 
                 said = logprobs(models[span.version - FIRST], policy, request.prompt_ids, one)[start : span.stop]
                 assert (torch.tensor(list(one.logprobs))[start : span.stop] - said).abs().max() < 1e-4
                 start = span.stop
-    assert len(seen) > 2, "those of one version, and of several"
+    assert {len(versions) for versions in seen} >= {1, 3}, "those of one version, and of all"
     if cache_bytes is None:  # else some that are begun have no room for a while
-        assert (FIRST, FIRST + 1, FIRST + 2) in seen and (FIRST, FIRST + 2) not in seen
+        assert (FIRST, FIRST + 2) not in seen
 
 
 @pytest.mark.parametrize("name", ["qwen2", "deepseek_v3"])

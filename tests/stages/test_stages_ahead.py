@@ -139,47 +139,35 @@ def test_engines_in_processes_of_their_own_draw_ahead(placed: Path) -> None:
     assert not list(placed.rglob("*.safetensors.tmp")) and not list((placed / "weights").iterdir())
 
 
-def test_an_engine_that_is_killed_while_it_draws_ahead_changes_nothing(
-    placed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killed: list[int] = []
-    begin = Worker.begin
-
-    def strike(self: Worker, verb: str, *given: Any, limit: float) -> None:
-        begin(self, verb, *given, limit=limit)
-        if verb == "draw" and threading.current_thread() is not threading.main_thread() and len(killed) < 2:
-            killed.append(self.place.pids()[1])  # type: ignore[attr-defined]
-            os.kill(killed[-1], signal.SIGKILL)
-
-    monkeypatch.setattr(Worker, "begin", strike)
-    stage, _ = trained(ONE, tmp_path, "stages.zero.engine.workers=2", on="local")
-    assert len(killed) == 2 == len(read_losses(stage))
-    assert_same(placed, stage)
-
-
-def test_ranks_that_are_lost_while_engines_draw_ahead_change_nothing(
+def test_an_engine_and_a_rank_that_are_lost_while_engines_draw_ahead_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stage begins anew from its checkpoint; the engine stays, and what it draws for nobody is let go of."""
-    given = ("stages.zero.engine.workers=1", "stages.zero.batch={ranks: 2}")
+    """What an engine was to draw goes to another. With a rank the stage begins anew from its checkpoint; the engines
+    stay, and what they draw for nobody is let go of."""
     (tmp_path / "first").mkdir()
-    first, _ = trained(ONE, tmp_path / "first", *given, on="local")
-    began, killed = dict[int, int](), list[int]()
-    begin = Worker.begin
+    ranks = "stages.zero.batch={ranks: 2}"
+    first, _ = trained(ONE, tmp_path / "first", "stages.zero.engine.workers=1", ranks, on="local")
+    ahead, killed = 0, dict[str, int]()
+    engines, begin = set[int](), Worker.begin
 
     def strike(self: Worker, verb: str, *given: Any, limit: float) -> None:
+        nonlocal ahead
         begin(self, verb, *given, limit=limit)
-        number = began[self.place.pids()[1]] = began.get(self.place.pids()[1], 0) + 1  # type: ignore[attr-defined]
-        if verb == "draw" and number > 5 and not killed:
+        engines.add(engine := self.place.pids()[1])  # type: ignore[attr-defined]
+        ahead += verb == "draw" and threading.current_thread() is not threading.main_thread()
+        if ahead == 1 and "engine" not in killed:
+            killed["engine"] = engine
+            os.kill(engine, signal.SIGKILL)
+        if ahead > 3 and "rank" not in killed:
             ranks = [one for one in psutil.Process().children() if "rank" in " ".join(one.cmdline())]
-            ranks = [one for one in ranks if one.pid not in began]
-            killed.append(ranks[0].pid)
-            os.kill(killed[0], signal.SIGKILL)
+            killed["rank"] = next(one.pid for one in ranks if one.pid not in engines)
+            os.kill(killed["rank"], signal.SIGKILL)
 
     monkeypatch.setattr(Worker, "begin", strike)
-    second, said = trained(ONE, tmp_path, *given, on="local")
-    assert len(killed) == 1 and "All start again from the last checkpoint" in said
-    assert len(began) == 1, "the engine was started once"
+    second, said = trained(ONE, tmp_path, "stages.zero.engine.workers=2", ranks, on="local")
+    assert killed.keys() == {"engine", "rank"} and "All start again from the last checkpoint" in said
+    assert len(engines) == 3, "two, and one in place of the one that was killed"
+    assert {loss.what.partition("-")[0] for loss in read_losses(second)} == {"engine", "ranks"}
     assert_same(first, second)
 
 

@@ -123,6 +123,7 @@ def test_a_killed_stage_goes_on_bit_for_bit(whole: tuple[Path, str], tmp_path: P
     assert all(torch.equal(expected[name], got[name]) for name in expected)
 
 
+@pytest.mark.slow
 def test_an_engine_in_a_process_of_its_own_draws_ahead(tmp_path: Path) -> None:
     """Each rollout by the weights of the one before, and a run that was killed ends with the same bytes."""
     text = RECIPE.replace("max_slots: 32}", "max_slots: 32, workers: 1, lag: 1}").replace("every: 2", "every: 4")

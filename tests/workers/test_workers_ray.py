@@ -35,7 +35,10 @@ def cluster(drill: Any) -> Iterator[Any]:
     cluster.close()
 
 
-@pytest.mark.parametrize("overrides", [(), ("stages.zero.engine.lag=1", "stages.zero.checkpoint_every=2")])
+AHEAD = ("stages.zero.engine.lag=1", "stages.zero.checkpoint_every=2")
+
+
+@pytest.mark.parametrize("overrides", [(), pytest.param(AHEAD, marks=pytest.mark.slow)])
 def test_a_run_that_loses_everything_once_ends_the_same(
     overrides: tuple[str, ...], drill: Any, cluster: Any, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from ponder.recipe.stages import EvaluateStage, PretrainStage, RewardModelStage,
 
 pytestmark = [
     pytest.mark.scale,
+    pytest.mark.slow,
     pytest.mark.timeout(3000),  # every stage that draws loads vLLM first
     pytest.mark.skipif(not has_vllm(), reason="vLLM is not installed: `make test-scale` installs it"),
 ]
