@@ -9,13 +9,21 @@ from ponder.pipeline.plan_words import bytes_text
 
 __all__ = ["Cluster", "parse_cluster"]
 
-_FORM = re.compile(r"(?:(\d+)x)?(\d+)x([A-Za-z0-9-]+?)(?::(\d+))?")
-_MEMORY = {"B200": 180, "H200": 141, "H100": 80, "H800": 80, "A100": 80, "L40S": 48, "A10": 24, "L4": 24, "4090": 24,
-           "3090": 24, "T4": 16}  # fmt: skip
+_FORM = re.compile(r"(?:(\d+)x)?(\d+)x([a-z0-9 -]+?)(?::(\d+))?", re.IGNORECASE)
+_MEMORY = {"B200": 180, "H200": 141, "H100": 80, "H800": 80, "A100": 80, "L40S": 48, "L40": 48, "L4": 24, "A40": 48,
+           "A10": 24, "A6000": 48, "5090": 32, "4090": 24, "3090": 24, "T4": 16}  # fmt: skip
 """GB as sold."""
 _BANDWIDTH = {"B200": 8.0e12, "H200": 4.8e12, "H100": 3.35e12, "H800": 3.35e12, "A100": 2.0e12, "L40S": 864e9,
-              "A10": 600e9, "L4": 300e9, "4090": 1008e9, "3090": 936e9, "T4": 320e9}  # fmt: skip
+              "L40": 864e9, "L4": 300e9, "A40": 696e9, "A10": 600e9, "A6000": 768e9, "5090": 1792e9, "4090": 1008e9,
+              "3090": 936e9, "T4": 320e9}  # fmt: skip
 """Bytes per second between a card and its memory, from the vendor's data sheets."""
+_CARD = re.compile(
+    rf"(?:NVIDIA[ -]?)?(?:GEFORCE[ -]?)?(?:RTX[ -]?)?(?P<kind>{'|'.join(_MEMORY)})"
+    r"(?:[ -]?(?:SXM\d?|PCIE|NVL|G))?(?:[ -](?P<gigabytes>\d+) ?(?:GB?)?)?"
+)
+"""A known card as shops and drivers name it, such as RTX4090, A10G, A100-SXM4-40GB."""
+_MOST_CARDS = 1 << 17
+"""More than anybody trains on; every way to share them is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +63,20 @@ def parse_cluster(text: str) -> Cluster:
             f"--machine {text!r} has no cards, and what lies where is planned by cards: name some (8xH100), or leave "
             f"--machine out, and the plan is that of one process, or of `batch.ranks` processes, on this machine"
         )
-    kind = next((one for one in _MEMORY if name.upper().startswith(one)), None)
-    if kind is None:
+    if nodes * cards > _MOST_CARDS:
+        raise RecipeError(f"--machine {text!r} has {nodes * cards:,} cards: at most {_MOST_CARDS:,} are planned for")
+    named = _CARD.fullmatch(name.strip().upper())
+    if named is None:
         raise RecipeError(
             f"--machine {text!r}: no card is known as {name!r}: take one of {known}, or the nearest of them"
         )
-    memory = int(gigabytes or _MEMORY[kind]) * 10**9
+    kind, said = named["kind"], [size for size in (gigabytes, named["gigabytes"]) if size is not None]
+    memory = int(said[0] if said else _MEMORY[kind]) * 10**9
+    if memory == 0 or len(set(said)) > 1:
+        raise RecipeError(
+            f"--machine {text!r} gives its cards {' and '.join(said)} GB of memory: say once how many, as in "
+            f"8x{kind}:{_MEMORY[kind]}, or nothing where they have as much as usual"
+        )
     return Cluster(
         nodes=nodes, cards=cards, device=card(kind, memory), peak_flops=PEAK_BF16[kind], bandwidth=_BANDWIDTH[kind]
     )

@@ -1,6 +1,7 @@
 """The machine a plan is made for, found without torch, and the rates assumed of it until a run has measured them."""
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ _GPU_GENERATE_SHARE = 0.03
 """Shares of the peak that training and decoding usually reach. With these, R1-Zero's 10,400 steps come to about the
 100,000 H800-hours that the paper states (version 2, table 7)."""
 
-PEAK_BF16 = {"H200": 990e12, "H100": 990e12, "H800": 990e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12,
-              "A10": 125e12, "L4": 121e12, "4090": 165e12, "3090": 71e12, "T4": 65e12}  # fmt: skip
+PEAK_BF16 = {"B200": 2250e12, "H200": 990e12, "H100": 990e12, "H800": 990e12, "A100": 312e12, "L40S": 362e12,
+             "L40": 181e12, "L4": 121e12, "A40": 150e12, "A10": 125e12, "A6000": 155e12, "5090": 209e12,
+             "4090": 165e12, "3090": 71e12, "T4": 65e12}  # fmt: skip
 """Dense bf16 products per second (T4: fp16), from the vendor's data sheets."""
 _OTHER_GPU = 100e12
 
@@ -64,7 +66,7 @@ class Device:
 
 def card(name: str, memory_bytes: int) -> Device:
     """A GPU of that name."""
-    peak = next((rate for known, rate in PEAK_BF16.items() if known in name), _OTHER_GPU)
+    peak = next((rate for known, rate in PEAK_BF16.items() if re.search(rf"(?<!\d){known}(?!\d)", name)), _OTHER_GPU)
     return Device(
         name=name,
         memory_bytes=memory_bytes,

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from ponder.cli import app
 from ponder.errors import ModelError, PonderError, RecipeError
 from ponder.pipeline.cluster import parse_cluster
-from ponder.pipeline.machine import card
+from ponder.pipeline.machine import TRAIN_SHARE, card
 from ponder.pipeline.memory import gathered_bytes, memory
 from ponder.pipeline.plan import describe_plan
 from ponder.pipeline.plan_cluster import best_split, in_turn, rank_bytes, sensitivity, smallest_machines
@@ -36,11 +36,31 @@ def stage_of(name: str, stage: str, *overrides: str) -> tuple[RlStage, Shape]:
 
 @pytest.mark.parametrize(
     ("text", "count", "gigabytes"),
-    [("64x8xH800", 512, 80), ("8xH100", 8, 80), ("1x1xL4", 1, 24), ("2x4xA100:40", 8, 40), ("8xH200", 8, 141)],
+    [
+        ("64x8xH800", 512, 80),
+        ("8xH100", 8, 80),
+        ("1x1xL4", 1, 24),
+        ("2x4xA100:40", 8, 40),
+        ("8xH200", 8, 141),
+        ("8XH100", 8, 80),
+        ("2xrtx4090", 2, 24),
+        ("2xRTX 4090", 2, 24),
+        ("8xA100-40", 8, 40),
+        ("8xA100-SXM4-40GB", 8, 40),
+        ("4xA10G", 4, 24),
+        ("4xH100-NVL:94", 4, 94),
+        ("8xL40", 8, 48),
+    ],
 )
 def test_a_machine_in_words(text: str, count: int, gigabytes: int) -> None:
     cluster = parse_cluster(text)
     assert (cluster.count, cluster.device.memory_bytes) == (count, gigabytes * 10**9)
+
+
+def test_a_card_is_not_one_of_a_longer_name() -> None:
+    assert parse_cluster("1xL40").peak_flops == card("NVIDIA L40", 1).train_flops / TRAIN_SHARE
+    assert parse_cluster("1xL40").peak_flops > parse_cluster("1xL4").peak_flops
+    assert card("NVIDIA RTX A4000", 1) == replace(card("unknown", 1), name="NVIDIA RTX A4000")
 
 
 @pytest.mark.parametrize(
@@ -50,6 +70,12 @@ def test_a_machine_in_words(text: str, count: int, gigabytes: int) -> None:
         ("8xH100:x", "is no machine"),
         ("4xCPU", "has no cards, and what lies where is planned by cards"),
         ("2x0xH100", "has no cards"),
+        ("100000000xH100", "has 100,000,000 cards: at most 131,072"),
+        ("8xH100:0", "gives its cards 0 GB of memory"),
+        ("8xA100-40:80", "gives its cards 80 and 40 GB of memory: say once"),
+        ("8xA1000", "no card is known as 'A1000'"),
+        ("8xH20", "no card is known as 'H20'"),
+        ("2x2x2xH100", "no card is known as '2xH100'"),
         ("8xVoodoo2", "no card is known as 'Voodoo2': take one of B200, H200"),
     ],
 )
