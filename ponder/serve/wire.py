@@ -6,6 +6,7 @@ is bent into one that fits.
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
@@ -47,8 +48,10 @@ _MOST_MESSAGES = 1024
 _MOST_PROMPTS = 256
 _MOST_TOOLS = 128
 _MOST_SAID = 8
-_Top = Annotated[int, Field(ge=0, le=20)]
 """Complaints about one body that are told."""
+_FOUND_BY = re.compile(r" found using \S+")
+"""Words of a complaint that name a function of ours."""
+_Top = Annotated[int, Field(ge=0, le=20)]
 
 
 class Said(BaseModel):
@@ -355,20 +358,35 @@ def read_request(kind: type[Asked], body: Mapping[str, Any], strict: bool) -> tu
     try:
         return kind.model_validate_json(json.dumps(body)), unknown
     except (ValidationError, UnicodeEncodeError) as error:
-        raise _told(error) from None
+        raise _told(error, body) from None
 
 
-def _told(error: ValidationError | UnicodeEncodeError) -> Fault:
+def _told(error: ValidationError | UnicodeEncodeError, body: Mapping[str, Any]) -> Fault:
     if isinstance(error, UnicodeEncodeError):
         return Fault(400, "The body holds half of a surrogate pair, which is no text.", code="invalid_json")
-    details = error.errors(include_url=False)
+    # What holds something wrong is called too short, besides, where nothing right is left of it.
+    details = [one for one in error.errors(include_url=False) if one["type"] != "too_short" or not one["input"]]
     lines = []
-    for one in details[:_MOST_SAID]:
-        place = ".".join(str(part) for part in one["loc"])
+    for one in details:
+        place = ".".join(_place(one["loc"], body, one["type"] == "missing"))
         got = json.dumps(one["input"], ensure_ascii=False, default=str)
-        lines.append(f"{place}: {one['msg']}, got {got[:80]}" if place else one["msg"].removeprefix("Value error, "))
+        message = _FOUND_BY.sub("", one["msg"])
+        lines.append(f"{place}: {message}, got {got[:80]}" if place else message.removeprefix("Value error, "))
     first = details[0]["loc"]
-    return Fault(400, "; ".join(lines), param=str(first[0]) if first else None)
+    return Fault(400, "; ".join([*dict.fromkeys(lines)][:_MOST_SAID]), param=str(first[0]) if first else None)
+
+
+def _place(parts: Sequence[str | int], body: object, missing: bool) -> list[str]:
+    """Where in the body it is: of `parts`, which name the alternatives of a type as well, those that lead there, and
+    the last one where that is `missing`."""
+    found = []
+    for number, part in enumerate(parts):
+        if (isinstance(body, Mapping) and part in body) or (isinstance(body, list) and isinstance(part, int)):
+            body = body[part]  # type: ignore[index]
+        elif not missing or number < len(parts) - 1:
+            continue
+        found.append(str(part))
+    return found
 
 
 def _no_number(name: str) -> None:

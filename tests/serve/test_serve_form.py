@@ -1,6 +1,8 @@
-"""What is written by hand on the wire is what a JSON library would write."""
+"""What is written by hand on the wire is what a JSON library would write, and what is wrong with a body is told in its
+own words."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 from ponder.policy import load_policy
 from ponder.recipe.serve import ServeConfig
 from ponder.serve.choice import Choice, Delta
+from ponder.serve.fault import Fault
 from ponder.serve.reply import ChatForm
+from ponder.serve.wire import ChatRequest, CompletionRequest, Sampled, read_request
 
 
 @pytest.mark.parametrize("named", ["reasoning_content", "reasoning", "both"])
@@ -22,3 +26,35 @@ def test_text_is_the_chunk(named: str, text: str, kind: str) -> None:
 
 
 VOICE = load_policy("micro", precision="fp32").voice()
+
+
+HI = {"role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "said"),
+    [
+        (CompletionRequest, {"prompt": None}, ["prompt: Input should be a valid string, got null"]),
+        (CompletionRequest, {"prompt": {"text": 1}}, ["prompt: Input should be a valid array"]),
+        (CompletionRequest, {"prompt": [True]}, ["prompt.0: Input should be a valid integer, got true"]),
+        (ChatRequest, {}, ["messages: Field required, got {}"]),
+        (ChatRequest, {"messages": []}, ["messages: Tuple should have at least 1 item"]),
+        (
+            ChatRequest,
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            ["messages.0.content.0.type: Input should be 'text'", "messages.0.content.0.text: Field required"],
+        ),
+        (
+            ChatRequest,
+            {"messages": [HI], "response_format": {"type": "yaml"}, "tools": [{"type": "function", "function": {}}]},
+            ["response_format: Input tag 'yaml' does not match", "tools.0.function.name: Field required"],
+        ),
+    ],
+)
+def test_a_complaint_says_where_in_the_body_it_is(kind: type[Sampled], body: dict[str, Any], said: list[str]) -> None:
+    with pytest.raises(Fault) as raised:
+        read_request(kind, body, strict=False)
+    text = str(raised.value)
+    assert all(part in text for part in said), text
+    assert not any(word in text for word in (".str:", "tuple[", "function-after", "validator", "found using", " at 0x"))
+    assert "at least 1 item" not in text or body == {"messages": []}
