@@ -1,9 +1,10 @@
-"""The judges of an `rl` stage, as its recipe names them: who is asked what; all replies stand in its `requests/`.
+"""Who judges in an `rl` stage, as its recipe names them: judges, whose replies all stand in its `requests/`, and reward
+models.
 
 A judge at an endpoint has a thread of its own, a model in this process is loaded when it is first asked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from ponder.ask import Reply
@@ -11,15 +12,19 @@ from ponder.ask.courier import Courier
 from ponder.ask.reply import split_reply
 from ponder.judge.graded import AgainstGold, ByCriteria, GradeForm
 from ponder.judge.graders import EndpointGrader, Grader, JudgeSet, LocalGrader
+from ponder.policy.scorer_load import load_scorer
 from ponder.recipe.endpoint import ByEndpoint
 from ponder.recipe.judges import JudgedReward, RubricReward
 from ponder.recipe.rollout import Sampling
 from ponder.recipe.stages import RlStage
+from ponder.recipe.stages.rl import SCOPES
+from ponder.records import Problem
+from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
 from ponder.stages.asking import Asking
 from ponder.stages.context import Context
 
-__all__ = ["open_judges"]
+__all__ = ["open_judges", "open_reward_models"]
 
 
 def open_judges(context: Context[RlStage], stack: ExitStack) -> JudgeSet | None:
@@ -31,6 +36,27 @@ def open_judges(context: Context[RlStage], stack: ExitStack) -> JudgeSet | None:
     for name, judge in judges.items():
         context.say(f"{context.name}: the reward {name!r} is given by {_who(judge)}")
     return JudgeSet([_grader(name, judge, asking, context, stack) for name, judge in judges.items()])
+
+
+def open_reward_models(
+    context: Context[RlStage], problems: Sequence[Problem], judges: JudgeSet | None
+) -> RewardModels | None:
+    """The scorers of the routes, checked to cover the problems; None where the stage has none."""
+    config = context.config
+    scorers = {
+        route: load_scorer(context.model_source(reference), SCOPES[route], config.precision)
+        for route, reference in config.reward_models.items()
+    }
+    models = RewardModels(scorers, config.preference_scale, config.batch.tokens_per_micro_batch)
+    models.check_covers(problems, judges)
+    routes = {problem.route for problem in problems}
+    for route, scorer in scorers.items():
+        scored = "no problem, which is surely a mistake" if route not in routes else "its problems"
+        context.say(
+            f"{context.name}: reward model {config.reward_models[route]} ({scorer.file.loss}, sees the "
+            f"{scorer.file.scope}) judges the route {route}: {scored}"
+        )
+    return models if scorers else None
 
 
 def _who(judge: JudgedReward) -> str:

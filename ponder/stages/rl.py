@@ -15,7 +15,7 @@ Everything random derives from (stage seed, step, problem, sample), and checkpoi
 stage run again ends with the same weights bit for bit on a CPU.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -30,41 +30,34 @@ from ponder.files import publishing
 from ponder.judge.attacks import check_judges
 from ponder.policy import load_policy, save_policy
 from ponder.policy.memory import give_back_memory, memory_used
-from ponder.policy.scorer_load import load_scorer
 from ponder.policy.voice import Voice
 from ponder.recipe.stages import RlStage
-from ponder.recipe.stages.rl import SCOPES
-from ponder.records import Group, Problem
+from ponder.records import Group
 from ponder.report import try_report
 from ponder.reward.canaries import check_canaries
 from ponder.reward.combine import check_names
 from ponder.rollout import (
     PARITY_SAMPLES,
     Collected,
-    Engine,
-    OnProgress,
     Request,
     check_fits,
     check_parity,
     engine_kind,
     spread,
 )
-from ponder.rollout.collect import Phase, collect
-from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
 from ponder.stages.again import going_on
-from ponder.stages.ahead import Ahead, all_threads
 from ponder.stages.context import Context
 from ponder.stages.critic import StageCritic
-from ponder.stages.drawers import open_drawers
 from ponder.stages.drawing import Drawing
-from ponder.stages.failures import FailureLog
 from ponder.stages.held_out import HeldOutProblems, describe, score_metrics
-from ponder.stages.judges import open_judges
+from ponder.stages.judges import open_judges, open_reward_models
 from ponder.stages.left_out import list_left_out
 from ponder.stages.longer import is_continued, say_longer, without
 from ponder.stages.placed import open_placed, placed_ranks, ranks_are_back
 from ponder.stages.resumed import say_resumed
+from ponder.stages.rl_header import header
+from ponder.stages.rollouts import Rollouts
 from ponder.task import load_problems
 from ponder.train import CheckpointStore, Reference, Sample, credit, learning_rate, open_trainer, weigh
 from ponder.train.proximal import with_proximal
@@ -75,12 +68,10 @@ from ponder.watch import (
     MetricsLog,
     Phases,
     Progress,
-    RolloutLog,
     diagnose,
     read_metrics,
     summarize_groups,
 )
-from ponder.watch.drawn import DrawnLog, DrawnRollout
 from ponder.watch.patience import why_stop
 
 __all__ = ["run_rl"]
@@ -140,7 +131,7 @@ class _Run:
         if self.world is not None:
             self.problems = replace(self.problems, problems=self.world.begin(self.problems.problems))
         self.judges = open_judges(context, stack)
-        self.reward_models = self._reward_models()
+        self.reward_models = open_reward_models(context, self.problems.problems, self.judges)
         self.critic = None if config.learnt_critic() is None else StageCritic(context, self.policy)
         self.drawing = Drawing(self.problems, config, context.seed)
         self.held_out = self._held_out()
@@ -158,15 +149,14 @@ class _Run:
         self.reference = Reference(self.trainer, 0) if config.objective.kl_coefficient > 0 else None
         self.checkpoints = CheckpointStore(context.folder / "checkpoints", config.keep_checkpoints)
         self.metrics, self.phases = MetricsLog(context.folder), Phases()
-        self.rollouts = RolloutLog(context.folder, exact=config.engine.lag > 0)
-        self.failures = FailureLog(context.folder)
         self.alarms = AlarmLog(context.folder, config.engine.parity_tolerance)
         self._engine_config = config.engine.model_copy(
             update={"kind": engine_kind(config.engine, self.policy, self.world)}
         )
         self._resume()
         self.engine = open_placed(context, self._engine_config, self.policy, self.world, config.batch.ranks)
-        self.ahead = self._open_ahead(stack) if config.engine.lag > 0 else None
+        self.rollouts = Rollouts(context, self.drawing, self._voice(), pool, self.reward_models, self.judges)
+        self.rollouts.open(self.engine, self._engine_config, self.policy, self.step, self.trainer.version, stack)
         self._say_header()
 
     def start(self, progress: Progress) -> None:
@@ -203,96 +193,16 @@ class _Run:
 
     def sample(self, progress: Progress) -> Collected:
         """The groups of the next rollout, judged, on disk, and with what they show."""
-        step, version = self.step, self.trainer.version
-        if self.ahead is not None:
-            collected = self._sample_ahead(self.ahead, progress)
-        else:
-            collected = self._draw(
-                self.engine,
-                step,
-                self._problems(step),
-                version,
-                self.phases,
-                lambda state: progress.tick("generate", state.finished, state.total),
-            )
-            self._keep(step, collected)
-            self.drawing.learn(collected.groups)
-        self.trainer.temperature = self.config.sampling.temperature_at(step)
+        version = self.trainer.version
+        collected = self.rollouts.next(
+            self.step, version, self.phases, lambda done, total: progress.tick("generate", done, total)
+        )
+        self.trainer.temperature = self.config.sampling.temperature_at(self.step)
         self._drawn_version = min(
             (one.completion.weight_version for group in collected.groups for one in group.rollouts), default=version
         )
         self._shown = {**summarize_groups(collected.groups, self.policy.template), **collected.metrics}
         return collected
-
-    def _sample_ahead(self, ahead: Ahead, progress: Progress) -> Collected:
-        """The groups of the next rollout, which was begun before, and those of a later one begun now."""
-        lag, step = self.config.engine.lag, self.step
-        coming = range(step, self.steps, self.config.updates_per_rollout)[: lag + 1]
-        if step > 0 and not all(ahead.begun(at) for at in coming[:lag]):
-            self._say(
-                f"rollouts after step {step} that were to be drawn before are not on disk: they are drawn with the "
-                f"weights of this step, which are fresher"
-            )
-        self._begin(ahead, coming[:lag])
-        with self.phases("wait"):
-            drawn = ahead.take(step, lambda done, total: progress.tick("generate", done, total))
-        self.drawing.learn(drawn.groups)
-        self._begin(ahead, coming[lag:])
-        seconds = {f"seconds/{name}": spent for name, spent in drawn.seconds.items()}
-        return Collected(groups=drawn.groups, metrics={**drawn.metrics, **seconds})
-
-    def _begin(self, ahead: Ahead, steps: Sequence[int]) -> None:
-        for at in steps:
-            if not ahead.begun(at):
-                ahead.begin(at, self._problems(at), self.trainer.version)
-
-    def _count(self, step: int) -> int:
-        """How many problems the rollout after `step` updates has."""
-        return min(self.config.updates_per_rollout, self.steps - step) * self.config.problems_per_step
-
-    def _problems(self, step: int) -> list[Problem]:
-        return self.drawing.next(step, self._count(step))
-
-    def _draw(
-        self,
-        engine: Engine,
-        step: int,
-        problems: Sequence[Problem],
-        version: int,
-        phases: Phase,
-        on_progress: OnProgress,
-    ) -> Collected:
-        """The rollout after `step` updates, judged; `version` is that of the engine's weights."""
-        config = self.config
-        if self.judges is not None:
-            self.judges.step = step + 1
-        return collect(
-            engine,
-            self._voice(),
-            problems,
-            group_size=config.group_size,
-            sampling=config.sampling.model_copy(update={"temperature": config.sampling.temperature_at(step)}),
-            max_tokens=config.sampling.max_tokens_at(step),
-            seed=self._seed("sample", step),
-            weight_version=version,
-            pool=self.pool,
-            rewards=config.reward_weights(step),
-            reward_models=self.reward_models,
-            graders=self.judges,
-            overlong_buffer_ratio=config.objective.overlong_buffer_ratio,
-            refill=self.drawing.refill(step, len(problems)) if config.objective.dynamic_sampling else None,
-            phases=phases,
-            on_progress=on_progress,
-        )
-
-    def _keep(self, step: int, collected: Collected) -> None:
-        """Put the rollout after `step` updates into the logs."""
-        for group in collected.groups:
-            for rollout in group.rollouts:
-                self.rollouts.write(step + 1, rollout)
-        self.failures.write(step + 1, collected)
-        if self.ahead is not None:
-            self.rollouts.sync()
 
     def minibatches(self, groups: tuple[Group, ...]) -> list[list[Sample]]:
         """The samples of each update of this rollout, weighed: the useful groups, dealt out at random. The length limit
@@ -325,7 +235,7 @@ class _Run:
         self._end_step(progress)  # of the same rollout: nothing is measured between its updates
         lr = learning_rate(config.optimizer, self.step, self.steps)
         row, self._shown = self._shown, {}
-        if self.ahead is not None:
+        if config.engine.lag > 0:
             row["policy/staleness"] = float(self.trainer.version - self._drawn_version)
         if samples:
             with self.phases("update"):
@@ -369,8 +279,7 @@ class _Run:
     def after_rollout(self, progress: Progress) -> None:
         """Measure, keep a checkpoint and say what is wrong, where that is due."""
         self.trainer.publish()
-        if self.ahead is not None:
-            self.ahead.renew(self.trainer.version)
+        self.rollouts.renew(self.trainer.version)
         config, updates = self.config, self.config.updates_per_rollout
         before = self.step - min(updates, self.step)
         done = self.step >= self.steps
@@ -394,21 +303,11 @@ class _Run:
                 progress.say(f"{self.context.name}: {finding.level}: {self._place_of(finding)}{finding.text}")
 
     def _drain(self, progress: Progress) -> None:
-        if self.ahead is not None:
-            with self.phases("wait"):
-                self.ahead.drain(lambda done, total: progress.tick("generate", done, total))
+        self.rollouts.drain(self.phases, lambda done, total: progress.tick("generate", done, total))
 
     def end(self) -> None:
-        """Training is over: forget what was drawn ahead for updates that are not made."""
-        if self.ahead is not None:
-            self.ahead.close()
-            self.ahead.forget_after(self.step)
-            self._forget_after(self.step)
-
-    def _forget_after(self, step: int) -> None:
-        """Forget rollouts of later updates."""
-        self.rollouts.truncate_after(step)
-        self.failures.truncate_after(step)
+        """Training is over: nothing is left of updates that are not made."""
+        self.rollouts.end(self.step)
 
     def _place_of(self, finding: Finding) -> str:
         """Where the class stands that may be the reason; nothing for others."""
@@ -428,7 +327,7 @@ class _Run:
         """Score the held-out problems: what they show, and the seconds it took unless that was done before."""
         assert self.held_out is not None
         before = self.step in self.held_out.scores()
-        with self.phases("evaluate"), all_threads(self.ahead):
+        with self.phases("evaluate"), self.rollouts.all_threads():
             scores = self.held_out.measure(
                 self.policy,
                 self.engine,
@@ -535,52 +434,10 @@ class _Run:
                 self.reference.load(checkpoint.folder, checkpoint.state["reference_step"])
                 self._saved_reference = self.reference.step
         self.metrics.truncate_after(self.step if checkpoint is not None else -1)
-        if self.config.engine.lag == 0:
-            self._forget_after(self.step)
         self.alarms.truncate_after(self.step)
         self.rows = list(read_metrics(self.context.folder))
         if self.held_out is not None:
             self.held_out.truncate_after(self.step if checkpoint else -1)
-
-    def _open_ahead(self, stack: ExitStack) -> Ahead:
-        """What draws ahead, with the rollouts that stand whole in the log; those after them are forgotten."""
-        log, lag = DrawnLog(self.context.folder, self.config.group_size), self.config.engine.lag
-        coming = range(self.step, self.steps, self.config.updates_per_rollout)
-        kept: dict[int, DrawnRollout] = {}
-        for at, (step, drawn) in zip(coming, log.read_after(self.step).items(), strict=False):
-            if step != at + 1 or drawn.problems != self._count(at):
-                break
-            kept[at] = drawn
-        last = max(kept, default=self.step - 1) + 1
-        log.truncate_after(last)
-        self._forget_after(last)
-        drawers = open_drawers(self.engine, self.policy, self._engine_config, self.context.folder)
-        ahead = Ahead(drawers, self._draw, self._keep, log, kept)
-        stack.callback(ahead.close)
-        ahead.renew(self.trainer.version)
-        if self.step > 0:  # their problems were drawn before the checkpoint
-            for at in coming[:lag]:
-                if at in kept:
-                    ahead.begin(at, [], kept[at].groups[0].rollouts[0].completion.weight_version)
-        return ahead
-
-    def _reward_models(self) -> RewardModels | None:
-        """The scorers of the routes, checked to cover the problems."""
-        config = self.config
-        scorers = {
-            route: load_scorer(self.context.model_source(reference), SCOPES[route], config.precision)
-            for route, reference in config.reward_models.items()
-        }
-        models = RewardModels(scorers, config.preference_scale, config.batch.tokens_per_micro_batch)
-        models.check_covers(self.problems.problems, self.judges)
-        routes = {problem.route for problem in self.problems.problems}
-        for route, scorer in scorers.items():
-            scored = "no problem, which is surely a mistake" if route not in routes else "its problems"
-            self.context.say(
-                f"{self.context.name}: reward model {config.reward_models[route]} ({scorer.file.loss}, sees the "
-                f"{scorer.file.scope}) judges the route {route}: {scored}"
-            )
-        return models if scorers else None
 
     def _held_out(self) -> HeldOutProblems | None:
         config = self.config.held_out
@@ -591,56 +448,19 @@ class _Run:
         held_out.warn_of_trained(trained, self.context.name, self.context.say)
         return held_out
 
-    def _listed_rewards(self) -> str:
-        """Example: accuracy 1, format 1, preference 0 (1 from step 1300)."""
-        base = {**dict.fromkeys(self.config.reward_schedule, 0.0), **self.config.rewards}
-        listed = []
-        for name, weight in base.items():
-            changes = self.config.reward_schedule.get(name, ())
-            later = ", ".join(f"{change.weight:g} from step {change.from_step}" for change in changes)
-            listed.append(f"{name} {weight:g}" + (f" ({later})" if later else ""))
-        return ", ".join(listed)
-
-    def _listed_tools(self) -> list[str]:
-        """What the header says of the environment; nothing without one."""
-        config = self.config.environment
-        if config is None:
-            return []
-        names = ", ".join(tool.name for tool in self._voice().tools) or "none"
-        own = f", answers by {config.own}" if config.own is not None else ""
-        return [
-            f"environment: tools {names}{own}; at most {config.turns} turns, {config.seconds:g} seconds of answers "
-            f"({config.call_seconds:g} each) and {self._max_tokens()} tokens after the first prompt"
-        ]
-
     def _say_header(self) -> None:
-        """What is trained on what, and by which formula."""
-        config, objective = self.config, self.config.objective
-        parameters = sum(p.numel() for p in self.policy.model.parameters())
-        reference = "none"
-        if self.reference is not None:
-            every = objective.reference_every
-            reference = f"the policy of step {self.reference.step}" + (
-                f", replaced every {every} steps" if every else ""
-            )
-        outputs = config.problems_per_step * config.group_size
-        for line in (
-            f"model {config.model}: {parameters:,} parameters, {self.policy.autocast_dtype or 'float32'} products on "
-            f"{self.policy.device}, template {self.policy.template.name}, stops {sorted(self.policy.stop_ids)}",
-            f"problems {len(self.problems.problems):,}",
-            f"each update: {config.problems_per_step} problems x {config.group_size} completions = {outputs} outputs; "
-            f"{config.updates_per_rollout} update(s) from each rollout; {self.steps} updates",
-            f"rewards {self._listed_rewards()}",
-            *self._listed_tools(),
-            *([f"engine: {self._engine_config.kind}"] if self.config.engine.kind != "local" else []),
-            *([self.ahead.describe(config.engine.lag, config.updates_per_rollout)] if self.ahead is not None else []),
-            f"objective {objective.preset}: advantage {objective.advantage}, ratio {objective.ratio} clipped to "
-            f"-{objective.clip_low} / +{objective.clip_high}, {objective.kl_coefficient:g} x KL "
-            f"{objective.kl_estimator} in the {objective.kl_placement}, aggregate "
-            f"{objective.aggregate}; reference: {reference}",
-            *([self.critic.describe()] if self.critic is not None else []),
+        for line in header(
+            self.config,
+            self.policy,
+            problems=len(self.problems.problems),
+            tools=tuple(tool.name for tool in self._voice().tools),
+            max_tokens=self._max_tokens(),
+            engine=self._engine_config.kind,
+            lag=self.rollouts.lag,
+            reference_step=self.reference.step if self.reference is not None else None,
+            critic=self.critic.describe() if self.critic is not None else None,
         ):
-            self.context.say(f"{self.context.name}: {line}")
+            self._say(line)
         list_left_out(self.context, self.problems.left_out)
 
 
