@@ -347,7 +347,7 @@ class Server:
 def _listed(names: Sequence[str]) -> str:
     """As a header can hold them: names are a stranger's, so what is no plain text is written as in addresses."""
     more = f", and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return ", ".join(quote(name[:_LONGEST_LISTED]) for name in names[:_MOST_LISTED]) + more
+    return ", ".join(quote(name[:_LONGEST_LISTED], safe="*") for name in names[:_MOST_LISTED]) + more
 
 
 def _endpoint(handler: Handler) -> Handler:

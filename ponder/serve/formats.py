@@ -26,7 +26,7 @@ async def guide_of(asked: ChatRequest, voice: Voice) -> GrammarGuide | None:
     wanted = asked.response_format
     if wanted is None or wanted.type == "text":
         return None
-    schema = {"type": "object"} if wanted.type == "json_object" else wanted.json_schema.content
+    schema = wanted.json_schema.content if wanted.type == "json_schema" else wanted.content or {"type": "object"}
     await checked(schema, voice, "response_format")
     return GrammarGuide(grammar=value(schema), thinks=asked.thinks)
 

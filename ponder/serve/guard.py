@@ -2,7 +2,7 @@
 
 A page on the web can make a browser ask a server on the same machine, and can even give that server a name of its own
 (DNS rebinding). So the Host header must be a name of this server, and an Origin must be its own page or one that the
-configuration allows.
+configuration allows. No browser leaves Host out; probes of HTTP/1.0 do, and are served.
 """
 
 import json
@@ -33,14 +33,22 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        host, origin = headers.get("host", ""), headers.get("origin")
+        hosts, origin = headers.getlist("host"), headers.get("origin")
+        if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0"):
+            await _refuse(send, Fault(400, f"A request has one Host header, got {len(hosts)}."))
+            return
+        host = hosts[0] if hosts else ""
         name = _name(host)
         own = origin is not None and origin.partition("://")[2].lower() == host.lower()
         allowed = origin is None or own or origin in self._origins
-        if self._names and name not in self._names:
-            await _refuse(send, Fault(403, f"This server is not called {name!r}.", code="foreign_host"))
+        if hosts and self._names and name not in self._names:
+            said = f"This server is not called {name!r}. Who started it can name it so: hosts=[{name}]."
+            await _refuse(send, Fault(403, said, code="foreign_host"))
         elif not allowed:
-            await _refuse(send, Fault(403, f"Pages of {origin!r} may not ask this server.", code="foreign_origin"))
+            said = (
+                f"Pages of {origin!r} may not ask this server. Whoever started it can allow them: origins=[{origin}]."
+            )
+            await _refuse(send, Fault(403, said, code="foreign_origin"))
         elif origin is not None and not own and scope["method"] == "OPTIONS":
             await _empty(send, _cors(origin))
         else:

@@ -4,26 +4,20 @@ What an assistant says and calls without a break, in items of its own each, is o
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
 from ponder.serve.fault import Fault
-from ponder.serve.wire import Called, CalledFunction, Part, Said, Turn, read_object
+from ponder.serve.wire import Called, CalledFunction, Part, RefusalPart, Said, Turn, read_object
 
 __all__ = ["Item", "turns_of"]
-
-
-class RefusalPart(Said):
-    """What was said in place of a withheld reply."""
-
-    type: Literal["refusal"]
-    refusal: str
 
 
 class MessageItem(Said):
     """A message of the conversation so far."""
 
+    meaningless: ClassVar[frozenset[str]] = frozenset({"id", "phase", "status"})
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
     content: str | tuple[Part | RefusalPart, ...]
@@ -39,12 +33,14 @@ class MessageItem(Said):
 class ReasoningItem(Said):
     """Thinking of an earlier turn, which is left out."""
 
+    meaningless: ClassVar[frozenset[str]] = frozenset({"content", "encrypted_content", "id", "status", "summary"})
     type: Literal["reasoning"]
 
 
 class CallItem(Said):
     """A call that the assistant has made."""
 
+    meaningless: ClassVar[frozenset[str]] = frozenset({"id", "status"})
     type: Literal["function_call"]
     call_id: Annotated[str, Field(min_length=1)]
     name: str
@@ -54,9 +50,15 @@ class CallItem(Said):
 class OutputItem(Said):
     """What came of a call."""
 
+    meaningless: ClassVar[frozenset[str]] = frozenset({"id", "status"})
     type: Literal["function_call_output"]
     call_id: Annotated[str, Field(min_length=1)]
     output: str | tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """What it says, which may be nothing."""
+        return self.output if isinstance(self.output, str) else "".join(part.text for part in self.output)
 
 
 def _kind(item: Any) -> str:
@@ -86,7 +88,7 @@ def turns_of(items: Sequence[Item]) -> list[Turn]:
             if item.call_id not in waiting:
                 raise _fault(place, f"is the output of {item.call_id!r}, for which no call right before it waits")
             waiting.remove(item.call_id)
-            turns.append(Turn(role="tool", content=item.output, tool_call_id=item.call_id))
+            turns.append(Turn(role="tool", content=item.text, tool_call_id=item.call_id))
         elif isinstance(item, CallItem):
             if last is None:
                 last, waiting = Turn(role="assistant"), set()

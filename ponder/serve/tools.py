@@ -43,7 +43,7 @@ async def offer_of(asked: ChatRequest, voice: Voice) -> Offer:
                 param="tools",
             )
     choice = asked.tool_choice if asked.tool_choice is not None else "auto" if offered else "none"
-    if choice == "none":
+    if choice == "none" or (choice == "auto" and not offered):
         return Offer()
     if not offered:
         raise Fault(400, "tool_choice asks for a call, and there are no tools.", param="tool_choice")

@@ -7,7 +7,7 @@ is bent into one that fits.
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -29,6 +29,7 @@ __all__ = [
     "JsonSchema",
     "NamedFunction",
     "Part",
+    "RefusalPart",
     "Said",
     "Sampled",
     "Schema",
@@ -58,13 +59,23 @@ class Said(BaseModel):
     """Values as JSON has them: no text is taken for a number, no number for text."""
 
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, frozen=True)
+    meaningless: ClassVar[frozenset[str]] = frozenset()
+    """Fields that change nothing here, which clients send as a matter of course."""
 
 
 class Part(Said):
     """A piece of a message."""
 
+    meaningless: ClassVar[frozenset[str]] = frozenset({"annotations", "cache_control", "logprobs"})
     type: Literal["text", "input_text", "output_text"]
     text: str
+
+
+class RefusalPart(Said):
+    """What was said in place of a withheld reply."""
+
+    type: Literal["refusal"]
+    refusal: str
 
 
 class CalledFunction(Said):
@@ -77,31 +88,43 @@ class CalledFunction(Said):
 class Called(Said):
     """A call of an earlier turn."""
 
+    meaningless: ClassVar[frozenset[str]] = frozenset({"index"})
     id: str = ""
     type: Literal["function"] = "function"
     function: CalledFunction
 
 
 class Turn(Said):
-    """A message. What an assistant thought in earlier turns is taken and left out, as R1's chat does."""
+    """A message. What an assistant thought in earlier turns is taken and left out, as R1's chat does. All but an
+    assistant's have content."""
 
+    meaningless: ClassVar[frozenset[str]] = frozenset(
+        {"annotations", "audio", "id", "ponder", "provider_specific_fields", "reasoning", "reasoning_content",
+         "reasoning_details", "refusal"}
+    )  # fmt: skip
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | tuple[Part, ...] | None = None
-    name: str | None = None
+    content: str | tuple[Part | RefusalPart, ...] | None = None
     tool_calls: tuple[Called, ...] | None = None
     tool_call_id: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.role != "assistant" and (self.content is None or self.content == ()):
+            raise ValueError(f"a message of the role {self.role} needs content: a text, or parts with text")
+        return self
 
     @property
     def text(self) -> str:
         """What it says."""
         if isinstance(self.content, str):
             return self.content
-        return "".join(part.text for part in self.content or ())
+        return "".join(part.text if isinstance(part, Part) else part.refusal for part in self.content or ())
 
 
 class StreamOptions(Said):
     """What a stream carries beside its text."""
 
+    meaningless: ClassVar[frozenset[str]] = frozenset({"include_obfuscation"})
     include_usage: bool = False
     continuous_usage_stats: bool = False
     """The counts so far in every chunk: vLLM's name."""
@@ -125,6 +148,9 @@ class Sampled(Said):
     """What all requests for text share. `said_in` is the field that holds the prompt."""
 
     said_in: ClassVar[str]
+    meaningless: ClassVar[frozenset[str]] = frozenset(
+        {"store", "metadata", "service_tier", "parallel_tool_calls", "prompt_cache_key"}
+    )
 
     model: str | None = None
     max_tokens: Count | None = None
@@ -172,9 +198,10 @@ class FreeText(Said):
 
 
 class JsonObject(Said):
-    """Any JSON object."""
+    """Any JSON object, or one of a schema, as llama.cpp and others have it."""
 
     type: Literal["json_object"] = "json_object"
+    content: Annotated[Mapping[str, Any] | None, Field(alias="schema")] = None
 
 
 class Schema(Said):
@@ -221,6 +248,13 @@ class ToolName(Said):
     function: NamedFunction
 
 
+class TemplateSettings(Said):
+    """The switches of thinking that chat templates of others take."""
+
+    thinking: bool | None = None
+    enable_thinking: bool | None = None
+
+
 class ChatRequest(Sampled):
     """`POST /v1/chat/completions`."""
 
@@ -233,7 +267,7 @@ class ChatRequest(Sampled):
     thinking_token_budget: Count | None = None
     ponder: Own | None = None
     reasoning_effort: Effort | None = None
-    chat_template_kwargs: Mapping[str, Any] | None = None
+    chat_template_kwargs: TemplateSettings | None = None
     include_reasoning: bool | None = None
     response_format: FreeText | JsonObject | JsonSchema | None = Field(None, discriminator="type")
     guided_json: Any = None
@@ -256,12 +290,12 @@ class ChatRequest(Sampled):
     @property
     def thinks(self) -> bool:
         """Whether the reply may begin with a thought."""
-        kwargs = self.chat_template_kwargs or {}
+        switches = self.chat_template_kwargs or TemplateSettings()
         said = [
             None if self.thinking is None else self.thinking.type != "disabled",
             None if self.reasoning_effort is None else self.reasoning_effort != "none",
-            kwargs.get("thinking"),
-            kwargs.get("enable_thinking"),
+            switches.thinking,
+            switches.enable_thinking,
         ]
         return all(one is not False for one in said)
 
@@ -321,9 +355,6 @@ class Control(Said):
     action: Literal["reasoning_end"]
 
 
-_KNOWN_BESIDES = frozenset({"store", "metadata", "service_tier", "parallel_tool_calls", "prompt_cache_key"})
-"""Fields without meaning for a server of one's own, which clients send as a matter of course."""
-
 Asked = TypeVar("Asked", bound=Said)
 
 
@@ -349,16 +380,38 @@ def read_object(text: str | bytes) -> dict[str, Any]:
 
 
 def read_request(kind: type[Asked], body: Mapping[str, Any], strict: bool) -> tuple[Asked, list[str]]:
-    """The request and the names of the fields that are not known. With `strict` they are a Fault, too."""
-    unknown = sorted(set(body) - kind.model_fields.keys() - _KNOWN_BESIDES)
-    if unknown and strict:
-        raise Fault(
-            400, f"Unknown fields: {', '.join(unknown)}. This server refuses what it does not know.", param=unknown[0]
-        )
+    """The request, and the places of all fields that are not known and say something. With `strict` they are a Fault,
+    too."""
     try:
-        return kind.model_validate_json(json.dumps(body)), unknown
+        asked = kind.model_validate_json(json.dumps(body, ensure_ascii=False).encode())
     except (ValidationError, UnicodeEncodeError) as error:
         raise _told(error, body) from None
+    unknown = list(dict.fromkeys(sorted(_unknown(asked, body))))
+    if unknown and strict:
+        raise Fault(
+            400,
+            f"Unknown fields: {', '.join(unknown)}. This server refuses what it does not know.",
+            param=unknown[0].partition(".")[0],
+        )
+    return asked, unknown
+
+
+def _unknown(said: Said, body: Mapping[str, Any]) -> Iterator[str]:
+    """Fields of the body that nothing was made of, with their places; `*` is any of a list."""
+    fields = {field.alias or name: name for name, field in type(said).model_fields.items()}
+    for key, value in body.items():
+        if key in fields:
+            yield from (f"{key}.{inner}" for inner in _unknown_in(getattr(said, fields[key]), value))
+        elif value is not None and key not in said.meaningless:
+            yield key
+
+
+def _unknown_in(found: object, value: object) -> Iterator[str]:
+    if isinstance(found, Said) and isinstance(value, Mapping):
+        yield from _unknown(found, value)
+    elif isinstance(found, tuple) and isinstance(value, list):
+        for one, inner in zip(found, value, strict=True):
+            yield from (f"*.{name}" for name in _unknown_in(one, inner))
 
 
 def _told(error: ValidationError | UnicodeEncodeError, body: Mapping[str, Any]) -> Fault:
@@ -371,7 +424,8 @@ def _told(error: ValidationError | UnicodeEncodeError, body: Mapping[str, Any]) 
         place = ".".join(_place(one["loc"], body, one["type"] == "missing"))
         got = json.dumps(one["input"], ensure_ascii=False, default=str)
         message = _FOUND_BY.sub("", one["msg"])
-        lines.append(f"{place}: {message}, got {got[:80]}" if place else message.removeprefix("Value error, "))
+        said = str(one["ctx"]["error"]) if one["type"] == "value_error" else f"{message}, got {got[:80]}"
+        lines.append(f"{place}: {said}" if place else said)
     first = details[0]["loc"]
     return Fault(400, "; ".join([*dict.fromkeys(lines)][:_MOST_SAID]), param=str(first[0]) if first else None)
 

@@ -1,7 +1,9 @@
 """`ponder serve` over HTTP, as clients use it."""
 
 import json
+import re
 import signal
+import socket
 import time
 from typing import Any
 
@@ -15,6 +17,8 @@ from ponder.records import Message
 from ponder.rollout import Job, LiveEngine
 from ponder.rollout.drawing import Drawing
 from ponder.seeds import derive_seed
+from ponder.serve.fault import Fault
+from ponder.serve.wire import ChatRequest, read_request
 from tests import command
 from tests.serve.conftest import Running
 
@@ -167,6 +171,12 @@ WRONG: list[tuple[Any, int, str | None]] = [
     ({"messages": "hi"}, 400, "messages"),
     ({"messages": [{"role": "robot", "content": "x"}]}, 400, "messages"),
     ({"messages": [{"role": "assistant", "content": "x"}]}, 400, "messages"),
+    ({"messages": [{"role": "user"}]}, 400, "messages"),
+    ({"messages": [{"role": "user", "text": "hi"}]}, 400, "messages"),
+    ({"messages": [{"role": "user", "content": None}]}, 400, "messages"),
+    ({"messages": [{"role": "system", "content": []}, {"role": "user", "content": "hi"}]}, 400, "messages"),
+    ({"chat_template_kwargs": {"enable_thinking": "no"}}, 400, "chat_template_kwargs"),
+    ({"tool_choice": "required", "tools": []}, 400, "tool_choice"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, 400, "messages"),
     ({"temperature": -1}, 400, "temperature"),
     ({"temperature": "1"}, 400, "temperature"),
@@ -198,7 +208,11 @@ def test_what_is_wrong_is_said_in_one_shape(server: Running, fields: Any, status
     assert error.keys() == {"message", "type", "param", "code"} and error["param"] == param and error["message"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"1", b'{"messages": NaN}', b"[" * 100_000, b"\xff\xfe", b"null"])
+NO_JSON = [b"", b"{", b"[]", b"1", b'{"messages": NaN}', b"[" * 100_000, b"\xff\xfe", b"null"]
+HALF_A_SMILE = b'{"messages": [{"role": "user", "content": "\\ud83d"}]}'
+
+
+@pytest.mark.parametrize("body", [*NO_JSON, HALF_A_SMILE])
 def test_a_body_that_is_no_json_object(server: Running, body: bytes) -> None:
     reply = httpx2.post(server.url + "/v1/chat/completions", content=body)
     assert reply.status_code == 400 and reply.json()["error"]["code"] == "invalid_json"
@@ -210,9 +224,64 @@ def test_paths_methods_and_sizes(server: Running) -> None:
     assert server.post("/v1/chat/completions", {"messages": "x" * 5_000_000}).status_code == 413
 
 
-def test_fields_that_are_not_known_are_listed(server: Running) -> None:
-    body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2, "mood": "good", "store": True}
-    assert server.post("/v1/chat/completions", body).headers["x-ponder-ignored"] == "mood"
+UNKNOWN: list[tuple[Any, str | None]] = [
+    ({"mood": "good", "store": True}, "mood"),
+    ({"function_call": None, "user": None}, None),
+    ({"messages": [{"role": "user", "content": "hi", "name": "Ann"}] * 2}, "messages.*.name"),
+    ({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": {}}]}]}, None),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "lang": "en"}]}]},
+        "messages.*.content.*.lang",
+    ),
+    ({"thinking": {"type": "enabled", "budget_token": 4}}, "thinking.budget_token"),
+    ({"chat_template_kwargs": {"enable_thinking": False, "foo": 1}}, "chat_template_kwargs.foo"),
+    ({"stream_options": {"include_obfuscation": False}, "stream": True}, None),
+    ({"tools": [], "tool_choice": "auto"}, None),
+    (
+        {
+            "messages": [
+                {"role": "user", "content": "hi"},
+                {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}], "audio": None, "id": "a"},
+                {"role": "user", "content": "hi"},
+                {"role": "assistant", "content": "x", "reasoning_content": "Hm."},
+                {"role": "user", "content": "hi"},
+            ]
+        },
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "listed"), UNKNOWN, ids=lambda one: str(one)[:40])
+def test_fields_that_are_not_known_are_listed(server: Running, fields: Any, listed: str | None) -> None:
+    """At every depth; what says nothing, or means nothing here, is not."""
+    body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2, **fields}
+    reply = server.post("/v1/chat/completions", body)
+    assert reply.status_code == 200 and reply.headers.get("x-ponder-ignored") == listed
+    _, ignored = read_request(ChatRequest, {**body, "nothing": None}, strict=False)
+    assert ignored == ([] if listed is None else [listed])
+    if listed is not None:
+        with pytest.raises(Fault, match="Unknown fields: " + re.escape(listed)):
+            read_request(ChatRequest, body, strict=True)
+
+
+def test_who_asks_by_which_name(server: Running) -> None:
+    """Probes of HTTP/1.0 name no host; those that name another are told what would let them in."""
+    port = int(server.url.rsplit(":", 1)[1])
+
+    def status(head: str) -> bytes:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+            line.sendall(f"GET /health HTTP/{head}\r\nConnection: close\r\n\r\n".encode())
+            found = b""
+            while part := line.recv(65536):
+                found += part
+        return found
+
+    assert b" 200 " in status("1.0").partition(b"\r\n")[0]
+    assert b" 400 " in status("1.1").partition(b"\r\n")[0]
+    assert b" 400 " in status("1.1\r\nHost: localhost\r\nHost: evil.example").partition(b"\r\n")[0]
+    foreign = status("1.1\r\nHost: evil.example")
+    assert b" 403 " in foreign.partition(b"\r\n")[0] and b"hosts=[evil.example]" in foreign
 
 
 def test_who_asks_from_elsewhere_is_refused(server: Running) -> None:

@@ -46,6 +46,12 @@ HI = {"role": "user", "content": "hi"}
         ),
         (
             ChatRequest,
+            {"messages": [HI, {"role": "user", "text": "hi"}]},
+            ["messages.1: a message of the role user needs content: a text, or parts with text"],
+        ),
+        (ChatRequest, {"messages": [{**HI, "content": "\ud83d"}]}, ["The body holds half of a surrogate pair"]),
+        (
+            ChatRequest,
             {"messages": [HI], "response_format": {"type": "yaml"}, "tools": [{"type": "function", "function": {}}]},
             ["response_format: Input tag 'yaml' does not match", "tools.0.function.name: Field required"],
         ),

@@ -1,5 +1,6 @@
 """Replies that keep to a JSON schema after their thinking, and only there."""
 
+import asyncio
 import json
 import random
 from collections import defaultdict
@@ -19,8 +20,10 @@ from ponder.policy import load_policy
 from ponder.policy.voice import Voice
 from ponder.records import Message
 from ponder.rollout import Bounds, Job, LiveEngine
+from ponder.serve.formats import guide_of
 from ponder.serve.grammar import alternatives, check_schema, compiled, value
 from ponder.serve.guide import GrammarGuide
+from ponder.serve.wire import ChatRequest
 from ponder.text import TEMPLATES, Template
 from tests.serve.conftest import Running
 from tests.serve.schemas import SCHEMAS
@@ -35,6 +38,17 @@ def valid(text: str, schema: dict[str, Any]) -> bool:
 
 def formatted(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "it", "schema": schema}}
+
+
+@pytest.mark.parametrize(
+    "form", [formatted(SCHEMA), {"type": "json_object", "schema": SCHEMA}], ids=["openai", "llama"]
+)
+def test_a_schema_stands_where_others_have_it(form: dict[str, Any]) -> None:
+    asked = ChatRequest.model_validate_json(
+        json.dumps({"messages": [{"role": "user", "content": ASK}], "response_format": form})
+    )
+    guide = asyncio.run(guide_of(asked, load_policy("micro", precision="fp32").voice()))
+    assert guide is not None and guide.grammar == value(SCHEMA)
 
 
 @pytest.mark.slow

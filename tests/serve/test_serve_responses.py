@@ -66,6 +66,7 @@ CONVERSATIONS: list[tuple[list[Any], list[tuple[str, str, list[str]]]]] = [
         [USER, call("a"), output("a"), call("a"), output("a", [{"type": "input_text", "text": "4"}])],
         [("user", ASK, []), ("assistant", "", ["a"]), ("tool", "42", []), ("assistant", "", ["a"]), ("tool", "4", [])],
     ),
+    ([USER, call("a"), output("a", [])], [("user", ASK, []), ("assistant", "", ["a"]), ("tool", "", [])]),
     ([USER, call("a"), USER], [("user", ASK, []), ("assistant", "", ["a"]), ("user", ASK, [])]),
     ([said("assistant", "x"), said("assistant", "y")], [("assistant", "x", []), ("assistant", "y", [])]),
     ([{"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}], [("assistant", "No.", [])]),
