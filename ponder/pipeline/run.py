@@ -32,6 +32,7 @@ from ponder.stages import STAGES, Context
 from ponder.task.hub import same_rows
 from ponder.text.clock import fixed_clock
 from ponder.watch.losses import LossLog
+from ponder.workers.placement import check_place
 
 if TYPE_CHECKING:
     from ponder.workers.open import Workers
@@ -66,6 +67,8 @@ def run(
     RunFolderError if `out` is another recipe's, in use, or holds a stage made with other settings; nothing is changed
     then. Whatever a stage raises goes through, after its manifest says so.
     """
+    if on is not None:
+        check_place(on)
     accept_isolation(recipe.isolation)
     check_own_code(recipe)
     given, outside = recipe, out / "smoke"

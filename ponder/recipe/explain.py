@@ -15,6 +15,7 @@ __all__ = ["explain"]
 
 _MOST_SHOWN = 10
 _LONGEST_VALUE = 60
+_WANTED = ", expected "
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -38,10 +39,21 @@ def explain(error: ValidationError, source: Source) -> str:
     """One line per complaint, each with the file and line (or the override) it is about."""
     found = error.errors(include_url=False)
     details = [one for one in found if not (one["type"] == "too_short" and _holds_another(one, found))]
-    lines = [_line(detail, source) for detail in details[:_MOST_SHOWN]]
-    if len(details) > _MOST_SHOWN:
-        lines.append(f"and {len(details) - _MOST_SHOWN} more")
+    lines = _either([_line(detail, source) for detail in details])
+    if len(lines) > _MOST_SHOWN:
+        lines[_MOST_SHOWN:] = [f"and {len(lines) - _MOST_SHOWN} more"]
     return "\n".join(lines)
+
+
+def _either(lines: Sequence[str]) -> list[str]:
+    """One line for a value that is none of several things."""
+    expected: dict[str, list[str]] = {}
+    for line in lines:
+        got, _, wanted = line.partition(_WANTED)
+        expected.setdefault(got, []).append(wanted)
+    return [
+        got + (_WANTED + ", or ".join(dict.fromkeys(wanted)) if any(wanted) else "") for got, wanted in expected.items()
+    ]
 
 
 def _holds_another(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
@@ -112,13 +124,16 @@ def _reason(detail: ErrorDetails, where: Where, source: Source) -> str:
 
 
 def _without_tags(location: Sequence[str | int], data: Any) -> Where:
-    """The location as the user wrote it: pydantic inserts the tag of each alternative it went through."""
+    """The location as the user wrote it: pydantic inserts the tag of each alternative it went through, and names those
+    that a value without parts could have been."""
     where: list[str | int] = []
     node, fresh = data, False
     for part in location:
         if fresh and isinstance(node, dict) and part in (node.get("kind"), node.get("source")):
             fresh = False
             continue
+        if not isinstance(node, dict | list):
+            break
         where.append(part)
         if isinstance(node, dict):
             node, fresh = node.get(str(part)), True

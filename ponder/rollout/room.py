@@ -56,8 +56,8 @@ class Room:
         if needed > self.bytes:
             raise ModelError(
                 f"Keys and values of one completion of {max_tokens:,} tokens and its prompt of {prompt_tokens:,} take "
-                f"{needed / 2**30:.2f} GiB, and they may take {self.bytes / 2**30:.2f} GiB. Lower sampling.max_tokens, "
-                f"or raise engine.cache_gib."
+                f"{needed / 2**30:,.3g} GiB, and they may take {self.bytes / 2**30:,.3g} GiB. Lower "
+                f"sampling.max_tokens, or raise engine.cache_gib."
             )
 
 

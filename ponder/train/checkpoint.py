@@ -71,8 +71,10 @@ class CheckpointStore:
             write_text(self._root / _LATEST, folder.name + "\n")
         except (RunFolderError, SafetensorError) as error:
             raise CheckpointError(
-                f"The checkpoint of step {step} could not be written: {error}. Earlier checkpoints in "
-                f"{str(self._root)!r} are intact; give the same command again once there is room."
+                f"The checkpoint of step {step} could not be written: {error}. "
+                + (f"Earlier checkpoints in {str(self._root)!r} are intact; give" if self._steps() else "Give")
+                + " the same command again once there is room"
+                + ("." if self._steps() else ": it was to be the first one, so the steps until then are made again.")
             ) from error
         self._good = folder
         self._prune(step)

@@ -4,11 +4,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ponder.errors import RecipeError
 from ponder.policy import Policy
 from ponder.recipe.rollout import EngineConfig
 from ponder.watch.losses import LossLog
 from ponder.workers.home import Home, LocalHome
+from ponder.workers.placement import check_place
 from ponder.workers.pool import EnginePool
 from ponder.workers.ranks import Ranks
 
@@ -62,12 +62,11 @@ class Workers:
 
 def open_home(on: str, folder: Path, say: Callable[[str], None]) -> Home:
     """What `--on` says. PonderError where it is not there or cannot be used; `folder` is the run's."""
+    check_place(on)
     if on == "local":
         import torch
 
         return LocalHome(len(os.sched_getaffinity(0)), torch.cuda.device_count())
-    if on == "ray" or on.startswith("ray://"):
-        from ponder.workers.ray_home import RayHome
+    from ponder.workers.ray_home import RayHome
 
-        return RayHome(on.removeprefix("ray").removeprefix("://"), folder, say)
-    raise RecipeError(f"`--on` is {on!r}, but workers can be placed on: local, ray, ray://host:port")
+    return RayHome(on.removeprefix("ray").removeprefix("://"), folder, say)

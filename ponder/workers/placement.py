@@ -1,9 +1,24 @@
-"""Which node gets the next worker: pure, from what is there and what is taken."""
+"""Where workers may be, and which node gets the next one: pure, from what is there and what is taken."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Node", "engines_for", "pick"]
+from ponder.errors import RecipeError
+
+__all__ = ["Node", "check_place", "engines_for", "pick"]
+
+
+def check_place(on: str) -> None:
+    """RecipeError for what `--on` cannot say."""
+    kind, separator, address = on.partition("://")
+    host, _, port = address.rpartition(":")
+    if kind == "ray" and separator and not (host and port.isdecimal()):
+        raise RecipeError(
+            f"`--on` is {on!r}, expected ray://host:port, the address of a cluster's head, or ray for the cluster of "
+            f"this machine"
+        )
+    if on not in ("local", "ray") and kind != "ray":
+        raise RecipeError(f"`--on` is {on!r}, but workers can be placed on: local, ray, ray://host:port")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

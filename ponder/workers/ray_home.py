@@ -282,8 +282,6 @@ def _import_ray(settings: Mapping[str, str]) -> Any:
 
 def _check_answers(address: str) -> None:
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise RecipeError(f"`--on` is 'ray://{address}', expected ray://host:port, the head's address of the cluster")
     try:
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
     except OSError as error:

@@ -90,6 +90,16 @@ MISTAKES = [
     ("    steps: 5", "    steps: true", [":6: stages.zero.steps: got true, expected a whole number"]),
     ("    steps: 5", "    steps:", [":6: stages.zero.steps: got nothing (null), expected a whole number"]),
     ("    steps: 5", "    steps: 0", [":6: stages.zero.steps: got 0, expected greater than or equal to 1"]),
+    (
+        "    steps: 5",
+        "    steps: 5\n    engine: {workers: 0}",
+        [":7: stages.zero.engine.workers: got 0, expected ", "'auto'", ", or ", "greater than or equal to 1"],
+    ),
+    (
+        "    steps: 5",
+        "    steps: 5\n    batch: {recompute: maybe}",
+        [":7: stages.zero.batch.recompute: got the text 'maybe', expected ", "true or false", ", or ", "'auto'"],
+    ),
     ("    steps: 5\n", "", [":3: stages.zero (rl) needs 'steps', which has no default (Policy updates)"]),
     ("    steps: 5", "    steps: 5\n    steps: 6", [":7: key 'steps' stands twice in stages.zero, first at", ":6"]),
     (

@@ -120,7 +120,10 @@ def test_ray_has_one_home() -> None:
     ("on", "error", "said"),
     [
         ("cloud", RecipeError, r"`--on` is 'cloud', .* local, ray, ray://host:port"),
+        ("", RecipeError, r"`--on` is '', .* local, ray, ray://host:port"),
         ("ray://head", RecipeError, r"expected ray://host:port"),
+        ("ray://", RecipeError, r"expected ray://host:port, .* or ray for the cluster of this machine"),
+        ("ray://:6379", RecipeError, r"expected ray://host:port"),
         ("ray://127.0.0.1:1", PonderError, r"No Ray cluster answers at 127.0.0.1:1: .* start it there"),
     ],
 )
