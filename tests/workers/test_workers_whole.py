@@ -10,6 +10,7 @@ import pytest
 
 from ponder.recipe import load_recipe
 from ponder.recipe.rollout import has_vllm
+from ponder.recipe.shipped import find_recipe
 from ponder.recipe.stages import EvaluateStage, PretrainStage, RewardModelStage, RlStage, SampleStage, SftStage
 
 pytestmark = [
@@ -22,7 +23,7 @@ pytestmark = [
 
 def test_r1_passes_every_stage(tmp_path: Path) -> None:
     overrides = []
-    for name, stage in load_recipe("r1-micro").stages.items():
+    for name, stage in load_recipe(find_recipe("r1-micro")).stages.items():
         if isinstance(stage, PretrainStage | RewardModelStage | RlStage | SftStage):
             overrides.append(f"stages.{name}.batch.ranks=2")
         if isinstance(stage, EvaluateStage | RlStage | SampleStage):
@@ -36,6 +37,6 @@ def test_r1_passes_every_stage(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     manifests = [json.loads(file.read_text()) for file in (tmp_path / "run").rglob("manifest.json")]
-    assert len(manifests) == len(load_recipe("r1-micro").stages)
+    assert len(manifests) == len(load_recipe(find_recipe("r1-micro")).stages)
     assert all(one["status"] == "done" for one in manifests)
     assert "engine of kind vllm in processes of their own" in done.stdout
