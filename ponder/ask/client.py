@@ -173,7 +173,9 @@ class ChatClient:
 
     def _refusal(self, response: httpx2.Response, content: bytes) -> EndpointError:
         said = read_status(response.status_code, content.decode("utf-8", "replace")).message
-        return self._told(f"status {response.status_code}" + (f": {said}" if said else ""))
+        bare = response.status_code == 404 and not urlsplit(self._endpoint.base_url).path.strip("/")
+        hint = f" (most addresses end with /v1: try {self._endpoint.base_url.rstrip('/')}/v1)" if bare else ""
+        return self._told(f"status {response.status_code}" + (f": {said}" if said else "") + hint)
 
     def _told(self, said: str) -> EndpointError:
         return EndpointError(self._without_key(f"{self._endpoint.base_url}: {said}"))

@@ -4,10 +4,11 @@
  "nodes": [{"id": 1, "parent": 0, "role": "user", "content": "1 + 1?"}, {"id": 2, "parent": 1, ...}]}
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from ponder.errors import DataError
 from ponder.files import write_text
@@ -38,6 +39,8 @@ class Conversation(BaseModel):
     system: str = ""
     nodes: list[Node] = Field(default_factory=list)
     leaf: int = 0
+    _files: set[str] = PrivateAttr(default_factory=set)
+    """Where it was saved, or loaded from: only these may be written anew."""
 
     @model_validator(mode="after")
     def _is_a_tree(self) -> Self:
@@ -74,8 +77,18 @@ class Conversation(BaseModel):
         return [{"role": "system", "content": self.system}, *said] if self.system else said
 
     def save(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
-        write_text(path, self.model_dump_json(indent=1, exclude_none=True) + "\n")
+        """Write the file, whole or not at all. DataError where its folder is not there, and for a file that is there
+        and is not this conversation's."""
+        place = os.path.realpath(path)
+        if not os.path.isdir(os.path.dirname(place)):
+            raise DataError(f"There is no folder {str(path.parent)!r}: make it, or name a file in another one.")
+        if os.path.exists(place) and place not in self._files:
+            raise DataError(
+                f"{str(path)!r} is there already, and this conversation was neither saved there nor loaded from there: "
+                f"name another file, or remove that one."
+            )
+        write_text(Path(place), self.model_dump_json(indent=1, exclude_none=True) + "\n")
+        self._files.add(place)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -92,4 +105,5 @@ class Conversation(BaseModel):
                 f"{str(path)!r} is no conversation: {why}. Expected a file that /save wrote, or that the chat page "
                 f"exported."
             )
+        found._files.add(os.path.realpath(path))
         return found

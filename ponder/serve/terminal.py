@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ from ponder.terminal import terminal
 
 __all__ = ["Terminal", "chat_command"]
 
+_COMMAND = re.compile(r"/\w*")
+"""What is meant as a command, which no question is; `/etc/hosts` is none."""
 _UNNAMED = "unnamed"
 """Until the server has said which models it has."""
 _AGAIN_SECONDS = 0.5
@@ -43,13 +46,14 @@ Ctrl-C stops a reply and keeps it, Ctrl-\\ asks for the answer now, Ctrl-D ends;
 
 class Terminal:
     """One conversation. `read` gives the next line, or None at the end; `own` says that the server is ponder's, which
-    counts while it thinks."""
+    counts while it thinks. `failed` counts the lines that came to nothing."""
 
     def __init__(self, endpoint: Endpoint, screen: Screen, read: Callable[[], str | None], *, own: bool) -> None:
         self._endpoint, self._screen, self._read = endpoint, screen, read
         self._counts = {"include_usage": True} | ({"continuous_usage_stats": True} if own else {})
         self.chat = Conversation()
         self.wish = Wish()
+        self.failed = 0
         self._commands: Mapping[str, Callable[[str], None]] = {
             "/retry": self._retry,
             "/edit": self._edit,
@@ -80,11 +84,12 @@ class Terminal:
                     return
                 if name in self._commands:
                     self._commands[name](text.strip())
-                elif name.startswith("/") and name[1:].isalpha():
-                    self._screen.say(f"There is no {name}; there is {', '.join(self._commands)}, /quit.")
+                elif _COMMAND.fullmatch(name):
+                    self._screen.say(f"{name} is no command; there is {', '.join(self._commands)}, /quit.")
                 elif line.strip():
                     self._ask(self.chat.leaf, line)
             except (PonderError, OSError) as error:
+                self.failed += 1
                 self._screen.say(str(error), "red")
 
     def _ask(self, parent: int, text: str) -> None:
@@ -215,7 +220,8 @@ class Terminal:
 
 
 def chat_command(url: str, model: str | None, key_env: str | None) -> None:
-    """Chat until the input ends. EndpointError for what is no address, and where the server cannot be asked."""
+    """Chat until the input ends. EndpointError for what is no address, where the server cannot be asked, and at the end
+    of a piped input of which a line failed."""
     endpoint = _endpoint(url, model, key_env)
     try:
         models = asyncio.run(_models(endpoint))
@@ -235,7 +241,10 @@ def chat_command(url: str, model: str | None, key_env: str | None) -> None:
         screen.say(f"{endpoint.model} at {endpoint.base_url}; /help lists the commands, Ctrl-D ends")
     _deaf(signal.SIGQUIT)
     own = "ponder" in models.get(endpoint.model, {})
-    Terminal(endpoint, screen, _typed if typed else _piped, own=own).run()
+    talk = Terminal(endpoint, screen, _typed if typed else _piped, own=own)
+    talk.run()
+    if talk.failed and not typed:
+        raise EndpointError(f"{talk.failed} of the lines failed: what is said above in their place says why")
 
 
 def _endpoint(url: str, model: str | None, key_env: str | None) -> Endpoint:
@@ -276,8 +285,14 @@ def _is_text(line: str) -> bool:
 
 
 def _piped() -> str | None:
-    line = sys.stdin.readline()
-    return line.rstrip("\n") if line else None
+    """The same from a pipe; what its last line began is whole at its end."""
+    lines: list[str] = []
+    while read := sys.stdin.readline():
+        line = read.rstrip("\n")
+        if not line.endswith("\\"):
+            return "\n".join([*lines, line])
+        lines.append(line[:-1])
+    return "\n".join(lines) if lines else None
 
 
 def _deaf(number: signal.Signals) -> None:

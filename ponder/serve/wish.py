@@ -37,8 +37,11 @@ class Wish:
 
     def set_budget(self, text: str) -> str:
         """`/budget 200`"""
-        if text and not _is_count(text, 0, _MOST_TOKENS):
-            return "/budget N takes a number of tokens; /budget alone ends it."
+        if text and not _is_count(text, 1, _MOST_TOKENS):
+            return (
+                f"/budget N takes 1 to {_MOST_TOKENS} tokens; /think off leaves the thinking out, /budget alone ends "
+                f"the budget."
+            )
         self.budget = int(text) if text else None
         return "Thinking is unlimited." if self.budget is None else f"Thinking ends after {self.budget} tokens."
 

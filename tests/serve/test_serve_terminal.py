@@ -39,11 +39,12 @@ def service() -> Iterator[Scripted]:
         yield found
 
 
-def piped(service: Scripted, *lines: str, **environment: str) -> str:
-    """What stands on the output after these lines."""
+def piped(service: Scripted, *lines: str, failed: int = 0) -> str:
+    """What stands on the output after these lines, of which so many fail."""
     given = "\n".join(lines) + "\n"
-    done = command.run("chat", "--url", service.url + "/v1", given=given, environment=environment)
-    assert done.returncode == 0, done.stderr
+    done = command.run("chat", "--url", service.url + "/v1", given=given)
+    assert done.returncode == bool(failed), done
+    assert done.stderr.startswith(f"ponder: {failed} of the lines failed") if failed else not done.stderr, done
     return done.stdout
 
 
@@ -98,7 +99,7 @@ def test_a_question_and_the_same_again(service: Scripted) -> None:
     said = piped(service, "What is 17 + 25?", "/retry", "/thought", "/cost", "/nonsense", "/quit", "never asked")
     assert said.count("Thought for") == 2 and said.count("It is 42.") == 2
     assert "Wait, 17 + 25." in said and "in 2 replies" in said and "0.0008 USD" in said
-    assert "There is no /nonsense" in said and "never asked" not in said
+    assert "/nonsense is no command" in said and "never asked" not in said
     assert [one["messages"] for one in service.requests] == [[{"role": "user", "content": "What is 17 + 25?"}]] * 2
     assert "ponder" not in service.requests[0] and "thinking" not in service.requests[0]
 
@@ -165,11 +166,52 @@ def test_what_is_no_conversation_is_refused(tmp_path: Path, content: str) -> Non
         Conversation.load(file)
 
 
+def test_only_files_of_its_own_are_written_anew(tmp_path: Path) -> None:
+    script, mine, link = tmp_path / "h.py", tmp_path / "mine.json", tmp_path / "link.json"
+    script.write_text("import os", encoding="utf-8")
+    link.symlink_to(mine)
+    talk = Conversation()
+    talk.save(mine)
+    talk.add(0, "user", "more")
+    talk.save(link)
+    assert link.is_symlink() and Conversation.load(mine).messages() == talk.messages()
+    Conversation.load(mine).save(mine)
+    for one, place, words in (
+        (talk, script, "there already"),
+        (talk, tmp_path, "there already"),
+        (Conversation(), mine, "there already"),
+        (talk, tmp_path / "new" / "x.json", "no folder"),
+    ):
+        with pytest.raises(DataError, match=words):
+            one.save(place)
+    assert script.read_text(encoding="utf-8") == "import os" and not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize(
-    "line", ["/load /nowhere/x.json", "/save /nowhere/x.json", "/load", "/save", "/sample x", "/thought"]
+    ("line", "failed", "said"),
+    [
+        ("/load /nowhere/x.json", 1, "/nowhere/x.json"),
+        ("/save /nowhere/x.json", 1, "There is no folder '/nowhere'"),
+        (f"/save {__file__}", 1, "is there already"),
+        ("/load", 0, "/load FILE"),
+        ("/save", 0, "/save FILE"),
+        ("/sample x", 0, "/sample N"),
+        ("/thought", 0, "no thought"),
+        ("/budget 0", 0, "/budget N takes 1 to"),
+        ("/", 0, "/ is no command"),
+        ("/ retry", 0, "/ is no command"),
+        ("/vote4", 0, "/vote4 is no command"),
+    ],
 )
-def test_a_command_that_fails_ends_nothing(service: Scripted, line: str) -> None:
-    assert "It is 42." in piped(service, line, "still there?")
+def test_a_command_that_fails_ends_nothing(service: Scripted, line: str, failed: int, said: str) -> None:
+    shown = piped(service, line, "still there?", failed=failed)
+    assert said in shown and "It is 42." in shown and len(service.requests) == 1
+
+
+def test_a_line_goes_on_after_a_backslash(service: Scripted) -> None:
+    piped(service, "a\\", "", "b\\", "c", "/system x\\", "y", "/etc/hosts?\\")
+    assert [one["messages"][-1]["content"] for one in service.requests] == ["a\n", "b\nc", "/etc/hosts?"]
+    assert service.requests[-1]["messages"][0] == {"role": "system", "content": "x\ny"}
 
 
 @pytest.mark.parametrize(
@@ -185,7 +227,7 @@ def test_a_command_that_fails_ends_nothing(service: Scripted, line: str) -> None
 )
 def test_what_goes_wrong_is_said_and_the_talk_goes_on(service: Scripted, script: list[str | int], said: str) -> None:
     service.scripts = [script, [chunk(content="It is 42."), last()]]
-    shown = piped(service, "a", "/retry")
+    shown = piped(service, "a", "/retry", failed=1)
     assert said in shown and "It is 42." in shown
 
 
@@ -257,6 +299,12 @@ def test_what_cannot_be_talked_to(arguments: list[str], said: str) -> None:
     assert done.returncode != 0 and said in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("end", ["", "/"])
+def test_an_address_without_its_end_is_told_it(service: Scripted, end: str) -> None:
+    done = command.run("chat", "--url", service.url + end)
+    assert done.returncode == 1 and f"try {service.url}/v1)" in done.stderr, done
+
+
 def test_the_key_is_sent(service: Scripted) -> None:
     address = service.url + "/v1"
     done = command.run(
@@ -272,7 +320,7 @@ def test_bytes_that_are_no_text_are_not_sent(service: Scripted) -> None:
         capture_output=True,
         timeout=60,
     )
-    assert done.returncode == 0 and done.stdout.count(b"no text in UTF-8") == 2, done
+    assert done.returncode == 1 and done.stdout.count(b"no text in UTF-8") == 2, done
     assert [one["messages"][0]["content"] for one in service.requests] == ["\u4e00"]
 
 
@@ -321,7 +369,8 @@ def test_hostile_events_are_texts_or_errors() -> None:
         ("set_vote", "1", {}),
         ("set_vote", "257", {}),
         ("set_vote", "x", {}),
-        ("set_budget", "0", {"thinking_token_budget": 0}),
+        ("set_budget", "1", {"thinking_token_budget": 1}),
+        ("set_budget", "0", {}),
         ("set_budget", "-1", {}),
         ("set_budget", "9" * 5000, {}),
         ("set_vote", "9" * 5000, {}),
