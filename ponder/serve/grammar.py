@@ -17,6 +17,7 @@ import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ponder.errors import DataError
+from ponder.serve.schemas import plain
 
 __all__ = ["Matcher", "Vocabulary", "alternatives", "check_schema", "compiled", "value", "vocabulary"]
 
@@ -24,20 +25,24 @@ _WHITESPACE = r"(\n {0,16}| )?"
 """Between tokens of JSON: as people and programs print it. Without a bound small models write blanks for ever."""
 _LONGEST_TOLD = 200
 _OPTIONS = {"whitespace_pattern": _WHITESPACE}
+_OVERLAPS = "coerce_one_of"
+"""In llguidance's words on a oneOf: an option of its own."""
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:
-    """Raises DataError, with llguidance's reason, for a schema that cannot be compiled."""
+    """Raises DataError, with the reason, for a schema that cannot be compiled."""
     from llguidance import LLMatcher
 
     try:
-        grammar = LLMatcher.grammar_from_json_schema(_plain(schema))
+        grammar = LLMatcher.grammar_from_json_schema(plain(schema))
         wrong, told = LLMatcher.validate_grammar_with_warnings(grammar)
-    except ValueError as error:  # integers of more than 64 bits
+    except ValueError as error:  # integers of more than 64 bits, and what `plain` refuses
         wrong, told = True, [str(error)[:_LONGEST_TOLD]]
     if wrong:
+        overlaps = "branches of a oneOf may overlap, as far as can be told: use anyOf in its place"
+        reason = overlaps if _OVERLAPS in told[0] else told[0].strip()
         raise DataError(
-            f"The JSON schema cannot be compiled: {told[0].strip()}. Expected one without what is named there; "
+            f"The JSON schema cannot be compiled: {reason}. Expected one without what is named there; "
             f"docs/serve.md says what is supported."
         )
 
@@ -54,14 +59,9 @@ def alternatives(parts: Sequence[tuple[str, Mapping[str, Any], str]]) -> str:
         words = [json.dumps(text) for text in (before, behind)]
         lines += [
             f"part_{i}: {words[0] if before else ''} value_{i} {words[1] if behind else ''}",
-            f"value_{i}: %json {json.dumps({**_plain(schema), 'x-guidance': _OPTIONS})}",
+            f"value_{i}: %json {json.dumps({**plain(schema), 'x-guidance': _OPTIONS})}",
         ]
     return "\n".join(lines)
-
-
-def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Without llguidance's own words, which could make it lenient."""
-    return {key: one for key, one in schema.items() if key != "x-guidance"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

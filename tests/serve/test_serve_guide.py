@@ -21,8 +21,9 @@ from ponder.policy.voice import Voice
 from ponder.records import Message
 from ponder.rollout import Bounds, Job, LiveEngine
 from ponder.serve.formats import guide_of
-from ponder.serve.grammar import alternatives, check_schema, compiled, value
+from ponder.serve.grammar import Matcher, Vocabulary, alternatives, check_schema, compiled, value, vocabulary
 from ponder.serve.guide import GrammarGuide
+from ponder.serve.schemas import FORMATS, plain
 from ponder.serve.wire import ChatRequest
 from ponder.text import TEMPLATES, Template
 from tests.serve.conftest import Running
@@ -239,9 +240,115 @@ def test_what_cannot_be_compiled_is_refused_with_the_reason(
     assert reply.json()["error"]["param"] == param and words in reply.json()["error"]["message"]
 
 
-def test_a_schema_that_nothing_fits_is_refused() -> None:
-    with pytest.raises(DataError, match="Unsatisfiable"):
-        check_schema({"type": "integer", "minimum": 5, "maximum": 3})
+def fits(known: Vocabulary, schema: dict[str, Any], text: str) -> bool:
+    """Whether a reply may be this text."""
+    matcher, left = Matcher(known, value(schema)), text.encode()
+    while left:
+        said = {int(i): known.spelled[i] for i in np.flatnonzero(matcher.allowed(len(known.spelled)))}
+        ways = [i for i, one in said.items() if one and left.startswith(one)]
+        if not ways:
+            return False
+        token = max(ways, key=lambda one: len(said[one]))
+        matcher.take(token)
+        left = left[len(said[token]) :]
+    return matcher.may_end
+
+
+INT64 = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
+KEYWORDS = {
+    "type": "object",
+    "properties": {"uniqueItems": {"const": False}, "format": {"enum": [{"uniqueItems": False, "minimum": 2.0}]}},
+    "required": ["uniqueItems", "format"],
+    "additionalProperties": False,
+}
+"""Names of properties and constants, none of which is a word of a schema."""
+TREE = {"type": "object", "properties": {"next": {"$ref": "#"}}, "additionalProperties": False}
+PLAIN: list[tuple[dict[str, Any], list[str], list[str]]] = [
+    # a schema, replies to it, and none
+    (INT64, ["0", "-12", "9223372036854774784", "-9223372036854774784"], ["9223372036854775808", "1" * 20, "1.5"]),
+    ({"type": "integer", "minimum": 0, "maximum": 2**64 - 1, "format": "uint64"}, ["0"], ["-1", "1" + "8" * 20]),
+    ({"minimum": -(2**70), "type": ["integer", "null"]}, ["-5", "null"], ["-1" + "0" * 22]),
+    ({"type": "integer", "minimum": 2**53 + 1}, ["9007199254740994"], ["9007199254740992", "7"]),
+    ({"type": "integer", "maximum": -(2**53) - 1}, ["-9007199254740994"], ["-9007199254740992", "7"]),
+    ({"type": "integer", "exclusiveMinimum": 2**53}, ["9007199254740996"], ["9007199254740992"]),
+    ({"type": "number", "minimum": -1.79e308, "maximum": 1.79e308}, ["0.5", "-7", "1" * 18], ["1" * 400]),
+    ({"type": "number", "exclusiveMinimum": -1.79e308, "maximum": 10}, ["0.5", "-7"], ["10.5", "-" + "1" * 400]),
+    ({"type": "array", "items": {"enum": [1]}, "uniqueItems": False, "maxItems": 2.0}, ["[1, 1]"], ["[1, 1, 1]"]),
+    ({"type": "string", "minLength": 2.0, "maxLength": 3e0}, ['"ab"'], ['"a"', '"abcd"']),
+    ({"type": "string", "format": "password", "maxLength": 3}, ['"a b"', '""'], ['"abcd"']),
+    ({"type": "string", "format": "date"}, ['"2024-02-29"'], ['"today"']),
+    ({"$ref": "#/parts/a~1b", "parts": {"a/b": {"type": "string", "minLength": 1.0}}}, ['"a"'], ['""']),
+    ({"anyOf": [{"$ref": "#/$defs/%61"}], "$defs": {"a": INT64}}, ["3"], ["1" * 20]),
+    (KEYWORDS, ['{"uniqueItems": false, "format": {"uniqueItems": false, "minimum": 2}}'], ['{"uniqueItems": false}']),
+    (TREE, ['{"next": {"next": {}}}'], ['{"next": 1}']),
+    ({"enum": [2**53, 2**60, 0.1]}, ["9007199254740992", "1152921504606846976", "0.1"], ["9007199254740993"]),
+]
+
+
+@pytest.mark.parametrize(("schema", "good", "bad"), PLAIN, ids=lambda one: str(one)[:60])
+def test_words_that_bind_nothing_bind_nothing_and_others_do(
+    straddling: PreTrainedTokenizerFast, schema: dict[str, Any], good: list[str], bad: list[str]
+) -> None:
+    """What can be written fits the schema as it was given, also where numbers are larger than doubles hold."""
+    check_schema(schema)
+    known = vocabulary(straddling, frozenset())
+    assert [fits(known, schema, text) for text in good] == [True] * len(good)
+    assert [fits(known, schema, text) for text in bad] == [False] * len(bad)
+    assert all(valid(text, schema) for text in good) and not any(valid(text, schema) for text in bad)
+    rng, finished = random.Random(str(schema)), 0
+    for _ in range(20):
+        matcher, written = Matcher(known, value(schema)), b""
+        while len(written) < 400 and not (matcher.may_end and rng.random() < 0.2):
+            token = int(rng.choice(np.flatnonzero(matcher.allowed(len(known.spelled)))))
+            matcher.take(token)
+            written += known.spelled[token]
+            if matcher.ended:
+                break
+        if matcher.may_end:
+            finished += 1
+            assert valid(written.decode(), schema), written
+    assert finished
+
+
+def test_formats_are_those_that_can_be_kept_to(straddling: PreTrainedTokenizerFast) -> None:
+    known = vocabulary(straddling, frozenset())
+    for name in FORMATS:
+        assert not fits(known, {"type": "string", "format": name}, '"?"'), name
+    for name in ("regex", "iri", "uri-reference", "idn-email", "json-pointer", "int64", "byte", "phone", "binary"):
+        assert fits(known, {"type": "string", "format": name}, '"?"'), name
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": "integer", "minimum": 5, "maximum": 3}, "Unsatisfiable"),
+        ({"type": "integer", "minimum": 3, "exclusiveMinimum": True}, "exclusiveMinimum is true, as draft 4 had it"),
+        ({"items": {"maximum": 3, "exclusiveMaximum": False}}, "exclusiveMaximum: 10, in place of maximum"),
+        ({"type": "integer", "minimum": 2**63}, "minimum allows no number"),
+        ({"type": "number", "exclusiveMaximum": -(10**400)}, "exclusiveMaximum allows no number"),
+        ({"minimum": "a", "exclusiveMinimum": 1e300}, "exclusiveMinimum allows no number"),
+        ({"minimum": "a", "exclusiveMinimum": -1e300}, "Expected f64 for 'minimum'"),
+        ({"enum": [1, [2**53 + 1]]}, "enum holds 9007199254740993"),
+        ({"const": {"a": 2**70}}, "write it as a string"),
+        ({"$ref": "#"}, "'#' leads back to itself"),
+        ({"type": "object", "$ref": "#/"}, "pointer|Pointer|resolve"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}, "leads back"),
+        ({"properties": {"a": {"anyOf": [{"allOf": [{"$ref": "#/properties/a"}]}, {}]}}}, "leads back to itself"),
+        ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "oneOf may overlap.*use anyOf"),
+        ({"oneOf": [{"$ref": "#/$defs/a"}, {"type": "null"}], "$defs": {"a": {"type": "string"}}}, "use anyOf"),
+    ],
+    ids=lambda one: str(one)[:60],
+)
+def test_schemas_that_cannot_be_used_are_refused(schema: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words) as raised:
+        check_schema(schema)
+    assert "coerce_one_of" not in str(raised.value)
+
+
+def test_a_schema_is_left_as_it_was() -> None:
+    schema = {"type": "array", "items": {"minLength": 2.0, "uniqueItems": False}, "x-guidance": {"lenient": True}}
+    before = json.dumps(schema)
+    assert plain(schema) == {"type": "array", "items": {"minLength": 2}} and json.dumps(schema) == before
 
 
 class Person(BaseModel):
