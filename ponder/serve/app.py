@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import ponder
 from ponder.errors import PonderError
@@ -48,6 +50,8 @@ __all__ = ["About", "Server"]
 
 _BODY_SECONDS = 60.0
 """Longest time that a body may take to arrive."""
+_CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([^\s;\"']+)", re.IGNORECASE)
+_UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
 
 _MOST_LISTED, _LONGEST_LISTED = 32, 64
 """Names of fields that a header lists, and characters of each."""
@@ -104,7 +108,7 @@ class Server:
             )
         ]
         handlers: dict[Any, Any] = {Fault: self._told, HTTPException: self._unrouted, Exception: self._crashed}
-        self.app: ASGIApp = Guard(Starlette(routes=routes, exception_handlers=handlers), config)
+        self.app: ASGIApp = Guard(_without_slash(Starlette(routes=routes, exception_handlers=handlers)), config)
 
     # Errors.
 
@@ -132,7 +136,8 @@ class Server:
         return self.keys.caller(request.headers.get("authorization"))
 
     async def read(self, request: Request) -> dict[str, Any]:
-        """The JSON object of its body; Fault for what is too large, too slow or none."""
+        """The JSON object of its body; Fault for what is compressed, no UTF-8, too large, too slow or none."""
+        _check_coding(request.headers)
         most = int(self.config.body_mib * 2**20)
         body = bytearray()
         try:
@@ -344,10 +349,29 @@ class Server:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+def _check_coding(headers: Headers) -> None:
+    """Fault 415 for a body that is not the bytes of a text in UTF-8."""
+    coding = headers.get("content-encoding", "").strip()
+    if coding.lower() not in ("", "identity"):
+        raise Fault(415, f"The body is compressed (Content-Encoding: {coding}): send it uncompressed.")
+    charset = _CHARSET.search(headers.get("content-type", ""))
+    if charset is not None and charset[1].lower() not in _UTF8:
+        raise Fault(415, f"The body has the charset {charset[1]!r}: send it in UTF-8, which JSON is written in.")
+
+
 def _listed(names: Sequence[str]) -> str:
     """As a header can hold them: names are a stranger's, so what is no plain text is written as in addresses."""
     more = f", and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
     return ", ".join(quote(name[:_LONGEST_LISTED], safe="*") for name in names[:_MOST_LISTED]) + more
+
+
+def _without_slash(app: ASGIApp) -> ASGIApp:
+    """The same for paths that end with a slash, as some clients join them. No redirect: few send a body after one."""
+
+    async def calling(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "path": scope.get("path", "").rstrip("/") or "/"}, receive, send)
+
+    return calling
 
 
 def _endpoint(handler: Handler) -> Handler:

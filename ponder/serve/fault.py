@@ -14,6 +14,7 @@ _TYPES = {
     405: "invalid_request_error",
     408: "timeout_error",
     413: "invalid_request_error",
+    415: "invalid_request_error",
     429: "rate_limit_error",
     500: "server_error",
     503: "overloaded_error",
@@ -45,7 +46,8 @@ class Fault(Exception):
 
     def headers(self) -> dict[str, str]:
         """Headers beside it."""
-        return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+        asks = {"www-authenticate": "Bearer"} if self.status == 401 else {}
+        return asks if self.retry_after is None else asks | {"retry-after": str(self.retry_after)}
 
 
 def fault_of(error: PonderError) -> Fault:

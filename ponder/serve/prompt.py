@@ -136,7 +136,7 @@ def job_of(
         raise Fault(
             400,
             f"The model's window is {voice.window} tokens, and the request has a prompt of {tokens}: shorten the "
-            f"prompt{' or lower max_tokens' if limit is not None else ''}.",
+            f"prompt{' or ask for fewer' if limit is not None else ''}.",
             param=request.said_in,
             code="context_length_exceeded",
         )

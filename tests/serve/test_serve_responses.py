@@ -267,6 +267,20 @@ def test_retries_and_budgets(client: openai.OpenAI) -> None:
     assert reply.usage is not None and reply.usage.output_tokens_details.reasoning_tokens < 3 * 20
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/responses", {"input": ASK, "max_output_tokens": 10**6}),
+        ("/v1/chat/completions", {"messages": [USER], "max_completion_tokens": 10**6}),
+        ("/v1/completions", {"prompt": ASK, "max_tokens": 10**6}),
+    ],
+)
+def test_too_long_for_the_window_is_told_in_words_of_each_interface(server: Running, path: str, body: Any) -> None:
+    error = server.post(path, body).json()["error"]
+    assert error["code"] == "context_length_exceeded" and "ask for fewer" in error["message"]
+    assert "max_" not in error["message"]
+
+
 def test_an_error_in_the_middle_is_the_last_event() -> None:
     """OpenAI's client raises for it."""
     import asyncio
