@@ -51,10 +51,7 @@ def read_check(value: Mapping[str, Any]) -> Gold:
     known = [field.name for field in fields(CHECKS[kind])]
     for name in value:
         if name not in known:
-            raise DataError(
-                f"A check of kind {kind!r} has no {name!r}.{did_you_mean(name, known)} It takes "
-                f"{', '.join(one for one in known if one != 'kind')}."
-            )
+            raise DataError(f"A check of kind {kind!r} has no {name!r}{did_you_mean(name, {*known} - {'kind'})}")
     try:
         gold: Gold = TypeAdapter(CHECKS[kind]).validate_json(json.dumps(dict(value)), strict=True)
     except (ValidationError, UnicodeEncodeError, TypeError) as error:

@@ -40,11 +40,9 @@ def read_rules(path: str) -> list[Rule]:
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise DataError(f"The rules of risk control cannot be read from {path!r}: {error}.") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
         raise DataError(
-            f"The rules of risk control in {path!r} are wrong at {place or 'the top'}: {first['msg']}. Expected a list "
-            f"of {{id: ..., words: [...]}}."
+            f"The rules of risk control in {path!r} are wrong at {_wrong(error)}. Expected a list of {{id: ..., words: "
+            f"[...]}}."
         ) from None
     ids = [rule.id for rule in rules]
     if not rules or len(set(ids)) < len(ids):
@@ -58,6 +56,16 @@ def read_rules(path: str) -> list[Rule]:
             )
             raise DataError(f"The rule {rule.id!r} of risk control {what}: mend its words in {path!r}.")
     return rules
+
+
+def _wrong(error: ValidationError) -> str:
+    """Where the rules are wrong, and how: a name that is not known comes before the one that is missing for it."""
+    details = error.errors(include_url=False)
+    one = next((one for one in details if one["type"] == "extra_forbidden"), details[0])
+    place = ".".join(map(str, one["loc"])) or "the top"
+    if one["type"] == "extra_forbidden":
+        return f"{place}: a rule has no {one['loc'][-1]!r}, but {', '.join(Rule.model_fields)}"
+    return f"{place}: {one['msg']}"
 
 
 def _json(rows: object) -> str:

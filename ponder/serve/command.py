@@ -1,6 +1,7 @@
 """`ponder serve`: a model behind OpenAI's interface."""
 
 import asyncio
+import errno
 import gc
 import socket
 import sys
@@ -160,13 +161,22 @@ def _listening(config: ServeConfig) -> Iterator[socket.socket]:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((config.host, config.port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"The server cannot listen at {config.host}:{config.port}: {error.strerror or error}. Another server may "
-            f"be there: choose another port, such as port={config.port + 1}, or 0 for any that is free."
+            f"The server cannot listen at {config.host}:{config.port}: {reason}. {_listen_advice(error, config.port)}"
         ) from None
     with listening:
         yield listening
+
+
+def _listen_advice(error: OSError | UnicodeError, port: int) -> str:
+    """What to do about an address that cannot be used: about its host, where that is none of this machine."""
+    if isinstance(error, UnicodeError | socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "host is an address or a name of this machine, such as 127.0.0.1, or 0.0.0.0 for all that it has."
+    if error.errno == errno.EACCES:
+        return "Ports below 1024 may be kept for root: choose another port, such as port=8000."
+    return f"Another server may be there: choose another port, such as port={port + 1}, or 0 for any that is free."
 
 
 def _say(line: str) -> None:

@@ -168,5 +168,7 @@ def _read_line(words: list[str], where: str) -> tuple[str, Caller]:
         name, _, value = word.partition("=")
         if name not in _LIMITS or not value.isdecimal() or int(value) < 1:
             raise DataError(f"{where}: {word!r} is no limit; {expected}.")
+        if name in limits:
+            raise DataError(f"{where}: {name} stands there twice, with {limits[name]} and with {value}; {expected}.")
         limits[name] = int(value)
     return words[1], Caller(words[0], limits)

@@ -40,6 +40,11 @@ def find_served(reference: str, *, follow: bool) -> Served:
     folder = model_path(reference)
     stage = stage_folder(folder)
     if stage is None:
+        if "=" in reference and not folder.exists():
+            raise ModelError(
+                f"There is no model {reference!r}. Settings stand behind the model, which is the first word, such as "
+                f"micro {reference}."
+            )
         if follow:
             raise ModelError(
                 f"{reference!r} is no stage of a run, so there is no training to follow: name a stage, such as "

@@ -78,6 +78,7 @@ def test_after_release_the_same_rule_holds_nothing_up() -> None:
         ("- {id: a, words: ['\u200b']}", "without letters"),
         ("- {id: a, words: [bomb], examples: [a bom]}", "does not select its example"),
         ("- {id: a, words: [x], action: y}", "action"),
+        ("- {id: a, word: [x]}", "at 0.word: a rule has no 'word', but id, words, examples"),
         ("- [", "cannot be read"),
         ("- {id: a, words: [2020-01-01]}", "no text"),
     ],

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,12 +13,14 @@ import openai
 import psutil
 import pytest
 
+from ponder.errors import DataError
 from ponder.policy import load_policy
 from ponder.records import Message
 from ponder.rollout import Job, LiveEngine
 from ponder.rollout.drawing import Drawing
 from ponder.seeds import derive_seed
 from ponder.serve.fault import Fault
+from ponder.serve.keys import read_keys
 from ponder.serve.wire import ChatRequest, read_request
 from tests import command
 from tests.serve.conftest import Running
@@ -338,6 +341,7 @@ def test_keys_and_their_limits(start: Any, keys: Any) -> None:
         for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {key}"}):
             reply = server.post("/v1/chat/completions", body, headers=header)
             assert reply.status_code == 401 and reply.json()["error"]["code"] == "invalid_api_key"
+            assert reply.headers["www-authenticate"] == "Bearer"
         mine = {"authorization": f"Bearer {key}"}
         statuses = [server.post("/v1/chat/completions", body, headers=mine).status_code for _ in range(4)]
         assert statuses == [200, 200, 200, 429]
@@ -373,8 +377,41 @@ def test_a_lane_that_is_killed_comes_back_and_the_end_is_graceful(start: Any) ->
         (["micro", "prot=80"], "port"),
         (["nowhere"], "no model"),
         (["micro", "--follow"], "no stage"),
+        (["port=8124"], "behind the model, which is the first word, such as micro port=8124"),
+        (["port=8124", "host=127.0.0.1"], "behind the model"),
     ],
 )
 def test_what_cannot_be_served_is_one_paragraph(arguments: list[str], words: str) -> None:
     done = command.run("serve", *arguments)
     assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["host=nohost.invalid"], "host is an address or a name of this machine"),
+        (["host=192.0.2.1"], "host is an address or a name of this machine"),
+        ([f"host={'a' * 80}.invalid"], "host is an address or a name of this machine"),
+        (["port={port}"], "choose another port"),
+    ],
+)
+def test_an_address_that_cannot_be_listened_at(keys: Any, settings: list[str], words: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        given = [one.format(port=taken.getsockname()[1]) for one in settings]
+        done = command.run("serve", "micro", f"keys={keys[0]}", *given)
+    assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr, done
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ("requests=0", "'requests=0' is no limit"),
+        ("words=3", "'words=3' is no limit"),
+        ("requests=1 tokens=2 requests=2", "requests stands there twice, with 1 and with 2"),
+    ],
+)
+def test_limits_of_keys_that_are_none(tmp_path: Path, limits: str, words: str) -> None:
+    file = tmp_path / "keys.txt"
+    file.write_text(f"alice {'0' * 64} {limits}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=words):
+        read_keys(str(file))
