@@ -42,7 +42,7 @@ _SIDE_BY_SIDE = re.compile(r"[\d)]\s+[\d(]|//|%\s*[\d(]|\*\s+\*")
 _RATIO, _RATIO_AFTER = re.compile(r"\d\s+:$"), re.compile(r"\s+:\s*\d")
 _ARROW = re.compile(r"[\u2190-\u21ff\u27f0-\u27ff\u2248]")
 _WORD_BEFORE = re.compile(r"([A-Za-z_][A-Za-z_0-9']*|[\u3400-\u9fff])\s*$")
-_WORD_AFTER = re.compile(r"\s*(?:\\?[A-Za-z_][A-Za-z_0-9']*|[\u3400-\u9fff])")
+_WORD_AFTER = re.compile(r"[^\S\n]*(?:\\?[A-Za-z_][A-Za-z_0-9']*|[\u3400-\u9fff])")
 _INTRODUCING = (
     "so then thus hence therefore since because that is get gets have has gives give but check now wait hmm yes no ok "
     "okay try if where means first next finally alternatively"
