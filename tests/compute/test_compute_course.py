@@ -135,7 +135,7 @@ def test_checks_become_golds() -> None:
         ({"kind": "math", "answer": 42}, "answer"),
         ({"kind": "math", "answer": ""}, "empty"),
         ({"kind": "math", "anwser": "42"}, "^A check of kind 'math' has no 'anwser'; did you mean 'answer'\\?$"),
-        ({"kind": "math", "x": "42"}, "^A check of kind 'math' has no 'x'; known here: answer$"),
+        ({"kind": "math", "x": "42"}, "^A check of kind 'math' has no 'x'; known here: answer, strictness$"),
         ({"kind": "expression", "numbers": ["3"], "target": 3}, "numbers"),
         ({"kind": "expression", "numbers": [3], "target": 3.5}, "target"),
         ({"kind": "expression", "numbers": [], "target": 3}, "no numbers"),
