@@ -190,8 +190,8 @@ def test_only_files_of_its_own_are_written_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "failed", "said"),
     [
-        ("/load /nowhere/x.json", 1, "/nowhere/x.json"),
-        ("/save /nowhere/x.json", 1, "There is no folder '/nowhere'"),
+        ("/load /no/such/x.json", 1, "/no/such/x.json"),
+        ("/save /no/such/x.json", 1, "There is no folder '/no/such'"),
         (f"/save {__file__}", 1, "is there already"),
         ("/load", 0, "/load FILE"),
         ("/save", 0, "/save FILE"),
