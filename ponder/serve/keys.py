@@ -163,7 +163,7 @@ def _read_line(words: list[str], where: str) -> tuple[str, Caller]:
     expected = "expected `name sha256 [requests=N] [tokens=N] [concurrent=N]`, as ponder serve --new-key NAME prints it"
     if len(words) < 2 or len(words[1]) != 64 or set(words[1]) - set("0123456789abcdef"):
         raise DataError(f"{where}: {expected}.")
-    limits = {}
+    limits: dict[str, int] = {}
     for word in words[2:]:
         name, _, value = word.partition("=")
         if name not in _LIMITS or not value.isdecimal() or int(value) < 1:
