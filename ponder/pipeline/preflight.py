@@ -29,7 +29,7 @@ from ponder.reward import REWARDS
 from ponder.task import load_problems
 from ponder.task.gym import GYM_TASKS, check_gym, check_settings
 
-__all__ = ["check_inputs", "check_judges", "check_lag", "check_models", "check_own_code", "check_ranks"]
+__all__ = ["check_inputs", "check_judges", "check_lag", "check_models", "check_own_code", "check_ranks", "check_recipe"]
 
 
 def check_inputs(recipe: Recipe, *, placed: bool = False) -> None:
@@ -40,13 +40,10 @@ def check_inputs(recipe: Recipe, *, placed: bool = False) -> None:
         check_ranks(recipe, *processors(), "this machine")
     for name, stage in recipe.stages.items():
         _check_names(name, stage)
-        _check_engine(name, stage)
+        _check_packages(name, stage)
         for endpoint in stage.endpoints():
             api_key(endpoint)
-        if isinstance(stage, SftStage):
-            _check_sft(recipe, name, stage)
-        if isinstance(stage, RlStage | SampleStage):
-            _check_window(recipe, name, stage)
+        _check_windows(recipe, name, stage)
         for reference in model_references(stage):
             path = None if reference in recipe.stages else input_path(reference)
             if path is None or (path / "config.json").is_file() or is_gguf(path):
@@ -75,6 +72,14 @@ def check_inputs(recipe: Recipe, *, placed: bool = False) -> None:
 
             for file in stage.rule_files():
                 read_rules(file)
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raise the PonderError of the first thing for which a recipe would start on no machine: a name that nothing has,
+    or completions and examples that cannot fit into their model's window."""
+    for name, stage in recipe.stages.items():
+        _check_names(name, stage)
+        _check_windows(recipe, name, stage)
 
 
 def check_own_code(recipe: Recipe) -> None:
@@ -174,7 +179,14 @@ def check_ranks(recipe: Recipe, there: int, what: str, where: str) -> None:
             )
 
 
-def _check_engine(name: str, stage: Stage) -> None:
+def _check_packages(name: str, stage: Stage) -> None:
+    """What ponder itself does not bring."""
+    for source in stage.problem_sources():
+        if isinstance(source, GymProblems):
+            check_gym()
+            check_settings(source)
+    if isinstance(stage, SftStage) and stage.lora is not None:
+        check_peft()
     if isinstance(stage, EvaluateStage | RlStage | SampleStage) and stage.engine.kind == "vllm":
         try:
             check_vllm()
@@ -193,8 +205,6 @@ def _check_names(name: str, stage: Stage) -> None:
             _check_tasks(name, world, source.tasks, TASK_NAMES)
         elif isinstance(source, GymProblems):
             _check_name(f"stage {name!r}: reasoning-gym task that can be judged", source.task, GYM_TASKS)
-            check_gym()
-            check_settings(source)
     if isinstance(stage, SftStage):
         for examples in stage.examples:
             _check_tasks(name, world, examples.tasks if isinstance(examples, MicroExamples) else (), TASK_NAMES)
@@ -250,10 +260,14 @@ def _check_name(what: str, name: str, known: Iterable[str]) -> None:
         raise RecipeError(f"{what}: there is none named {name!r}{did_you_mean(name, known)}")
 
 
-def _check_sft(recipe: Recipe, name: str, stage: SftStage) -> None:
-    """Adapters need their library, and examples must fit into the model."""
-    if stage.lora is not None:
-        check_peft()
+def _check_windows(recipe: Recipe, name: str, stage: Stage) -> None:
+    if isinstance(stage, SftStage):
+        _check_examples(recipe, name, stage)
+    if isinstance(stage, RlStage | SampleStage):
+        _check_window(recipe, name, stage)
+
+
+def _check_examples(recipe: Recipe, name: str, stage: SftStage) -> None:
     shape = find_shape(recipe, stage.model)
     if isinstance(shape, Shape) and shape.window is not None and (stage.max_tokens or 0) > shape.window:
         raise ModelError(
