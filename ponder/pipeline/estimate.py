@@ -22,6 +22,7 @@ __all__ = [
     "USUAL_RESPONSE",
     "USUAL_SHARE_OF_LIMIT",
     "Work",
+    "answer_limit",
     "evaluate_work",
     "pretrain_work",
     "reward_model_work",
@@ -117,16 +118,22 @@ def sample_work(stage: SampleStage) -> Work:
 
 def evaluate_work(stage: EvaluateStage, benchmarks: Iterable[Benchmark], shape: Shape) -> Work:
     """Tokens of one model's answers to the benchmarks whose size is known."""
-    window = shape.window or 0
     each = [
         _answers(
             benchmark_problems(benchmark) or 0,
             stage.samples or benchmark.samples,
-            min(benchmark.max_tokens, window - PROMPT_TOKENS) if window > PROMPT_TOKENS else benchmark.max_tokens,
+            answer_limit(benchmark, shape),
         ).generated
         for benchmark in benchmarks
     ]
     return Work(generated=math.fsum(each), trained=0, reference=0)
+
+
+def answer_limit(benchmark: Benchmark, shape: Shape) -> int:
+    """The longest answer of a model to a benchmark: what a prompt leaves of its window, if that is less than the
+    benchmark's own."""
+    window = shape.window or 0
+    return min(benchmark.max_tokens, window - PROMPT_TOKENS) if window > PROMPT_TOKENS else benchmark.max_tokens
 
 
 def sft_work(stage: SftStage, shape: Shape, examples: int) -> Work:

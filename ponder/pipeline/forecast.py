@@ -15,8 +15,8 @@ Line = tuple[str, str]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """`seconds` are of one `device`, None where the recipe alone cannot tell them, which `unknown` explains. `wall` are
-    seconds on all cards of a machine that is planned for. `charged` is what endpoints would ask, in their currency.
-    Stages that compute next to nothing have none of these.
+    seconds on all cards of a machine that is planned for, and `fits` says whether those hold it. `charged` is what
+    endpoints would ask, in their currency. Stages that compute next to nothing have none of these.
 
     Example: Forecast(lines=(("time", "about 40 s"),), device=this_device(), seconds=40.0).
     """
@@ -27,6 +27,7 @@ class Forecast:
     seconds: float | None = None
     charged: float = 0.0
     unknown: str = ""
+    fits: bool = True
 
 
 def fitting_device(needed_bytes: float, here: Device) -> Device:

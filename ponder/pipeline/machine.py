@@ -14,6 +14,7 @@ __all__ = [
     "CLUSTER_DEVICE",
     "DOLLARS_PER_HOUR",
     "PEAK_BF16",
+    "PEAK_FP32",
     "TRAIN_SHARE",
     "Device",
     "card",
@@ -33,8 +34,13 @@ _GPU_GENERATE_SHARE = 0.03
 
 PEAK_BF16 = {"B200": 2250e12, "H200": 990e12, "H100": 990e12, "H800": 990e12, "A100": 312e12, "L40S": 362e12,
              "L40": 181e12, "L4": 121e12, "A40": 150e12, "A10": 125e12, "A6000": 155e12, "5090": 209e12,
-             "4090": 165e12, "3090": 71e12, "T4": 65e12}  # fmt: skip
-"""Dense bf16 products per second (T4: fp16), from the vendor's data sheets."""
+             "4090": 165e12, "3090": 71e12, "T4": 8.1e12}  # fmt: skip
+"""Dense bf16 products per second, from the vendor's data sheets. A T4 has no units for bf16 (its 65e12 are of fp16, in
+which nothing is computed here), so it is planned at the rate of its float32 products."""
+PEAK_FP32 = {"B200": 75e12, "H200": 67e12, "H100": 67e12, "H800": 67e12, "A100": 19.5e12, "L40S": 91.6e12,
+             "L40": 90.5e12, "L4": 30.3e12, "A40": 37.4e12, "A10": 31.2e12, "A6000": 38.7e12, "5090": 104.8e12,
+             "4090": 82.6e12, "3090": 35.6e12, "T4": 8.1e12}  # fmt: skip
+"""Float32 products per second, not those that round to TF32 first, from the vendor's data sheets."""
 _OTHER_GPU = 100e12
 
 DOLLARS_PER_HOUR = 2.0

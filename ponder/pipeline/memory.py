@@ -7,14 +7,16 @@ row's limit.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ponder.recipe.recompute import activation_bytes, kept_bytes, recomputes
 from ponder.recipe.shape import Shape
 from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SftStage
-from ponder.recipe.training import BatchLimits
 
 __all__ = [
+    "ALONE",
     "PROMPT_TOKENS",
+    "Beside",
     "Trained",
     "each_rank",
     "frozen_bytes",
@@ -43,6 +45,25 @@ _SHARDED = ("weights", "gradients", "optimizer", "reference")
 
 Trained = RlStage | PretrainStage | SftStage | RewardModelStage
 """The kinds of stage that train."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """Models beside the one that a stage trains, all in the run's process: the `critic`, which is trained, too, the
+    reward models, each of which scores the completions of its route, and the `judges`, which write."""
+
+    critic: Shape | None = None
+    reward_models: tuple[Shape, ...] = ()
+    judges: tuple[Shape, ...] = ()
+
+    @property
+    def frozen(self) -> tuple[Shape, ...]:
+        """Those that are only held."""
+        return self.reward_models + self.judges
+
+
+ALONE = Beside()
+"""No other models."""
 
 
 def memory(
@@ -75,7 +96,7 @@ def memory(
     if bf16:
         parts["copies of a pass"] = shape.linear * _BF16 // (shape.layers if again else 1)
     if not isinstance(stage, RewardModelStage):
-        parts["logits"] = _logits(stage.batch, shape, on_cpu) * _FP32 * _LOGIT_COPIES
+        parts["logits"] = _logits(min(stage.batch.logprob_chunk, tokens), shape, on_cpu) * _FP32 * _LOGIT_COPIES
     if scorers:
         parts["reward models"] = sum(frozen_bytes(one, bf16=bf16) for one in scorers)
     if critic is not None:
@@ -191,6 +212,6 @@ def _drawing(
     }
 
 
-def _logits(batch: BatchLimits, shape: Shape, on_cpu: bool) -> int:
-    whole = batch.logprob_chunk * shape.vocabulary
+def _logits(rows: int, shape: Shape, on_cpu: bool) -> int:
+    whole = rows * shape.vocabulary
     return min(whole, _CPU_LOGITS) if on_cpu else whole

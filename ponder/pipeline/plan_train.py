@@ -13,16 +13,18 @@ from ponder.pipeline.machine import CLUSTER_DEVICE, Device
 from ponder.pipeline.measured import find_measured, find_rates
 from ponder.pipeline.memory import (
     PROMPT_TOKENS,
+    Beside,
     Trained,
     each_rank,
     gathered_bytes,
     largest_pass,
+    longest_completion,
     memory,
     peak,
     phases,
 )
 from ponder.pipeline.plan_judges import charged, judging
-from ponder.pipeline.plan_words import bytes_text, count_text, turns_line
+from ponder.pipeline.plan_words import bytes_text, count_text, counted, turns_line
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.pipeline.survey import Standing
 from ponder.recipe.examples import StageExamples
@@ -31,7 +33,7 @@ from ponder.recipe.recompute import kept_bytes, recomputes, room_bytes
 from ponder.recipe.reward_model import StagePreferences
 from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SftStage
 
-__all__ = ["training"]
+__all__ = ["beside_of", "training"]
 
 _ASSUMED = {
     "rl": f", prompts of {PROMPT_TOKENS} tokens and completions of {USUAL_SHARE_OF_LIMIT:.0%} of the limit",
@@ -52,9 +54,8 @@ def training(recipe: Recipe, standing: Standing, out: Path, here: Device) -> For
         return Forecast(lines=(*lines, ("model", f"no estimate of memory and time: {shape}")), unknown=shape)
     active = f", {count_text(shape.active)} active per token" if shape.active < 0.5 * shape.parameters else ""
     lines.append(("model", f"{shape.model_type}, {count_text(shape.parameters)} parameters{active} ({_from(shape)})"))
-    judges = [one for one in stage.writers() if one != stage.model] if isinstance(stage, RlStage) else []
-    scoring = [find_shape(recipe, reference) for reference in (*_asked(stage), *judges)]
-    critic = _critic(recipe, stage, shape)
+    beside = beside_of(recipe, stage, shape)
+    critic = beside.critic
     if critic is not None:
         lines.append(("critic", f"{count_text(critic.parameters)} parameters, trained beside it"))
     parts = memory(
@@ -62,7 +63,7 @@ def training(recipe: Recipe, standing: Standing, out: Path, here: Device) -> For
         shape,
         bf16=here.bf16(stage.precision),
         bf16_cache=here.bf16_cache(stage.precision),
-        scorers=[s for s in scoring if isinstance(s, Shape)],
+        scorers=beside.frozen,
         critic=critic,
         on_cpu=here.is_cpu,
         room=room_for(stage, shape, here),
@@ -75,9 +76,21 @@ def training(recipe: Recipe, standing: Standing, out: Path, here: Device) -> For
     return _timed(stage, recipe.stages, shape, critic, lines, total, here, standing, out)
 
 
-def _asked(stage: Trained) -> Iterable[str]:
-    """The reward models that score; what a critic begins as does not."""
-    return stage.reward_models.values() if isinstance(stage, RlStage) else stage.scorers()
+def beside_of(recipe: Recipe, stage: Trained, policy: Shape) -> Beside:
+    """The models beside the one that is trained, as far as their shapes are known."""
+    # What a critic begins as does not score.
+    scoring = stage.reward_models.values() if isinstance(stage, RlStage) else stage.scorers()
+    writing = [one for one in stage.writers() if one != stage.model] if isinstance(stage, RlStage) else []
+    return Beside(
+        critic=_critic(recipe, stage, policy),
+        reward_models=_known(recipe, scoring),
+        judges=_known(recipe, writing),
+    )
+
+
+def _known(recipe: Recipe, references: Iterable[str]) -> tuple[Shape, ...]:
+    found = (find_shape(recipe, reference) for reference in references)
+    return tuple(shape for shape in found if isinstance(shape, Shape))
 
 
 def _critic(recipe: Recipe, stage: Trained, policy: Shape) -> Shape | None:
@@ -188,13 +201,16 @@ def _rl(stage: RlStage, stages: Stages) -> Iterator[Line]:
         )
     if stage.environment is not None:
         yield turns_line(stage.environment)
-    usual = stage.group_size * stage.sampling.max_tokens * USUAL_SHARE_OF_LIMIT + PROMPT_TOKENS
+    mean = stage.sampling.max_tokens * USUAL_SHARE_OF_LIMIT
+    usual, alone = stage.group_size * mean + PROMPT_TOKENS, mean + PROMPT_TOKENS
     batch = stage.batch
     tokens, seats = batch.tokens_per_micro_batch * batch.context, batch.ranks // batch.context
-    passes = math.ceil(stage.problems_per_step * usual / tokens)
+    passes = math.ceil(stage.problems_per_step * usual / max(tokens, alone))
     told = f", {seats} at a time" if seats > 1 else ""
     told += f", each shared by {batch.context} ranks" if batch.context > 1 else ""
-    yield "passes", f"about {passes:,} micro-batches of at most {tokens:,} tokens per update{told}"
+    longest = longest_completion(stage) + PROMPT_TOKENS
+    longer = f", a longer sequence (up to {longest:,}) in one of its own," if longest > tokens else ""
+    yield "passes", f"about {counted(passes, 'micro-batch')} of at most {tokens:,} tokens{longer} per update{told}"
 
 
 def _pretrain(stage: PretrainStage, stages: Stages) -> Iterator[Line]:

@@ -4,7 +4,7 @@ import math
 
 from ponder.recipe.environment import Environment
 
-__all__ = ["bytes_text", "count_text", "rounded", "time_text", "turns_line"]
+__all__ = ["bytes_text", "count_text", "counted", "rounded", "time_text", "turns_line"]
 
 
 def rounded(number: float) -> str:
@@ -19,6 +19,12 @@ def count_text(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:,.0f}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Example: counted(2, "card") is "2 cards", counted(1, "pass") is "1 pass"."""
+    many = "es" if noun.endswith(("s", "ch")) else "s"
+    return f"{number:,} {noun}{'' if number == 1 else many}"
 
 
 def bytes_text(number: float) -> str:

@@ -23,7 +23,8 @@ class Shape:
     `linear` ones are those of linear modules within the layers, `largest_layer` those of one layer, `head` those of an
     output projection of its own. `cached` numbers per token are keys and values over all layers as ponder keeps them,
     `latent` as engines do that keep what keys and values are made of. `kept` ones are what the backward pass needs:
-    those beside `kept_fp32`, which are float32 in every precision, are of the matrix products' precision.
+    those beside `kept_fp32`, which are float32 in every precision, are of the matrix products' precision. `pair` are
+    the operations of a forward pass, over all layers, for each pair of a token and one that it attends to.
     `window` is the longest sequence, None where the configuration does not say.
     """
 
@@ -37,6 +38,7 @@ class Shape:
     latent: int
     kept: int
     kept_fp32: int
+    pair: int
     layers: int
     heads: int
     hidden: int
@@ -90,6 +92,7 @@ def shape_of(config: Mapping[str, Any], origin: str) -> Shape | str:
         + sparse_layers * 4 * chosen // (3 * hidden),
         # Two norms, each with the residual stream before it; turned queries and keys, values, and what comes of them.
         kept_fp32=layers * (4 * hidden + attention.attended),
+        pair=layers * attention.pair,
         layers=layers,
         heads=config["num_attention_heads"],
         hidden=hidden,
@@ -101,13 +104,14 @@ def shape_of(config: Mapping[str, Any], origin: str) -> Shape | str:
 
 class _Attention(NamedTuple):
     """Per layer: parameters, those of them that norms have, numbers per token: cached, cached as latents, and kept for
-    the backward pass."""
+    the backward pass; and operations per pair of tokens: a query's product with a key, and a weight's with a value."""
 
     parameters: int
     norms: int
     cached: int
     latent: int
     attended: int
+    pair: int
 
 
 def _attention(config: Mapping[str, Any]) -> _Attention:
@@ -125,6 +129,7 @@ def _attention(config: Mapping[str, Any]) -> _Attention:
             cached=heads * (key + value),
             latent=rank + turned,
             attended=heads * 2 * (key + value),
+            pair=heads * 2 * (key + value),
         )
     size = config.get("head_dim") or hidden // heads
     keys = config.get("num_key_value_heads") or heads
@@ -137,6 +142,7 @@ def _attention(config: Mapping[str, Any]) -> _Attention:
         cached=2 * keys * size,
         latent=2 * keys * size,
         attended=2 * size * (heads + keys) * (2 if norms else 1),
+        pair=heads * 4 * size,
     )
 
 

@@ -18,6 +18,7 @@ from ponder.pipeline.shape import Shape, find_shape, shape_of
 from ponder.policy import random_policy
 from ponder.recipe import PretrainStage, Recipe, RewardModelStage, RlStage, load_recipe
 from ponder.recipe.architectures import known_architecture
+from ponder.recipe.training import BatchLimits
 from ponder.train import Sample
 from ponder.train.batch import Batch
 from ponder.watch import MetricsLog
@@ -114,6 +115,7 @@ TINY = Shape(
     latent=16,
     kept=50,
     kept_fp32=30,
+    pair=96,
     layers=3,
     heads=2,
     hidden=8,
@@ -145,6 +147,8 @@ def test_memory_by_hand() -> None:
     assert memory(stage, TINY, bf16=True, room=0)["copies of a pass"] == 700 * 2 // 3
     assert memory(stage, TINY, bf16=True)["reference"] == 300 * 4 + 700 * 2
     assert memory(stage, TINY, bf16=True, on_cpu=True)["logits"] == 10 * 100 * 4 * 3
+    all_at_once = stage.model_copy(update={"batch": BatchLimits(tokens_per_micro_batch=1000, logprob_chunk=10**6)})
+    assert memory(all_at_once, TINY, bf16=False)["logits"] == 1000 * 100 * 4 * 3  # no more rows than a pass has
     wide = dataclasses.replace(TINY, vocabulary=10**6)
     assert memory(stage, wide, bf16=True, on_cpu=True)["logits"] == 2**20 * 4 * 3
     again = memory(stage, TINY, bf16=False, room=1000 * 80 * 4 - 1)["activations"]

@@ -25,7 +25,7 @@ from ponder.stages import STAGES
 RECIPES = Path(__file__).parents[2] / "ponder" / "recipes"
 TINY = Shape(
     model_type="qwen2", parameters=1000, active=900, linear=700, largest_layer=200, head=0, cached=16, latent=16,
-    kept=50, kept_fp32=30, layers=3, heads=2, hidden=8, vocabulary=100, window=512, origin="test",
+    kept=50, kept_fp32=30, pair=96, layers=3, heads=2, hidden=8, vocabulary=100, window=512, origin="test",
 )  # fmt: skip
 MICRO = {"source": "micro", "count": 100}
 FILE = {"source": "file", "path": "x.jsonl"}
