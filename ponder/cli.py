@@ -130,7 +130,7 @@ def plan(
         )
     cluster = None if machine is None else parse_cluster(machine)
     print(describe_plan(loaded, folder, cluster=cluster, context=context))
-    if cluster is None and why_not(loaded, folder):
+    if why_not(loaded, folder, cluster):
         raise typer.Exit(1)
 
 

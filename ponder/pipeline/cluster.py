@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 
 from ponder.errors import RecipeError
-from ponder.pipeline.machine import PEAK_BF16, Device, card
+from ponder.pipeline.machine import PEAK_BF16, PEAK_FP32, Device, card
 from ponder.pipeline.plan_words import bytes_text
 
 __all__ = ["Cluster", "parse_cluster"]
 
-_FORM = re.compile(r"(?:(\d+)x)?(\d+)x([a-z0-9 -]+?)(?::(\d+))?", re.IGNORECASE)
+_FORM = re.compile(r"(?:(\d+)x)?(\d+)x([a-z0-9 -]+?)(?::(\d+) ?(?:GB?)?)?", re.IGNORECASE)
 _MEMORY = {"B200": 180, "H200": 141, "H100": 80, "H800": 80, "A100": 80, "L40S": 48, "L40": 48, "L4": 24, "A40": 48,
            "A10": 24, "A6000": 48, "5090": 32, "4090": 24, "3090": 24, "T4": 16}  # fmt: skip
 """GB as sold."""
@@ -23,7 +23,7 @@ _CARD = re.compile(
 )
 """A known card as shops and drivers name it, such as RTX4090, A10G, A100-SXM4-40GB."""
 _MOST_CARDS = 1 << 17
-"""More than anybody trains on; every way to share them is looked at."""
+"""More than anybody trains on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,13 @@ class Cluster:
     nodes: int
     cards: int
     device: Device
-    peak_flops: float
+    peak_bf16: float
+    peak_fp32: float
     bandwidth: float
+
+    def peak(self, *, bf16: bool) -> float:
+        """Floating-point operations per second of a card at its best, in products of that precision."""
+        return self.peak_bf16 if bf16 else self.peak_fp32
 
     @property
     def count(self) -> int:
@@ -78,5 +83,10 @@ def parse_cluster(text: str) -> Cluster:
             f"8x{kind}:{_MEMORY[kind]}, or nothing where they have as much as usual"
         )
     return Cluster(
-        nodes=nodes, cards=cards, device=card(kind, memory), peak_flops=PEAK_BF16[kind], bandwidth=_BANDWIDTH[kind]
+        nodes=nodes,
+        cards=cards,
+        device=card(kind, memory),
+        peak_bf16=PEAK_BF16[kind],
+        peak_fp32=PEAK_FP32[kind],
+        bandwidth=_BANDWIDTH[kind],
     )

@@ -1,7 +1,6 @@
 """What a recipe would do, as text: stages, what is done already, each stage's batch, memory, time and cost."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from ponder.errors import PonderError
@@ -10,15 +9,16 @@ from ponder.pipeline.folder import check_owner
 from ponder.pipeline.forecast import Forecast, dollars, spent_text
 from ponder.pipeline.machine import CLUSTER_DEVICE, DOLLARS_PER_HOUR, Device, this_device
 from ponder.pipeline.memory import Trained
-from ponder.pipeline.plan_cluster import on_cluster
+from ponder.pipeline.placed import as_placed
+from ponder.pipeline.plan_cluster import NOT_HELD, on_cluster
+from ponder.pipeline.plan_draw import drawing_on
 from ponder.pipeline.plan_evaluate import evaluating
 from ponder.pipeline.plan_published import beside_published
 from ponder.pipeline.plan_sample import sampling
 from ponder.pipeline.plan_train import training
-from ponder.pipeline.plan_words import bytes_text, rounded, time_text
-from ponder.pipeline.preflight import check_inputs
+from ponder.pipeline.plan_words import bytes_text, rounded
+from ponder.pipeline.preflight import check_inputs, check_lag, check_recipe
 from ponder.pipeline.room import check_room
-from ponder.pipeline.shape import Shape, find_shape
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import ReportStage
@@ -69,9 +69,11 @@ def describe_plan(
     for standing in standings:
         if standing.state == "done":
             continue
-        forecast = _FORECASTS[standing.stage.kind](recipe, standing, out, device)
-        if cluster is not None:
-            forecast = _on_cluster(recipe, standing, out, forecast, cluster, context)
+        forecast = (
+            _FORECASTS[standing.stage.kind](recipe, standing, out, device)
+            if cluster is None
+            else _on_cluster(recipe, standing, out, cluster, context)
+        )
         forecasts[standing.name] = forecast
         if forecast.lines:
             lines += ["", f"{standing.name} ({standing.stage.kind})"]
@@ -79,14 +81,19 @@ def describe_plan(
     lines += ["", *(_total(recipe, forecasts) if cluster is None else _wall_total(forecasts, cluster))]
     published = list(beside_published(recipe, forecasts, cluster))
     lines += ["", *published] if published else []
-    reason = why_not(recipe, out) if cluster is None else ""
+    reason = why_not(recipe, out, cluster)
     lines += ["", f"would not start: {reason}"] if reason else []
     return "\n".join(lines)
 
 
-def why_not(recipe: Recipe, out: Path) -> str:
-    """Why a run of `recipe` in the run folder `out` would not start on this machine; "" where it would."""
+def why_not(recipe: Recipe, out: Path, cluster: Cluster | None = None) -> str:
+    """Why a run of `recipe` in the run folder `out` would not start on this machine, or for reasons that are not of
+    this machine on a `cluster`; "" where it would."""
     try:
+        if cluster is not None:
+            check_recipe(recipe)
+            check_lag(recipe, (cluster.count, "GPUs"))
+            return ""
         check_inputs(recipe)
         check_room(recipe, done=[one.name for one in survey(recipe, out, smoke=False) if one.state == "done"])
     except PonderError as error:
@@ -113,30 +120,32 @@ def _total(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Iterator[str]:
         yield f"           not counted: {'; '.join(unknown)}"
 
 
-def _on_cluster(
-    recipe: Recipe, standing: Standing, out: Path, told: Forecast, cluster: Cluster, context: int | None
-) -> Forecast:
-    shape = find_shape(recipe, standing.name) if isinstance(standing.stage, Trained) else ""
-    if isinstance(shape, Shape):
-        return on_cluster(recipe, standing, out, shape, told, cluster, context)
-    if told.seconds is None:
-        return told
-    wall = told.seconds / cluster.count
-    shared = ("machine", f"{cluster.name}: roughly {time_text(wall)} where all of them sample")
-    return replace(told, lines=(*told.lines, shared), wall=wall)
+def _on_cluster(recipe: Recipe, standing: Standing, out: Path, cluster: Cluster, context: int | None) -> Forecast:
+    placed = as_placed(recipe, standing, cluster, context)
+    told = _FORECASTS[standing.stage.kind](recipe, placed, out, cluster.device)
+    if isinstance(standing.stage, Trained):
+        return on_cluster(recipe, placed, out, told, cluster, standing.stage)
+    return drawing_on(recipe, placed, told, cluster)
 
 
 def _wall_total(forecasts: Mapping[str, Forecast], cluster: Cluster) -> Iterator[str]:
-    """The sum over the stages still to run, one after the other on all cards."""
-    wall = sum(one.wall for one in forecasts.values() if one.wall is not None)
-    hours = wall / 3600 * cluster.count
-    yield (
-        f"total      roughly {rounded(wall / 3600)} h on {cluster.name}, {rounded(hours)} GPU-hours (about "
-        f"${rounded(dollars(wall * cluster.count))} at ${DOLLARS_PER_HOUR:g} an hour)"
-    )
-    unknown = [name for name, one in forecasts.items() if one.unknown]
-    if unknown:
-        yield f"           not counted: {', '.join(unknown)}"
+    """The sum over the stages still to run, one after the other on all cards, and what is not in it."""
+    if not forecasts:
+        yield "total      nothing is left to run"
+        return
+    walls = [one.wall for one in forecasts.values() if one.wall is not None and one.fits]
+    without = {name: NOT_HELD if not one.fits else one.unknown for name, one in forecasts.items()}
+    missing = [f"{name} ({why})" for name, why in without.items() if why]
+    if walls or not missing:
+        wall, cards = sum(walls), cluster.count
+        yield (
+            f"total      roughly {rounded(wall / 3600)} h on {cluster.name}, {rounded(wall / 3600 * cards)} GPU-hours "
+            f"(about ${rounded(dollars(wall * cards))} at ${DOLLARS_PER_HOUR:g} an hour)"
+        )
+    else:
+        yield f"total      not known on {cluster.name}"
+    if missing:
+        yield f"           not counted: {'; '.join(missing)}"
 
 
 def _here(recipe: Recipe, spent: float, device: Device) -> str:

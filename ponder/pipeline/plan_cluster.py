@@ -2,34 +2,45 @@
 it takes, what each assumption does to that, and the smallest machine that holds it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
-from ponder.errors import ModelError
+from ponder.pipeline.assumed import PUBLISHED_ENGINE, Assumed, assumed_of
 from ponder.pipeline.cluster import Cluster
-from ponder.pipeline.estimate import seconds, work
+from ponder.pipeline.counts import Stages
+from ponder.pipeline.decoding import Engine
+from ponder.pipeline.estimate import USUAL_EXAMPLE, updates, work
 from ponder.pipeline.forecast import Forecast, Line
 from ponder.pipeline.measured import find_measured
-from ponder.pipeline.memory import PROMPT_TOKENS, Trained, gathered_bytes, largest_pass, longest_completion, memory
-from ponder.pipeline.plan_words import bytes_text, rounded, time_text
+from ponder.pipeline.memory import ALONE, PROMPT_TOKENS, Beside, Trained, longest_completion, longest_example
+from ponder.pipeline.placed import is_published, machine_line, why_one_rank
+from ponder.pipeline.plan_rank import at_rest, computes_again, rank_bytes, rank_text, smallest_machines
+from ponder.pipeline.plan_train import beside_of
+from ponder.pipeline.plan_words import bytes_text, counted, rounded, time_text
+from ponder.pipeline.shape import Shape, find_shape
 from ponder.pipeline.survey import Standing
-from ponder.pipeline.wall import Assumed, Course, assumed_of, course, engine_cards, rows_that_fit
+from ponder.pipeline.wall import Course, course, engine_of, update_seconds
 from ponder.recipe.recipe import Recipe
-from ponder.recipe.recompute import activation_bytes, kept_bytes, recomputes, room_bytes
-from ponder.recipe.shape import Shape, check_context
-from ponder.recipe.stages import RlStage
+from ponder.recipe.stages import RlStage, SftStage
 
-__all__ = ["best_split", "in_turn", "on_cluster", "rank_bytes", "sensitivity", "smallest_machines"]
+__all__ = [
+    "NOT_HELD",
+    "best_split",
+    "engine_line",
+    "in_turn",
+    "on_cluster",
+    "sensitivity",
+]
 
-_SIZES = (24, 48, 80, 141, 192)
-"""GB of cards that are sold."""
-_MOST_CARDS = 8192
+NOT_HELD = "does not fit"
+_LOOKED_AT = 256
+"""Divisions of the cards that are compared at a time: of more, every so-many-th, then those around the best."""
 _REPLACED = ("memory", "phases", "ranks", "time")
 _BOUNDS = {"mean": (0.0, 1.0), "longest": (0.0, 1.0), "train_share": (0.0, 1.0), "bandwidth_share": (0.0, 1.0),
            "tokens_per_step": (1.0, math.inf)}  # fmt: skip
-_AT_REST = ("weights", "optimizer", "reference")
-_SHARDED = ("weights", "gradients", "optimizer", "reference")
+_PARTS_OF_ONE = ("resident", "again")
+"""Assumptions that are better set to the contrary than halved and doubled."""
 _SAID = {
     "mean": "{:.0%} of the limit is a mean completion",
     "longest": "{:.0%} of the limit is the longest of a rollout",
@@ -39,156 +50,188 @@ _SAID = {
     "tokens_per_step": "{:.1f} tokens a step",
     "link": "{:.1e} bytes/s into each card for new weights",
     "resident": "{:.0%} of the training state stays on a card that samples",
+    "again": "{:.0%} of the backward passes compute their layers' activations again, a forward pass more",
+    "step_seconds": "{:.1e} s for a step of sampling at least, as measured on an H200",
+    "recording_seconds": "{:.1f} s to record the steps of a rollout of ponder's own engine, as measured on an H200",
+    "pass_seconds": "{:.2f} s for a forward and a backward pass at least, as measured on an H200",
 }
 
 
 def on_cluster(
-    recipe: Recipe, standing: Standing, out: Path, shape: Shape, told: Forecast, cluster: Cluster, context: int | None
+    recipe: Recipe, standing: Standing, out: Path, told: Forecast, cluster: Cluster, asked: Trained
 ) -> Forecast:
-    """`told`, with what is said of memory and time said of the cluster, and its time on all of its cards. ModelError
-    for a placement that cannot be."""
-    stage = standing.stage
+    """`told` of a stage as it is placed, with what is said of memory and time said of the cluster, and its time on all
+    of its cards; none where they do not hold it. `asked` is the stage as its recipe has it."""
+    shape = find_shape(recipe, standing.name)
+    if isinstance(shape, str):
+        return told
+    stage, published = standing.stage, is_published(recipe, standing.name)
     assert isinstance(stage, Trained), stage
-    if context is None:
-        context = stage.batch.context
-    else:
-        check_context(shape.heads, stage.reads(), context, "--context")
-    ranks = _ranks(standing.name, stage, cluster)
+    ranks, beside = stage.batch.ranks, beside_of(recipe, stage, shape)
+    parts = rank_bytes(stage, shape, cluster.device.memory_bytes, ranks, beside)
+    held = sum(parts.values()) <= cluster.device.memory_bytes
+    assumed = assumed_of(cluster, as_published=published)
+    if not published:
+        assumed = replace(assumed, again=float(computes_again(stage, shape, cluster, ranks)))
     lines: list[Line] = [line for line in told.lines if line[0] not in _REPLACED]
-    lines.append(("machine", f"{cluster.name}, {ranks} ranks that train"))
-    lines.append(_rank_line(stage, shape, cluster, ranks, context))
-    if not isinstance(stage, RlStage):
-        lines.append(("smallest", smallest_machines(stage, shape, context)))
-        trained = seconds(work(stage, recipe.stages, shape, 0, None), shape, cluster.device) / ranks
-        if told.seconds is not None:
-            lines.append(("time", f"roughly {time_text(trained)} on {ranks} cards"))
-        return replace(told, lines=tuple(lines), wall=None if told.seconds is None else trained)
-    assumed = _assumed(recipe, standing, out, stage, cluster)
-    lines.append(_engine_line(stage, shape, cluster))
-    lines.append(("smallest", smallest_machines(stage, shape, context)))
-    turn = in_turn(stage, shape, cluster, assumed, ranks)
-    lines += list(_time_lines(turn, cluster, ranks))
-    lines += list(_split_lines(stage, shape, cluster, assumed))
-    lines += [("assumed", text) for text in sensitivity(stage, shape, cluster, assumed, ranks)]
-    return replace(told, lines=tuple(lines), wall=turn.in_turn)
+    lines.append(machine_line(standing.name, asked, stage, cluster))
+    lines.append(("rank", rank_text(parts, stage, cluster)))
+    if not held:
+        by_authors = "; times are those of its authors, who placed it otherwise" if published else ""
+        lines.append(("not held", f"a card of {cluster.name} does not hold what `rank` says{by_authors}"))
+    wall = None
+    if isinstance(stage, RlStage):
+        assumed = _with_lengths(assumed, standing, out, stage)
+        state = round(assumed.resident * sum(at_rest(parts)))
+        lines.append(engine_line(engine_of(stage, shape, cluster, state), longest_completion(stage)))
+        lines.append(("smallest", smallest_machines(stage, shape, beside)))
+        if held or published:
+            turn = in_turn(stage, shape, cluster, assumed, ranks, beside)
+            lines += list(_time_lines(turn, cluster, ranks))
+            wall = turn.in_turn
+        best = best_split(stage, shape, cluster, assumed, beside=beside)
+        lines.append(("split", _split(best, stage, shape, cluster)))
+        if wall is not None and math.isfinite(wall):
+            lines += [("assumed", text) for text in sensitivity(stage, shape, cluster, assumed, ranks, beside)]
+            if stage.engine == PUBLISHED_ENGINE:
+                lines.append(("assumed", f"vLLM draws (v2, B.1), at most {stage.engine.max_slots} rows on an engine"))
+        elif wall is not None:
+            wall = None if best is None else best[1].side_by_side
+    else:
+        lines.append(("smallest", smallest_machines(stage, shape, beside)))
+        if told.seconds is not None and (held or published):
+            wall = _trained_seconds(stage, recipe.stages, shape, cluster, assumed)
+            lines.append(("time", f"roughly {time_text(wall)} on {counted(ranks, 'card')}"))
+            if assumed.again:
+                lines.append(("assumed", _SAID["again"].format(assumed.again)))
+    fits = held and (wall is not None or told.seconds is None)
+    told = replace(told, lines=tuple(lines), wall=wall, fits=fits)
+    return told if wall is not None else replace(told, seconds=None, unknown=told.unknown if fits else NOT_HELD)
 
 
-def rank_bytes(stage: Trained, shape: Shape, device_bytes: int, ranks: int, context: int = 1) -> dict[str, int]:
-    """Bytes on the card of one of so many ranks, by what they are for, in an update. `context` ranks share a
-    sequence."""
-    bf16 = stage.precision != "fp32"
-    room = room_bytes(device_bytes, shape.parameters, ranks)
-    parts = memory(stage, shape, bf16=bf16, room=room)
-    tokens = largest_pass(stage, shape, context)
-    again = recomputes(stage.batch.recompute, kept_bytes(shape, tokens, bf16=bf16), room)
-    found = {name: parts[name] // ranks for name in _SHARDED if name in parts}
-    found |= {name: parts[name] for name in ("copies of a pass", "logits") if name in parts}
-    found["activations"] = activation_bytes(shape, tokens, bf16=bf16, recompute=again)
-    if ranks > 1:
-        found["gathered layers"] = gathered_bytes(shape)
-    return found
-
-
-def smallest_machines(stage: Trained, shape: Shape, context: int = 1) -> str:
-    """Example: 12 cards of 24 GB, 5 of 48 GB, 3 of 80 GB, 2 of 141 GB, 1 of 192 GB."""
-    found = [(size, _fewest(stage, shape, size * 10**9, context)) for size in _SIZES]
-    held = [f"{count:,} card{'s' if count > 1 else ''} of {size} GB" for size, count in found if count is not None]
-    none = [f"{size}" for size, count in found if count is None]
-    without = f"; no number of cards of {' or '.join(none)} GB: what each holds whole is too much" if none else ""
-    return (", or ".join(held) + without).removeprefix("; ")
-
-
-def in_turn(stage: RlStage, shape: Shape, cluster: Cluster, assumed: Assumed, ranks: int) -> Course:
-    """The time where all cards sample and so many of them then train."""
-    parts = rank_bytes(stage, shape, cluster.device.memory_bytes, ranks)
-    state = sum(parts.get(name, 0) for name in _AT_REST)
-    return course(stage, shape, cluster, assumed, sampling_cards=cluster.count, training_cards=ranks, state_bytes=state)
+def in_turn(
+    stage: RlStage, shape: Shape, cluster: Cluster, assumed: Assumed, ranks: int, beside: Beside = ALONE
+) -> Course:
+    """The time where all cards sample and so many of them then train. Each has room beside what the first one keeps of
+    training."""
+    state, frozen = at_rest(rank_bytes(stage, shape, cluster.device.memory_bytes, ranks, beside))
+    return course(
+        stage,
+        shape,
+        cluster,
+        assumed,
+        sampling_cards=cluster.count,
+        training_cards=ranks,
+        state_bytes=state,
+        frozen_bytes=frozen,
+        beside=beside,
+    )
 
 
 def best_split(
-    stage: RlStage, shape: Shape, cluster: Cluster, assumed: Assumed, *, held: bool = True
+    stage: RlStage, shape: Shape, cluster: Cluster, assumed: Assumed, *, beside: Beside = ALONE
 ) -> tuple[int, Course] | None:
     """How many cards should sample while the others train, so that the slower of both is as fast as can be, and their
-    time; None where nothing is left for the others, or with `held` where they do not hold the training."""
-    each, found = engine_cards(shape, cluster), []
-    for sampling in range(each, cluster.count, each):
-        training = cluster.count - sampling
-        if held and sum(rank_bytes(stage, shape, cluster.device.memory_bytes, training).values()) > (
-            cluster.device.memory_bytes
-        ):
-            continue
-        spent = course(stage, shape, cluster, assumed, sampling_cards=sampling, training_cards=training)
-        found.append((spent.side_by_side, sampling, spent))
-    best = min(found, key=lambda one: one[:2], default=None)
-    return None if best is None else (best[1], best[2])
+    time; None where nothing is left for the others, or they do not hold the training."""
+    each, most = engine_of(stage, shape, cluster).cards, 1 if why_one_rank(stage) else cluster.count
+
+    def spent(sampling: int) -> Course | None:
+        training = min(cluster.count - sampling, most)
+        parts = rank_bytes(stage, shape, cluster.device.memory_bytes, training, beside)
+        if sum(parts.values()) > cluster.device.memory_bytes:
+            return None
+        return course(stage, shape, cluster, assumed, sampling_cards=sampling, training_cards=training, beside=beside)
+
+    def seconds(sampling: int) -> float:
+        found = spent(sampling)
+        return math.inf if found is None else found.side_by_side
+
+    sampling = _least(list(range(each, cluster.count, each)), seconds)
+    found = None if sampling is None else spent(sampling)
+    return None if sampling is None or found is None or not math.isfinite(found.side_by_side) else (sampling, found)
 
 
-def sensitivity(stage: RlStage, shape: Shape, cluster: Cluster, assumed: Assumed, ranks: int) -> Iterator[str]:
+def _least(ways: list[int], seconds: Callable[[int], float]) -> int | None:
+    """The one that takes least. Drawing takes no longer with more cards, nor training with fewer that draw: what the
+    slower takes falls, then rises, and level stretches have what is less before or behind them."""
+    while len(ways) > _LOOKED_AT:
+        stride = -(-len(ways) // _LOOKED_AT)
+        looked = {at: seconds(ways[at]) for at in (*range(0, len(ways), stride), len(ways) - 1)}
+        best = [at for at, spent in looked.items() if spent == min(looked.values())]
+        near = {at for middle in (best[0], best[-1]) for at in range(middle - stride + 1, middle + stride)}
+        ways = [ways[at] for at in sorted(near) if 0 <= at < len(ways)]
+    return min(ways, key=seconds, default=None)
+
+
+def sensitivity(
+    stage: RlStage, shape: Shape, cluster: Cluster, assumed: Assumed, ranks: int, beside: Beside = ALONE
+) -> Iterator[str]:
     """What is assumed, each with the hours in all if it were otherwise: half and twice that, as far as it can be."""
     for one in fields(Assumed):
         value = getattr(assumed, one.name)
         least, most = _BOUNDS.get(one.name, (0.0, math.inf))
-        others = (1.0 - value,) if one.name == "resident" else (max(least, value / 2), min(most, value * 2))
+        others = (1.0 - value,) if one.name in _PARTS_OF_ONE else (max(least, value / 2), min(most, value * 2))
         hours = []
         for other in others:
             if other != value:
-                spent = in_turn(stage, shape, cluster, replace(assumed, **{one.name: other}), ranks)
+                spent = in_turn(stage, shape, cluster, replace(assumed, **{one.name: other}), ranks, beside)
                 label = {value / 2: "half", value * 2: "twice"}.get(other) or _said(one.name, other).split()[0]
-                hours.append(f"{rounded(spent.in_turn / 3600)} h if {label}")
+                hours.append(f"{_hours(spent.in_turn)} if {label}")
         yield f"{_said(one.name, value)}: {', '.join(hours)}"
+
+
+def engine_line(engine: Engine, limit: int) -> Line:
+    """What an engine holds, and how many completions of full length at one time."""
+    each, rows = engine.cards, engine.rows(limit, limit)
+    beside = f", beside {bytes_text(engine.held_bytes)} of training" if engine.held_bytes else ""
+    weights = f"on each {bytes_text(engine.weights_bytes // each)} of weights in {'bf16' if engine.bf16 else 'fp32'}"
+    of = f"{engine.cluster.count // each} of {counted(each, 'card')}"
+    if not rows:
+        return (
+            "engine",
+            f"{of}, {weights}{beside}: too much for the keys and values of a completion of {limit:,} tokens",
+        )
+    cache = bytes_text(rows * engine.token_bytes * (limit + PROMPT_TOKENS) // each)
+    return (
+        "engine",
+        f"{of}, {weights} and {cache} of keys and values{beside}: {counted(rows, 'completion')} of {limit:,} tokens at "
+        f"one time",
+    )
 
 
 def _said(name: str, value: float) -> str:
     return _SAID[name].format(value)
 
 
-def _ranks(name: str, stage: Trained, cluster: Cluster) -> int:
-    """All cards, or as many as the recipe says."""
-    asked = stage.batch.ranks
-    if asked > cluster.count:
-        raise ModelError(
-            f"stage {name!r}: `batch.ranks` is {asked}, but {cluster.name} are {cluster.count} cards, and every rank "
-            f"needs one of its own: set it to {cluster.count} or less, or plan a larger machine"
-        )
-    return asked if asked > 1 else cluster.count
-
-
-def _assumed(recipe: Recipe, standing: Standing, out: Path, stage: RlStage, cluster: Cluster) -> Assumed:
-    published = any(standing.name in stages for stages in dict(recipe.published or {}).values())
-    assumed = assumed_of(cluster, as_published=published)
+def _with_lengths(assumed: Assumed, standing: Standing, out: Path, stage: RlStage) -> Assumed:
     measured = find_measured(standing, out)
-    if measured is not None and measured.mean_tokens is not None:
-        return replace(assumed, mean=min(1.0, measured.mean_tokens / stage.sampling.max_tokens))
-    return assumed
+    if measured is None or measured.mean_tokens is None:
+        return assumed
+    return replace(assumed, mean=min(1.0, measured.mean_tokens / stage.sampling.max_tokens))
 
 
-def _rank_line(stage: Trained, shape: Shape, cluster: Cluster, ranks: int, context: int) -> Line:
-    parts = rank_bytes(stage, shape, cluster.device.memory_bytes, ranks, context)
-    cut = f", passes shared by {context} ranks each (`batch.context`)" if context > 1 else ""
-    return "rank", f"{_listed(parts, cluster)}{cut}"
-
-
-def _engine_line(stage: RlStage, shape: Shape, cluster: Cluster) -> Line:
-    each, limit = engine_cards(shape, cluster), longest_completion(stage)
-    weights = shape.parameters * 2 // each
-    rows = rows_that_fit(shape, cluster, limit)
-    cache = rows * shape.latent * 2 * (limit + PROMPT_TOKENS) // each
-    cards = f"{each} card{'s' if each > 1 else ''}"
-    return (
-        "engine",
-        f"{cluster.count // each} of {cards}, on each {bytes_text(weights)} of weights in bf16 and {bytes_text(cache)} "
-        f"of keys and values: {rows:,} completions of {limit:,} tokens at one time",
+def _trained_seconds(stage: Trained, stages: Stages, shape: Shape, cluster: Cluster, assumed: Assumed) -> float:
+    """All updates of a stage that samples nothing."""
+    count = updates(stage, stages) or 1
+    # A prompt and two answers of twice its length; documents and their questions are short.
+    length = longest_example(stage, shape) * USUAL_EXAMPLE if isinstance(stage, SftStage) else 3 * PROMPT_TOKENS
+    return count * update_seconds(
+        stage.batch,
+        shape,
+        cluster,
+        assumed,
+        bf16=cluster.device.bf16(stage.precision),
+        tokens=work(stage, stages, shape, 0, None).trained / count,
+        length=length,
+        ranks=stage.batch.ranks,
     )
-
-
-def _listed(parts: Mapping[str, int], cluster: Cluster) -> str:
-    total, there = sum(parts.values()), cluster.device.memory_bytes
-    listed = ", ".join(f"{name} {bytes_text(size)}" for name, size in sorted(parts.items(), key=lambda one: -one[1]))
-    return f"about {bytes_text(total)} of {bytes_text(there)}{'' if total <= there else ', too much'}: {listed}"
 
 
 def _time_lines(spent: Course, cluster: Cluster, ranks: int) -> Iterator[Line]:
     total = spent.in_turn
+    if not math.isfinite(total):
+        yield "time", "not where cards sample and train in turn: beside the training no completion has room"
+        return
     idle = spent.tail + spent.sync + spent.training * (1 - ranks / cluster.count)
     yield (
         "time",
@@ -202,42 +245,23 @@ def _time_lines(spent: Course, cluster: Cluster, ranks: int) -> Iterator[Line]:
     )
 
 
-def _split_lines(stage: RlStage, shape: Shape, cluster: Cluster, assumed: Assumed) -> Iterator[Line]:
-    best, aside = best_split(stage, shape, cluster, assumed), ""
+def _split(best: tuple[int, Course] | None, stage: RlStage, shape: Shape, cluster: Cluster) -> str:
     if best is None:
-        best = best_split(stage, shape, cluster, assumed, held=False)
-        aside = " (the cards that train do not hold it)"
-    if best is None:
-        yield "split", "none: an engine takes all cards, so they sample and train in turn"
-        return
+        if engine_of(stage, shape, cluster).cards >= cluster.count:
+            return "none: an engine takes all cards, so they sample and train in turn"
+        return "none: in no division the cards that train hold it, and those that sample a completion"
     sampling, spent = best
-    total, training = spent.side_by_side, cluster.count - sampling
-    waiting = sampling * (total - spent.sampling - spent.sync) + training * (total - spent.training)
-    yield (
-        "split",
-        f"{sampling} cards that sample ahead (engine.lag 1) and {training} that train{aside}: roughly {_hours(total)}, "
-        f"in which {waiting / total / cluster.count:.0%} of the cards wait for the others",
+    training = 1 if why_one_rank(stage) else cluster.count - sampling
+    total = spent.side_by_side
+    waiting = sampling * (total - spent.sampling - spent.sync) + (cluster.count - sampling) * total
+    waiting -= training * spent.training
+    return (
+        f"{counted(sampling, 'card')} that sample ahead (engine.lag 1) and {training:,} that train: roughly "
+        f"{_hours(total)}, in which {waiting / total / cluster.count:.0%} of the cards wait for the others"
     )
 
 
-def _fewest(stage: Trained, shape: Shape, device_bytes: int, context: int) -> int | None:
-    """The fewest cards of so much memory of which each holds its part of an update."""
-
-    def fits(count: int) -> bool:
-        return sum(rank_bytes(stage, shape, device_bytes, count, context).values()) <= device_bytes
-
-    low, high = 1, 1
-    if fits(1):
-        return 1
-    while high <= _MOST_CARDS and not fits(high):
-        low, high = high, high * 2
-    if high > _MOST_CARDS:
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
-    return high
-
-
 def _hours(spent: float) -> str:
+    if not math.isfinite(spent):
+        return NOT_HELD
     return f"{rounded(spent / 3600)} h" if spent >= 2 * 3600 else time_text(spent)

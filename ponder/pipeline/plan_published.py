@@ -37,15 +37,21 @@ def beside_published(
     every = [stage for stages in parts.values() for stage in stages]
     total = _money(sum(cost.hours[one] for one in parts), sum(cost.dollars[one] for one in parts))
     yield _row("sum", total, _planned(every, forecasts), _left_out(every, recipe, forecasts))
-    reasons = list(_reasons())
+    reasons = list(_reasons(cluster))
     if cluster is not None:
         planned = sum(one.wall or 0.0 for name, one in forecasts.items() if name in every)
         published = sum(cost.hours[one] for one in parts) / cluster.count
         reasons[0] = (
             f"On {cluster.count} cards the published GPU-hours are {_three(published)} hours, and this plan is "
-            f"{_three(planned / 3600)}, by the lines `assumed`: the mean length and the share of the peak are those of "
-            f"the estimate without a machine, which were set by published GPU-hours, the others are not."
+            f"{_three(planned / 3600)}, by the lines `assumed`: the mean length is that of the estimate without a "
+            f"machine, which was set by published GPU-hours, the others are not."
         )
+        otherwise = [name for name in every if name in forecasts and not forecasts[name].fits]
+        if otherwise:
+            reasons.append(
+                f"The cards do not hold {', '.join(otherwise)} as ponder places them: counted is how long it takes "
+                f"where they are placed as the authors did, experts and layers on cards of their own."
+            )
     for reason in (cost.note, *reasons):
         yield from wrap(reason, _WIDTH, initial_indent="  - ", subsequent_indent="    ")
 
@@ -77,11 +83,12 @@ def _three(number: float) -> str:
 
 
 def _row(*cells: str) -> str:
-    widths = (10, 22, 24, 0)
-    return ("  " + "".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))).rstrip()
+    widths = (8, 20, 22, 0)
+    # A longer cell keeps its distance, too.
+    return ("  " + "".join(f"{cell:{width}}  " for cell, width in zip(cells, widths, strict=True))).rstrip()
 
 
-def _reasons() -> Iterator[str]:
+def _reasons(cluster: Cluster | None) -> Iterator[str]:
     device = CLUSTER_DEVICE
     yield (
         f"The plan counts {device.train_flops:.1e} operations/s in training and {device.generate_flops:.1e} in "
@@ -94,7 +101,8 @@ def _reasons() -> Iterator[str]:
         f"stage takes about half."
     )
     yield (
-        "It leaves out what endpoints compute (judges, rewriters), the passes of reward models in RL, attention's own "
-        "products, loading, checkpoints and idle devices. Where nothing is published (updates of RL 1, responses per "
-        "prompt) the recipe had to choose, and says how."
+        "It leaves out what endpoints compute (judges, rewriters), "
+        + ("the passes of reward models in RL, attention's own products, idle devices, " if cluster is None else "")
+        + "loading and checkpoints. Where nothing is published (updates of RL 1, responses per prompt) the recipe had "
+        "to choose, and says how."
     )

@@ -1,53 +1,25 @@
 """How long a rollout and its updates take on many cards, from what is assumed of cards, links and lengths.
 
-Sampling goes by steps, of which a rollout has as many as its longest completion has tokens: each step reads the weights
-from memory and crosses the links between an engine's cards, whoever is still running, and every running row adds its
-products and its keys and values. So
-
-    seconds = steps x (weights / bandwidth + links) + tokens x (products / peak + keys and values / bandwidth)
-
-Training is counted in products: 6 per active parameter and token, 2 for each pass that only
-looks.
+Sampling is that of `decoding`. Training is counted in products: 6 per active parameter and token, 2 for each pass that
+only looks and for what is computed again, and as many times those of attention, which grow with the square of a length;
+a pass takes no less than starting its operations does.
 """
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
+from ponder.pipeline.assumed import Assumed
 from ponder.pipeline.cluster import Cluster
-from ponder.pipeline.memory import PROMPT_TOKENS
+from ponder.pipeline.decoding import Engine, drawn
+from ponder.pipeline.memory import ALONE, PROMPT_TOKENS, Beside
 from ponder.recipe.shape import Shape
 from ponder.recipe.stages import RlStage
+from ponder.recipe.training import BatchLimits
 
-__all__ = ["Assumed", "Course", "Stretch", "assumed_of", "course", "engine_cards", "rows_that_fit", "stretches"]
+__all__ = ["Course", "Stretch", "course", "engine_of", "forward", "stretches", "update_seconds"]
 
-_BF16 = 2
-_WEIGHTS_SHARE = 0.6
-"""Of an engine's memory weights may take so much; the rest is for keys and values."""
-_USABLE = 0.9
 _HOST = 25e9
 """Bytes per second between a card and its host's memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assumed:
-    """What a time by placement assumes. Lengths are shares of the limit; `link` is bytes per second into one card;
-    `resident` is the share of the training state that stays on a card while it samples."""
-
-    mean: float = 0.5
-    longest: float = 1.0
-    train_share: float = 0.30
-    bandwidth_share: float = 0.6
-    hop_seconds: float = 60e-6
-    tokens_per_step: float = 1.0
-    link: float = 10e9
-    resident: float = 1.0
-
-
-def assumed_of(cluster: Cluster, *, as_published: bool) -> Assumed:
-    """On this machine: several nodes hand weights over by their network. `as_published` are two things that R1's
-    authors did (v2, B.1): the model's own draft head gave 1.8 tokens a step (V3 report, 5.4.3), and what one phase has
-    no use for was moved off the cards."""
-    assumed = Assumed(link=2e9 if cluster.nodes > 1 else 10e9)
-    return replace(assumed, tokens_per_step=1.8, resident=0.0) if as_published else assumed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +49,8 @@ def stretches(stage: RlStage) -> list[Stretch]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """Seconds of all rollouts: `tail` are those of `sampling` in which rows have run out while the longest go on."""
+    """Seconds of all rollouts: `tail` are those of `sampling` in which rows have run out while the longest go on;
+    `training` has the scores of reward models, too. Sampling without room for a completion is infinite."""
 
     sampling: float
     training: float
@@ -95,6 +68,12 @@ class Course:
         return max(self.sampling + self.sync, self.training)
 
 
+def engine_of(stage: RlStage, shape: Shape, cluster: Cluster, held_bytes: int = 0) -> Engine:
+    """The engine that draws for a stage beside `held_bytes` of training on each card."""
+    bf16 = cluster.device.bf16(stage.precision)
+    return Engine(shape=shape, cluster=cluster, config=stage.engine, bf16=bf16, held_bytes=held_bytes)
+
+
 def course(
     stage: RlStage,
     shape: Shape,
@@ -104,52 +83,72 @@ def course(
     sampling_cards: int,
     training_cards: int,
     state_bytes: int = 0,
+    frozen_bytes: int = 0,
+    beside: Beside = ALONE,
 ) -> Course:
     """The time of a stage of which so many cards sample and so many train; they may be the same ones, of which each
-    then has `state_bytes` of training."""
-    each = engine_cards(shape, cluster)
-    engines = sampling_cards // each
-    peak, bandwidth = cluster.peak_flops * assumed.train_share, cluster.bandwidth * assumed.bandwidth_share
+    then has `state_bytes` of training, and the first one `frozen_bytes` that the host has, too: nobody need save
+    them."""
+    engine = engine_of(stage, shape, cluster, round(assumed.resident * (state_bytes + frozen_bytes)))
     looks = (stage.objective.kl_coefficient > 0) + (stage.objective.mismatch_cap is not None)
-    products = 6 + 2 * looks
+    scored = max((forward(one, 0) for one in beside.reward_models), default=0.0)
+    peak = cluster.peak(bf16=engine.bf16) * assumed.train_share
     sampling = training = tail = rollouts = 0.0
     for one in stretches(stage):
-        mean, longest = one.limit * assumed.mean, one.limit * max(assumed.longest, assumed.mean)
-        rows = one.completions / engines
-        at_once = min(rows, rows_that_fit(shape, cluster, round(mean), round(assumed.resident * state_bytes)))
-        read = shape.parameters * (1 - (1 - min(1.0, shape.active / shape.parameters)) ** at_once) * _BF16
-        hops = 2 * shape.layers * assumed.hop_seconds if each > 1 else 0.0
-        step = (read / each / bandwidth + hops) / assumed.tokens_per_step
-        kept = shape.latent * _BF16 * (mean / 2 + PROMPT_TOKENS)
-        row = (2 * shape.active / peak + kept / bandwidth) / each
-        full = rows * mean / at_once  # steps in which every row is taken
-        drained = full + longest - mean
-        spent = drained * step + rows * mean * row
-        sampling += one.rollouts * spent
-        tail += one.rollouts * (drained - full) * step
+        draw = drawn(engine, assumed, completions=one.completions, limit=one.limit, cards=sampling_cards)
+        sampling += one.rollouts * draw.seconds
+        tail += one.rollouts * draw.tail
+        mean = one.limit * assumed.mean
         tokens = one.completions * mean + one.prompts * PROMPT_TOKENS
-        training += one.rollouts * products * shape.active * tokens / (peak * training_cards)
+        update = update_seconds(
+            stage.batch,
+            shape,
+            cluster,
+            assumed,
+            bf16=engine.bf16,
+            tokens=tokens / stage.updates_per_rollout,
+            length=mean + PROMPT_TOKENS,
+            ranks=training_cards,
+            looks=looks,
+            critic=beside.critic,
+        )
+        # A completion is scored by the reward model of its route, if any, on the card of the run's process.
+        scores = scored * one.completions * (mean + PROMPT_TOKENS) / peak
+        training += one.rollouts * (stage.updates_per_rollout * update + scores)
         rollouts += one.rollouts
     moved = 2 * (1 - assumed.resident) * state_bytes / _HOST
     return Course(
         sampling=sampling,
         training=training,
-        sync=rollouts * (shape.parameters * _BF16 / each / assumed.link + moved),
+        sync=rollouts * (engine.weights_bytes / engine.cards / assumed.link + moved),
         tail=tail,
     )
 
 
-def engine_cards(shape: Shape, cluster: Cluster) -> int:
-    """Cards of one engine: the fewest that hold the weights and leave room for keys and values."""
-    each, weights = 1, shape.parameters * _BF16
-    while each < cluster.count and weights > _WEIGHTS_SHARE * each * cluster.device.memory_bytes:
-        each *= 2
-    return min(each, cluster.count)
+def update_seconds(
+    batch: BatchLimits,
+    shape: Shape,
+    cluster: Cluster,
+    assumed: Assumed,
+    *,
+    bf16: bool,
+    tokens: float,
+    length: float,
+    ranks: int,
+    looks: int = 0,
+    critic: Shape | None = None,
+) -> float:
+    """An update of so many tokens, in sequences of `length`, of which `looks` passes beside it only look. A critic has
+    a pass for its values and learns as the policy does."""
+    passes = 3 + looks + assumed.again
+    judged = 0.0 if critic is None else 4 + assumed.again
+    products = tokens * (passes * forward(shape, length) + (judged * forward(critic, length) if critic else 0.0))
+    packed = max(batch.tokens_per_micro_batch * batch.context, length)
+    rounds = math.ceil(math.ceil(tokens / packed) / max(1, ranks // batch.context))
+    started = rounds * assumed.pass_seconds * (passes + judged) / 3
+    return max(products / (cluster.peak(bf16=bf16) * assumed.train_share * ranks), started)
 
 
-def rows_that_fit(shape: Shape, cluster: Cluster, tokens: int, held_bytes: int = 0) -> int:
-    """Completions of so many tokens whose keys and values one engine holds at a time, beside `held_bytes` of something
-    else on each of its cards; at least one."""
-    each = engine_cards(shape, cluster)
-    free = each * (_USABLE * cluster.device.memory_bytes - held_bytes) - shape.parameters * _BF16
-    return max(1, int(free / (shape.latent * _BF16 * (tokens + PROMPT_TOKENS))))
+def forward(shape: Shape, length: float) -> float:
+    """Operations of a forward pass for a token in a sequence of `length`, half of which it sees on average."""
+    return 2 * shape.active + shape.pair * length / 2
