@@ -12,18 +12,18 @@ from ponder.nearest import did_you_mean
 __all__ = ["build_config", "check_fields", "shrink"]
 
 _MOST = {
-    "hidden_size": 32,
+    "hidden_size": 64,
     "intermediate_size": 64,
     "moe_intermediate_size": 16,
     "shared_expert_intermediate_size": 16,
     "num_hidden_layers": 2,
     "max_window_layers": 2,
-    "num_attention_heads": 4,
-    "head_dim": 8,
+    "num_attention_heads": 2,
+    "head_dim": 32,
     "q_lora_rank": 16,
     "kv_lora_rank": 16,
     "qk_nope_head_dim": 8,
-    "qk_rope_head_dim": 8,
+    "qk_rope_head_dim": 32,
     "v_head_dim": 8,
     "n_routed_experts": 8,
     "num_local_experts": 8,
@@ -34,7 +34,8 @@ _MOST = {
     "topk_group": 1,
     "first_k_dense_replace": 1,
 }
-"""Upper bounds of the fields that make a model big; a smaller value is kept."""
+"""Upper bounds of the fields that make a model big; a smaller value is kept. No attention head is smaller than those
+that vLLM computes on a CPU."""
 _DERIVED = {"quantization_config", "layer_types", "mlp_layer_types", "qk_head_dim", "num_nextn_predict_layers"}
 """Fields that follow from others or mean nothing at this size; the architecture fills them in again."""
 
