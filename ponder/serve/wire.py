@@ -418,7 +418,11 @@ def _told(error: ValidationError | UnicodeEncodeError, body: Mapping[str, Any]) 
     if isinstance(error, UnicodeEncodeError):
         return Fault(400, "The body holds half of a surrogate pair, which is no text.", code="invalid_json")
     # What holds something wrong is called too short, besides, where nothing right is left of it.
-    details = [one for one in error.errors(include_url=False) if one["type"] != "too_short" or not one["input"]]
+    details = [
+        one
+        for one in error.errors(include_url=False)
+        if one["type"] != "too_short" or len(one["input"]) < one["ctx"]["min_length"]
+    ]
     lines = []
     for one in details:
         place = ".".join(_place(one["loc"], body, one["type"] == "missing"))
