@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from shapes import GROUP_SIZE, SHAPES, Shape, model_folder, problems
+from shapes import GROUP_SIZE, RANDOM, SHAPES, USUAL, Shape, model_folder, problems
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
@@ -46,8 +46,8 @@ def main() -> None:
     logging.disable_progress_bar()
     torch.set_num_threads(arguments.threads)
     names = arguments.shapes.split(",")
-    if unknown := set(names) - set(SHAPES):
-        raise SystemExit(f"unknown shapes {sorted(unknown)}: there are {', '.join(SHAPES)}")
+    if unknown := set(names) - set(RANDOM):
+        raise SystemExit(f"unknown shapes {sorted(unknown)}: there are {', '.join(RANDOM)}")
     with_vllm = importlib.util.find_spec("vllm") is not None
     if not with_vllm:
         print("vLLM is not installed: left out. Its CPU build: https://docs.vllm.ai, installation for CPU.")
@@ -70,7 +70,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--shapes", default=",".join(SHAPES), help="comma-separated (default: all three)")
+    parser.add_argument("--shapes", default=USUAL, help=f"comma-separated (default: {USUAL})")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each engine (default: 3)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="(default: all cores)")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, to see that everything runs")

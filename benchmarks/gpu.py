@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from shapes import GROUP_SIZE, SHAPES, Shape, model_folder, problems
+from shapes import GROUP_SIZE, RANDOM, SHAPES, Shape, model_folder, problems
 from side_ponder import ponder_side
 from side_trl import SETTINGS, trl_side
 from sides import Side, StepTime
@@ -63,7 +63,7 @@ def main() -> None:
     """Measure what is asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", default=list(_PARTS), choices=list(_PARTS))
-    parser.add_argument("--shapes", nargs="+", default=["g05", "g15"], choices=list(SHAPES))
+    parser.add_argument("--shapes", nargs="+", default=["g05", "g15"], choices=RANDOM)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--rows", type=int, nargs="+", default=[64, 256, 512])
     parser.add_argument("--smoke", action="store_true", help="tiny sizes on whatever is there")

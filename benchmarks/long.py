@@ -3,9 +3,9 @@
     python benchmarks/long.py [--tokens 16384] [--layers 6 12] [--sampled 2048]
 
 A model of 23.1M parameters with 6 layers. Every number is of a process of its own, less what one with next to no
-parameters and a short sequence has; `tensors` is what torch allocated of it, without gaps that the allocator leaves. An
-update is measured with activations kept and computed again, sampling with a cache that holds three of eight
-completions. The last line is JSON.
+parameters and a short sequence has; `tensors`, of another process that a profiler watches, is what torch allocated,
+without gaps that the allocator leaves. An update is measured with activations kept and computed again, sampling with a
+cache that holds three of eight completions. The last line is JSON.
 """
 
 import argparse
@@ -48,21 +48,24 @@ def main() -> None:
         print(json.dumps(_measure(**json.loads(given.one))))
         return
     found = []
-    least = {what: _apart(what=what, layers=1, width=8, tokens=64, recompute=False)["peak"] for what in _MEASURES}
+    small = {"layers": 1, "width": 8, "tokens": 64, "recompute": False}
+    least = {what: _apart(what=what, watched=False, **small)["peak"] for what in _MEASURES}
     cases = [("update", layers, given.tokens, True) for layers in given.layers]
     cases += [("update", given.layers[0], given.tokens, False), ("sampling", given.layers[0], given.sampled, False)]
     for what, layers, tokens, recompute in cases:
-        one = _apart(what=what, layers=layers, width=512, tokens=tokens, recompute=recompute)
+        case = {"what": what, "layers": layers, "width": 512, "tokens": tokens, "recompute": recompute}
+        one = _apart(watched=False, **case)
         measured = one["peak"] - least[what]
+        tensors = _apart(watched=True, **case)["tensors"] if what == "update" else 0
         how = "" if what == "sampling" else ", activations computed again" if recompute else ", activations kept"
         print(
             f"{what}, {layers} layers, {tokens:,} tokens{how}: {measured / 2**20:,.0f} MiB, "
-            f"{one['tensors'] / 2**20:,.0f} MiB of tensors, planned {one['planned'] / 2**20:,.0f} MiB, "
+            f"{tensors / 2**20:,.0f} MiB of tensors, planned {one['planned'] / 2**20:,.0f} MiB, "
             f"{one['seconds']:.0f} s",
             flush=True,
         )
         found.append({"what": what, "layers": layers, "tokens": tokens, "recompute": recompute, "measured": measured,
-                      "tensors": one["tensors"], "planned": one["planned"], "seconds": one["seconds"]})  # fmt: skip
+                      "tensors": tensors, "planned": one["planned"], "seconds": one["seconds"]})  # fmt: skip
     print(json.dumps({"long": found}))
 
 
@@ -72,39 +75,43 @@ def _apart(**case: Any) -> dict[str, float]:
     return answer
 
 
-def _measure(*, what: str, layers: int, width: int, tokens: int, recompute: bool) -> dict[str, float]:
+def _measure(*, what: str, layers: int, width: int, tokens: int, recompute: bool, watched: bool) -> dict[str, float]:
     policy = sized_policy(width, layers)
     began = time.monotonic()
-    planned, tensors = _MEASURES[what](policy, tokens, recompute)
+    planned, tensors = _MEASURES[what](policy, tokens, recompute, watched)
     return {"peak": _peak(), "tensors": tensors, "planned": planned, "seconds": time.monotonic() - began}
 
 
-def _update(policy: Policy, tokens: int, recompute: bool) -> tuple[int, int]:
+def _update(policy: Policy, tokens: int, recompute: bool, watched: bool) -> tuple[int, int]:
     limits = BatchLimits(tokens_per_micro_batch=tokens, recompute=recompute)
+    tensors = 3 * 4 * sum(p.numel() for p in policy.model.parameters())
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(policy, Optimizer(), limits, incident_folder=Path(folder))
         for length in (64, tokens):
             ids = tuple(3 + i % 8000 for i in range(length))
             sample = Sample(prompt_ids=ids[:1], response_ids=ids[1:], group="", weight=1 / length)
-            with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
+            if watched and length == tokens:
+                with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+                    trainer.forward_backward([sample], next_token_loss)
+                tensors += _most_allocated(profiled)
+            else:
                 trainer.forward_backward([sample], next_token_loss)
             trainer.optimizer_step(1e-5)
-    tensors = _most_allocated(watched) + 3 * 4 * sum(p.numel() for p in policy.model.parameters())
     stage = PretrainStage(architecture={}, tokens=tokens, tokens_per_step=tokens, batch=limits)
     return phases(memory(stage, _shape(policy), bf16=False, on_cpu=True))["update"], tensors
 
 
-def _most_allocated(watched: Any) -> int:
+def _most_allocated(profiled: Any) -> int:
     """Most bytes of tensors that were there at one time and had not been before."""
     now = most = 0
-    for event in sorted(watched.profiler.kineto_results.events(), key=lambda event: event.start_ns()):
+    for event in sorted(profiled.profiler.kineto_results.events(), key=lambda event: event.start_ns()):
         if event.name() == "[memory]":
             now += event.nbytes()
             most = max(most, now)
     return most
 
 
-def _sampling(policy: Policy, tokens: int, recompute: bool) -> tuple[int, int]:
+def _sampling(policy: Policy, tokens: int, recompute: bool, watched: bool) -> tuple[int, int]:
     policy.stop_ids = frozenset()
     ids = tuple(3 + i % 8000 for i in range(min(_PROMPT, tokens)))
     prompt_bytes, row_bytes = room_of(policy, 1).sizes(len(ids), tokens)

@@ -1,6 +1,7 @@
 """One step of R1-Zero's reinforcement learning: ponder against TRL 1.16's GRPOTrainer on this machine.
 
     python benchmarks/rl_step.py --shapes uniform,long_tail,m24 --steps 5
+    python benchmarks/rl_step.py --shapes q05 --model FOLDER         # a real model, such as Qwen2.5-Coder-0.5B-Instruct
 
 Both sides get the same weights, prompt ids, group size, temperature, length limit, objective (GRPO without divergence)
 and learning rate, and run at their best settings (README.md beside this file). Each lives in its own process; they
@@ -27,15 +28,19 @@ def main() -> None:
     arguments = _arguments()
     _require_trl()
     import torch
-    from shapes import SHAPES
+    from shapes import SHAPES, USUAL
     from sides import SideEnded
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     torch.set_num_threads(arguments.threads)
-    names = arguments.shapes.split(",")
+    names = (arguments.shapes or USUAL).split(",")
     if unknown := set(names) - set(SHAPES):
         raise SystemExit(f"unknown shapes {sorted(unknown)}: there are {', '.join(SHAPES)}")
+    if arguments.model is None and (real := [name for name in names if SHAPES[name].real]):
+        raise SystemExit(f"{', '.join(real)} is measured on a real model: name its folder by --model FOLDER")
+    if arguments.model is not None and not (arguments.model / "config.json").is_file():
+        raise SystemExit(f"--model {arguments.model}: no config.json there, so it is no folder of a model")
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
@@ -58,7 +63,8 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--shapes", default="uniform,long_tail,m24", help="comma-separated (default: all three)")
+    parser.add_argument("--shapes", help="comma-separated (default: uniform,long_tail,m24)")
+    parser.add_argument("--model", type=Path, help="folder of the real model that q05 is measured on")
     parser.add_argument("--steps", type=int, default=5, help="steps of each side after the warm-up (default: 5)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="(default: all cores)")
     parser.add_argument("--tune", action="store_true", help="look for TRL's best settings first (slow)")
@@ -91,7 +97,7 @@ def _compare(shape: Any, folder: Path, arguments: argparse.Namespace) -> dict[st
     from sides import Side
     from transformers import AutoConfig
 
-    model = model_folder(shape, folder)
+    model = model_folder(shape, folder, arguments.model)
     config = AutoConfig.from_pretrained(model)
     limits = measure(shape.precision)
     settings = _tuned(shape, model, arguments.threads) if arguments.tune else SETTINGS[shape.name]

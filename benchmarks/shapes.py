@@ -1,8 +1,9 @@
-"""The three shapes of a step that benchmarks measure, and the model folders they run on.
+"""The shapes of a step that benchmarks measure, and the model folders they run on; torch is loaded to make one.
 
     uniform     128 completions of exactly 128 tokens, a 3M-parameter Qwen2 with random weights
     long_tail   256 completions of the embedded base model, its own stops, at most 512 tokens
     m24         as uniform, 24M parameters, bf16 products
+    q05         32 completions of a real model of the user's, its own stops, at most 64 tokens, bf16 products
     g05, g15    256 completions of exactly 256 tokens, of the form of Qwen2.5-0.5B and -1.5B, 152k words: for a GPU
 
 Random models are given an end token that is never sampled, or, where the embedded base is missing for long_tail,
@@ -13,10 +14,7 @@ import math
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import torch
-from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
+from typing import TYPE_CHECKING, Any
 
 from ponder.errors import ModelError
 from ponder.micro import TASKS
@@ -27,7 +25,10 @@ from ponder.policy.resolve import resolve_model
 from ponder.records import Problem
 from ponder.text.template import TEMPLATES
 
-__all__ = ["GROUP_SIZE", "SHAPES", "Shape", "model_folder", "problems", "reward"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
+
+__all__ = ["GROUP_SIZE", "RANDOM", "SHAPES", "USUAL", "Shape", "model_folder", "problems", "reward"]
 
 GROUP_SIZE = 16
 _VOCABULARY = 2048
@@ -47,11 +48,13 @@ class Shape:
     num_problems: int
     max_tokens: int
     precision: str
-    hidden: int
-    layers: int
-    heads: int
-    intermediate: int
+    hidden: int = 0
+    layers: int = 0
+    heads: int = 0
+    intermediate: int = 0
     own_stops: bool = False
+    real: bool = False
+    """Of a model that its user names, in place of one with random weights."""
     vocabulary: int = 0
     """Words of the model, of which those that its tokenizer does not know are never sampled; 0 is as many as that."""
 
@@ -67,9 +70,14 @@ SHAPES: dict[str, Shape] = {
     "uniform": Shape(name="uniform", num_problems=8, max_tokens=128, precision="fp32", **_SMALL),
     "long_tail": Shape(name="long_tail", num_problems=16, max_tokens=512, precision="fp32", **_SMALL, own_stops=True),
     "m24": Shape(name="m24", num_problems=8, max_tokens=128, precision="bf16", **_M24),
+    "q05": Shape(name="q05", num_problems=2, max_tokens=64, precision="bf16", own_stops=True, real=True),
     "g05": Shape(name="g05", hidden=896, layers=24, heads=14, intermediate=4864, **_GPU),
     "g15": Shape(name="g15", hidden=1536, layers=28, heads=12, intermediate=8960, **_GPU),
 }
+
+RANDOM = tuple(name for name, shape in SHAPES.items() if not shape.real)
+USUAL = "uniform,long_tail,m24"
+"""What is measured where nothing else is asked for: what needs neither a GPU nor a model of the user's."""
 
 
 def problems(shape: Shape) -> tuple[Problem, ...]:
@@ -82,8 +90,12 @@ def reward(token_ids: list[int] | tuple[int, ...]) -> float:
     return float(sum(token_ids) % 2)
 
 
-def model_folder(shape: Shape, folder: Path) -> Path:
-    """The folder of the shape's model, made under `folder` unless it is the embedded base."""
+def model_folder(shape: Shape, folder: Path, real: Path | None = None) -> Path:
+    """The folder of the shape's model, made under `folder` unless it is the embedded base; `real` is the model of a
+    shape that takes one."""
+    if shape.real:
+        assert real is not None, shape
+        return _templated(real, folder / shape.name)
     if shape.own_stops:
         try:
             return Path(resolve_model("micro"))
@@ -93,6 +105,8 @@ def model_folder(shape: Shape, folder: Path) -> Path:
     model = _random_model(shape, tokenizer)
     end = tokenizer.eos_token_id
     assert isinstance(end, int)
+    import torch
+
     with torch.no_grad():
         model.model.embed_tokens.weight[:, 0] = _CONSTANT
         sample = torch.randint(_VOCABULARY // 2, (4, 64), generator=torch.Generator().manual_seed(0))
@@ -111,7 +125,19 @@ def model_folder(shape: Shape, folder: Path) -> Path:
     return target
 
 
-def _random_model(shape: Shape, tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
+def _templated(real: Path, target: Path) -> Path:
+    """A folder with the files of `real`, whose prompts are of the form that the other shapes have."""
+    target.mkdir()
+    for file in real.iterdir():
+        (target / file.name).symlink_to(file.absolute())
+    TEMPLATES["r1-zero"].save(target)
+    return target
+
+
+def _random_model(shape: Shape, tokenizer: "PreTrainedTokenizerBase") -> "Qwen2ForCausalLM":
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=max(shape.vocabulary, len(tokenizer)),

@@ -16,6 +16,9 @@ _GPU_TOKENS = 32_768
 
 def ponder_side(link: Connection, shape: Shape, folder: Path, threads: int, lr: float) -> None:
     """Serve steps of GRPO over `link`."""
+    from ponder.allocator import keep_freed_memory
+
+    keep_freed_memory()  # as `ponder run` does, before torch is there
     import torch
 
     from ponder.algorithm import policy_loss

@@ -37,6 +37,7 @@ SETTINGS: dict[str, Settings] = {
     "uniform": Settings(),
     "long_tail": Settings(micro_batch=16),
     "m24": Settings(attention="eager"),
+    "q05": Settings(),
     "g05": Settings(micro_batch=64),
     "g15": Settings(micro_batch=64),
 }
