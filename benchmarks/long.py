@@ -1,11 +1,11 @@
 """Peaks of memory with one long sequence beside what the plan says: an update, and sampling in a tight cache.
 
-    python benchmarks/long.py [--tokens 16384] [--layers 6 12] [--sampled 2048]
+    python benchmarks/long.py [--tokens 16384] [--layers 6 12] [--sampled 2048] [--tensors]
 
 A model of 23.1M parameters with 6 layers. Every number is of a process of its own, less what one with next to no
-parameters and a short sequence has; `tensors`, of another process that a profiler watches, is what torch allocated,
-without gaps that the allocator leaves. An update is measured with activations kept and computed again, sampling with a
-cache that holds three of eight completions. The last line is JSON.
+parameters and a short sequence has; `--tensors` makes each update a second time, watched by a profiler, and tells what
+torch allocated of it, without gaps that the allocator leaves. An update is measured with activations kept and computed
+again, sampling with a cache that holds three of eight completions. The last line is JSON.
 """
 
 import argparse
@@ -31,6 +31,16 @@ from ponder.rollout import LocalEngine, Request
 from ponder.rollout.room import room_of
 from ponder.train import Sample, Trainer
 
+_AS_A_RUN = """
+import runpy, sys
+from pathlib import Path
+from ponder.allocator import keep_freed_memory
+keep_freed_memory()
+sys.argv = sys.argv[1:]
+sys.path.insert(0, str(Path(sys.argv[0]).parent))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Starts this file with the allocator settled before torch is there, as `ponder run` does."""
 _PROMPT = 200
 _ROWS = 3
 _SAMPLES = 8
@@ -42,6 +52,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=16384)
     parser.add_argument("--sampled", type=int, default=2048)
     parser.add_argument("--layers", type=int, nargs="+", default=[6, 12])
+    parser.add_argument("--tensors", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one is not None:
@@ -56,12 +67,12 @@ def main() -> None:
         case = {"what": what, "layers": layers, "width": 512, "tokens": tokens, "recompute": recompute}
         one = _apart(watched=False, **case)
         measured = one["peak"] - least[what]
-        tensors = _apart(watched=True, **case)["tensors"] if what == "update" else 0
+        tensors = _apart(watched=True, **case)["tensors"] if given.tensors and what == "update" else 0
         how = "" if what == "sampling" else ", activations computed again" if recompute else ", activations kept"
+        held = f"{tensors / 2**20:,.0f} MiB of tensors, " if tensors else ""
         print(
-            f"{what}, {layers} layers, {tokens:,} tokens{how}: {measured / 2**20:,.0f} MiB, "
-            f"{tensors / 2**20:,.0f} MiB of tensors, planned {one['planned'] / 2**20:,.0f} MiB, "
-            f"{one['seconds']:.0f} s",
+            f"{what}, {layers} layers, {tokens:,} tokens{how}: {measured / 2**20:,.0f} MiB, {held}"
+            f"planned {one['planned'] / 2**20:,.0f} MiB, {one['seconds']:.0f} s",
             flush=True,
         )
         found.append({"what": what, "layers": layers, "tokens": tokens, "recompute": recompute, "measured": measured,
@@ -70,7 +81,9 @@ def main() -> None:
 
 
 def _apart(**case: Any) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, "--one", json.dumps(case)], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-c", _AS_A_RUN, __file__, "--one", json.dumps(case)], capture_output=True)
+    if done.returncode:
+        raise SystemExit(done.stderr.decode())
     answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return answer
 

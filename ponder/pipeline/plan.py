@@ -10,7 +10,7 @@ from ponder.pipeline.forecast import Forecast, dollars, spent_text
 from ponder.pipeline.machine import CLUSTER_DEVICE, DOLLARS_PER_HOUR, Device, this_device
 from ponder.pipeline.memory import Trained
 from ponder.pipeline.placed import as_placed
-from ponder.pipeline.plan_cluster import NOT_HELD, on_cluster
+from ponder.pipeline.plan_cluster import NOT_HELD, dealt, on_cluster
 from ponder.pipeline.plan_draw import drawing_on
 from ponder.pipeline.plan_evaluate import evaluating
 from ponder.pipeline.plan_published import beside_published
@@ -21,7 +21,7 @@ from ponder.pipeline.preflight import check_inputs, check_lag, check_recipe
 from ponder.pipeline.room import check_room
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
-from ponder.recipe.stages import ReportStage
+from ponder.recipe.stages import ReportStage, RlStage
 
 __all__ = ["describe_plan", "why_not"]
 
@@ -122,9 +122,12 @@ def _total(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Iterator[str]:
 
 def _on_cluster(recipe: Recipe, standing: Standing, out: Path, cluster: Cluster, context: int | None) -> Forecast:
     placed = as_placed(recipe, standing, cluster, context)
-    told = _FORECASTS[standing.stage.kind](recipe, placed, out, cluster.device)
-    if isinstance(standing.stage, Trained):
-        return on_cluster(recipe, placed, out, told, cluster, standing.stage)
+    asked = standing.stage
+    if isinstance(asked, RlStage) and asked.engine.lag and asked.batch.ranks == 1:
+        placed = dealt(recipe, placed, out, cluster)
+    told = _FORECASTS[asked.kind](recipe, placed, out, cluster.device)
+    if isinstance(asked, Trained):
+        return on_cluster(recipe, placed, out, told, cluster, asked)
     return drawing_on(recipe, placed, told, cluster)
 
 

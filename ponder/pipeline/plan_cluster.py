@@ -27,10 +27,12 @@ from ponder.recipe.stages import RlStage, SftStage
 __all__ = [
     "NOT_HELD",
     "best_split",
+    "dealt",
     "engine_line",
-    "in_turn",
     "on_cluster",
+    "placed_course",
     "sensitivity",
+    "wall_seconds",
 ]
 
 NOT_HELD = "does not fit"
@@ -72,7 +74,7 @@ def on_cluster(
     held = sum(parts.values()) <= cluster.device.memory_bytes
     assumed = assumed_of(cluster, as_published=published)
     if not published:
-        assumed = replace(assumed, again=float(computes_again(stage, shape, cluster, ranks)))
+        assumed = _again(assumed, stage, shape, cluster, ranks)
     lines: list[Line] = [line for line in told.lines if line[0] not in _REPLACED]
     lines.append(machine_line(standing.name, asked, stage, cluster))
     lines.append(("rank", rank_text(parts, stage, cluster)))
@@ -82,14 +84,15 @@ def on_cluster(
     wall = None
     if isinstance(stage, RlStage):
         assumed = _with_lengths(assumed, standing, out, stage)
-        state = round(assumed.resident * sum(at_rest(parts)))
-        lines.append(engine_line(engine_of(stage, shape, cluster, state), longest_completion(stage)))
+        state = 0 if stage.engine.lag else round(assumed.resident * sum(at_rest(parts)))
+        drawing = cluster.count - ranks if stage.engine.lag else cluster.count
+        lines.append(engine_line(engine_of(stage, shape, cluster, state), longest_completion(stage), drawing))
         lines.append(("smallest", smallest_machines(stage, shape, beside)))
         if held or published:
-            turn = in_turn(stage, shape, cluster, assumed, ranks, beside)
-            lines += list(_time_lines(turn, cluster, ranks))
-            wall = turn.in_turn
-        best = best_split(stage, shape, cluster, assumed, beside=beside)
+            spent = placed_course(stage, shape, cluster, assumed, ranks, beside)
+            lines += list(_time_lines(stage, spent, cluster, ranks))
+            wall = wall_seconds(stage, spent)
+        best = best_split(stage, shape, cluster, assumed, beside=beside, as_published=published)
         lines.append(("split", _split(best, stage, shape, cluster)))
         if wall is not None and math.isfinite(wall):
             lines += [("assumed", text) for text in sensitivity(stage, shape, cluster, assumed, ranks, beside)]
@@ -109,18 +112,37 @@ def on_cluster(
     return told if wall is not None else replace(told, seconds=None, unknown=told.unknown if fits else NOT_HELD)
 
 
-def in_turn(
+def dealt(recipe: Recipe, standing: Standing, out: Path, cluster: Cluster) -> Standing:
+    """A stage that samples ahead, with as many ranks as `best_split` leaves; as it is where there is no such division,
+    or ranks share passes."""
+    stage, shape = standing.stage, find_shape(recipe, standing.name)
+    assert isinstance(stage, RlStage), stage
+    if isinstance(shape, str) or stage.batch.context > 1 or why_one_rank(stage) is not None:
+        return standing
+    assumed = _with_lengths(assumed_of(cluster, as_published=False), standing, out, stage)
+    best = best_split(stage, shape, cluster, assumed, beside=beside_of(recipe, stage, shape))
+    if best is None:
+        return standing
+    batch = stage.batch.model_copy(update={"ranks": cluster.count - best[0]})
+    return replace(standing, stage=stage.model_copy(update={"batch": batch}))
+
+
+def placed_course(
     stage: RlStage, shape: Shape, cluster: Cluster, assumed: Assumed, ranks: int, beside: Beside = ALONE
 ) -> Course:
-    """The time where all cards sample and so many of them then train. Each has room beside what the first one keeps of
-    training."""
-    state, frozen = at_rest(rank_bytes(stage, shape, cluster.device.memory_bytes, ranks, beside))
+    """The time where so many cards train. All sample before, each with room beside what the first one keeps of
+    training; with `engine.lag` those sample that do not train, at the same time."""
+    if stage.engine.lag:
+        drawing, state, frozen = cluster.count - ranks, 0, 0
+    else:
+        drawing = cluster.count
+        state, frozen = at_rest(rank_bytes(stage, shape, cluster.device.memory_bytes, ranks, beside))
     return course(
         stage,
         shape,
         cluster,
         assumed,
-        sampling_cards=cluster.count,
+        sampling_cards=drawing,
         training_cards=ranks,
         state_bytes=state,
         frozen_bytes=frozen,
@@ -128,11 +150,23 @@ def in_turn(
     )
 
 
+def wall_seconds(stage: RlStage, spent: Course) -> float:
+    """What a clock says of it."""
+    return spent.side_by_side if stage.engine.lag else spent.in_turn
+
+
 def best_split(
-    stage: RlStage, shape: Shape, cluster: Cluster, assumed: Assumed, *, beside: Beside = ALONE
+    stage: RlStage,
+    shape: Shape,
+    cluster: Cluster,
+    assumed: Assumed,
+    *,
+    beside: Beside = ALONE,
+    as_published: bool = False,
 ) -> tuple[int, Course] | None:
     """How many cards should sample while the others train, so that the slower of both is as fast as can be, and their
-    time; None where nothing is left for the others, or they do not hold the training."""
+    time; None where nothing is left for the others, or they do not hold the training. Layers are computed again where
+    so many ranks do that, or as `assumed` says of a published run."""
     each, most = engine_of(stage, shape, cluster).cards, 1 if why_one_rank(stage) else cluster.count
 
     def spent(sampling: int) -> Course | None:
@@ -140,7 +174,8 @@ def best_split(
         parts = rank_bytes(stage, shape, cluster.device.memory_bytes, training, beside)
         if sum(parts.values()) > cluster.device.memory_bytes:
             return None
-        return course(stage, shape, cluster, assumed, sampling_cards=sampling, training_cards=training, beside=beside)
+        here = assumed if as_published else _again(assumed, stage, shape, cluster, training)
+        return course(stage, shape, cluster, here, sampling_cards=sampling, training_cards=training, beside=beside)
 
     def seconds(sampling: int) -> float:
         found = spent(sampling)
@@ -149,6 +184,10 @@ def best_split(
     sampling = _least(list(range(each, cluster.count, each)), seconds)
     found = None if sampling is None else spent(sampling)
     return None if sampling is None or found is None or not math.isfinite(found.side_by_side) else (sampling, found)
+
+
+def _again(assumed: Assumed, stage: Trained, shape: Shape, cluster: Cluster, ranks: int) -> Assumed:
+    return replace(assumed, again=float(computes_again(stage, shape, cluster, ranks)))
 
 
 def _least(ways: list[int], seconds: Callable[[int], float]) -> int | None:
@@ -174,18 +213,18 @@ def sensitivity(
         hours = []
         for other in others:
             if other != value:
-                spent = in_turn(stage, shape, cluster, replace(assumed, **{one.name: other}), ranks, beside)
+                spent = placed_course(stage, shape, cluster, replace(assumed, **{one.name: other}), ranks, beside)
                 label = {value / 2: "half", value * 2: "twice"}.get(other) or _said(one.name, other).split()[0]
-                hours.append(f"{_hours(spent.in_turn)} if {label}")
+                hours.append(f"{_hours(wall_seconds(stage, spent))} if {label}")
         yield f"{_said(one.name, value)}: {', '.join(hours)}"
 
 
-def engine_line(engine: Engine, limit: int) -> Line:
-    """What an engine holds, and how many completions of full length at one time."""
+def engine_line(engine: Engine, limit: int, cards: int | None = None) -> Line:
+    """What an engine holds, and how many completions of full length at one time; `cards` draw, or all there are."""
     each, rows = engine.cards, engine.rows(limit, limit)
     beside = f", beside {bytes_text(engine.held_bytes)} of training" if engine.held_bytes else ""
     weights = f"on each {bytes_text(engine.weights_bytes // each)} of weights in {'bf16' if engine.bf16 else 'fp32'}"
-    of = f"{engine.cluster.count // each} of {counted(each, 'card')}"
+    of = f"{(engine.cluster.count if cards is None else cards) // each} of {counted(each, 'card')}"
     if not rows:
         return (
             "engine",
@@ -227,22 +266,39 @@ def _trained_seconds(stage: Trained, stages: Stages, shape: Shape, cluster: Clus
     )
 
 
-def _time_lines(spent: Course, cluster: Cluster, ranks: int) -> Iterator[Line]:
-    total = spent.in_turn
+def _time_lines(stage: RlStage, spent: Course, cluster: Cluster, ranks: int) -> Iterator[Line]:
+    total = wall_seconds(stage, spent)
     if not math.isfinite(total):
-        yield "time", "not where cards sample and train in turn: beside the training no completion has room"
+        how = "other cards draw ahead" if stage.engine.lag else "cards sample and train in turn"
+        yield "time", f"not where {how}: beside the training no completion has room"
+        return
+    parts = (
+        f"{_hours(spent.sampling)} sampling, {_hours(spent.training)} training, {_hours(spent.sync)} for new weights"
+    )
+    if stage.engine.lag:
+        drawing = cluster.count - ranks
+        yield (
+            "time",
+            f"roughly {_hours(total)} where {counted(drawing, 'card')} {'samples' if drawing == 1 else 'sample'} ahead "
+            f"(engine.lag {stage.engine.lag}) while {ranks:,} {'trains' if ranks == 1 else 'train'}, the longer of "
+            f"both: {parts}",
+        )
+        yield "idle", f"{_waiting(spent, cluster, drawing, ranks):.0%} of the cards wait for the others"
         return
     idle = spent.tail + spent.sync + spent.training * (1 - ranks / cluster.count)
-    yield (
-        "time",
-        f"roughly {_hours(total)} where all cards sample and train in turn: {_hours(spent.sampling)} sampling, "
-        f"{_hours(spent.training)} training, {_hours(spent.sync)} for new weights",
-    )
+    yield "time", f"roughly {_hours(total)} where all cards sample and train in turn: {parts}"
     yield (
         "idle",
         f"{idle / total:.0%} of that: {_hours(spent.tail)} in which only the longest completions are still written, "
         f"and weights under way",
     )
+
+
+def _waiting(spent: Course, cluster: Cluster, sampling: int, training: int) -> float:
+    """The part of the cards, over time, that waits where some sample while others train."""
+    total = spent.side_by_side
+    waiting = sampling * (total - spent.sampling - spent.sync) + (cluster.count - sampling) * total
+    return (waiting - training * spent.training) / total / cluster.count
 
 
 def _split(best: tuple[int, Course] | None, stage: RlStage, shape: Shape, cluster: Cluster) -> str:
@@ -252,12 +308,10 @@ def _split(best: tuple[int, Course] | None, stage: RlStage, shape: Shape, cluste
         return "none: in no division the cards that train hold it, and those that sample a completion"
     sampling, spent = best
     training = 1 if why_one_rank(stage) else cluster.count - sampling
-    total = spent.side_by_side
-    waiting = sampling * (total - spent.sampling - spent.sync) + (cluster.count - sampling) * total
-    waiting -= training * spent.training
     return (
         f"{counted(sampling, 'card')} that sample ahead (engine.lag 1) and {training:,} that train: roughly "
-        f"{_hours(total)}, in which {waiting / total / cluster.count:.0%} of the cards wait for the others"
+        f"{_hours(spent.side_by_side)}, in which {_waiting(spent, cluster, sampling, training):.0%} of the cards wait "
+        f"for the others"
     )
 
 

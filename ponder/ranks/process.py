@@ -18,6 +18,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
+from ponder.allocator import keep_freed_memory
 from ponder.errors import PonderError
 from ponder.ranks.answer import Answer
 
@@ -52,6 +53,7 @@ def _out_of_memory(error: Exception) -> bool:
 
 def main() -> None:
     """Serve the pipe until it is closed."""
+    keep_freed_memory()
     link, parent, (home, _, name) = Connection(int(sys.argv[1])), int(sys.argv[2]), sys.argv[3].partition(":")
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     target: Any = None

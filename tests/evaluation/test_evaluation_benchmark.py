@@ -16,7 +16,8 @@ from ponder.verify import verify
 DATA = Path(__file__).parents[2] / "../shared/data"
 NAMES = (
     "aime24", "aime25", "alpaca-eval", "arena-hard", "c-eval", "cmath", "gpqa-diamond", "gsm8k", "harmbench",
-    "humaneval", "humaneval-plus", "ifeval", "json-mode-eval", "livecodebench", "math500", "mbpp", "mbpp-plus",
+    "humaneval", "humaneval-plus", "ifeval", "json-mode-eval", "laptop-general", "laptop-gsm8k", "laptop-sums",
+    "livecodebench", "math500", "mbpp", "mbpp-plus",
     "mgsm-zh", "micro", "micro-bugfix", "micro-form", "micro-general", "micro-reasoning", "micro-safety",
     "mmlu", "mmlu-pro", "mmlu-redux", "multipl-e-cpp", "multipl-e-js", "olymmath-en", "olymmath-zh",
     "simple-safety-tests", "simpleqa",

@@ -17,7 +17,7 @@ from ponder.pipeline.decoding import Engine, drawn
 from ponder.pipeline.machine import PEAK_BF16, PEAK_FP32, TRAIN_SHARE, card
 from ponder.pipeline.memory import Beside, gathered_bytes, memory
 from ponder.pipeline.plan import describe_plan
-from ponder.pipeline.plan_cluster import best_split, engine_line, in_turn, sensitivity
+from ponder.pipeline.plan_cluster import best_split, engine_line, placed_course, sensitivity
 from ponder.pipeline.plan_rank import rank_bytes, smallest_machines
 from ponder.pipeline.room import check_room
 from ponder.pipeline.shape import find_shape
@@ -104,7 +104,7 @@ def test_r1_zero_takes_its_published_hours() -> None:
     stage, shape = published()
     cluster = parse_cluster(H800)
     assumed = assumed_of(cluster, as_published=True)
-    spent = in_turn(stage, shape, cluster, assumed, cluster.count)
+    spent = placed_course(stage, shape, cluster, assumed, cluster.count)
     assert spent.in_turn / 3600 == pytest.approx(198, rel=0.2)
     assert spent.sampling > spent.training > 10 * spent.sync and 0 < spent.tail < spent.sampling
 
@@ -335,7 +335,7 @@ def test_the_best_split_is_the_best_of_all(machine: str, looked_at: int, monkeyp
     monkeypatch.setattr("ponder.pipeline.plan_cluster._LOOKED_AT", looked_at)
     stage, shape = stage_of("r1-qwen2.5-7b", "zero")
     cluster = parse_cluster(machine)
-    best = best_split(stage, shape, cluster, Assumed())
+    best = best_split(stage, shape, cluster, Assumed(), as_published=True)
     assert best is not None
     every = {
         n: course(stage, shape, cluster, Assumed(), sampling_cards=n, training_cards=cluster.count - n).side_by_side
@@ -382,7 +382,7 @@ def test_every_assumption_says_what_it_does() -> None:
         "0% of the training state stays on a card that samples: does not fit if 100%"
     ]
     half, twice = (
-        in_turn(stage, shape, cluster, replace(assumed, mean=one), 512).in_turn / 3600 for one in (0.25, 1.0)
+        placed_course(stage, shape, cluster, replace(assumed, mean=one), 512).in_turn / 3600 for one in (0.25, 1.0)
     )
     said = f"50% of the limit is a mean completion: {round(half, -1):.0f} h if half, {round(twice, -1):.0f} h if twice"
     assert lines[0] == said

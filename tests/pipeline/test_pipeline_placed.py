@@ -1,5 +1,6 @@
 """What a plan for many cards says of a recipe: who trains, what is refused, what does not fit, what drawing takes."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def line(page: str, name: str) -> str:
     ("stage", "machine", "said"),
     [
         (f"zero: {RL}}}", "8xH100", ", 8 ranks that train (set stages.zero.batch.ranks=8; the recipe has 1)"),
-        (f"zero: {RL}, engine: {{lag: 1}}}}", "8xH100", ", 7 ranks that train (set stages.zero.batch.ranks=7; "),
+        (f"zero: {RL}, engine: {{lag: 1}}}}", "8xH100", ", 2 ranks that train (set stages.zero.batch.ranks=2; "),
         (f"zero: {RL}, batch: {{ranks: 4}}}}", "8xH100", " each), 4 ranks that train"),
         (f"zero: {RL}}}", "1xH100", " each), 1 rank that trains"),
         (f"zero: {RL}, objective: ppo}}", "8xH100", ", 1 rank that trains: the critic of the objective 'ppo' is"),
@@ -200,3 +201,18 @@ def test_products_for_each_pair_of_tokens() -> None:
     made = shape_of(sizes | {"model_type": "deepseek_v3"} | latent, "here")
     assert isinstance(plain, Shape) and plain.pair == 3 * 8 * (2 * 16 + 2 * 16)
     assert isinstance(made, Shape) and made.pair == 3 * 8 * (2 * (8 + 4) + 2 * 10)
+
+
+def test_with_lag_those_that_do_not_train_draw_and_the_longer_of_both_counts(tmp_path: Path) -> None:
+    page = planned(read(tmp_path, f"zero: {RL}, engine: {{lag: 1}}}}"), "8xH100", tmp_path)
+    ahead, spent, split = (line(page, name) for name in ("engine", "time", "split"))
+    ranks = re.search(r"(\d) ranks? that train", line(page, "machine"))
+    drawing = re.search(r"roughly (.+) where (\d) cards? samples? ahead \(engine.lag 1\) while (\d) train", spent)
+    assert ranks is not None and drawing is not None
+    assert ranks[1] == drawing[3] and int(drawing[2]) + int(drawing[3]) == 8
+    assert f" {drawing[2]} of 1 card, " in ahead and "of training:" not in ahead
+    assert f"{drawing[2]} card" in split and f"roughly {drawing[1]}, in which" in split
+    given = planned(read(tmp_path, f"zero: {RL}, engine: {{lag: 1}}, batch: {{ranks: 6}}}}"), "8xH100", tmp_path)
+    assert "where 2 cards sample ahead (engine.lag 1) while 6 train, the longer of both: " in line(given, "time")
+    hours = re.search(r"([\d.]+ \w+) sampling, ([\d.]+ \w+) training", line(given, "time"))
+    assert hours is not None and f"roughly {hours[1]} where" in line(given, "time")  # sampling is the longer
