@@ -32,7 +32,6 @@ __all__ = [
     "on_cluster",
     "placed_course",
     "sensitivity",
-    "wall_seconds",
 ]
 
 NOT_HELD = "does not fit"
@@ -84,14 +83,14 @@ def on_cluster(
     wall = None
     if isinstance(stage, RlStage):
         assumed = _with_lengths(assumed, standing, out, stage)
-        state = 0 if stage.engine.lag else round(assumed.resident * sum(at_rest(parts)))
-        drawing = cluster.count - ranks if stage.engine.lag else cluster.count
+        drawing, ahead = _drawing(stage, cluster, ranks)
+        state = 0 if ahead else round(assumed.resident * sum(at_rest(parts)))
         lines.append(engine_line(engine_of(stage, shape, cluster, state), longest_completion(stage), drawing))
         lines.append(("smallest", smallest_machines(stage, shape, beside)))
         if held or published:
             spent = placed_course(stage, shape, cluster, assumed, ranks, beside)
             lines += list(_time_lines(stage, spent, cluster, ranks))
-            wall = wall_seconds(stage, spent)
+            wall = spent.wall
         best = best_split(stage, shape, cluster, assumed, beside=beside, as_published=published)
         lines.append(("split", _split(best, stage, shape, cluster)))
         if wall is not None and math.isfinite(wall):
@@ -132,12 +131,9 @@ def placed_course(
 ) -> Course:
     """The time where so many cards train. All sample before, each with room beside what the first one keeps of
     training; with `engine.lag` those sample that do not train, at the same time."""
-    if stage.engine.lag:
-        drawing, state, frozen = cluster.count - ranks, 0, 0
-    else:
-        drawing = cluster.count
-        state, frozen = at_rest(rank_bytes(stage, shape, cluster.device.memory_bytes, ranks, beside))
-    return course(
+    drawing, ahead = _drawing(stage, cluster, ranks)
+    state, frozen = (0, 0) if ahead else at_rest(rank_bytes(stage, shape, cluster.device.memory_bytes, ranks, beside))
+    spent = course(
         stage,
         shape,
         cluster,
@@ -148,11 +144,13 @@ def placed_course(
         frozen_bytes=frozen,
         beside=beside,
     )
+    return replace(spent, ahead=ahead)
 
 
-def wall_seconds(stage: RlStage, spent: Course) -> float:
-    """What a clock says of it."""
-    return spent.side_by_side if stage.engine.lag else spent.in_turn
+def _drawing(stage: RlStage, cluster: Cluster, ranks: int) -> tuple[int, bool]:
+    """How many cards sample, and whether they are others than train."""
+    ahead = stage.engine.lag > 0 and cluster.count > ranks
+    return cluster.count - ranks if ahead else cluster.count, ahead
 
 
 def best_split(
@@ -215,7 +213,7 @@ def sensitivity(
             if other != value:
                 spent = placed_course(stage, shape, cluster, replace(assumed, **{one.name: other}), ranks, beside)
                 label = {value / 2: "half", value * 2: "twice"}.get(other) or _said(one.name, other).split()[0]
-                hours.append(f"{_hours(wall_seconds(stage, spent))} if {label}")
+                hours.append(f"{_hours(spent.wall)} if {label}")
         yield f"{_said(one.name, value)}: {', '.join(hours)}"
 
 
@@ -267,15 +265,15 @@ def _trained_seconds(stage: Trained, stages: Stages, shape: Shape, cluster: Clus
 
 
 def _time_lines(stage: RlStage, spent: Course, cluster: Cluster, ranks: int) -> Iterator[Line]:
-    total = wall_seconds(stage, spent)
+    total = spent.wall
     if not math.isfinite(total):
-        how = "other cards draw ahead" if stage.engine.lag else "cards sample and train in turn"
+        how = "other cards draw ahead" if spent.ahead else "cards sample and train in turn"
         yield "time", f"not where {how}: beside the training no completion has room"
         return
     parts = (
         f"{_hours(spent.sampling)} sampling, {_hours(spent.training)} training, {_hours(spent.sync)} for new weights"
     )
-    if stage.engine.lag:
+    if spent.ahead:
         drawing = cluster.count - ranks
         yield (
             "time",

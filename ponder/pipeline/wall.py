@@ -50,12 +50,19 @@ def stretches(stage: RlStage) -> list[Stretch]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """Seconds of all rollouts: `tail` are those of `sampling` in which rows have run out while the longest go on;
-    `training` has the scores of reward models, too. Sampling without room for a completion is infinite."""
+    `training` has the scores of reward models, too. Sampling without room for a completion is infinite. `ahead` says
+    whether other cards sample than train, at the same time."""
 
     sampling: float
     training: float
     sync: float
     tail: float
+    ahead: bool = False
+
+    @property
+    def wall(self) -> float:
+        """What a clock says."""
+        return self.side_by_side if self.ahead else self.in_turn
 
     @property
     def in_turn(self) -> float:

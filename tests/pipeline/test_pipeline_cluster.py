@@ -362,7 +362,7 @@ def test_many_cards_are_not_all_looked_at(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_one_process_that_trains_leaves_the_others_to_draw() -> None:
     stage, shape = stage_of("zero-gsm8k-qwen2.5-1.5b", "zero", "stages.zero.objective=ppo")
-    best = best_split(stage, shape, parse_cluster("8xH100"), Assumed(), beside=Beside(critic=shape))
+    best = best_split(stage, shape, parse_cluster("8xH100"), Assumed(), beside=Beside(critic=shape), as_published=True)
     assert best is not None
     alone = course(
         stage, shape, parse_cluster("8xH100"), Assumed(), sampling_cards=7, training_cards=1,
