@@ -61,6 +61,10 @@ class Home(Protocol):
         """How many threads each of so many ranks has."""
         ...
 
+    def hold(self) -> None:
+        """Give the GPU with which this process trains to nobody else: it does not take turns with engines."""
+        ...
+
     def start(
         self, name: str, maker: str, threads: int, log: Path, environment: Mapping[str, str] | None = None
     ) -> Place:
@@ -100,6 +104,9 @@ class LocalHome:
     def threads(self, ranks: int) -> int:
         """See `Home`."""
         return max(1, self._cores // ranks)
+
+    def hold(self) -> None:
+        """See `Home`: engines are given GPUs from the last one on, and this process has the first."""
 
     def start(
         self, name: str, maker: str, threads: int, log: Path, environment: Mapping[str, str] | None = None

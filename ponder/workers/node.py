@@ -15,7 +15,7 @@ import psutil
 import ponder
 from ponder.ranks.keeper import Keeper
 
-__all__ = ["NodeFacts", "NodeKeeper", "end_processes", "node_facts", "versions"]
+__all__ = ["Held", "NodeFacts", "NodeKeeper", "end_processes", "node_facts", "versions"]
 
 _COMPARED = ("torch", "transformers", "safetensors")
 
@@ -43,6 +43,14 @@ class NodeKeeper(Keeper):
     def address(self) -> tuple[str, int]:
         """See `Place.address`."""
         return self._ip, super().address()[1]
+
+
+class Held:
+    """Keeps the GPUs that it was given from others, while it lives."""
+
+    def visible(self) -> str:
+        """Which they are, as CUDA_VISIBLE_DEVICES has it."""
+        return os.environ.get("CUDA_VISIBLE_DEVICES", "")
 
 
 def versions() -> dict[str, str]:

@@ -28,6 +28,8 @@ class Workers:
         if pool is None:
             ahead = config.lag > 0
             beside = ranks if ranks > 1 or ahead else 0  # the run's own process takes turns unless it is ahead
+            if ahead and ranks == 1:
+                self.home.hold()
             count = self.home.engines(beside, ahead=ahead) if config.workers == "auto" else config.workers
             pool = self._pools[folder] = EnginePool(self.home, policy, config, count, folder, losses, self._say)
             self._say(

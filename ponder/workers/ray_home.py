@@ -18,7 +18,7 @@ from typing import Any
 from ponder.errors import PonderError, RecipeError, WorkerLost
 from ponder.ranks.keeper import Look
 from ponder.workers.home import Place
-from ponder.workers.node import NodeFacts, NodeKeeper, end_processes, node_facts, versions
+from ponder.workers.node import Held, NodeFacts, NodeKeeper, end_processes, node_facts, versions
 from ponder.workers.placement import Node, engines_for, pick
 
 __all__ = ["RayHome"]
@@ -45,6 +45,8 @@ class RayHome:
     def __init__(self, address: str, folder: Path, say: Callable[[str], None]) -> None:
         """PonderError where it does not answer, or its nodes cannot work on this run: other versions, another disk."""
         self._places: list[_RayPlace] = []
+        self._say = say
+        self._held: tuple[Node, Any] | None = None
         if address:
             _check_answers(address)
         self._joins = bool(address or os.environ.get("RAY_ADDRESS") or _RUNNING.exists())
@@ -87,12 +89,34 @@ class RayHome:
         """See `Home.threads`: the same on every node, whatever is lost."""
         return max(1, min(node.cores for node in self.nodes()) // ranks)
 
+    def hold(self) -> None:
+        """See `Home.hold`: Ray knows nothing of what this process has, and would give its GPU to the first engine."""
+        own = self._ray.get_runtime_context().get_node_id()
+        node = next((one for one in self.nodes() if one.id == own), None)
+        if self._held is not None or node is None or not node.gpus:
+            return
+        holder = self._remote(Held, node, gpus=1).remote()
+        self._held = node, holder
+        try:
+            given = self.get(holder.visible.remote(), _START_SECONDS, "the GPU with which this process trains", node)
+        except WorkerLost as lost:
+            raise PonderError(
+                f"No GPU of this node ({node.address}) is free for the run's own process, which trains while engines "
+                f"draw (engine.lag): {lost.why}. End what has them (`ray status` shows it), or start the run elsewhere"
+            ) from lost
+        trains = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+        if given != trains:
+            self._say(
+                f"this process trains on GPU {trains}, but the one that Ray keeps for it is {given}: others of this "
+                f"cluster may be given {trains}, too. Start the run with CUDA_VISIBLE_DEVICES={given}"
+            )
+
     def start(
         self, name: str, maker: str, threads: int, log: Path, environment: Mapping[str, str] | None = None
     ) -> Place:
         """See `Home.start`."""
         nodes = self.nodes()
-        taken: dict[str, list[str]] = {}
+        taken: dict[str, list[str]] = {} if self._held is None else {self._held[0].id: ["run"]}
         for place in self._places:
             taken.setdefault(place.node.id, []).append(place.name)
         node = pick(nodes, taken, name)
@@ -141,6 +165,10 @@ class RayHome:
         """See `Home.close`."""
         for place in list(self._places):
             place.end()
+        if self._held is not None:
+            with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
+                self._ray.kill(self._held[1])
+            self._held = None
         self._ray.shutdown()
 
     def _remote(self, what: Any, node: Node, gpus: int = 0) -> Any:
