@@ -9,13 +9,18 @@ import os
 import platform
 from collections.abc import Mapping
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["keep_freed_memory", "keep_large_blocks"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _LARGEST = 2**31 - 1
 """What fits the C int of `mallopt`: blocks below 2 GiB come from the heap, whose free end is kept up to that size."""
+_LARGE = 16 * 2**20
+"""Blocks that are mapped where memory is short: with 16,384 tokens in 6 layers of width 512, computed again, a process
+has what its tensors take at their most, and a fifth more with all blocks in the heap, for the same time."""
 _HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 """torch reads it once, at its first allocation: large tensors are then put on huge pages where the kernel allows it."""
+_settled: list[bool] = []
+"""Not empty in a process whose allocator is settled."""
 _TUNED = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "LD_PRELOAD")
 
 
@@ -29,4 +34,13 @@ def keep_freed_memory(environment: Mapping[str, str] = os.environ) -> bool:
         return False
     os.environ.setdefault(_HUGE_PAGES, "1")
     mallopt = ctypes.CDLL(None).mallopt
-    return all([mallopt(_M_MMAP_THRESHOLD, _LARGEST), mallopt(_M_TRIM_THRESHOLD, _LARGEST)])
+    if all([mallopt(_M_MMAP_THRESHOLD, _LARGEST), mallopt(_M_TRIM_THRESHOLD, _LARGEST)]):
+        _settled.append(True)
+    return bool(_settled)
+
+
+def keep_large_blocks(keep: bool) -> None:
+    """Whether large blocks, too, stay for the next ones from now on, or go back to the system when they are freed, so
+    that no gaps are left between them. Nothing is done where `keep_freed_memory` did nothing."""
+    if _settled:
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGEST if keep else _LARGE)

@@ -9,8 +9,10 @@ import pytest
 
 _RESIDENT = """
 import os, sys
-from ponder.allocator import keep_freed_memory
-kept = keep_freed_memory() if sys.argv[1] == "keep" else None
+from ponder.allocator import keep_freed_memory, keep_large_blocks
+kept = keep_freed_memory() if sys.argv[1] != "leave" else None
+if sys.argv[1] != "keep":
+    keep_large_blocks(False)
 import torch
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -41,6 +43,13 @@ def test_freed_memory_stays_for_what_comes_next() -> None:
     assert kept == "True" and held > 80 and freed > 80
     _, held, freed = _run("leave")
     assert held > 80 and freed < 16
+
+
+@glibc
+def test_large_blocks_go_back_where_memory_is_short() -> None:
+    """Nothing is changed where the allocator was not settled: `leave` above."""
+    kept, held, freed = _run("keep all but large ones")
+    assert kept == "True" and held > 80 and freed < 16
 
 
 @glibc

@@ -13,6 +13,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from ponder.allocator import keep_large_blocks
 from ponder.policy.attention import body
 from ponder.recipe.recompute import kept_bytes, recomputes, room_bytes
 from ponder.recipe.shape import Shape, shape_of
@@ -39,8 +40,12 @@ class Recomputation:
 
     @contextlib.contextmanager
     def around(self, tokens: int) -> Iterator[None]:
-        """Within it a forward pass of so many tokens keeps what `pays` says."""
-        if not torch.is_grad_enabled() or not self.pays(tokens):
+        """Within it a forward pass of so many tokens keeps what `pays` says. Where that is little, memory is short:
+        until a pass that keeps all, large blocks of memory go back to the system when they are freed."""
+        pays = torch.is_grad_enabled() and self.pays(tokens)
+        if torch.is_grad_enabled():
+            keep_large_blocks(not pays)
+        if not pays:
             yield
             return
         layers = [layer for part in body(self._model).children() if isinstance(part, torch.nn.ModuleList)
