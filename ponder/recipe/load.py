@@ -45,7 +45,8 @@ def _own_names(value: Any, where: Where, source: Source) -> Iterator[tuple[str, 
     for key, one in reversed([*inner]):
         yield from _own_names(one, (*where, key), source)
         for text in (key, one):
-            if isinstance(text, str) and is_own(text) and "://" not in text:
+            # Addresses and parts of a split, such as `train[:7000]`, have a colon, too.
+            if isinstance(text, str) and is_own(text) and "://" not in text and "[" not in text:
                 place = source.origin((*where, key))
                 yield from ((name, place) for name in (text, text.rpartition(":")[0]))
 
