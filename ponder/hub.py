@@ -40,14 +40,19 @@ def parse_hub_id(reference: str) -> HubId | None:
 
 def fetch(hub_id: HubId, patterns: Sequence[str], *, cached: bool = False) -> Path:
     """The folder with the files of these patterns, downloaded where they are not in the hub's cache and `cached` is
-    false; its name is the commit. ModelError where there is none."""
+    false; its name is the commit. A pattern without a folder is of files outside of any. ModelError where there is
+    none."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(
             snapshot_download(
-                hub_id.repository, revision=hub_id.revision, allow_patterns=list(patterns), local_files_only=cached
+                hub_id.repository,
+                revision=hub_id.revision,
+                allow_patterns=list(patterns),
+                ignore_patterns=[f"*/{pattern}" for pattern in patterns],  # since a star takes any number of folders
+                local_files_only=cached,
             )
         )
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:

@@ -21,6 +21,8 @@ _QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_confi
 """Files that said so before it stood in config.json: of GPTQ, AWQ and ModelOpt."""
 _NARROW = ("F8", "F6_", "F4", "I8", "U8")
 """Types of weights that only a quantised model has, or how they begin; F64 is none."""
+_MASKS = ("bias", "mask")
+"""How tensors end that hold whole numbers and no weights: which tokens see each other, in folders of GPT-NeoX."""
 _FP8 = "F8_E4M3"
 _SCALE = "_scale_inv"
 """What the scales of a weight's blocks are called after it."""
@@ -28,8 +30,9 @@ _HEADER_BYTES = 100 * 2**20
 """No longer header is read: the format allows none."""
 
 
-def check_folder(folder: Path) -> None:
-    """ModelError for a folder with an adapter, quantised weights or code of its own."""
+def check_folder(folder: Path, *, weights: bool = True) -> None:
+    """ModelError for a folder with an adapter, quantised weights or code of its own. `weights` says whether its weights
+    are there already: without them fp8 may still be what `fp8_scales` finds."""
     for path in filter(Path.is_file, sorted(folder.iterdir())):
         if is_pointer(path):
             raise ModelError(
@@ -44,7 +47,8 @@ def check_folder(folder: Path) -> None:
         )
     _check_generation(folder / "generation_config.json")
     config = _read(folder / "config.json")
-    if (method := _quantised(folder, config)) is not None and not fp8_scales(folder):
+    unpacks = bool(fp8_scales(folder)) if weights else _says_fp8(config)
+    if (method := _quantised(folder, config)) is not None and not unpacks:
         raise ModelError(
             f"The model in {str(folder)!r} is quantised ({method}), and ponder trains and measures whole weights only. "
             f"Name the model it was made from, in bf16 or fp32, or turn its weights back into bf16 and save them."
@@ -59,13 +63,17 @@ def check_folder(folder: Path) -> None:
 def fp8_scales(folder: Path) -> dict[str, str]:
     """The scales of the fp8 weights of a folder that says `quant_method: fp8` and has one for each of these, by the
     names of both; empty for any other folder."""
-    settings = _read(folder / "config.json").get("quantization_config")
-    if not isinstance(settings, dict) or settings.get("quant_method") != "fp8":
+    if not _says_fp8(_read(folder / "config.json")):
         return {}
     types = weight_types(folder)
     scales = {name: f"{name}{_SCALE}" for name, kind in types.items() if kind == _FP8}
-    narrow = [name for name, kind in types.items() if kind.startswith(_NARROW)]
+    narrow = [name for name, kind in types.items() if _narrow(name, kind)]
     return scales if len(scales) == len(narrow) and all(scale in types for scale in scales.values()) else {}
+
+
+def _says_fp8(config: Mapping[str, Any]) -> bool:
+    settings = config.get("quantization_config")
+    return isinstance(settings, dict) and settings.get("quant_method") == "fp8"
 
 
 def weight_types(folder: Path) -> dict[str, str]:
@@ -115,9 +123,13 @@ def _quantised(folder: Path, config: Mapping[str, Any]) -> str | None:
         if (folder / name).is_file():
             return f"it has a {name}"
     for name, kind in weight_types(folder).items():
-        if kind.startswith(_NARROW) or name.endswith(".qweight"):
+        if _narrow(name, kind) or name.endswith(".qweight"):
             return f"its weight {name!r} is of the type {kind}"
     return None
+
+
+def _narrow(name: str, kind: str) -> bool:
+    return kind.startswith(_NARROW) and not (kind in ("I8", "U8") and name.endswith(_MASKS))
 
 
 def _method(settings: Any, key: str) -> str:

@@ -6,6 +6,7 @@ does not know is run by its own code instead, which is said, and is probed like 
 instead of being trained wrongly.
 """
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedTokenizerBase
 
 from ponder.errors import ModelError
@@ -34,6 +36,7 @@ from ponder.policy.shrink import build_config
 from ponder.policy.storage import keep_for_products
 from ponder.policy.window import find_window, whole_window
 from ponder.recipe.training import Precision
+from ponder.text.control import chat_source
 from ponder.text.template import Template, template_for
 
 __all__ = ["load_policy", "load_weights", "random_policy", "save_policy"]
@@ -46,6 +49,8 @@ _REFUSED = {
     ("index_topk",): "attends to tokens that it chooses by scores which are often equal",
 }
 """What configurations call it, and what it is."""
+_SENSES = ("vision_config", "audio_config")
+_LOGIT_FACTORS = ("logit_scale", "lm_head_multiplier", "logits_scaling", "logits_mup_width_multiplier")
 _WAY_OUT = (
     " Longer sequences are refused. Take a model without that; of a longrope model a copy whose config.json has the "
     "long_factor as its short_factor, too, computes all lengths alike."
@@ -163,10 +168,7 @@ def _policy(
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     rows = model.get_input_embeddings().weight.shape[0]
     if rows < len(tokenizer):
-        raise ModelError(
-            f"Model {name!r} has embeddings for {rows} tokens but its tokenizer knows {len(tokenizer)}. The tokenizer "
-            f"belongs to another model: put the right one into the folder."
-        )
+        _leave_out_unembedded(tokenizer, template, name, rows)
     if not tokenizer("1").input_ids:
         raise ModelError(
             f"The tokenizer of model {name!r} knows {len(tokenizer)} tokens and cannot even split the text '1': its "
@@ -213,6 +215,11 @@ def _policy(
 
 def _check_known(model: Any, name: str) -> None:
     """ModelError for what a probe with few tokens and small numbers does not show."""
+    if senses := [key for key in _SENSES if getattr(model.config, key, None) is not None]:
+        raise ModelError(
+            f"Model {name!r} reads more than text ({senses[0]!r} in its config.json), and ponder trains on text alone. "
+            f"Name a model of text, or the language model in this one, saved as a folder of its own."
+        )
     fields = model.config.get_text_config().to_dict()
     for keys, reason in _REFUSED.items():
         if found := [f"{key}: {fields[key]}" for key in keys if fields.get(key)]:
@@ -247,6 +254,28 @@ def _fall_back(policy: Policy, name: str, reason: str) -> None:
         ) from error
 
 
+def _leave_out_unembedded(tokenizer: Any, template: Template, name: str, rows: int) -> None:
+    """Take the special tokens out of the tokenizer that the model has no embeddings for, such as the place of an image
+    in a model of text, so that what spells one is ordinary text. ModelError where text needs one of these."""
+    beyond = [one for number, one in tokenizer.added_tokens_decoder.items() if number >= rows]
+    written = chat_source(tokenizer) + json.dumps(template.to_json(), ensure_ascii=False)
+    marks = (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token)
+    needed = [one.content for one in beyond if not one.special or one.content in written or one.content in marks]
+    if needed or not tokenizer.is_fast or len(tokenizer) - len(beyond) > rows:
+        raise ModelError(
+            f"Model {name!r} has embeddings for {rows} tokens but its tokenizer knows {len(tokenizer)}. The tokenizer "
+            f"belongs to another model: put the right one into the folder."
+        )
+    form = json.loads(tokenizer.backend_tokenizer.to_str())
+    form["added_tokens"] = [one for one in form["added_tokens"] if one["id"] < rows]
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(form))
+    warnings.warn(
+        f"The tokenizer of model {name!r} knows special tokens that the model has no embeddings for, and they are left "
+        f"out of it: {', '.join(repr(one.content) for one in beyond)}. Where a text spells them it is ordinary text.",
+        stacklevel=4,
+    )
+
+
 def _leave_out_unknown_ends(model: Any, name: str, rows: int) -> None:
     """Let the generation config name such end tokens only as the model can write."""
     if not model.can_generate():
@@ -270,9 +299,14 @@ def _ends(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
 
 
 def _logit_scale(config: Mapping[str, Any]) -> float:
-    """Cohere multiplies its logits, Granite divides them, MiniCPM divides what they are made of."""
+    """Cohere, Falcon H1 and HyperCLOVA X multiply their logits, Granite divides them; MiniCPM and Inkling divide what
+    they are made of."""
     narrowed = config["dim_model_base"] / config["hidden_size"] if config.get("dim_model_base") else 1.0
-    return float(config.get("logit_scale") or 1.0) / float(config.get("logits_scaling") or 1.0) * narrowed
+    factors = {key: float(config.get(key) or 1.0) for key in _LOGIT_FACTORS}
+    multiplied = factors["logit_scale"] * factors["lm_head_multiplier"]
+    if config["model_type"] == "hyperclovax":
+        return multiplied * factors["logits_scaling"]
+    return multiplied / factors["logits_scaling"] * narrowed / factors["logits_mup_width_multiplier"]
 
 
 def _probe(policy: Policy, name: str, offsets: Sequence[int], tokens: int = _PROBE_TOKENS) -> None:

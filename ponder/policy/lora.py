@@ -11,14 +11,19 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from transformers.pytorch_utils import Conv1D
 
 from ponder.errors import ModelError
+from ponder.policy.packed import PackedLayout
 from ponder.policy.policy import Policy
 from ponder.recipe.sft import Lora, check_peft
 
 __all__ = ["LoraAdapter", "add_lora"]
 
 _NAME = "default"
+_LINEAR = (torch.nn.Linear, Conv1D)
+"""Maps of one vector; the second is GPT-2's, whose weight lies the other way round."""
+_CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
 
 
 class LoraAdapter:
@@ -48,8 +53,8 @@ class LoraAdapter:
 def add_lora(policy: Policy, config: Lora, seed: int) -> None:
     """Give the policy adapters, which change nothing until they are trained: B is 0 and A drawn from `seed`.
 
-    Raises RecipeError without peft, ModelError where a target is no module of this model, holds its output projection,
-    or does not get the adapters that it asks for.
+    Raises RecipeError without peft, ModelError where a target is no module of this model, holds its output projection
+    or a module that the model does not call, or does not get the adapters that it asks for.
     """
     check_peft()
     from peft import LoraConfig, get_peft_model
@@ -62,6 +67,7 @@ def add_lora(policy: Policy, config: Lora, seed: int) -> None:
         target_modules=modules,
         target_parameters=parameters,
         task_type="CAUSAL_LM",
+        fan_in_fan_out=any(isinstance(model.get_submodule(name), Conv1D) for name in modules),
     )
     with torch.random.fork_rng(devices=[]), _taken_as_named(model):
         torch.manual_seed(seed)
@@ -94,8 +100,11 @@ def _asked(policy: Policy, targets: Sequence[str]) -> tuple[list[str], list[str]
     but the output projection where none is named. ModelError for a name of nothing."""
     model: Any = policy.model
     head = model.get_output_embeddings()
-    linear = [name for name, one in model.named_modules() if isinstance(one, torch.nn.Linear) and one is not head]
-    owned = {f"{name}.weight" for name in linear}
+    every = [name for name, one in model.named_modules() if isinstance(one, _LINEAR) and one is not head]
+    only_read = _only_read(policy, every)
+    linear = [name for name in every if name not in only_read]
+    kinds = (*_LINEAR, *_CONVOLUTIONS)
+    owned = {f"{name}.weight" for name, one in model.named_modules() if isinstance(one, kinds)}
     fused = [name for name, one in model.named_parameters() if one.ndim > 2 and name not in owned]
     if not targets:
         return linear, fused
@@ -109,6 +118,12 @@ def _asked(policy: Policy, targets: Sequence[str]) -> tuple[list[str], list[str]
                 f"since log-probs are made from its weight directly. Name others of {', '.join(last)}, or leave "
                 f"`lora.targets` out."
             )
+        if missed := [name for name in every if name in only_read and _ends(name, target)]:
+            raise ModelError(
+                f"`lora.targets` names {target!r}, whose adapter would count for nothing, since the model reads the "
+                f"weight of {missed[0]!r} without calling it. Name others of {', '.join(last)}, or leave "
+                f"`lora.targets` out."
+            )
         mine = [name for name in linear if _ends(name, target)]
         experts = [name for name in fused if _ends(name, target) or _part_of(name, target)]
         if not mine and not experts:
@@ -119,6 +134,26 @@ def _asked(policy: Policy, targets: Sequence[str]) -> tuple[list[str], list[str]
         modules |= dict.fromkeys(mine)
         parameters |= dict.fromkeys(experts)
     return list(modules), list(parameters)
+
+
+@torch.no_grad()
+def _only_read(policy: Policy, linear: Sequence[str]) -> set[str]:
+    """Those linear modules that were not called on a few tokens, when the module that holds them was: its own code
+    reads their weight, as Mamba's does of `dt_proj`. What an expert holds that no token went to is none of them."""
+    called: set[torch.nn.Module] = set()
+
+    def note(module: torch.nn.Module, given: tuple[Any, ...]) -> None:
+        called.add(module)
+
+    hooks = [one.register_forward_pre_hook(note) for one in policy.model.modules()]
+    layout = PackedLayout([4], [2, 2], [0, 0], policy.device)
+    try:
+        policy.hidden(torch.arange(8, device=policy.device)[None], layout.position_ids_T[None], layout)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    modules = dict(policy.model.named_modules())
+    return {name for name in linear if modules[name] not in called and modules[name.rpartition(".")[0]] in called}
 
 
 def _ends(name: str, target: str) -> bool:

@@ -3,7 +3,8 @@
 import json
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging
 
@@ -21,6 +23,7 @@ from ponder.text.template import Template
 
 __all__ = [
     "UNLOADABLE",
+    "check_found",
     "check_same",
     "check_savable",
     "first_line",
@@ -33,6 +36,9 @@ __all__ = [
 
 _TOLERANCE = 1e-3
 """Largest difference between what the model's own code computes and what ours does, in float32; typical is 1e-6."""
+
+_TEXT = "A line of 1,234 words:\n\n  na\u00efve  e\u0301 \u4e8c\u52a0\u4e09 \U0001f600\n"
+"""What tokenizers split unlike each other: blanks, digits, ends of lines, signs of one and of several bytes."""
 
 UNLOADABLE = (
     OSError,
@@ -64,13 +70,30 @@ def first_line(error: BaseException) -> str:
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer as its own files describe it. For some architectures (Qwen2 among them) AutoTokenizer would put
-    the architecture's usual class, with its own splitting of text, over a tokenizer that declares no special class."""
+    the architecture's usual class, with its own splitting of text, over a tokenizer that declares no special class; and
+    of a tokenizer.json under a declared class it takes the vocabulary, and the splitting of that class: of the bytes of
+    DeepSeek-R1-Distill-Llama under `LlamaTokenizerFast` no blank would be left."""
     config_file = folder / "tokenizer_config.json"
     declared = json.loads(config_file.read_text(encoding="utf-8")) if config_file.is_file() else {}
     generic = declared.get("tokenizer_class") in ("PreTrainedTokenizerFast", "TokenizersBackend")
     tokenizer: PreTrainedTokenizerBase = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(folder)
+    if not generic and not _as_written(tokenizer, folder / "tokenizer.json"):
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     restore_chat_template(tokenizer, folder)
     return tokenizer
+
+
+def _as_written(tokenizer: PreTrainedTokenizerBase, file: Path) -> bool:
+    """Whether a tokenizer splits and joins a text as its tokenizer.json does; true where there is none."""
+    if not file.is_file():
+        return True
+    written = Tokenizer.from_file(str(file))
+    written.no_truncation()
+    written.no_padding()
+    ids = written.encode(_TEXT, add_special_tokens=False).ids
+    joined = written.decode(ids, skip_special_tokens=False)
+    own = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return tokenizer.encode(_TEXT, add_special_tokens=False) == ids and own == joined
 
 
 def read_model(factory: Any, folder: Path, dtype: torch.dtype = torch.float32, attention: str = ATTENTION_NAME) -> Any:
@@ -87,11 +110,7 @@ def read_model(factory: Any, folder: Path, dtype: torch.dtype = torch.float32, a
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # as unmatched ones: found below
     )
-    if wrong := sorted(found["mismatched_keys"]):
-        key, got, expected = wrong[0]
-        raise ValueError(f"weight {key!r} is of shape {tuple(got)}, and config.json asks for {tuple(expected)}")
-    if lacking := sorted(found["missing_keys"]):
-        raise ValueError(f"its files lack {len(lacking)} of the weights, such as {lacking[0]!r}")
+    check_found(found)
     if left_over := sorted(found["unexpected_keys"]):
         warnings.warn(
             f"The files of {str(folder)!r} hold {len(left_over)} weights for which the model of its config.json has no "
@@ -99,6 +118,16 @@ def read_model(factory: Any, folder: Path, dtype: torch.dtype = torch.float32, a
             stacklevel=3,
         )
     return model
+
+
+def check_found(found: Mapping[str, Any]) -> None:
+    """ValueError for weights that a folder or a file lacks or has in another shape; `found` is what transformers says
+    of a loading that was to pass over those."""
+    if wrong := sorted(found["mismatched_keys"]):
+        key, got, expected = wrong[0]
+        raise ValueError(f"weight {key!r} is of shape {tuple(got)}, and config.json asks for {tuple(expected)}")
+    if lacking := sorted(found["missing_keys"]):
+        raise ValueError(f"its files lack {len(lacking)} of the weights, such as {lacking[0]!r}")
 
 
 def write_model(
@@ -117,7 +146,15 @@ def write_model(
     """
     hide_progress()
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    state = {name: tensor.to(dtype) if name in parameters else tensor for name, tensor in model.state_dict().items()}
+
+    @cache
+    def cast(parameter: torch.Tensor) -> torch.Tensor:  # once, or a head tied to the embeddings would be written twice
+        return parameter.detach().to(dtype)
+
+    state = {
+        name: cast(tensor) if name in parameters else tensor
+        for name, tensor in model.state_dict(keep_vars=True).items()
+    }
     model.save_pretrained(folder, state_dict=state, max_shard_size=shard)
     tokenizer.save_pretrained(folder)
     template.save(folder)

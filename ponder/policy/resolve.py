@@ -7,6 +7,7 @@ No torch here, so that plans and fingerprints can name models cheaply.
 """
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from ponder.errors import ModelError
@@ -17,7 +18,10 @@ from ponder.policy.unpack import unpacked_fp8, unpacked_gguf
 
 __all__ = ["resolve_model"]
 
-_MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+_BESIDE = ("*.json", "*.txt", "*.model", "chat_template.jinja", "additional_chat_templates/*.jinja")
+"""What a repository holds beside its weights, which says whether they are worth fetching."""
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+"""The first of these forms that it has."""
 
 
 def resolve_model(name: str | Path) -> Path:
@@ -35,10 +39,7 @@ def _folder(name: str | Path) -> Path:
     if (folder / "config.json").is_file():
         return folder
     if (folder / ADAPTER).is_file():
-        raise ModelError(
-            f"{str(folder)!r} holds an adapter ({ADAPTER!r}) and no model. Merge it into the model that it was trained "
-            f"on, save that, and name its folder."
-        )
+        raise _adapter_alone(str(folder))
     if folder.is_dir():
         raise ModelError(
             f"{str(folder)!r} is a folder without config.json, so it holds no model. Name a folder in the Hugging Face "
@@ -46,16 +47,46 @@ def _folder(name: str | Path) -> Path:
         )
     if str(name) in EMBEDDED or folder.is_absolute() or str(name).startswith("."):
         raise ModelError(f"There is no model folder {str(folder)!r}{_nearest(folder)}.")
+    return _fetched(str(name), folder)
+
+
+def _fetched(name: str, folder: Path) -> Path:
+    """The folder of a model of the hub; `folder` is what the name would be here. Weights are fetched only of what can
+    be loaded."""
     # The hub knows a few models without an organisation, such as gpt2.
-    hub_id = parse_hub_id(str(name)) or HubId(repository=str(name), revision=None)
+    hub_id = parse_hub_id(name) or HubId(repository=name, revision=None)
+    found = _fetch(hub_id, _BESIDE, name, folder)
+    if (found / "config.json").is_file():
+        check_folder(found, weights=False)
+        whole = HubId(repository=hub_id.repository, revision=found.name)
+        for form in _WEIGHTS:
+            if any(_fetch(whole, (form,), name, folder).glob(form)):
+                break
+        return found
+    if (found / ADAPTER).is_file():
+        raise _adapter_alone(name)
+    raise ModelError(
+        f"{name!r} on the Hugging Face hub has no config.json, so it holds no model in the Hugging Face format. Name "
+        f"the repository that it was made from; a GGUF file of it can be downloaded and named by its path."
+    )
+
+
+def _fetch(hub_id: HubId, patterns: Sequence[str], name: str, folder: Path) -> Path:
     try:
-        return fetch(hub_id, _MODEL_FILES)
+        return fetch(hub_id, patterns)
     except ModelError as error:
         raise ModelError(
-            f"There is no model {str(name)!r}: it is no folder here, and {error}. Give a stage of the recipe, a "
-            f"folder, a hub id (which needs a network or the hub's cache), or {' or '.join(map(repr, EMBEDDED))}"
+            f"There is no model {name!r}: it is no folder here, and {error}. Give a stage of the recipe, a folder, a "
+            f"hub id (which needs a network or the hub's cache), or {' or '.join(map(repr, EMBEDDED))}"
             f"{_nearest(folder)}."
         ) from error
+
+
+def _adapter_alone(where: str) -> ModelError:
+    return ModelError(
+        f"{where!r} holds an adapter ({ADAPTER!r}) and no model. Merge it into the model that it was trained on, save "
+        f"that, and name its folder."
+    )
 
 
 def _inside(folder: Path) -> str:

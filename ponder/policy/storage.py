@@ -13,12 +13,12 @@ __all__ = ["cast_once", "keep_for_products"]
 
 def keep_for_products(model: Any, dtype: torch.dtype | None) -> None:
     """Freeze the model, and keep the weights of its linear modules and its output projection as `dtype`, which is that
-    of its products; None changes nothing. All others stay float32: embeddings, norms, routers, a scorer's row, and
-    experts that are one tensor, whose products autocast does not know."""
+    of its products; None changes nothing. All others stay float32: embeddings, norms, biases, which Mamba adds outside
+    of a product, routers, a scorer's row, and experts that are one tensor, whose products autocast does not know."""
     model.requires_grad_(False)
     if dtype is None:
         return
-    linear = {id(p) for one in model.base_model.modules() if isinstance(one, torch.nn.Linear) for p in one.parameters()}
+    linear = {id(one.weight) for one in model.base_model.modules() if isinstance(one, torch.nn.Linear)}
     head = model.get_output_embeddings()
     tied = {id(p) for one in model.modules() if isinstance(one, torch.nn.Embedding) for p in one.parameters()}
     kept = (linear | (set() if head is None else {id(head.weight)})) - tied

@@ -15,21 +15,38 @@ import shutil
 import struct
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ponder.errors import ModelError
 from ponder.files import file_digest, publishing, read_json, sweep, write_json
 from ponder.policy.folder import fp8_scales
+from ponder.policy.rope import rope_changes
 
 __all__ = ["gguf_config", "unpacked_fp8", "unpacked_gguf"]
 
 _MAGIC = b"GGUF"
 _PART = re.compile(r"-\d+-of-\d+$")
+_ROPE = "rope_"
+"""How tensors begin that say how positions are turned into angles, and are no weights."""
+_HEAD = "output.weight"
+"""What some files hold although it is the embeddings: transformers then takes those."""
 _BLOCK = (128, 128)
 """Rows and columns of a weight under one scale, unless the configuration says otherwise."""
-_UNREADABLE = (OSError, ValueError, LookupError, TypeError, NotImplementedError, struct.error)
+_READING = 2
+"""How GGUF files are read: counted up where it changes, so that no folder is taken that was made otherwise."""
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    ImportError,
+    struct.error,
+)
 _BESIDE = (".json", ".jinja", ".txt", ".model")
 """Files that are the same whatever form the weights have."""
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
@@ -57,20 +74,28 @@ def unpacked_gguf(path: Path) -> Path:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        from ponder.policy.pretrained import check_found
+
+        rope = _check_contents(path)
         factory: Any = AutoModelForCausalLM
         where = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
         try:
-            model = factory.from_pretrained(**where, dtype=torch.float32)
+            model, found = factory.from_pretrained(
+                **where, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
+            )
+            check_found(found)
+            _check_shapes(model)
+            _check_places(path, model, found["unexpected_keys"])
             tokenizer = AutoTokenizer.from_pretrained(**where) if own else None
         except _UNREADABLE as error:
             raise _unreadable(path, error) from error
-        _write_model(model, folder)
+        _write_model(model, folder, rope)
         if tokenizer is None:
             _copy(beside, folder)
         else:
             tokenizer.save_pretrained(folder)
 
-    return _made_once(path, [path] if own else [path, *beside], make)
+    return _made_once(path, [path] if own else [path, *beside], make, _READING)
 
 
 def unpacked_fp8(folder: Path) -> Path:
@@ -88,10 +113,10 @@ def unpacked_fp8(folder: Path) -> Path:
     return _made_once(folder, [*beside, *files], make)
 
 
-def _made_once(source: Path, files: list[Path], make: Callable[[Path], None]) -> Path:
+def _made_once(source: Path, files: list[Path], make: Callable[[Path], None], *how: int) -> Path:
     """The folder in the cache that `make` fills with what it makes of these files of `source`, by one process at a
     time. It is called as they are; what one that was killed left behind goes."""
-    content = [str(source.absolute()), *(f"{path.name} {file_digest(path)}" for path in files)]
+    content = [str(source.absolute()), *(f"{path.name} {file_digest(path)}" for path in files), *how]
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ponder" / "models"
     home = root / hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
     made = home / source.absolute().name.removesuffix(".gguf")
@@ -107,12 +132,70 @@ def _made_once(source: Path, files: list[Path], make: Callable[[Path], None]) ->
     return made
 
 
-def _write_model(model: Any, folder: Path) -> None:
-    """As transformers would, which takes any model that came of a GGUF file for quantised."""
+def _check_contents(path: Path) -> dict[str, Any]:
+    """What of the configuration is otherwise than transformers reads it. ModelError for what it does not read."""
+    import gguf
+
+    config = gguf_config(path)
+    try:
+        reader = gguf.GGUFReader(path)
+        before = f"{reader.fields['general.architecture'].contents()}.rope."
+        said = {k.removeprefix(before): one.contents() for k, one in reader.fields.items() if k.startswith(before)}
+        divisors = {
+            one.name: gguf.dequantize(one.data, one.tensor_type).tolist()
+            for one in reader.tensors
+            if one.name.startswith(_ROPE)
+        }
+        parts = reader.fields["split.count"].contents() if "split.count" in reader.fields else 1
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    if parts > 1:
+        raise _one_part(path)
+    return rope_changes(config, said, divisors, str(path))
+
+
+def _check_shapes(model: Any) -> None:
+    """ValueError for a weight of another shape than the configuration makes, which is taken from a GGUF file as it
+    is."""
+    import torch
+
+    with torch.device("meta"):
+        made = dict(type(model)(model.config).named_parameters())
+    for name, one in model.named_parameters():
+        if one.shape != made[name].shape:
+            raise ValueError(
+                f"weight {name!r} is of shape {tuple(one.shape)}, and its keys ask for {tuple(made[name].shape)}"
+            )
+
+
+def _check_places(path: Path, model: Any, left_over: set[str]) -> None:
+    """ValueError for a tensor that transformers found no place for in its model, where that can be known: it says so
+    of some architectures, and of the others where each weight of the model has a name in the file."""
+    import gguf
+
+    reader = gguf.GGUFReader(path)
+    name = reader.fields["general.architecture"].contents()
+    if arch := next((one for one, known in gguf.MODEL_ARCH_NAMES.items() if known == name), None):
+        names = gguf.get_tensor_name_map(arch, model.config.num_hidden_layers)
+        found = {names.get_name(weight, try_suffixes=(".weight", ".bias")) for weight, _ in model.named_parameters()}
+        if None not in found:
+            aside = (_ROPE, f"blk.{model.config.num_hidden_layers}.")  # the last block guesses further tokens
+            others = {one.name for one in reader.tensors if not one.name.startswith(aside)}
+            left_over = left_over | (others - found - {_HEAD})
+    if left_over:
+        raise ValueError(
+            f"it holds {len(left_over)} weights, such as {min(left_over)!r}, for which a {type(model).__name__} has no "
+            f"place"
+        )
+
+
+def _write_model(model: Any, folder: Path, changes: Mapping[str, Any]) -> None:
+    """As transformers would, which takes any model that came of a GGUF file for quantised; with these changes of its
+    configuration."""
     from huggingface_hub import save_torch_state_dict
 
     save_torch_state_dict(model.state_dict(), folder)
-    config = model.config.to_dict()
+    config = {**model.config.to_dict(), **changes}
     config.pop("quantization_config", None)
     write_json(folder / "config.json", config | {"dtype": "float32", "architectures": [type(model).__name__]})
     if model.can_generate():
@@ -172,14 +255,18 @@ def _check_gguf(path: Path) -> None:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ModelError(f"{str(path)!r} is no GGUF file, whatever its name says. Fetch it again.")
     if _PART.search(path.stem):
-        raise ModelError(
-            f"{str(path)!r} is one part of a GGUF model in several files, which transformers does not read. Put them "
-            f"together (`llama-gguf-split --merge`) and name the one file."
-        )
+        raise _one_part(path)
     if importlib.util.find_spec("gguf") is None:
         raise ModelError(
             f"To read {str(path)!r} the package gguf is needed: {sys.executable} -m pip install 'ponder[export]'."
         )
+
+
+def _one_part(path: Path) -> ModelError:
+    return ModelError(
+        f"{str(path)!r} is one part of a GGUF model in several files, which transformers does not read. Put them "
+        f"together (`llama-gguf-split --merge`) and name the one file."
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> ModelError:

@@ -20,7 +20,7 @@ class Shape:
     """Sizes of a causal language model, and `origin`, the place of the configuration.
 
     `active` parameters take part in the pass of one token: all but the embedding table and the experts not chosen.
-    `linear` ones are those of linear modules within the layers, `largest_layer` those of one layer, `head` those of an
+    `linear` ones are the weights of linear modules within the layers, `largest_layer` those of one layer, `head` those of an
     output projection of its own. `cached` numbers per token are keys and values over all layers as ponder keeps them,
     `latent` as engines do that keep what keys and values are made of. `kept` ones are what the backward pass needs:
     those beside `kept_fp32`, which are float32 in every precision, are of the matrix products' precision. `pair` are
@@ -79,7 +79,7 @@ def shape_of(config: Mapping[str, Any], origin: str) -> Shape | str:
         model_type=model_type,
         parameters=body + sparse_layers * sparse + table + head,
         active=body + sparse_layers * chosen + table,
-        linear=layers * (attention.parameters - attention.norms)
+        linear=layers * (attention.parameters - attention.vectors)
         + (layers - sparse_layers) * dense
         + sparse_layers * shared,
         largest_layer=attention.parameters + norms + max(sparse, dense if sparse_layers < layers else 0),
@@ -103,11 +103,12 @@ def shape_of(config: Mapping[str, Any], origin: str) -> Shape | str:
 
 
 class _Attention(NamedTuple):
-    """Per layer: parameters, those of them that norms have, numbers per token: cached, cached as latents, and kept for
-    the backward pass; and operations per pair of tokens: a query's product with a key, and a weight's with a value."""
+    """Per layer: parameters, those of them that are vectors (of norms, and biases), numbers per token: cached, cached as
+    latents, and kept for the backward pass; and operations per pair of tokens: a query's product with a key, and a
+    weight's with a value."""
 
     parameters: int
-    norms: int
+    vectors: int
     cached: int
     latent: int
     attended: int
@@ -125,7 +126,7 @@ def _attention(config: Mapping[str, Any]) -> _Attention:
         up = rank * heads * (config["qk_nope_head_dim"] + value)
         return _Attention(
             parameters=query + down + up + heads * value * hidden,
-            norms=rank + (query_rank or 0),
+            vectors=rank + (query_rank or 0),
             cached=heads * (key + value),
             latent=rank + turned,
             attended=heads * 2 * (key + value),
@@ -138,7 +139,7 @@ def _attention(config: Mapping[str, Any]) -> _Attention:
     norms = 2 * size if config["model_type"] in ("qwen3", "qwen3_moe", "gemma3_text") else 0
     return _Attention(
         parameters=weights + qwen2_bias + norms,
-        norms=norms,
+        vectors=norms + qwen2_bias,
         cached=2 * keys * size,
         latent=2 * keys * size,
         attended=2 * size * (heads + keys) * (2 if norms else 1),

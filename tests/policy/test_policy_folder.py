@@ -64,6 +64,17 @@ def test_weights_that_are_quantised_and_nothing_says_so(dtype: torch.dtype, name
     assert f"is quantised (its weight {key!r} is of the type {name})" in refused(folder)
 
 
+@pytest.mark.filterwarnings("ignore:The files of")
+def test_masks_are_no_weights(folder: Path) -> None:
+    """As in the files of Pythia."""
+    weights = load_file(folder / "model.safetensors")
+    mask = torch.ones(1, 1, 8, 8, dtype=torch.uint8).tril()
+    masks = {"model.layers.0.attention.bias": mask, "model.layers.0.attention.masked_bias": mask.to(torch.int8)}
+    save_file(weights | masks, folder / "model.safetensors", metadata={"format": "pt"})
+    loaded = load_policy(folder, device=DEVICE).model.state_dict()
+    assert all(torch.equal(loaded[name], weight) for name, weight in weights.items())
+
+
 def test_double_precision_is_no_quantisation(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     save_file({n: w.double() for n, w in weights.items()}, folder / "model.safetensors", metadata={"format": "pt"})

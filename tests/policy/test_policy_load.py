@@ -12,11 +12,18 @@ import torch
 from devices import DEVICE
 from rounding import assert_close_logits
 from safetensors.torch import load_file, save_file
+from tiny_architectures import ARCHITECTURES as KINDS
+from tiny_models import ARCHITECTURES
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     CONFIG_MAPPING,
     AutoModelForCausalLM,
+    AutoTokenizer,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
     GPTJConfig,
     GPTJForCausalLM,
+    LlamaTokenizer,
     PreTrainedTokenizerFast,
 )
 
@@ -34,6 +41,7 @@ from ponder.policy import (
 from ponder.policy.load import autocast_dtype
 from ponder.policy.shrink import shrink
 from ponder.recipe.rollout import Sampling
+from ponder.records import Message
 from ponder.rollout import LocalEngine, Request
 from ponder.text.template import TEMPLATES
 
@@ -76,6 +84,16 @@ def test_bf16_weights_on_request(policy: Policy, tmp_path: Path) -> None:
 
 def test_tied_weights_stay_tied(qwen2: Policy, tmp_path: Path) -> None:
     save_policy(qwen2, tmp_path)
+    again = load_policy(tmp_path, device=DEVICE)
+    assert again.head().weight_VD is again.model.get_input_embeddings().weight
+
+
+def test_tied_weights_are_written_once(qwen2: Policy, tmp_path: Path) -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        save_policy(qwen2, tmp_path, dtype=dtype)
+        written = load_file(tmp_path / "model.safetensors")
+        assert "model.embed_tokens.weight" in written and "lm_head.weight" not in written
+        assert {tensor.dtype for tensor in written.values()} == {dtype}
     again = load_policy(tmp_path, device=DEVICE)
     assert again.head().weight_VD is again.model.get_input_embeddings().weight
 
@@ -181,6 +199,79 @@ def test_tokenizer_larger_than_the_model(qwen2: Policy, tmp_path: Path) -> None:
         load_policy(tmp_path)
 
 
+def test_a_special_token_without_embeddings_is_ordinary_text(qwen2: Policy, tmp_path: Path) -> None:
+    """As the place of an image in gemma-3-1b-it, a model of text."""
+    save_policy(qwen2, tmp_path)
+    larger = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    larger.add_tokens(["<image>"], special_tokens=True)
+    larger.save_pretrained(tmp_path)
+    assert larger.encode("w3 <image> w4") == [5, 60, 6]
+    with pytest.warns(UserWarning, match=r"no embeddings for, and they are left out of it: '<image>'\. Where") as said:
+        policy = load_policy(tmp_path, device=DEVICE)
+    assert sum("'<image>'" in str(one.message) for one in said) == 1 and len(policy.tokenizer) == 60
+    assert policy.tokenizer.encode("w3 <image> w4") == [5, 0, 0, 0, 6]
+    prompt = policy.template.encode(policy.tokenizer, [Message(role="user", content="w3 <image> w4")])
+    assert 5 in prompt and 6 in prompt and max(prompt) < 60
+    save_policy(policy, tmp_path / "again")
+    assert load_policy(tmp_path / "again", device=DEVICE).tokenizer.encode("<eos> <image>") == [1, 0, 0, 0]
+
+
+def test_special_tokens_without_embeddings_that_texts_need(qwen2: Policy, tmp_path: Path) -> None:
+    qwen2.template = TEMPLATES["r1"]
+    save_policy(qwen2, tmp_path)
+    larger = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    larger.add_tokens(["<|im_end|>"], special_tokens=True)
+    larger.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"60 tokens but its tokenizer knows 61"):
+        load_policy(tmp_path, device=DEVICE)
+    larger = PreTrainedTokenizerFast.from_pretrained(tmp_path, pad_token="<|im_end|>")
+    larger.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"60 tokens but its tokenizer knows 61"):
+        load_policy(tmp_path, template="r1-zero", device=DEVICE)
+
+
+TEXT = "What is 1,234 + 5?\n\n  na\u00efve  \u4e8c\u52a0\u4e09 \U0001f600\n"
+
+
+def bytes_tokenizer() -> PreTrainedTokenizerFast:
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<begin>", "<end>"],
+    )
+    made.train_from_iterator(["what is what", "two and two"], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<begin>", eos_token="<end>", pad_token="<end>")
+
+
+def test_a_tokenizer_under_the_name_of_another(tmp_path: Path) -> None:
+    """As DeepSeek-R1-Distill-Llama: pieces of bytes, under a class that splits otherwise."""
+    tokenizer = bytes_tokenizer()
+    save_policy(random_policy(ARCHITECTURES["llama"], tokenizer, "r1-zero", seed=3, device=DEVICE), tmp_path)
+    edited(tmp_path, "tokenizer_config.json", tokenizer_class="LlamaTokenizerFast", legacy=True, add_bos_token=True)
+    ids = Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode(TEXT, add_special_tokens=False).ids
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    assert theirs.encode(TEXT, add_special_tokens=False) != ids and " " not in theirs.decode(ids)
+    policy = load_policy(tmp_path, device=DEVICE)
+    assert policy.tokenizer.encode(TEXT, add_special_tokens=False) == ids
+    assert policy.tokenizer.decode(ids) == TEXT
+    assert policy.stop_ids == {tokenizer.eos_token_id}
+    save_policy(policy, tmp_path / "again")
+    again = load_policy(tmp_path / "again", device=DEVICE).tokenizer
+    assert again.encode(TEXT) == policy.tokenizer.encode(TEXT) and again.decode(ids) == TEXT
+
+
+def test_a_class_that_splits_as_its_file_says_is_kept(tmp_path: Path) -> None:
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", "a"]
+    tokenizer = LlamaTokenizer({piece: i for i, piece in enumerate(pieces)}, [])
+    save_policy(random_policy(ARCHITECTURES["llama"], tokenizer, "r1-zero", seed=3, device=DEVICE), tmp_path)
+    loaded = load_policy(tmp_path, device=DEVICE).tokenizer
+    assert type(loaded).__name__ == "LlamaTokenizer" and loaded.decode(loaded.encode(TEXT)) == TEXT
+
+
 def test_damaged_weights(qwen2: Policy, tmp_path: Path) -> None:
     save_policy(qwen2, tmp_path)
     shutil.copy(tmp_path / "config.json", tmp_path / "model.safetensors")
@@ -267,6 +358,41 @@ def test_logits_that_are_bent(tokenizer: PreTrainedTokenizerFast) -> None:
     fields = {"model_type": "gemma2", "num_hidden_layers": 2, "head_dim": 8, "hidden_size": 32, "intermediate_size": 32}
     with pytest.raises(ModelError, match=r"bends its logits by a tanh \(final_logit_softcapping: 30"):
         random_policy(fields, tokenizer, "r1", seed=0, device=DEVICE)
+
+
+@pytest.mark.filterwarnings("ignore:Model 'random falcon_h1' runs by its own attention")
+@pytest.mark.parametrize(
+    ("name", "field", "given", "scale"),
+    [
+        ("cohere", "logit_scale", 0.5, 0.5),
+        ("granite", "logits_scaling", 4.0, 0.25),
+        ("hyperclovax", "logits_scaling", 2.0, 2.0),
+        ("falcon_h1", "lm_head_multiplier", 0.5, 0.5),
+        ("minicpm3", "dim_model_base", 16, 0.5),
+    ],
+)
+@torch.no_grad()
+def test_logits_that_are_scaled(
+    name: str, field: str, given: float, scale: float, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Each was probed against its own code when it was made."""
+    fields = {**KINDS.get(name, KINDS["granite"]), "model_type": name, field: given}
+    policy = random_policy(fields, tokenizer, "r1-zero", seed=3, precision="fp32", device=DEVICE)
+    assert policy.logit_scale == scale and getattr(policy.model.config, field) == given
+
+
+def test_models_that_see_are_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    text = {**ARCHITECTURES["qwen2"], "vocab_size": 60, "head_dim": 8, "eos_token_id": 1, "pad_token_id": 0}
+    sight = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = Gemma3Config(
+        text_config={key: value for key, value in text.items() if key not in ("model_type", "initializer_range")},
+        vision_config={**sight, "image_size": 28, "patch_size": 14},
+        mm_tokens_per_image=4,
+    )
+    Gemma3ForConditionalGeneration(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"reads more than text \('vision_config' in its config.json\)"):
+        load_policy(tmp_path, "r1-zero", device=DEVICE)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ import torch
 from devices import DEVICE
 from rounding import assert_close_logprobs
 from safetensors.torch import load_file
+from tiny_architectures import ARCHITECTURES as KINDS
 from tiny_models import tiny_policy
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from ponder.algorithm import next_token_loss
 from ponder.errors import ModelError, RecipeError
-from ponder.policy import Policy, add_lora, load_policy, save_policy
+from ponder.policy import Policy, add_lora, load_policy, random_policy, save_policy
 from ponder.recipe import Lora
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train import Sample, Trainer
@@ -164,6 +165,45 @@ def test_adapters_of_experts_go_on_from_a_checkpoint(tokenizer: PreTrainedTokeni
     trainer_of(policies[1]).load(tmp_path)
     first, second = map(weights_of, policies)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def kind_of(name: str, tokenizer: PreTrainedTokenizerFast) -> Policy:
+    return random_policy(KINDS[name], tokenizer, "r1-zero", seed=3, precision="fp32", device=DEVICE)
+
+
+def test_gpt_2_whose_weights_lie_the_other_way_round(tokenizer: PreTrainedTokenizerFast) -> None:
+    policy = kind_of("gpt2", tokenizer)
+    add_lora(policy, Lora(rank=4), seed=0)
+    before, trainer = weights_of(policy), trainer_of(policy)
+    untrained = trainer.logprobs(SAMPLES)
+    train(trainer, 5)
+    changed = {name for name, now in weights_of(policy).items() if not torch.equal(now, before[name])}
+    assert changed == {name for name in before if "lora_" in name} and len(changed) == 2 * 4 * 2
+    adapted = trainer.logprobs(SAMPLES)
+    assert all((a - b).abs().max() > 0.01 for a, b in zip(untrained, adapted, strict=True))
+    assert policy.adapter is not None
+    policy.adapter.merge()
+    for merged, one in zip(trainer_of(policy).logprobs(SAMPLES), adapted, strict=True):
+        torch.testing.assert_close(merged, one, rtol=0, atol=5e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Model 'random mamba' runs by its own attention")
+def test_mamba_whose_code_reads_a_weight_of_a_module(tokenizer: PreTrainedTokenizerFast) -> None:
+    policy = kind_of("mamba", tokenizer)
+    add_lora(policy, Lora(rank=4), seed=0)
+    before = weights_of(policy)
+    train(trainer_of(policy), 2)
+    changed = {name for name, now in weights_of(policy).items() if not torch.equal(now, before[name])}
+    assert changed == {name for name in before if "lora_" in name}
+    places = {name.rpartition(".lora_")[0].rpartition(".")[2] for name in changed}
+    assert places == {"in_proj", "x_proj", "out_proj"}
+
+
+@pytest.mark.filterwarnings("ignore:Model 'random (mamba|jamba)' runs by its own attention")
+@pytest.mark.parametrize("name", ["mamba", "jamba"])
+def test_a_module_that_is_never_called_is_no_target(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(ModelError, match=r"names 'dt_proj', .* reads the weight of '.*dt_proj' without calling it"):
+        add_lora(kind_of(name, tokenizer), Lora(targets=("in_proj", "dt_proj")), seed=0)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from devices import DEVICE
+from tiny_architectures import ARCHITECTURES as KINDS
 from tiny_models import ARCHITECTURES, tiny_policy
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import PreTrainedTokenizerFast
 
-from ponder.policy import Policy, add_lora, load_policy, save_policy
+from ponder.policy import Policy, add_lora, load_policy, random_policy, save_policy
 from ponder.policy.scorer import Scored
 from ponder.policy.scorer_load import load_scorer, new_scorer, save_scorer
 from ponder.recipe import Lora
@@ -55,6 +56,17 @@ def test_the_reference_model(name: str, tokenizer: PreTrainedTokenizerFast) -> N
     reference = policy.frozen_copy()
     size = sum(p.nbytes for p in reference.model.parameters())
     assert size < 0.85 * sum(p.nbytes for p in policy.model.parameters())  # embeddings are much of so small a model
+    assert all(torch.equal(a, b) for a, b in zip(logprobs(policy), logprobs(reference), strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:Model 'random (mamba|jamba)' runs by its own attention")
+@pytest.mark.parametrize("name", ["mamba", "jamba"])
+def test_biases_that_no_product_takes(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    policy = random_policy(KINDS[name], tokenizer, "r1-zero", seed=3, precision="bf16", device=DEVICE)
+    reference = policy.frozen_copy()
+    kinds = {n: p.dtype for n, p in reference.model.named_parameters() if "dt_proj" in n}
+    assert {dtype for n, dtype in kinds.items() if n.endswith("weight")} == {torch.bfloat16}
+    assert {dtype for n, dtype in kinds.items() if n.endswith("bias")} == {torch.float32}
     assert all(torch.equal(a, b) for a, b in zip(logprobs(policy), logprobs(reference), strict=True))
 
 

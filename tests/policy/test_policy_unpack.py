@@ -6,18 +6,21 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 import torch
 from devices import DEVICE
 from safetensors.torch import load_file, save_file
-from tiny_models import tiny_policy
+from tiny_models import ARCHITECTURES, tiny_policy
 from transformers import PreTrainedTokenizerFast
 
 from ponder.errors import ModelError, RunFolderError
 from ponder.export.gguf_file import prepare_gguf
 from ponder.pipeline.shape import find_shape
-from ponder.policy import Policy, load_policy, resolve_model, save_policy
+from ponder.policy import Policy, load_policy, random_policy, resolve_model, save_policy
 from ponder.recipe.recipe import Recipe
 
 
@@ -49,6 +52,127 @@ def test_a_gguf_file(qwen2: Policy, tmp_path: Path, cache: Path) -> None:
     assert load(path).window == 256 and len(list((cache / "ponder" / "models").iterdir())) == 1  # found again
     save_policy(loaded, tmp_path / "trained")
     assert load(tmp_path / "trained").stop_ids == loaded.stop_ids
+
+
+WEIGHT = "blk.1.ffn_up.weight"
+ADD = {str: "add_string", int: "add_uint32", float: "add_float32"}
+
+
+def changed(
+    policy: Policy,
+    folder: Path,
+    keys: dict[str, Any] | None = None,
+    tensors: dict[str, tuple[int, ...] | None] | None = None,
+) -> Path:
+    """The policy's GGUF file with other keys, and with ones in tensors of these shapes, or without them for None."""
+    with_tokenizer(policy, folder / "whole.gguf")
+    reader = gguf.GGUFReader(folder / "whole.gguf")
+    writer = gguf.GGUFWriter(folder / "changed.gguf", reader.fields["general.architecture"].contents())
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF.") and name != "general.architecture":
+            inner = field.types[-1] if len(field.types) > 1 else None
+            writer.add_key_value(name, field.contents(), field.types[0], inner)
+    for name, value in (keys or {}).items():
+        getattr(writer, ADD[type(value)])(name, value)
+    other = tensors or {}
+    for tensor in reader.tensors:
+        if tensor.name not in other:
+            writer.add_tensor(tensor.name, np.array(tensor.data))
+    for name, shape in other.items():
+        if shape is not None:
+            writer.add_tensor(name, np.ones(shape, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return folder / "changed.gguf"
+
+
+@pytest.mark.parametrize(
+    ("keys", "tensors", "said"),
+    [
+        ({}, {WEIGHT: None}, "lack 1 of the weights, such as 'model.layers.1.mlp.up_proj.weight'"),
+        ({}, {WEIGHT: (3, 32)}, r"weight 'model.layers.1.mlp.up_proj.weight' is of shape \(3, 32\)"),
+        ({}, {"blk.0.attn_q_norm.weight": (8,)}, "1 weights, such as 'blk.0.attn_q_norm.weight', for which a Qwen2For"),
+        ({"split.count": 2}, {}, "one part of a GGUF model in several files"),
+        ({"qwen2.rope.scaling.type": "longrope", "qwen2.rope.scaling.factor": 4.0}, {}, "'rope.scaling.type' says"),
+        ({"qwen2.rope.scaling.attn_factor": 1.2}, {}, "by its key 'rope.scaling.attn_factor'"),
+        ({"qwen2.rope.dimension_count": 4}, {}, "in 4 of the 8 numbers of a head, by its key 'rope.dimension_count'"),
+        ({"qwen2.rope.freq_base_swa": 100.0}, {}, "by its key 'rope.freq_base_swa'"),
+        ({}, {"rope_factors_long.weight": (4,)}, "by its tensor 'rope_factors_long.weight'"),
+        (
+            {"qwen2.rope.scaling.type": "yarn", "qwen2.rope.scaling.factor": 4.0},
+            {"rope_freqs.weight": (4,)},
+            "'rope.scaling.type' and in another way",
+        ),
+    ],
+)
+def test_files_that_would_be_read_wrongly(
+    keys: dict[str, Any],
+    tensors: dict[str, tuple[int, ...] | None],
+    said: str,
+    qwen2: Policy,
+    tmp_path: Path,
+    cache: Path,
+) -> None:
+    with pytest.raises(ModelError, match=said) as caught:
+        resolve_model(changed(qwen2, tmp_path / "in", keys, tensors))
+    assert "\n" not in str(caught.value)
+    assert not list(cache.rglob("*.safetensors"))
+
+
+def test_biases_that_transformers_does_not_read(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """Of a llama with them, which such a file does not say."""
+    with_tokenizer(tiny_policy("llama", tokenizer), tmp_path / "in" / "tiny.gguf")
+    with pytest.raises(ModelError, match=r"such as 'blk.0.attn_k.bias', for which a LlamaForCausalLM has no place"):
+        resolve_model(tmp_path / "in" / "tiny.gguf")
+
+
+@pytest.mark.filterwarnings("ignore:The weights of")
+@pytest.mark.parametrize(
+    ("keys", "tensors", "rope"),
+    [
+        ({"scaling.type": "linear", "scaling.factor": 4.0}, {}, {"rope_type": "linear", "factor": 4.0}),
+        ({"scaling.factor": 4.0}, {}, {"rope_type": "linear", "factor": 4.0}),
+        ({"scaling.type": "none", "scaling.factor": 4.0}, {}, {}),
+        (
+            {"scaling.type": "yarn", "scaling.factor": 4.0, "scaling.original_context_length": 64},
+            {},
+            {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64},
+        ),
+        ({"freq_base": 500.0}, {"rope_freqs.weight": (4,)}, {"rope_theta": 500.0}),
+    ],
+)
+def test_how_a_file_scales_positions(
+    keys: dict[str, Any],
+    tensors: dict[str, tuple[int, ...] | None],
+    rope: dict[str, Any],
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+) -> None:
+    plain = tiny_policy("qwen2", tokenizer)
+    loaded = load(changed(plain, tmp_path / "in", {f"qwen2.rope.{key}": value for key, value in keys.items()}, tensors))
+    rope = {"rope_type": "default", "rope_theta": 10000.0, **rope}
+    fields = {**ARCHITECTURES["qwen2"], "rope_parameters": rope}
+    wanted = random_policy(fields, tokenizer, "r1-zero", seed=3, precision="fp32", device=DEVICE)
+    assert loaded.model.config.rope_parameters == wanted.model.config.rope_parameters
+    mine, theirs = (one.model.get_submodule("model.rotary_emb").inv_freq for one in (loaded, wanted))
+    assert torch.equal(mine, theirs)
+
+
+@pytest.mark.filterwarnings("ignore:The weights of")
+def test_an_exported_llama_3_1_comes_back(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    rope = {
+        "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64,
+    }  # fmt: skip
+    fields = {**ARCHITECTURES["llama"], "attention_bias": False, "head_dim": 16, "rope_parameters": rope}
+    policy = random_policy(fields, tokenizer, "r1-zero", seed=3, precision="fp32", device=DEVICE)
+    with_tokenizer(policy, tmp_path / "in" / "tiny.gguf")
+    loaded = load(tmp_path / "in" / "tiny.gguf")
+    assert loaded.model.config.rope_parameters == policy.model.config.rope_parameters
+    for name, tensor in policy.model.state_dict().items():
+        assert torch.equal(loaded.model.state_dict()[name], tensor), name
 
 
 def test_plans_know_its_size(qwen2: Policy, tmp_path: Path) -> None:
