@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn, TextIO
@@ -34,14 +34,14 @@ app = typer.Typer(
 )
 
 
-def _finite(number: float) -> float:
-    """A number that is neither infinite nor `nan`, which no bounds keep out."""
-    if math.isfinite(number):
+def _finite(number: float | None) -> float | None:
+    """A number that is neither infinite nor `nan`, which no bounds keep out, or none."""
+    if number is None or math.isfinite(number):
         return number
     raise typer.BadParameter(f"{number} is no finite number")
 
 
-def _share(number: float) -> float:
+def _share(number: float) -> float | None:
     if number > 0:
         return _finite(number)
     raise typer.BadParameter("must be above 0")
@@ -58,7 +58,9 @@ Redo = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Run this 
 Smoke = Annotated[
     bool, typer.Option("--smoke", help="Two steps of every stage with a tiny random model, in a folder of its own.")
 ]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model folder, hub id, or micro for the embedded base.")]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Model folder, RUN/STAGE, hub id, or micro for the embedded base.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TemplateName = Annotated[str | None, typer.Option(help="Prompt form: r1-zero, r1 or plain; else the model's own.")]
 
@@ -182,23 +184,21 @@ def sweep(
     """Run a recipe for every combination of values, one after the other, and print one table with intervals over the
     runs that differ by their seed alone. The same command goes on with what was stopped or failed."""
     from ponder.files import write_json
-    from ponder.pipeline.sweep import cells, run_cells
-    from ponder.recipe.load import load_recipe
+    from ponder.pipeline.sweep import cells, run_cells, sweep_folder
     from ponder.recipe.shipped import find_recipe
     from ponder.report.seeds import tables
     from ponder.terminal import print_table, terminal
 
     file = find_recipe(recipe)
     wanted = [*(overrides or ()), *([] if seeds is None else ["seed=" + ",".join(map(str, range(seeds)))])]
-    folder = out or Path("runs") / f"{load_recipe(file, ()).name}-sweep{'-smoke' if smoke else ''}"
+    folder = out or sweep_folder(file, wanted, smoke=smoke)
     found = cells(file, wanted, folder)
     with _stopping(f"{folder} keeps all that is done; the same command goes on from it"):
         failed = run_cells(recipe, found, smoke=smoke)
     groups: dict[str, list[Path]] = {}
     for cell in found:
-        if cell not in failed:
-            groups.setdefault(", ".join(f"{key}={value}" for key, value in cell.setting), []).append(cell.folder)
-    shown, value = tables(groups)
+        groups.setdefault(", ".join(f"{key}={value}" for key, value in cell.setting), []).append(cell.folder)
+    shown, value = tables(groups, [cell.folder for cell in failed])
     write_json(folder / "sweep.json", value)
     for table in shown:
         print_table(table, terminal())
@@ -222,7 +222,9 @@ def show(
 
 @app.command("eval", short_help="Measure a model on a benchmark; every completion stored.")
 def evaluate(
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Model folder, hub id, or micro.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="Model folder, RUN/STAGE, hub id, or micro.")
+    ] = None,
     benchmark: Annotated[
         str | None, typer.Option("--benchmark", "-b", help="Name of a shipped benchmark, or a benchmark file.")
     ] = None,
@@ -283,7 +285,7 @@ def evaluate(
 
     with _stopping("finished calls of the engine are kept; with --out the same command goes on from them"):
         evaluate_command(
-            model,
+            model if model is None or endpoint is not None else _model_of(model),
             benchmark,
             problems=problems,
             fields=ProblemFields(kind=kind, prompt=prompt, gold=gold, answer_after=answer_after),
@@ -340,7 +342,7 @@ def sample(
 
     with _stopping("samples are printed only, nothing is kept"):
         sample_command(
-            model,
+            _model_of(model),
             prompts,
             samples=samples,
             temperature=temperature,
@@ -396,7 +398,8 @@ def serve(
         typer.Argument(metavar="MODEL", help="Model folder, hub id, micro, or a stage of a run, as RUN/STAGE."),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings such as port=8001; docs/serve.md has all.")
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Settings such as port=8001; docs/recipe.md has all."),
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="YAML file of settings.")] = None,
     follow: Annotated[
@@ -536,42 +539,72 @@ def try_(
     prompt: Annotated[str | None, typer.Option(metavar="FIELD", help="As in ponder eval.")] = None,
     gold: Annotated[str | None, typer.Option(metavar="FIELD", help="As in ponder eval.")] = None,
     answer_after: Annotated[str | None, typer.Option(metavar="MARK", help="As in ponder eval.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest completion that a model is tried with.")] = 2048,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest completion that a model is tried with; 2048 if not given.")
+    ] = None,
     seconds: Annotated[
-        float, typer.Option(min=1, callback=_finite, help="About how long a model is looked at, loading left out.")
-    ] = 120.0,
-    seed: Seed = 0,
+        float | None,
+        typer.Option(
+            min=1, callback=_finite, help="About how long a model is looked at, loading left out; 120 if not given."
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Sampling seed of a model's completions; 0 if not given.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for what is seen of a model; tries/MODEL--PROBLEMS.")] = None,
     rollouts: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Run or stage folder that a reward or verifier is tried on.")
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, help="Try a function on so many rollouts, or take so many problems.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            min=1, help="Take so many problems, or try a function on so many rollouts or problems; 1000 if not given."
+        ),
+    ] = None,
     template: TemplateName = None,
-    deadline: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Longest call of a function.")] = 5.0,
+    deadline: Annotated[
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Longest call of a function; 5 if not given.")
+    ] = None,
 ) -> None:
     """Try a model on problems: which template suits, what is right, how long, how fast, and a recipe. Or a reward, keep
     rule, verifier or source of problems of your own, before anything is trained with it."""
     from ponder.recipe.own import is_own
 
+    of_model: dict[str, object] = {
+        "--problems": problems, "--max-tokens": max_tokens, "--seconds": seconds, "--seed": seed, "--out": out,
+        "--kind": kind, "--prompt": prompt, "--gold": gold, "--answer-after": answer_after,
+    }  # fmt: skip
     with _stopping("nothing was trained"):
         if not is_own(what):
-            fields = (kind, prompt, gold, answer_after)
-            _try_model(what, arguments or (), problems, fields, template, max_tokens, seconds, seed, out)
+            _for_the_other(f"{what} is a model", "functions", {"--rollouts": rollouts, "--deadline": deadline})
+            _try_model(
+                _model_of(what),
+                arguments or (),
+                problems,
+                (kind, prompt, gold, answer_after),
+                template=template,
+                max_tokens=max_tokens or 2048,
+                seconds=120.0 if seconds is None else seconds,
+                seed=seed or 0,
+                limit=limit,
+                out=out,
+            )
             return
         from ponder.evaluation.try_command import try_command
 
-        if problems is not None:
-            raise RecipeError(f"{what} is a function of your own: --problems is for models, --rollouts for functions.")
+        _for_the_other(f"{what} is a function of your own", "models", of_model)
         try_command(
             what,
             rollouts,
             arguments=arguments or (),
-            limit=limit,
-            deadline_seconds=deadline,
+            limit=limit or 1000,
+            deadline_seconds=5.0 if deadline is None else deadline,
             template=template,
         )
+
+
+def _for_the_other(what: str, others: str, options: Mapping[str, object]) -> None:
+    """RecipeError for options that say nothing about what is tried."""
+    if given := [name for name, value in options.items() if value is not None]:
+        raise RecipeError(f"{what}: {', '.join(given)} {'is' if len(given) == 1 else 'are'} for {others}, leave out.")
 
 
 def _try_model(
@@ -579,10 +612,12 @@ def _try_model(
     arguments: Sequence[str],
     problems: str | None,
     fields: tuple[str | None, str | None, str | None, str | None],
+    *,
     template: str | None,
     max_tokens: int,
     seconds: float,
     seed: int,
+    limit: int | None,
     out: Path | None,
 ) -> None:
     """What `ponder try MODEL` prints, and the plan of the recipe that it leaves."""
@@ -595,16 +630,28 @@ def _try_model(
     from ponder.evaluation.command import file_name
     from ponder.evaluation.try_command import given
     from ponder.evaluation.try_model import problems_named, try_model
+    from ponder.files import new_folder
     from ponder.pipeline.plan import describe_plan
+    from ponder.pipeline.room import room_to_update
     from ponder.pipeline.run import default_out
     from ponder.recipe.load import load_recipe
 
     kind, prompt, gold, after = fields
     named = ProblemFields(kind=kind, prompt=prompt, gold=gold, answer_after=after)
     found = problems_named(problems, named, given(arguments))
-    folder = out or Path("tries") / f"{file_name(model)}--{found.name}"
+    usual = Path("tries") / f"{file_name(model)}--{found.name}"
+    folder = out or new_folder(usual)
     recipe = try_model(
-        model, found, template=template, max_tokens=max_tokens, seconds=seconds, seed=seed, folder=folder
+        model,
+        found,
+        template=template,
+        max_tokens=max_tokens,
+        seconds=seconds,
+        seed=seed,
+        folder=folder,
+        recipe_name=f"tried-{found.name}" + ("" if out else folder.name.removeprefix(usual.name)),
+        limit=limit,
+        time_update=room_to_update(model),
     )
     loaded = load_recipe(recipe, ())
     print(f"\n{describe_plan(loaded, default_out(loaded, smoke=False))}")
@@ -634,6 +681,16 @@ def doctor() -> None:
 
     if not run_doctor():
         raise typer.Exit(1)
+
+
+def _model_of(reference: str) -> str:
+    """The folder of the model of a stage, where `reference` names one; anything else as it is."""
+    from ponder.files import model_path
+    from ponder.serve.served import find_served, stage_folder
+
+    if stage_folder(model_path(reference)) is None:
+        return reference
+    return str(find_served(reference, follow=False).folder)
 
 
 def _needs_serve(command: str) -> None:

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +32,7 @@ __all__ = [
     "is_gguf",
     "is_pointer",
     "model_path",
+    "new_folder",
     "placing",
     "publishing",
     "read_json",
@@ -203,6 +205,12 @@ def _number(error: OSError | SafetensorError) -> int | None:
         return error.errno
     found = re.search(r"\(os error (\d+)\)", str(error))
     return int(found[1]) if found else None
+
+
+def new_folder(folder: Path) -> Path:
+    """The folder, numbered where one of its name stands there: earlier results are not overwritten."""
+    names = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(name for name in chain([folder], names) if not name.exists())
 
 
 def expand_path(text: str) -> Path:

@@ -32,10 +32,21 @@ from ponder.recipe.problems import (
     own_problems,
 )
 from ponder.recipe.source import parse_value
+from ponder.task.table import KINDS, is_table, read_rows
 
-__all__ = ["AS_USUAL", "Benchmark", "ProblemFields", "file_benchmark", "find_benchmark", "own_code", "shipped"]
+__all__ = [
+    "AS_USUAL",
+    "Benchmark",
+    "ProblemFields",
+    "file_benchmark",
+    "find_benchmark",
+    "name_of",
+    "own_code",
+    "shipped",
+]
 
-_TABLES = (".jsonl", ".json", ".csv", ".parquet", ".gz")
+_PART = re.compile(r"(\w+)\[(\d*):(\d*)\]")
+"""A part of a split as `datasets` writes it, such as train[7000:]."""
 
 
 class Benchmark(Component):
@@ -84,14 +95,14 @@ def find_benchmark(name_or_file: str, environment: Mapping[str, str] = os.enviro
             f"{did_you_mean(name_or_file, shipped())}"
         )
     if path.suffix in (".yaml", ".yml"):
-        parsed = _parse(path.read_text(encoding="utf-8"), str(path))
+        parsed = _parse(_text(path), str(path))
         sources = tuple(_found_from(source, path.absolute().parent) for source in parsed.problems)
         return parsed.model_copy(update={"problems": sources})
-    if path.suffix in _TABLES:
+    if is_table(path):
         return file_benchmark(str(path), AS_USUAL)
     raise RecipeError(
         f"The benchmark file {name_or_file!r} ends in {path.suffix!r}; expected a .yaml benchmark, or problems with "
-        f"the columns prompt and answer in one of {', '.join(_TABLES)}."
+        f"the columns prompt and answer ({KINDS})."
     )
 
 
@@ -130,11 +141,11 @@ def file_benchmark(path: str, fields: ProblemFields) -> Benchmark:
     """A file of problems as a benchmark; RecipeError for a file of another form and for an unknown kind."""
     file = expand_path(path)
     if not file.is_file():
-        raise RecipeError(f"There is no file of problems {path!r}: give the path of one of {', '.join(_TABLES)}.")
-    if file.suffix not in _TABLES:
+        raise RecipeError(f"There is no file of problems {path!r}: give the path of one ({KINDS}).")
+    if not is_table(file):
         raise RecipeError(
-            f"The file of problems {path!r} ends in {file.suffix!r}; expected one of {', '.join(_TABLES)}. A benchmark "
-            "in YAML is given with --benchmark."
+            f"The file of problems {path!r} ends in {file.suffix!r}; expected one of {KINDS}. A benchmark in "
+            "YAML says itself how its rows are read: `ponder eval` takes it with --benchmark."
         )
     kinds = get_args(GoldKind)
     if fields.kind is not None and is_own(fields.kind):
@@ -150,12 +161,19 @@ def file_benchmark(path: str, fields: ProblemFields) -> Benchmark:
         **({} if fields.kind is None else {"gold": fields.kind}),
         "answer_after": fields.answer_after,
     }
-    return Benchmark(name=_name_of(file), problems=(FileProblems.model_validate(source),))
+    return Benchmark(name=name_of(file.name.split(".")[0]), problems=(FileProblems.model_validate(source),))
 
 
-def _name_of(file: Path) -> str:
-    """A file's name as that of a benchmark."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", file.name.split(".")[0]).strip("-.") or "problems"
+def name_of(text: str) -> str:
+    """A text as the name of a benchmark."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "problems"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"The benchmark file {str(path)!r} is not UTF-8: {error}. Save it as UTF-8.") from error
 
 
 def _parse(text: str, where: str) -> Benchmark:
@@ -176,7 +194,22 @@ def _local(benchmark: Benchmark, environment: Mapping[str, str]) -> Benchmark:
     (source,) = benchmark.problems
     if path is None or not isinstance(source, HubProblems):
         return benchmark
-    if not Path(path).is_file():
+    file = expand_path(path)
+    if not file.is_file():
         raise RecipeError(f"The variable {variable} names {path!r}, which is no file: correct or unset it.")
+    if part := _PART.fullmatch(source.split):
+        _check_part(file, int(part[2] or 0), int(part[3] or 0), f"{variable} names {path!r}", source.split)
     shared = source.model_dump(exclude={"source", "id", "subset", "split"})
     return benchmark.model_copy(update={"problems": (FileProblems(**shared, path=path),)})
+
+
+def _check_part(file: Path, first: int, end: int, named: str, split: str) -> None:
+    """RecipeError for a file that has more rows than the part of a split that it stands for, or, where that goes on to
+    the split's end, as many as would be left out: it is the whole split, whose other rows are for training."""
+    rows = len(read_rows(file))
+    if rows > (end - first if end else first):
+        raise RecipeError(
+            f"The variable {named} with {rows:,} rows, and this benchmark is the part {split!r}: its other rows are "
+            "for training. Name a file that holds this part alone"
+            + (f"; of a JSONL file: tail -n +{first + 1} FILE > PART." if first and not end else ".")
+        )

@@ -4,7 +4,6 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from ponder.evaluation.material import read_material
 from ponder.evaluation.results import read_results
 from ponder.evaluation.scores import Score, Scores, write_scores
 from ponder.evaluation.served_command import bill, measure_served, read_endpoint
-from ponder.files import write_json
+from ponder.files import new_folder, write_json
 from ponder.judge import Judge
 from ponder.policy.load import load_policy
 from ponder.policy.policy import Policy
@@ -134,7 +133,7 @@ def evaluate_command(
         policy = load_policy(str(model), template, trained=False) if server is None else None
         called = str(model) if server is None else server.model
         name = f"{called} on {found.name}"
-        folder = out or _new_folder(Path("evaluations") / f"{file_name(called)}--{found.name}")
+        folder = out or new_folder(Path("evaluations") / f"{file_name(called)}--{found.name}")
         _keep_earlier(folder)
         settings: dict[str, Any] = {
             "model": called,
@@ -291,17 +290,11 @@ def file_name(model: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
 
 
-def _new_folder(folder: Path) -> Path:
-    """The folder, numbered where earlier results stand there: they are not overwritten."""
-    names = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
-    return next(name for name in chain([folder], names) if not name.exists())
-
-
 def _keep_earlier(folder: Path) -> None:
     """Move a finished evaluation that stands in the folder aside: a new one never overwrites it."""
     if not (folder / _SCORES).exists():
         return
-    aside = _new_folder(folder / "earlier")
+    aside = new_folder(folder / "earlier")
     aside.mkdir()
     for name in (_COMPLETIONS, _COMPUTED, _SCORES):  # the scores last: they mark it as finished
         if (folder / name).exists():
@@ -339,8 +332,8 @@ def _print_table(name: str, scores: Scores, folder: Path) -> None:
         table.add_row(
             shown(label),
             f"{one.problems:,}",
-            f"{one.pass_at_1:.3f}",
-            f"{one.interval[0]:.3f}-{one.interval[1]:.3f}",
+            f"{one.pass_at_1:.3f}" if one.pass_at else "-",
+            f"{one.interval[0]:.3f}-{one.interval[1]:.3f}" if one.pass_at else "-",
             "-" if cons is None else f"{cons:.3f}",
             f"{one.mean_tokens:,.0f}",
             f"{one.format_ok:.3f}",
@@ -349,8 +342,9 @@ def _print_table(name: str, scores: Scores, folder: Path) -> None:
         )
     console = terminal()
     print_table(table, console)
-    best = max(scores.overall.pass_at)
-    console.print(f"{scores.overall.samples} samples per problem, pass@{best} {scores.overall.pass_at[best]:.3f}")
+    best = max(scores.overall.pass_at.items(), default=None)
+    accuracy = "no problem has a gold" if best is None else f"pass@{best[0]} {best[1]:.3f}"
+    console.print(f"{scores.overall.samples} samples per problem, {accuracy}")
     if (line := bill(scores)) is not None:
         console.print(line, soft_wrap=True)
     if scores.invalid is not None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
+from statistics import fmean
 
 from ponder.evaluation.estimate import bootstrap_interval, pass_at_k
 from ponder.evaluation.evaluate import evaluate
@@ -58,16 +59,25 @@ class Probed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """All forms by a first look, and the one that suits by a longer one; `tokens_per_second` of sampling it."""
+    """All forms by a first look, and the one that suits, `template`, by a longer one, with the mean length of its
+    prompts in tokens; `tokens_per_second` of sampling it."""
 
     forms: tuple[Probed, ...]
     best: Probed
+    template: Template
+    prompt_tokens: float
     tokens_per_second: float
 
     @property
     def right(self) -> bool:
         """Whether any completion was right, in whatever form and look."""
         return any(form.pass_at_8 > 0 for form in (*self.forms, self.best))
+
+    @property
+    def solved(self) -> bool:
+        """Whether all completions of the form that suits were right, in both looks: no group had an advantage."""
+        looks = (*(form for form in self.forms if form.template == self.best.template), self.best)
+        return all(form.pass_at_1 == 1 for form in looks)
 
 
 def describe(template: Template, results: Sequence[ProblemResult], max_tokens: int) -> Probed:
@@ -110,7 +120,7 @@ def probe(
     completion is stored in `folder`, one file a form and look; the longer look takes the other problems first. At least
     four problems are looked at in every look, however long that takes, or all where there are fewer."""
 
-    def look(template: Template, some: Sequence[Problem], limit: int, name: str) -> tuple[Probed, float]:
+    def look(template: Template, some: Sequence[Problem], asked: int, name: str) -> tuple[Probed, float]:
         dressed = replace(
             policy,
             template=template.dated(policy.tokenizer),
@@ -122,14 +132,15 @@ def probe(
             open_engine(EngineConfig(), dressed),
             some,
             samples=SAMPLES,
-            sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=limit),
+            sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=asked),
             pool=pool,
             seed=seed,
             model=model,
             log=log,
         )
         spent = time.perf_counter() - began
-        results = read_results(log)[1]
+        provenance, results = read_results(log)
+        limit = int(provenance["sampling"]["max_tokens"])  # less where the model's window ends before
         rate = sum(one.tokens for result in results for one in result.samples) / spent
         found = describe(template, results, limit)
         say(f"{template.name}: {found.problems} problems x {SAMPLES}, at most {limit} tokens: {rate:,.0f} tokens/s")
@@ -150,7 +161,8 @@ def probe(
     chosen = next(one for one in templates if one.name == best.template)
     others_first = [*problems[best.problems :], *problems[: best.problems]]
     longer, rate = look(chosen, others_first[:count], limit, "more")
-    return Probe(forms=forms, best=longer, tokens_per_second=rate)
+    prompts = [len(chosen.encode(policy.tokenizer, problem.messages)) for problem in others_first[:count]]
+    return Probe(forms=forms, best=longer, template=chosen, prompt_tokens=fmean(prompts), tokens_per_second=rate)
 
 
 def _sizes(tokens: float, available: int, max_tokens: int) -> tuple[int, int]:

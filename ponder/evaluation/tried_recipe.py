@@ -1,6 +1,7 @@
 """The recipe that `ponder try` leaves: the form that suits, the length that fits, a batch that takes minutes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -20,11 +21,11 @@ _STEPS = 100
 _GENERATED, _HELD_OUT = 4000, 64
 
 
-def recipe_text(model: str, found: Benchmark, seen: Probe, trained: float) -> str:
-    """A stage of reinforcement learning with comments that say what was seen; `trained` tokens a second are learnt."""
+def recipe_text(model: str, found: Benchmark, seen: Probe, trained: float | None, name: str) -> str:
+    """A stage of reinforcement learning with comments that say what was seen; `trained` tokens a second are learnt,
+    None where that is not known."""
     best = seen.best
-    ships = best.template in TEMPLATES
-    thinks = not ships or TEMPLATES[best.template].thinking
+    ships = replace(seen.template, clock=None) == TEMPLATES.get(best.template)
     held_out = _held_out(found.problems)
     stage: dict[str, Any] = {
         "kind": "rl",
@@ -32,17 +33,20 @@ def recipe_text(model: str, found: Benchmark, seen: Probe, trained: float) -> st
         **({"template": best.template} if ships else {}),
         "problems": [_to_train(one) for one in found.problems],
         **({"held_out": held_out} if held_out else {}),
-        "rewards": {"accuracy": 1, "format": 0.2} if thinks else {"accuracy": 1},
+        "rewards": {"accuracy": 1, "format": 0.2} if seen.template.thinking else {"accuracy": 1},
         "objective": "dr_grpo",
         "steps": _STEPS,
-        "problems_per_step": _batch(best, seen.tokens_per_second, trained),
+        "problems_per_step": _batch(seen, trained),
         "group_size": _GROUP,
         "sampling": {"temperature": 1.0, "max_tokens": _limit(best)},
         "checkpoint_every": 10,
     }
-    value = {"name": f"tried-{found.name}", "seed": 0, "stages": {"zero": stage}}
+    value = {"name": name, "seed": 0, "stages": {"zero": stage}}
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
-    return "".join(f"# {line}\n" for line in _seen(model, found, seen, bool(held_out))) + text
+    lines = _seen(model, found, seen, bool(held_out))
+    if trained is None:
+        lines.append("How long an update takes was not measured: its gradients do not fit the machine of the look.")
+    return "".join(f"# {line}\n" for line in lines) + text
 
 
 def _seen(model: str, found: Benchmark, seen: Probe, held_out: bool) -> list[str]:
@@ -59,6 +63,10 @@ def _seen(model: str, found: Benchmark, seen: Probe, held_out: bool) -> list[str
             f"None of these was right, only some in a first look at {first.problems} problems (pass@1 "
             f"{first.pass_at_1:.3f}): learning will begin slowly, if at all. Easier problems would help."
         )
+    elif best.useful == 0:
+        lines.append(
+            "No group held right and wrong completions; from others GRPO learns nothing: mix in other problems."
+        )
     if best.fitting_tokens is None:
         cut = f"{100 * (1 - best.ends):.0f} % were cut off at {best.max_tokens} tokens"
         lines.append(f"{cut}: raise max_tokens where there is time.")
@@ -71,12 +79,15 @@ def _seen(model: str, found: Benchmark, seen: Probe, held_out: bool) -> list[str
 
 def _limit(best: Probed) -> int:
     tokens = best.max_tokens if best.fitting_tokens is None else best.fitting_tokens
-    return -(-tokens // _ROUND) * _ROUND
+    return min(-(-tokens // _ROUND) * _ROUND, best.max_tokens)
 
 
-def _batch(best: Probed, sampled: float, trained: float) -> int:
-    """Problems of an update that takes three minutes at most; the fewest where even they take longer."""
-    one = _GROUP * best.mean_tokens * (1 / sampled + 1 / trained)
+def _batch(seen: Probe, trained: float | None) -> int:
+    """Problems of an update that takes three minutes at most; the fewest where even they take longer, or it is not
+    known how long learning takes."""
+    if trained is None:
+        return _SIZES[0]
+    one = (seen.prompt_tokens + _GROUP * seen.best.mean_tokens) * (1 / seen.tokens_per_second + 1 / trained)
     return max((size for size in _SIZES if size * one <= _UPDATE_SECONDS), default=_SIZES[0])
 
 

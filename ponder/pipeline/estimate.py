@@ -55,12 +55,11 @@ class Work:
 
 
 def rl_work(stage: RlStage, first_step: int, mean_tokens: float | None) -> Work:
-    """Tokens of the steps from `first_step` on; `mean_tokens` is a measured mean completion length, if there is one."""
+    """Tokens of the steps from `first_step` on; `mean_tokens` is a mean completion length as measured,
+    perhaps under a higher limit, if there is one."""
     per_step = stage.problems_per_step * stage.group_size
-    lengths = [
-        mean_tokens if mean_tokens is not None else stage.sampling.max_tokens_at(step) * USUAL_SHARE_OF_LIMIT
-        for step in range(first_step, stage.steps)
-    ]
+    limits = [stage.sampling.max_tokens_at(step) for step in range(first_step, stage.steps)]
+    lengths = [limit * USUAL_SHARE_OF_LIMIT if mean_tokens is None else min(mean_tokens, limit) for limit in limits]
     completions = per_step * math.fsum(lengths)
     prompts = len(lengths) * stage.problems_per_step * PROMPT_TOKENS
     usual = lengths[-1] if lengths else 0.0

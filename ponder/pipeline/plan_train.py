@@ -18,7 +18,6 @@ from ponder.pipeline.memory import (
     each_rank,
     gathered_bytes,
     largest_pass,
-    longest_completion,
     memory,
     peak,
     phases,
@@ -157,7 +156,7 @@ def _timed(
         told = (
             f"about {spent_text(spent, here, what)}, at {rates.sampled:,.0f} tokens/s sampled and {rates.trained:,.0f} "
             f"trained as measured in {rates.origin}"
-            + (_ASSUMED[stage.kind] if lengths is None else f", completions of {lengths:.0f} tokens")
+            + (_ASSUMED[stage.kind] if lengths is None else f", completions of {lengths:.0f} tokens, the limit at most")
         )
     else:
         lengths = None if measured is None else measured.mean_tokens
@@ -208,7 +207,7 @@ def _rl(stage: RlStage, stages: Stages) -> Iterator[Line]:
     passes = math.ceil(stage.problems_per_step * usual / max(tokens, alone))
     told = f", {seats} at a time" if seats > 1 else ""
     told += f", each shared by {batch.context} ranks" if batch.context > 1 else ""
-    longest = longest_completion(stage) + PROMPT_TOKENS
+    longest = stage.longest_completion() + PROMPT_TOKENS
     longer = f", a longer sequence (up to {longest:,}) in one of its own," if longest > tokens else ""
     yield "passes", f"about {counted(passes, 'micro-batch')} of at most {tokens:,} tokens{longer} per update{told}"
 

@@ -9,13 +9,13 @@ from collections.abc import Collection
 from ponder.errors import ModelError
 from ponder.pipeline.machine import Device, this_device
 from ponder.pipeline.plan_words import bytes_text, count_text
-from ponder.pipeline.shape import Shape, find_shape
+from ponder.pipeline.shape import Shape, find_shape, model_shape
 from ponder.recipe.base import Component
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.shape import check_context
 from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SampleStage, SftStage
 
-__all__ = ["check_room", "least_bytes"]
+__all__ = ["check_room", "least_bytes", "room_to_update"]
 
 _FP32, _BF16 = 4, 2
 _PROCESS = 300 * 2**20
@@ -55,6 +55,21 @@ def check_room(recipe: Recipe, here: Device | None = None, done: Collection[str]
                 f"{bytes_text(needed)}; {device.name} has {has}. Take a smaller model, `lora` in a stage of kind sft, "
                 "or a machine with more: `ponder plan` says what the whole stage needs"
             )
+
+
+def room_to_update(model: str, here: Device | None = None) -> bool:
+    """Whether gradients of all of a model's weights can be held here beside them, as far as its size is known.
+    ModelError where not even the weights can, as they are read."""
+    device, shape = this_device() if here is None else here, model_shape(model)
+    if not isinstance(shape, Shape):
+        return True
+    held = shape.parameters * _FP32
+    if held > device.memory_bytes:
+        raise ModelError(
+            f"{model} has {count_text(shape.parameters)} parameters, and reading it takes {bytes_text(held)}; "
+            f"{device.name} has {bytes_text(device.memory_bytes)}. Take a smaller model, or a machine with more"
+        )
+    return 2 * held <= device.memory_bytes
 
 
 def least_bytes(stage: Component, shape: Shape, *, bf16: bool) -> tuple[int, str]:

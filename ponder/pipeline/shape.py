@@ -9,7 +9,7 @@ from ponder.recipe.recipe import Recipe
 from ponder.recipe.shape import Shape, shape_of
 from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SftStage
 
-__all__ = ["Shape", "find_shape", "shape_of"]
+__all__ = ["Shape", "find_shape", "model_shape", "shape_of"]
 
 
 def find_shape(recipe: Recipe, reference: str) -> Shape | str:
@@ -21,6 +21,11 @@ def find_shape(recipe: Recipe, reference: str) -> Shape | str:
         if isinstance(stage, RlStage | SftStage | RewardModelStage):
             return find_shape(recipe, stage.model)
         return f"{reference!r} makes no model"
+    return model_shape(reference)
+
+
+def model_shape(reference: str) -> Shape | str:
+    """The shape of a model folder, a GGUF file or a hub id, or why it is not known."""
     path = model_path(reference)
     hub_id = parse_hub_id(reference)
     if hub_id is None:

@@ -29,6 +29,8 @@ _COUNTDOWN: Mapping[Language, str] = {
     "zh": "用数字 {numbers} 写出一个等于 {target} 的算式。每个数字恰好用一次，只能用运算 {operators} 和括号。",
 }
 """The question of an `expression` problem in a table that has only the numbers."""
+_OPTIONS = {"prompt": "--prompt", "answer": "--gold"}
+"""What names a column where no recipe does."""
 
 
 def check_columns(rows: Sequence[Row], table: Table, name: str) -> None:
@@ -41,7 +43,8 @@ def check_columns(rows: Sequence[Row], table: Table, name: str) -> None:
             there = dict.fromkeys(name for values in readable for name in values if isinstance(name, str))
             raise DataError(
                 f"Source {name!r} has no column {column!r}, which `columns.{field}` names. "
-                f"{known_names(column, there)}. Set `columns.{field}` to one of them."
+                f"{known_names(column, there)}. Set `columns.{field}` to one of them"
+                + (f" ({_OPTIONS[field]} on the command line)." if field in _OPTIONS else ".")
             )
 
 
@@ -157,7 +160,10 @@ def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, ma
     route = _route(optional(columns.route), table)
     gold = gold_of(cells, table)
     if gold is None and route == "reasoning":
-        raise RowFault("a problem of the route 'reasoning' needs an answer to check; its source has `gold: null`")
+        raise RowFault(
+            "a problem of the route 'reasoning' needs an answer to check; its source has `gold: null`. Set `route: "
+            "helpful` or `route: safety` for prompts that no answer is known to, or say what the answers are"
+        )
     reason = None if gold is None else check_gold(gold)
     if reason is not None:
         raise RowFault(reason)

@@ -22,7 +22,7 @@ from ponder.errors import DataError
 from ponder.files import is_pointer
 from ponder.task.fault import RowFault, known_names
 
-__all__ = ["Row", "read_rows"]
+__all__ = ["KINDS", "Row", "is_table", "read_rows"]
 
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 """The first bytes of such files."""
@@ -40,17 +40,22 @@ class Row:
     fault: str = ""
 
 
+def is_table(path: Path) -> bool:
+    """Whether `read_rows` reads files of such a name."""
+    return _ending(path) in _READERS
+
+
 def read_rows(path: Path) -> list[Row]:
     """The rows of a file, told by its ending. DataError, naming the absolute path, if there is no such file or it
     is damaged or of another kind."""
     path = path.absolute()
     ending = _ending(path)
     if path.is_dir():
-        raise DataError(f"{path} is a folder; expected a file ({_kinds()}). {_beside(path, '')}")
+        raise DataError(f"{path} is a folder; expected a file ({KINDS}). {_beside(path, '')}")
     if not path.exists():
         raise DataError(f"There is no file {path}. {_missing(path)}")
     if ending not in _READERS:
-        raise DataError(f"{path} ends in {ending or 'nothing'!r}; expected one of {_kinds()}.")
+        raise DataError(f"{path} ends in {ending or 'nothing'!r}; expected one of {KINDS}.")
     try:
         if is_pointer(path):
             raise DataError(f"{path} is a pointer of Git LFS in place of the file itself. Fetch it: `git lfs pull`.")
@@ -67,10 +72,6 @@ def read_rows(path: Path) -> list[Row]:
 def _ending(path: Path) -> str:
     name = path.name.lower().removesuffix(".gz")
     return Path(name).suffix
-
-
-def _kinds() -> str:
-    return ", ".join(_READERS) + ", each also with .gz"
 
 
 def _missing(path: Path) -> str:
@@ -261,3 +262,6 @@ _READERS: dict[str, Callable[[bytes, Path], list[Row]]] = {
     ".tsv": _separated("\t"),
     ".parquet": _parquet,
 }
+
+KINDS = ", ".join(_READERS) + ", each also with .gz"
+"""The endings of the files that are read, for messages."""

@@ -198,6 +198,24 @@ def test_without_the_variable_the_hub_is_meant() -> None:
         find_benchmark("gsm8k", {"PONDER_BENCHMARK_GSM8K": "/nowhere"})
 
 
+def test_a_part_of_a_split_is_not_the_split(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [f'{{"question": "{n}+1?", "answer": "#### {n + 1}"}}\n' for n in range(7473)]
+    path.write_text("".join(rows))
+    with pytest.raises(RecipeError, match=r"with 7,473 rows, .* 'train\[7000:\]'.*tail -n \+7001"):
+        find_benchmark("laptop-gsm8k", {"PONDER_BENCHMARK_LAPTOP_GSM8K": str(path)})
+    path.write_text("".join(rows[7000:]))
+    found = find_benchmark("laptop-gsm8k", {"PONDER_BENCHMARK_LAPTOP_GSM8K": str(path)})
+    numbers = [int(one.prompt.split("+")[0]) for one in load_problems(found.problems).problems]
+    assert len(numbers) == 64 and min(numbers) >= 7000
+
+
+def test_a_benchmark_of_other_letters(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes("name: mein\ndescription: für mich\n".encode("latin-1"))
+    with pytest.raises(RecipeError, match="not UTF-8"):
+        find_benchmark(str(tmp_path / "mine.yaml"))
+
+
 def test_a_file_of_problems(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"prompt": "2+3?", "answer": 5}\n{"prompt": "1/2+1/4?", "answer": "3/4"}\n')

@@ -8,7 +8,7 @@ import pytest
 from ponder.errors import ModelError
 from ponder.pipeline.machine import Device
 from ponder.pipeline.plan import why_not
-from ponder.pipeline.room import check_room
+from ponder.pipeline.room import check_room, room_to_update
 from ponder.pipeline.run import run
 from ponder.recipe import load_recipe
 
@@ -98,6 +98,16 @@ def test_what_is_done_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "stage 'one': micro has" in why_not(loaded, tmp_path / "new")
     with pytest.raises(ModelError, match="stage 'one': micro has"):
         run(loaded, out, text=file.read_text(), redo_stages=["one"], say=said.append)
+
+
+def test_room_to_look_at_a_model_and_to_update_it(tmp_path: Path) -> None:
+    """7.2 billion parameters: 26.8 GiB of weights in float32, and as much of gradients."""
+    recipe(tmp_path, RL)
+    model = str(tmp_path / "large")
+    assert room_to_update(model, device(64)) and not room_to_update(model, device(40))
+    with pytest.raises(ModelError, match=r"reading it takes .* has 20 GiB"):
+        room_to_update(model, device(20))
+    assert room_to_update("somebody/of-no-known-shape", device(0.001))
 
 
 def test_a_shape_that_is_not_known_is_no_reason(tmp_path: Path) -> None:
