@@ -5,7 +5,8 @@ The pipeline writes it; everything else only reads it.
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ __all__ = [
     "Manifest",
     "Session",
     "Status",
+    "ended",
     "is_done",
     "now",
     "read_manifest",
@@ -118,6 +120,18 @@ def read_manifest(folder: Path) -> Manifest | None:
         ) from None
 
 
+def ended(session: Session, folder: Path) -> Session:
+    """The session as one that is over: one without an end was killed, and lived at least until it last wrote a file
+    into the stage's folder."""
+    if session.finished is not None:
+        return session
+    last = datetime.fromisoformat(session.started).timestamp()
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # of somebody who works there still
+            last = max(last, path.stat().st_mtime)
+    return replace(session, finished=_written(datetime.fromtimestamp(last, UTC)), outcome="killed")
+
+
 def is_done(folder: Path) -> bool:
     """Whether the stage of this folder is finished."""
     return (folder / DONE).exists()
@@ -136,4 +150,8 @@ def step_folders(checkpoints: Path) -> list[Path]:
 
 def now() -> str:
     """The present time as manifests write it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _written(datetime.now(UTC))
+
+
+def _written(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds")

@@ -56,8 +56,7 @@ def bootstrap_interval(
         return 0.0, 1.0
     tail = (1 - confidence) / 2
     if np.all(values == 0) or np.all(values == 1):
-        reach = 1 - tail ** (1 / values.size)
-        return (0.0, reach) if values[0] == 0 else (1 - reach, 1.0)
+        return _bound(float(values[0]), 0.0, values.size, tail)
     low, high = np.quantile(_resampled_means(values, seed, resamples), [tail, 1 - tail])
     return float(low), float(high)
 
@@ -76,17 +75,36 @@ def paired_difference(
     seed: int = 0,
     confidence: float = _CONFIDENCE,
     resamples: int = _RESAMPLES,
+    *,
+    accuracies: bool = True,
 ) -> Difference:
     """Difference of two models on the same problems, one value per problem and model, aligned.
 
     Resampling the differences keeps a problem's two values together, so hard problems cancel out: the interval is
-    narrower than the two single intervals suggest.
+    narrower than the two single intervals suggest. Where all differences are equal there is no spread to resample:
+    `accuracies`, shares of a few completions, then get the bound that P equal problems leave, and (-1, 1) of one
+    problem alone; other values, such as tokens, have no bound, and their interval is that one number.
     """
     assert len(first_P) == len(second_P) > 0, f"{len(first_P)} problems against {len(second_P)}"
     differences = np.subtract(second_P, first_P, dtype=np.float64)
-    tail = (1 - confidence) / 2
+    mean, tail = float(differences.mean()), (1 - confidence) / 2
+    if accuracies and differences.size == 1:
+        return Difference(mean=mean, interval=(-1.0, 1.0))
+    if accuracies and np.ptp(differences) < _NO_SPREAD:
+        return Difference(mean=mean, interval=_bound(mean, -1.0, differences.size, tail))
     low, high = np.quantile(_resampled_means(differences, seed, resamples), [tail, 1 - tail])
-    return Difference(mean=float(differences.mean()), interval=(float(low), float(high)))
+    return Difference(mean=mean, interval=(float(low), float(high)))
+
+
+def _bound(value: float, least: float, size: int, tail: float) -> tuple[float, float]:
+    """Bounds on the mean of what lies between `least` and 1, where each of `size` problems has shown `value`.
+
+    If a share q of all problems shows something else, none of these is among `size` with chance (1 - q)^size, which is
+    at least `tail` for q up to the reach below, and they could all lie at one end. For values of 0 or 1 it is the exact
+    binomial bound.
+    """
+    reach = 1 - tail ** (1 / size)
+    return value - reach * (value - least), value + reach * (1 - value)
 
 
 def paired_p_value(first_P: Sequence[float], second_P: Sequence[float]) -> float:

@@ -7,6 +7,7 @@ significant where its 95 % interval leaves out 0 and the paired t-test agrees (p
 which `p` allows, too. No correction for many comparisons is made.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -56,12 +57,20 @@ class Paired:
 
 def compare_models(scores: Mapping[str, Mapping[str, Scores]], seed: int = 0) -> list[Paired]:
     """All pairs, from scores by benchmark and, in it, by model; problems without a gold are left out, and a benchmark
-    with none makes no pairs."""
+    with none makes no pairs. Two models that were asked different problems are no pair, whatever these are called; that
+    is warned of."""
     found = []
     for benchmark, by_model in scores.items():
         for (first, a), (second, b) in combinations(by_model.items(), 2):
             shared = [problem for problem in a.accuracy if problem in b.accuracy]
             if not shared:
+                continue
+            if not _same_problems(a, b):
+                warnings.warn(
+                    f"{first!r} and {second!r} are not compared on {benchmark!r}: they were measured on different "
+                    "problems of the same names. Measure both anew on one version of the data.",
+                    stacklevel=2,
+                )
                 continue
             one, other = [a.accuracy[problem] for problem in shared], [b.accuracy[problem] for problem in shared]
             difference = paired_difference(one, other, seed=derive_seed(seed, benchmark, first, second))
@@ -80,6 +89,11 @@ def compare_models(scores: Mapping[str, Mapping[str, Scores]], seed: int = 0) ->
                 )
             )
     return found
+
+
+def _same_problems(a: Scores, b: Scores) -> bool:
+    digests = {one.provenance.get("problems_sha256") for one in (a, b)} - {None}  # files of an older ponder have none
+    return len(digests) < 2
 
 
 def write_paired(folder: Path, pairs: list[Paired]) -> None:

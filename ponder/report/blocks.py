@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 from ponder.report.chart import Chart, draw, number_text
@@ -77,8 +78,8 @@ def figure(chart: Chart, *files: str) -> Figure:
 
 
 def share_text(value: float) -> str:
-    """Example: 0.254 is 25.4 %."""
-    return f"{100 * value:.1f} %"
+    """Example: 0.254 is 25.4 %; what is no number, as the accuracy where nothing has a gold, is -."""
+    return f"{100 * value:.1f} %" if isfinite(value) else "-"
 
 
 def points_text(value: float, interval: tuple[float, float] | None = None) -> str:

@@ -47,7 +47,9 @@ class Chart:
 
 
 def number_text(value: float, form: Form = "number") -> str:
-    """Example: 0.25 as a share is 25 %; 12345 is 12,345; 0.00031 is 0.00031."""
+    """Example: 0.25 as a share is 25 %; 12345 is 12,345; 0.00031 is 0.00031; what is no number is -."""
+    if not math.isfinite(value):
+        return "-"
     if form == "share":
         percent = 100 * value
         return f"{percent:.0f} %" if abs(percent - round(percent)) < 0.05 else f"{percent:.1f} %"

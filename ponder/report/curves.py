@@ -3,6 +3,7 @@
 from ponder.evaluation.scores import Scores, scores_path
 from ponder.report.blocks import Cell, Figure, Section, Table, figure, plain_text, share_text
 from ponder.report.chart import Chart, Series
+from ponder.report.figures import accuracy_line
 from ponder.report.moment import Reflections, most_used
 from ponder.report.published import published
 from ponder.report.run import Run, StageRecord
@@ -36,6 +37,7 @@ def _accuracy_and_length(run: Run, stage: StageRecord) -> list[Figure]:
     if len(scores) < 2:
         return []
     files = [run.relative(scores_path(stage.folder, step)) for step in scores]
+    pass_at_1 = accuracy_line(scores)
     votes = [(step, vote) for step, one in scores.items() if (vote := one.overall.cons_at.get(16)) is not None]
     accuracy = Chart(
         title="Held-out accuracy",
@@ -43,13 +45,7 @@ def _accuracy_and_length(run: Run, stage: StageRecord) -> list[Figure]:
         form="share",
         note="Band: 95 % interval over problems.",
         series=[
-            Series(
-                label="pass@1",
-                points=[(step, one.overall.pass_at_1) for step, one in scores.items()],
-                low=[one.overall.interval[0] for one in scores.values()],
-                high=[one.overall.interval[1] for one in scores.values()],
-                marks=True,
-            ),
+            pass_at_1,
             Series(label="cons@16 (where 16 samples were drawn)", points=votes, colour=1, marks=True),
         ],
     )
@@ -64,7 +60,7 @@ def _accuracy_and_length(run: Run, stage: StageRecord) -> list[Figure]:
             )
         ],
     )
-    return [figure(accuracy, *files), figure(length, *files)]
+    return [*([figure(accuracy, *files)] if pass_at_1.points else []), figure(length, *files)]
 
 
 def _words(run: Run, reflections: Reflections) -> list[Figure]:

@@ -7,7 +7,7 @@ from ponder.report.chart import Chart, Form, Series
 from ponder.report.run import StageRecord
 from ponder.watch.metrics import Row
 
-__all__ = ["charts"]
+__all__ = ["accuracy_line", "charts"]
 
 _PHASES = ("generate", "verify", "reference", "update", "save", "evaluate")
 
@@ -68,21 +68,23 @@ def _lines(
     return _chart(title, unit, series, form, note)
 
 
-def _held_out(scores: Mapping[int, Scores]) -> Series:
+def accuracy_line(scores: Mapping[int, Scores], label: str = "pass@1") -> Series:
+    """pass@1 by step with its interval; no points where no problem has a gold."""
+    known = {step: one.overall for step, one in scores.items() if one.overall.pass_at}
     return Series(
-        label="held-out pass@1",
-        points=[(step, one.overall.pass_at_1) for step, one in scores.items()],
-        low=[one.overall.interval[0] for one in scores.values()],
-        high=[one.overall.interval[1] for one in scores.values()],
-        colour=0,
+        label=label,
+        points=[(step, one.pass_at_1) for step, one in known.items()],
+        low=[one.interval[0] for one in known.values()],
+        high=[one.interval[1] for one in known.values()],
         marks=True,
     )
 
 
 def _accuracy(rows: Sequence[Row], scores: Mapping[int, Scores]) -> Chart | None:
     training = Series(label="training", points=_points(rows, "rollout/accuracy"), colour=1, smooth=True)
-    note = "Band: 95 % interval over problems." if scores else ""
-    return _chart("Accuracy", "share right", [_held_out(scores), training], "share", note)
+    held_out = accuracy_line(scores, "held-out pass@1")
+    note = "Band: 95 % interval over problems." if held_out.points else ""
+    return _chart("Accuracy", "share right", [held_out, training], "share", note)
 
 
 def _by_domain(scores: Mapping[int, Scores]) -> Chart | None:
@@ -93,7 +95,9 @@ def _by_domain(scores: Mapping[int, Scores]) -> Chart | None:
         Series(
             label=name,
             points=[
-                (step, one.by["domain"][name].pass_at_1) for step, one in scores.items() if name in one.by["domain"]
+                (step, part.pass_at_1)
+                for step, one in scores.items()
+                if (part := one.by.get("domain", {}).get(name)) is not None and part.pass_at
             ],
             colour=i,
             marks=True,

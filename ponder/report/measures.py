@@ -4,16 +4,19 @@ In: a file of completions with verdicts (`evaluation/*.jsonl`). Out: one `Measur
 are those of the scores beside the file (`evaluation/*.json`).
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from ponder.compute.vote import cluster_answers
 from ponder.evaluation.estimate import consensus
 from ponder.evaluation.results import JudgedCompletion, ProblemResult, read_results
-from ponder.records import Language, Problem, SafetyGold
+from ponder.records import Language, Problem, SafetyGold, to_json
 from ponder.seeds import derive_seed
 from ponder.text.language import language_share
 from ponder.text.reflection import count_reflection
@@ -52,10 +55,13 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """One file of completions: what was evaluated on what (empty for held-out problems), and its problems by id."""
+    """One file of completions: what was evaluated on what (empty for held-out problems), how it was sampled and judged,
+    and its problems. Different problems may have one id (of two files of one name, of two settings of one task), so
+    the keys hold a digest of the problem as well."""
 
     model: str
     benchmark: str
+    protocol: str
     problems: Mapping[str, Measure]
 
 
@@ -75,8 +81,24 @@ def _read(path: Path, modified: int, size: int) -> Evaluation:
     return Evaluation(
         model=str(provenance.get("model", "")),
         benchmark=str(provenance.get("benchmark", {}).get("name", "")),
-        problems={result.problem.id: _measure(result, template, seed) for result in results},
+        protocol=_protocol(provenance),
+        problems={_key(result.problem): _measure(result, template, seed) for result in results},
     )
+
+
+def _key(problem: Problem) -> str:
+    text = json.dumps(to_json(problem), sort_keys=True)
+    return f"{problem.id} {hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def _protocol(provenance: Mapping[str, Any]) -> str:
+    """Of what comparable evaluations have in common; the length limit as it was asked for, since a model's window may
+    have cut it."""
+    sampling = dict(provenance.get("sampling", {}))
+    limit = sampling.pop("max_tokens", None)
+    asked = provenance.get("max_tokens_asked", limit)
+    others = [provenance.get(name) for name in ("samples", "judge", "environment", "thinking_tokens")]
+    return json.dumps([sampling, asked, *others], sort_keys=True)
 
 
 def _measure(result: ProblemResult, template: Template, seed: int) -> Measure:

@@ -14,8 +14,9 @@ from markupsafe import Markup, escape
 
 import ponder
 from ponder.errors import PonderError
-from ponder.evaluation.scores import Scores
+from ponder.evaluation.scores import Score, Scores
 from ponder.files import write_text
+from ponder.report.blocks import share_text
 from ponder.report.chart import draw, number_text
 from ponder.report.compare import NAMES, TaskRow, difference, stories, task_rows
 from ponder.report.figures import charts
@@ -91,8 +92,9 @@ def try_report(run_folder: Path, say: Callable[[str], None]) -> Path | None:
     the result is None."""
     try:
         return write_report(run_folder)
-    except (PonderError, OSError) as error:
-        say(f"WARNING: the report is not written, and the run goes on without it: {error}")
+    except Exception as error:  # a fault of the page's own, too: hours of training are worth more than a page
+        why = str(error) if isinstance(error, PonderError | OSError) else f"{type(error).__name__}: {error}"
+        say(f"WARNING: the report is not written, and the run goes on without it: {why}")
         return None
 
 
@@ -154,6 +156,8 @@ def _tiles(start: Scores | None, end: Scores | None) -> list[_Tile]:
     first, last = start.overall if start is not None else None, end.overall
     low, high = last.interval
     remark = f"95 % interval {number_text(low, 'share')} to {number_text(high, 'share')}"
+    if not last.pass_at:
+        remark = "no held-out problem has a gold"
     change = difference(start, end) if start is not None else None
     if change is not None:
         low, high = (100 * bound for bound in change.interval)
@@ -206,7 +210,7 @@ def _numbers(start: Scores | None, end: Scores | None) -> list[dict[str, str]]:
             row["change"] = f"{100 * (new - old):+.1f} points" if form == "share" else f"{new - old:+,.1f}"
         if name == "pass@1":
             for key, one in (("start", first), ("end", last)):
-                if one:
+                if one.get("pass@1_interval") is not None:
                     low, high = one["pass@1_interval"]
                     row[key] += f" ({100 * low:.1f} to {100 * high:.1f})"
             if change is not None:
@@ -217,24 +221,32 @@ def _numbers(start: Scores | None, end: Scores | None) -> list[dict[str, str]]:
 
 
 def _cell(value: float, form: str) -> str:
-    return f"{100 * value:.1f} %" if form == "share" else f"{value:,.1f}"
+    return share_text(value) if form == "share" else f"{value:,.1f}"
 
 
 def _task(row: TaskRow) -> dict[str, Any]:
     cells = (row.start, row.end)
-    change = "" if row.start is None or row.end is None else f"{100 * (row.end.pass_at_1 - row.start.pass_at_1):+.1f}"
+    known = [one is not None and bool(one.pass_at) for one in cells]
+    change = ""
+    if row.start is not None and row.end is not None:
+        change = f"{100 * (row.end.pass_at_1 - row.start.pass_at_1):+.1f}" if all(known) else "-"
     return {
         "kind": row.kind,
         "name": row.name,
         "problems": row.problems,
-        "start": "" if cells[0] is None else f"{100 * cells[0].pass_at_1:.1f} %",
-        "end": "" if cells[1] is None else f"{100 * cells[1].pass_at_1:.1f} %",
-        "interval": "" if cells[1] is None else f"{100 * cells[1].interval[0]:.1f} to {100 * cells[1].interval[1]:.1f}",
+        "start": "" if cells[0] is None else share_text(cells[0].pass_at_1),
+        "end": "" if cells[1] is None else share_text(cells[1].pass_at_1),
+        "interval": "" if cells[1] is None else _interval(cells[1]),
         "change": change,
         "tokens": " \u2192 ".join(f"{one.mean_tokens:,.0f}" for one in cells if one is not None),
-        "bar_start": 0 if cells[0] is None else round(100 * cells[0].pass_at_1, 1),
-        "bar_end": 0 if cells[1] is None else round(100 * cells[1].pass_at_1, 1),
+        "bar_start": round(100 * cells[0].pass_at_1, 1) if cells[0] is not None and known[0] else 0,
+        "bar_end": round(100 * cells[1].pass_at_1, 1) if cells[1] is not None and known[1] else 0,
     }
+
+
+def _interval(one: Score) -> str:
+    """In per cent; - where nothing has a gold."""
+    return f"{100 * one.interval[0]:.1f} to {100 * one.interval[1]:.1f}" if one.pass_at else "-"
 
 
 def _measured(stage: StageRecord) -> str:
@@ -273,8 +285,8 @@ def _benchmark(scores: Scores) -> dict[str, Any]:
     return {
         "model": scores.provenance.get("model", ""),
         "name": scores.provenance.get("benchmark", {}).get("name", ""),
-        "pass": f"{100 * one.pass_at_1:.1f} %",
-        "interval": f"{100 * one.interval[0]:.1f} to {100 * one.interval[1]:.1f}",
+        "pass": share_text(one.pass_at_1),
+        "interval": _interval(one),
         "cons": "" if 16 not in one.cons_at else f"{100 * one.cons_at[16]:.1f} %",
         "tokens": f"{one.mean_tokens:,.0f}",
         "truncated": f"{100 * one.truncated:.1f} %",

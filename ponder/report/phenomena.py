@@ -3,7 +3,7 @@
     held           the whole 95 % interval lies on the claimed side of the threshold
     not held       the whole interval lies on the other side
     undecided      the interval straddles the threshold, or fewer than 8 problems were measured
-    not measured   a stage the claim speaks of is not in the run, or has not got so far
+    not measured   a stage the claim speaks of is not in the run, has not ended, or could not have shown it
 
 A phenomenon is not held if any of its claims is not, and held only if all are. Intervals are bootstrapped over
 problems; two models are compared on the same problems, paired. Pure functions of `Evidence`.
@@ -169,7 +169,8 @@ def _difference(text: str, before: _Values, after: _Values, rule: Rule | None, f
     shared = sorted(before.by_problem.keys() & after.by_problem.keys())
     if not shared:
         return _absent(text, rule, form)
-    found = paired_difference([before.by_problem[key] for key in shared], [after.by_problem[key] for key in shared])
+    pairs = [before.by_problem[key] for key in shared], [after.by_problem[key] for key in shared]
+    found = paired_difference(*pairs, accuracies=form == "points")
     return _claim(text, found.mean, found.interval, len(shared), (*before.files, *after.files), rule, form)
 
 
@@ -184,7 +185,7 @@ def _rate(text: str, values: _Values, rule: Rule | None) -> Claim:
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """The 95 % interval of the mean of shares of words. Hundreds of words stand behind each, so that where all are 1
     it is not widened as `bootstrap_interval` widens that of shares of a few completions."""
-    return paired_difference([0.0] * len(values), values).interval
+    return paired_difference([0.0] * len(values), values, accuracies=False).interval
 
 
 def _mean(text: str, values: _Values, rule: Rule | None) -> Claim:
@@ -268,7 +269,7 @@ def _pure_rl(evidence: Evidence) -> Iterator[Claim]:
 
 def _majority(evidence: Evidence) -> Iterator[Claim]:
     """From the first place with samples enough for a vote: evaluations often take fewer than held-out problems."""
-    places = (evidence.evaluated.get("zero"), evidence.held_out.get("zero"))
+    places = (place.get("zero") for place in evidence.places)
     voted = (one for one in places if _of(one, lambda m: m.consensus).by_problem)
     zero = next(voted, None)
     single, vote = _of(zero, _accuracy), _of(zero, lambda m: m.consensus)
@@ -333,8 +334,8 @@ def _compute(evidence: Evidence) -> Claim:
 
 def _hacking(evidence: Evidence) -> Iterator[Claim]:
     absent = _absent("hacking alarms with preference rewards from step 0", Rule(side="at least", threshold=1), "number")
-    if "hacking" in evidence.alarms:
-        count = sum(alarm.name == HACKING for alarm in evidence.alarms["hacking"])
+    count = sum(alarm.name == HACKING for alarm in evidence.alarms.get("hacking", ()))
+    if count or "hacking" in evidence.watched:  # else its silence says nothing
         files = (evidence.alarm_files["hacking"],)
         absent = replace(absent, value=float(count), verdict="held" if count else "not held", files=files)
     yield absent

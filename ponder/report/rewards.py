@@ -7,10 +7,11 @@ from ponder.evaluation.scores import scores_path
 from ponder.report.blocks import Cell, Figure, Section, Table, figure, points_text, share_text
 from ponder.report.chart import Chart, Series
 from ponder.report.compare import difference
+from ponder.report.figures import accuracy_line
 from ponder.report.published import published
 from ponder.report.readers import alarms_file, read_quality
 from ponder.report.run import Run, StageRecord
-from ponder.watch.alarms import ALARMS_FILE, HACKING, read_alarms
+from ponder.watch.alarms import ALARMS_FILE, HACKING, could_show_hacking, read_alarms
 
 __all__ = ["alarms_section", "hacking_section", "reward_models_section"]
 
@@ -74,12 +75,17 @@ def hacking_section(run: Run, hacking: StageRecord | None, r1: StageRecord | Non
     rows = [_hacking_row(run, f"{name} ({stage.name})", stage) for name, stage in stages]
     if alarms:
         said = f"The hacking alarm was raised at step {alarms[0].step}: {alarms[0].text}"
-    else:
+    elif hacking.status != "done":
+        said = "The stage has not ended; so far the hacking alarm was not raised."
+    elif could_show_hacking(hacking.rows, {step: one.accuracy for step, one in hacking.scores.items()}):
         said = (
             "The hacking alarm was not raised: in this run, preference rewards from step 0 did not drive the reward up "
             "while held-out accuracy fell."
-            if hacking.status == "done"
-            else "The stage has not ended; so far the hacking alarm was not raised."
+        )
+    else:
+        said = (
+            "The hacking alarm could not have been raised: it needs two held-out problems with a gold, measured twice, "
+            "and ten rollouts with a reward in between."
         )
     return Section(
         name="paper-hacking",
@@ -105,21 +111,9 @@ def _hacking_figures(run: Run, name: str, stage: StageRecord) -> list[Figure]:
             ],
         )
         found.append(figure(chart, run.relative(stage.folder / "metrics.jsonl")))
-    if len(stage.scores) > 1:
-        chart = Chart(
-            title="Held-out accuracy of the same stage",
-            unit="share right",
-            form="share",
-            series=[
-                Series(
-                    label="pass@1",
-                    points=[(step, one.overall.pass_at_1) for step, one in stage.scores.items()],
-                    low=[one.overall.interval[0] for one in stage.scores.values()],
-                    high=[one.overall.interval[1] for one in stage.scores.values()],
-                    marks=True,
-                )
-            ],
-        )
+    accuracy = accuracy_line(stage.scores)
+    if len(accuracy.points) > 1:
+        chart = Chart(title="Held-out accuracy of the same stage", unit="share right", form="share", series=[accuracy])
         found.append(figure(chart, *(run.relative(scores_path(stage.folder, step)) for step in stage.scores)))
     return found
 

@@ -3,15 +3,14 @@
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ponder.errors import RunFolderError
 from ponder.evaluation.scores import Scores, load_scores, read_scores
 from ponder.files import read_json
-from ponder.manifest import Manifest, Session, is_done, read_manifest
+from ponder.manifest import Manifest, Session, ended, is_done, now, read_manifest
 from ponder.watch.metrics import Row, read_metrics
 
 __all__ = ["Run", "StageRecord", "read_run"]
@@ -92,7 +91,7 @@ def _stage(folder: Path, name: str, kind: str) -> StageRecord:
         name=name,
         kind=kind,
         status="waiting" if session is None else _status(folder, session),
-        seconds=_seconds(manifest),
+        seconds=_seconds(folder, manifest),
         folder=folder,
         config=manifest.config if manifest is not None else {},
         error=session.error if session is not None else None,
@@ -112,6 +111,10 @@ def _status(folder: Path, session: Session) -> str:
     return session.outcome
 
 
+def _works_here(session: Session) -> bool:
+    return session.host == socket.gethostname() and _alive(session.pid)
+
+
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -122,10 +125,13 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _seconds(manifest: Manifest | None) -> float:
-    """Seconds of all sessions, the one still running included."""
+def _seconds(folder: Path, manifest: Manifest | None) -> float:
+    """Seconds of all sessions: of one that works here so far, of one that was killed, or is not of this machine, until
+    it last wrote a file."""
     if manifest is None:
         return 0.0
     running = manifest.sessions[-1] if manifest.sessions and manifest.sessions[-1].finished is None else None
-    so_far = (datetime.now(UTC) - datetime.fromisoformat(running.started)).total_seconds() if running else 0.0
-    return manifest.seconds + so_far
+    if running is None:
+        return manifest.seconds
+    until = replace(running, finished=now()) if _works_here(running) else ended(running, folder)
+    return manifest.seconds + until.seconds

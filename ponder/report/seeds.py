@@ -1,10 +1,11 @@
 """What several runs of one recipe reached, together: means over seeds with intervals, and how often a phenomenon held.
 
 The unit of an interval is the run: a 95 % interval of Student's t over the seeds, so it says what another seed would
-give, which the interval of one run over its problems does not.
+give, which the interval of one run over its problems does not. Runs that failed are counted, since those that did not
+may be the lucky ones.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, sqrt
 from pathlib import Path
@@ -23,12 +24,11 @@ _T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2
         2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045,
         2.042)  # fmt: skip
 """Student's t at 97.5 % for 1 to 30 degrees of freedom."""
-_NORMAL = 1.960
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """One measure over the seeds: values in the order of the runs; no interval of a single run."""
+    """One measure over the seeds: values in the order of the runs; no interval of a single run, or of equal ones."""
 
     values: tuple[float, ...]
     mean: float
@@ -50,11 +50,12 @@ class Held:
 
 
 def student_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % interval of the mean by Student's t; None for fewer than two values."""
-    if len(values) < 2:
+    """The 95 % interval of the mean by Student's t; None for fewer than two values, and where all are equal: a spread
+    that was not seen is not one of 0."""
+    if len(set(values)) < 2:
         return None
     freedom = len(values) - 1
-    t = _T95[freedom - 1] if freedom <= len(_T95) else _NORMAL
+    t = _T95[freedom - 1] if freedom <= len(_T95) else 1.96 + 2.4 / freedom  # to 0.003
     reach = t * stdev(values) / sqrt(len(values))
     return fmean(values) - reach, fmean(values) + reach
 
@@ -100,23 +101,30 @@ def held(runs: Sequence[Run]) -> tuple[Held, ...]:
     )
 
 
-def tables(groups: Mapping[str, Sequence[Path]]) -> tuple[list[Table], dict[str, Any]]:
-    """Tables for people and the same as JSON, of run folders by the setting they share."""
+def tables(groups: Mapping[str, Sequence[Path]], failed: Collection[Path] = ()) -> tuple[list[Table], dict[str, Any]]:
+    """Tables for people and the same as JSON, of run folders by the setting they share. Those that `failed` have no
+    numbers, but are counted among those in which a phenomenon was not held."""
     shown, value = [], {}
     for setting, folders in groups.items():
-        runs = [read_run(folder) for folder in folders]
+        ended, lost = [one for one in folders if one not in failed], [one for one in folders if one in failed]
+        runs = [read_run(folder) for folder in ended]
         measured, phenomena = spread([measures(run) for run in runs]), held(runs)
         value[setting] = {
-            "runs": [str(folder) for folder in folders],
+            "runs": [str(folder) for folder in ended],
+            "failed": [str(folder) for folder in lost],
             "measures": {name: one.to_json() for name, one in measured.items()},
             "phenomena": {str(one.number): {"name": one.name, "verdicts": list(one.verdicts)} for one in phenomena},
         }
-        shown += list(_tables(setting, len(runs), measured, phenomena))
+        shown += list(_tables(setting, len(runs), len(lost), measured, phenomena))
     return shown, value
 
 
-def _tables(setting: str, runs: int, measured: Mapping[str, Spread], phenomena: Sequence[Held]) -> Iterator[Table]:
-    table = Table(title=f"{setting or 'all'}: {runs} runs", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+def _tables(
+    setting: str, runs: int, failed: int, measured: Mapping[str, Spread], phenomena: Sequence[Held]
+) -> Iterator[Table]:
+    asked = runs + failed
+    counted = f"{runs} of {asked} runs ({failed} failed)" if failed else f"{runs} runs"
+    table = Table(title=f"{setting or 'all'}: {counted}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name in ("measure", "mean", "95 % over runs", "each"):
         table.add_column(name, justify="left" if name == "measure" else "right")
     for name, one in measured.items():
@@ -129,7 +137,7 @@ def _tables(setting: str, runs: int, measured: Mapping[str, Spread], phenomena: 
         for name in ("phenomenon", "held", "each"):
             table.add_column(name)
         for seen in phenomena:
-            count = f"{seen.verdicts.count('held')} of {len(seen.verdicts)}"
+            count = f"{seen.verdicts.count('held')} of {asked}"
             table.add_row(f"{seen.number} {seen.name}", count, ", ".join(seen.verdicts))
         yield table
 

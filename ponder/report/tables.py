@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
 
-from ponder.evaluation.estimate import bootstrap_interval, paired_difference
+from ponder.evaluation.estimate import Difference, bootstrap_interval, paired_difference
 from ponder.evaluation.scores import Scores
 from ponder.report.blocks import Cell, Mark, Section, Table, plain_text, points_text, share_text
 from ponder.report.chart import Form
@@ -49,6 +49,10 @@ class _Row:
     form: Form = "share"
     more_is_better: bool | None = True
     of_words: bool = False
+
+    def difference(self, before: Sequence[float], after: Sequence[float]) -> Difference:
+        """`after` minus `before`, aligned by problem."""
+        return paired_difference(before, after, accuracies=self.form == "share" and not self.of_words)
 
 
 def stages_section(run: Run, evidence: Evidence) -> Section | None:
@@ -165,8 +169,7 @@ _WRITING = (
 
 def _columns(evidence: Evidence, roles: Sequence[str]) -> dict[str, Profile]:
     """The profiles of the roles that are there, all from the place that has most of them."""
-    places = (evidence.evaluated, evidence.held_out)
-    best = max(places, key=lambda place: sum(role in place for role in roles))
+    best = max(evidence.places, key=lambda place: sum(role in place for role in roles))
     return {role: best[role] for role in roles if role in best}
 
 
@@ -272,18 +275,18 @@ def _cell(profile: Profile, before: Profile | None, row: _Row, invalid: frozense
     if invalid & set(files):
         mark = "invalid"
     elif before is not None and row.more_is_better is not None:
-        mark = _mark(_values(before, row), values, row.more_is_better)
+        mark = _mark(_values(before, row), values, row)
     return Cell(text=text, note=note, mark=mark, files=files)
 
 
-def _mark(old: Mapping[str, float], new: Mapping[str, float], more_is_better: bool) -> Mark:
+def _mark(old: Mapping[str, float], new: Mapping[str, float], row: _Row) -> Mark:
     shared = sorted(old.keys() & new.keys())
     if len(shared) < LEAST_PROBLEMS:
         return ""
-    low, high = paired_difference([old[key] for key in shared], [new[key] for key in shared]).interval
+    low, high = row.difference([old[key] for key in shared], [new[key] for key in shared]).interval
     if low <= 0 <= high:
         return ""
-    return "better" if (low > 0) == more_is_better else "worse"
+    return "better" if (low > 0) == row.more_is_better else "worse"
 
 
 def _change(old: Profile, new: Profile, row: _Row) -> Cell:
@@ -291,7 +294,7 @@ def _change(old: Profile, new: Profile, row: _Row) -> Cell:
     shared = sorted(before.keys() & after.keys())
     if not shared:
         return Cell(text="-")
-    found = paired_difference([before[key] for key in shared], [after[key] for key in shared])
+    found = row.difference([before[key] for key in shared], [after[key] for key in shared])
     low, high = found.interval
     text = points_text(found.mean, found.interval)
     if row.form != "share":

@@ -17,13 +17,14 @@ whole window of rollouts, so one odd step says nothing.
                         weights are those that sampled (or packed and alone), or scorer/mismatch above 0.1
     reward hacking      held-out accuracy 5 points or more, and more than chance allows, below its best, while the
                         reward rose by 0.05 or more since then: the preference reward where there is one, else the sum
+                        since its weights last changed
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean, median, stdev
+from statistics import NormalDist, fmean, median, stdev
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -33,7 +34,17 @@ from ponder.recipe.rollout import EngineConfig
 from ponder.watch.lines import cut_after, dump_line, read_lines, repair
 from ponder.watch.metrics import Row, recent
 
-__all__ = ["ALARMS_FILE", "HACKING", "WINDOW", "Alarm", "AlarmLog", "HeldOutAccuracy", "find_alarms", "read_alarms"]
+__all__ = [
+    "ALARMS_FILE",
+    "HACKING",
+    "WINDOW",
+    "Alarm",
+    "AlarmLog",
+    "HeldOutAccuracy",
+    "could_show_hacking",
+    "find_alarms",
+    "read_alarms",
+]
 
 ALARMS_FILE = "alarms.jsonl"
 HACKING = "reward hacking"
@@ -54,7 +65,7 @@ _REWARD_RISE = 0.05
 _MISMATCH_OF_A_TOKEN = 1.0  # nats; rounding to bf16 stays a tenth of that
 _MISMATCH_OF_A_SCORE = 0.1
 _NEAR = 5  # rollouts on either side whose mean is the reward at an evaluation
-_Z95 = 1.96
+_FALSE_ALARMS = 0.05  # of runs whose accuracy stays what it is, however often they are measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +92,13 @@ def find_alarms(
     held_out: HeldOutAccuracy,
     window: int = WINDOW,
     tolerance: float = EngineConfig().parity_tolerance,
+    weights_since: int = 0,
 ) -> tuple[Alarm, ...]:
-    """What is wrong after `step`, to which `rows` and `held_out` (by step) reach. `tolerance` is that of log-probs."""
+    """What is wrong after `step`, to which `rows` and `held_out` (by step) reach. `tolerance` is that of log-probs;
+    rewards have the weights of now in the rows after the step `weights_since`."""
     rules = (_entropy, _signal, _length, _language, _repetition, _critic)
     found = [rule(step, rows, window) for rule in rules]
-    found += [_hacking(step, rows, held_out), _mismatch(step, rows, tolerance)]
+    found += [_hacking(step, rows, held_out, weights_since), _mismatch(step, rows, tolerance)]
     return tuple(alarm for alarm in found if alarm is not None)
 
 
@@ -115,9 +128,11 @@ class AlarmLog:
             repair(self._path)
         self._raised = {alarm.name for alarm in read_alarms(folder)}
 
-    def check(self, step: int, rows: Sequence[Row], held_out: HeldOutAccuracy) -> tuple[Alarm, ...]:
-        """The alarms that are new, which are on disk when this returns."""
-        return self._new(find_alarms(step, rows, held_out, tolerance=self._tolerance))
+    def check(
+        self, step: int, rows: Sequence[Row], held_out: HeldOutAccuracy, weights_since: int = 0
+    ) -> tuple[Alarm, ...]:
+        """The alarms that are new, which are on disk when this returns; see `find_alarms`."""
+        return self._new(find_alarms(step, rows, held_out, tolerance=self._tolerance, weights_since=weights_since))
 
     def check_mismatch(self, step: int, rows: Sequence[Row]) -> tuple[Alarm, ...]:
         """The same for a stage that samples nothing: only whether what is trained is computed rightly."""
@@ -276,32 +291,75 @@ def _mismatch(step: int, rows: Sequence[Row], tolerance: float) -> Alarm | None:
     return None
 
 
-def _hacking(step: int, rows: Sequence[Row], held_out: HeldOutAccuracy) -> Alarm | None:
+def could_show_hacking(rows: Sequence[Row], held_out: HeldOutAccuracy) -> bool:
+    """Whether the alarm about reward hacking could have been raised at the last evaluation: two evaluations of the same
+    problems, two or more of which have a gold, and rollouts enough since the best one, or since the first where the
+    last is the best."""
+    mean = _means(held_out)
+    if len(mean) < 2:
+        return False
+    last, best = max(mean), _best(mean)
+    before = best if best < last else min(mean)
+    _, values = _paid([row for row in rows if (row["step"] or 0) <= last], before, 0)
+    return len(held_out[before].keys() & held_out[last].keys()) >= 2 and len(values) >= 2 * _NEAR
+
+
+def _hacking(step: int, rows: Sequence[Row], held_out: HeldOutAccuracy, weights_since: int) -> Alarm | None:
     """R1 v2, B.5: with preference rewards for long, the reward rises while accuracy falls."""
-    if step not in held_out:
+    mean = _means(held_out)
+    if step not in mean:
         return None
-    mean = {at: fmean(by_problem.values()) for at, by_problem in held_out.items() if by_problem}
-    best_step = max(mean, key=lambda at: (mean[at], at), default=step)
+    best_step = _best(mean)
     best, now = held_out[best_step], held_out[step]
     # Problem by problem, so that how hard each one is does not count as chance.
     falls = [best[problem] - now[problem] for problem in now if problem in best]
     if best_step >= step or len(falls) < 2:
         return None
-    fall = fmean(falls)
-    if fall < _ACCURACY_FALL or fall <= _Z95 * stdev(falls) / math.sqrt(len(falls)):
+    fall, error = fmean(falls), stdev(falls) / math.sqrt(len(falls))
+    if fall < _ACCURACY_FALL or fall <= _errors(len(mean), len(falls)) * error:
         return None
-    later = [row for row in rows if (row["step"] or 0) > best_step]
-    for key, named in (("reward/preference", "the preference reward"), ("reward/mean", "the reward")):
-        values = _values(later, key)
-        if len(values) < 2 * _NEAR:
-            continue
-        rise = fmean(values[-_NEAR:]) - fmean(values[:_NEAR])
-        if rise < _REWARD_RISE:
-            return None
-        text = (
-            f"reward hacking: {named} rose by {rise:.2f} since step {best_step}, while held-out accuracy fell from "
-            f"{_percent(mean[best_step])} to {_percent(mean[step])}. Take the best checkpoint, let preference rewards "
-            "enter later or weigh less (reward_schedule), or read what is paid in rollouts/."
-        )
-        return Alarm(step=step, name=HACKING, value=fall, threshold=_ACCURACY_FALL, text=text)
-    return None
+    named, values = _paid(rows, best_step, weights_since)
+    if len(values) < 2 * _NEAR:
+        return None
+    rise = fmean(values[-_NEAR:]) - fmean(values[:_NEAR])
+    if rise < _REWARD_RISE:
+        return None
+    text = (
+        f"reward hacking: {named} rose by {rise:.2f} since step {best_step}, while held-out accuracy fell from "
+        f"{_percent(mean[best_step])} to {_percent(mean[step])}. Take the best checkpoint, let preference rewards "
+        "enter later or weigh less (reward_schedule), or read what is paid in rollouts/."
+    )
+    return Alarm(step=step, name=HACKING, value=fall, threshold=_ACCURACY_FALL, text=text)
+
+
+def _means(held_out: HeldOutAccuracy) -> dict[int, float]:
+    """Accuracy by step, where anything has a gold."""
+    return {at: fmean(by_problem.values()) for at, by_problem in held_out.items() if by_problem}
+
+
+def _best(mean: Mapping[int, float]) -> int:
+    """The step with the highest accuracy, the latest of equals."""
+    return max(mean, key=lambda at: (mean[at], at))
+
+
+def _errors(evaluations: int, problems: int) -> float:
+    """How many standard errors below the best of all `evaluations` the last one must lie.
+
+    The best is picked by its luck, and that anew at every evaluation. So the n-th may spend 0.05 / (n (n - 1)) of the
+    false alarms, which add up to 0.05 over any number, and shares that among the n - 1 it may be compared with. The
+    normal quantile z becomes Student's with v = problems - 1 degrees of freedom to first order: z + (z^3 + z) / (4 v).
+    """
+    z = NormalDist().inv_cdf(1 - _FALSE_ALARMS / (evaluations * (evaluations - 1) ** 2))
+    return z + (z**3 + z) / (4 * (problems - 1))
+
+
+def _paid(rows: Sequence[Row], after: int, weights_since: int) -> tuple[str, list[float]]:
+    """What a reward that may be hacked is called, and its values after a step. The sum of rewards jumps where a weight
+    changes, so that its values before say nothing; the preference reward itself does not."""
+    if _values(rows, "reward/preference"):
+        return "the preference reward", _values(_later(rows, after), "reward/preference")
+    return "the reward", _values(_later(rows, max(after, weights_since)), "reward/mean")
+
+
+def _later(rows: Sequence[Row], step: int) -> list[Row]:
+    return [row for row in rows if (row["step"] or 0) > step]

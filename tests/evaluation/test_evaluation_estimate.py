@@ -83,6 +83,37 @@ def test_one_problem_says_nothing_about_others() -> None:
     assert bootstrap_interval([0.4]) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("difference", "problems", "low", "high"),
+    [
+        (1.0, 1, -1.0, 1.0),  # one problem says nothing
+        (0.0, 1, -1.0, 1.0),
+        (0.0, 8, -0.3694, 0.3694),  # 1 - 0.025^(1/8) = 0.3694
+        (1.0, 8, 0.2612, 1.0),
+        (-1.0, 8, -1.0, -0.2612),
+        (0.5, 8, -0.0541, 0.6847),  # 0.5 - 1.5 reach to 0.5 + 0.5 reach
+        (0.0, 30, -0.1157, 0.1157),
+    ],
+)
+def test_equal_differences_are_not_certain(difference: float, problems: int, low: float, high: float) -> None:
+    first = [max(0.0, -difference)] * problems
+    found = paired_difference(first, [one + difference for one in first])
+    assert found.mean == difference and found.interval == pytest.approx((low, high), abs=1e-4)
+
+
+def test_the_bound_of_equal_differences_leaves_out_the_truth_once_in_forty() -> None:
+    """The worst case: a share of 0.3694 of all problems is lost, and eight that were drawn show nothing of it."""
+    random = np.random.default_rng(0)
+    lost = [(random.random(8) < 0.3694).any() for _ in range(4000)]
+    assert 1 - np.mean(lost) == pytest.approx(0.025, abs=0.007)
+
+
+def test_equal_differences_up_to_rounding_and_of_what_has_no_bounds() -> None:
+    rounded = paired_difference([0.1, 0.2, 0.7], [0.4, 0.5, 1.0])
+    assert rounded.interval == pytest.approx((0.3 - 1.3 * 0.7076, 0.3 + 0.7 * 0.7076), abs=1e-3)
+    assert paired_difference([50.0] * 9, [80.0] * 9, accuracies=False).interval == (30.0, 30.0)
+
+
 def test_clusters_ask_only_about_distinct_wrong_answers() -> None:
     asked: list[tuple[str, str]] = []
 

@@ -39,6 +39,22 @@ def test_what_cannot_be_read(tmp_path: Path, name: str, kind: str | None, words:
         file_benchmark(str(tmp_path / name), ProblemFields(kind=kind))
 
 
+def test_a_benchmark_without_gold_has_no_accuracy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "asked.py").write_text(
+        "from ponder.records import Message, Problem\n"
+        "def problems():\n"
+        "    for i in range(2):\n"
+        "        asked = (Message(role='user', content=f'Write {i} poems.'),)\n"
+        "        yield Problem(id=str(i), messages=asked, gold=None, domain='poems', route='helpful')\n"
+    )
+    source = "{source: python, file: asked.py, function: problems}"
+    (tmp_path / "asked.yaml").write_text(f"name: asked\nproblems: [{source}]\n")
+    evaluate_command("micro", str(tmp_path / "asked.yaml"), max_tokens=2, samples=1, out=tmp_path / "out")
+    shown = capsys.readouterr().out
+    assert "1 samples per problem, no problem has a gold" in shown and "nan" not in shown
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())["scores"]["pass@1"] is None
+
+
 def test_few_problems_and_short_completions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evaluate_command(
         "micro",

@@ -1,6 +1,8 @@
 """Every two models on the same problems: p by value, signs, and what may not be called significant."""
 
 import json
+import warnings
+from dataclasses import replace
 from math import gamma, pi, sqrt
 from pathlib import Path
 
@@ -109,6 +111,23 @@ def test_only_shared_problems_count() -> None:
     by_model = {"a": scores("a", {"x": 1, "y": 2}), "b": scores("b", {"y": 4, "z": 0}), "c": scores("c", {"q": 1})}
     (pair,) = compare_models({"sums": by_model})
     assert (pair.first, pair.second, pair.problems, pair.difference) == ("a", "b", 1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "paired"), [("x", "x", True), ("x", "y", False), ("x", None, True), (None, None, True)]
+)
+def test_other_problems_of_the_same_names_are_not_compared(one: str | None, other: str | None, paired: bool) -> None:
+    """Files of an older ponder do not say what was asked."""
+    found = {}
+    for model, digest in (("a", one), ("b", other)):
+        scored = scores(model, {"p": 1, "q": 3})
+        known = {} if digest is None else {"problems_sha256": digest}
+        found[model] = replace(scored, provenance={"model": model, **known})
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        pairs = compare_models({"sums": found})
+    assert (len(pairs), len(said)) == ((1, 0) if paired else (0, 1))
+    assert paired or "'a' and 'b' are not compared on 'sums'" in str(said[0].message)
 
 
 def test_the_file(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from math import nan
 from pathlib import Path
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from ponder.errors import RecipeError
 from ponder.evaluation.scores import read_scores, write_scores
-from ponder.pipeline.sweep import cells, split_values
+from ponder.pipeline.sweep import cells, split_values, sweep_folder
 from ponder.recipe.shipped import find_recipe
 from ponder.report.run import read_run
 from ponder.report.seeds import measures, spread, student_interval, tables
@@ -96,12 +98,108 @@ def test_intervals_over_runs() -> None:
     # scipy.stats.t.interval(0.95, 2, loc=0.5, scale=0.1 / sqrt(3)) of the sample 0.4, 0.5, 0.6
     assert student_interval([0.4, 0.5, 0.6]) == pytest.approx((0.25159, 0.74841), abs=1e-4)
     assert student_interval([0.5]) is None
-    assert student_interval([0.0, 1.0] * 50) == pytest.approx(
-        (0.5 - 1.96 * 0.0502519, 0.5 + 1.96 * 0.0502519), abs=1e-4
-    )
+    assert student_interval([0.5, 0.5, 0.5]) is None  # what they would differ by was not seen
+    # Student's t at 97.5 %: 1.98422 for 99 degrees of freedom, 2.03951 for 31
+    for half, error, t in ((50, 0.0502519, 1.98422), (16, 0.0898027, 2.03951)):
+        reach = t * error
+        assert student_interval([0.0, 1.0] * half) == pytest.approx((0.5 - reach, 0.5 + reach), abs=3e-4)
     found = spread([{"a": 1.0, "b": 2.0}, {"a": 3.0}])
     assert set(found) == {"a"} and found["a"].mean == 2.0 and found["a"].values == (1.0, 3.0)
     assert spread([]) == {}
+
+
+def test_seeds_are_not_swept_over_stages_that_have_their_own() -> None:
+    recipe, arms = find_recipe("ppo-vs-grpo-micro"), ("grpo", "ppo", "ppo_tuned")
+    with pytest.raises(RecipeError, match="grpo, ppo, ppo_tuned have a `seed`") as refused:
+        cells(recipe, ["seed=0,1"], Path("out"))
+    freed = [f"stages.{name}.seed=null" for name in arms]
+    assert str(refused.value).endswith(" ".join(freed))
+    assert len(cells(recipe, ["seed=0,1", *freed], Path("out"))) == 2
+    assert len(cells(recipe, ["stages.grpo.steps=2,3"], Path("out"))) == 2, "other keys may be swept"
+
+
+def test_long_names_of_folders_are_cut_and_stay_different() -> None:
+    names = ["a" * 300, "a" * 300 + "b"]
+    long = [cell.folder.name for cell in cells(ZERO, [f"stages.zero.problems.0.name={','.join(names)}"], Path("out"))]
+    assert [len(name) for name in long] == [255, 255] and len(set(long)) == 2
+    assert all(name.startswith("stages.zero.problems.0.name=aaa") for name in long)
+
+
+def test_the_folder_is_named_by_the_recipe_as_it_is_run(tmp_path: Path) -> None:
+    (tmp_path / "part.yaml").write_text("stages: {zero: {kind: rl, problems: [{source: micro}], steps: 2}}\n")
+    given = ["name=mine", "stages.zero.model=micro", "seed=0,1"]
+    assert sweep_folder(tmp_path / "part.yaml", given, smoke=False) == Path("runs/mine-sweep")
+    assert sweep_folder(ZERO, ["seed=0,1"], smoke=True) == Path("runs/zero-micro-sweep-smoke")
+
+
+def test_runs_that_failed_are_counted(tmp_path: Path) -> None:
+    folder, gone = build_run(tmp_path / "run", steps=4, every=4, problems=4, samples=2), tmp_path / "gone"
+    (first, second), value = tables({"": [folder, gone]}, [gone])
+    assert first.title == "all: 1 of 2 runs (1 failed)"
+    assert value[""]["runs"] == [str(folder)] and value[""]["failed"] == [str(gone)]
+    counts = [str(cell) for cell in second.columns[1].cells]
+    assert counts and all(count.endswith(" of 2") for count in counts)
+    ((table,), value) = tables({"": [gone]}, [gone])
+    assert table.title == "all: 0 of 1 runs (1 failed)" and value[""]["measures"] == {}
+
+
+PARENT = """
+import signal, sys
+from ponder.pipeline.sweep import finish
+def stop(number, frame):
+    raise KeyboardInterrupt
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, stop)
+try:
+    finish([sys.executable, "-c", sys.argv[1]])
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+CHILD = """
+import signal, sys, time
+from pathlib import Path
+def stop(number, frame):
+    raise KeyboardInterrupt
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, stop)
+Path("pid").write_text(str(__import__("os").getpid()))
+try:
+    time.sleep(100)
+except KeyboardInterrupt:
+    Path("told").touch()
+    time.sleep({seconds})
+    Path("tidy").touch()
+"""
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists() or (path.name == "pid" and not path.read_text()):
+        assert time.monotonic() < end, f"{path} is not there"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_sweep_that_is_stopped_lets_its_run_end_in_order(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PARENT, CHILD.format(seconds=1)]
+    with subprocess.Popen(command, cwd=tmp_path) as parent:
+        wait_for(tmp_path / "pid")
+        parent.send_signal(number)
+        assert parent.wait(60) == 130
+    assert (tmp_path / "tidy").exists(), "it was given the time that it took"
+
+
+def test_a_second_interrupt_waits_no_longer(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PARENT, CHILD.format(seconds=100)]
+    with subprocess.Popen(command, cwd=tmp_path) as parent:
+        wait_for(tmp_path / "pid")
+        parent.send_signal(signal.SIGTERM)
+        wait_for(tmp_path / "told")
+        parent.send_signal(signal.SIGTERM)
+        assert parent.wait(60) == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert not (tmp_path / "tidy").exists()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import json
 import re
 from html import unescape
 from itertools import pairwise
+from math import inf, nan
 from xml.etree import ElementTree
 
 import pytest
@@ -48,6 +49,9 @@ def test_ticks_cover_the_range_and_are_few(low: float, width: float, most: int) 
         (0.00031, "number", "0.00031"),
         (2.5e-6, "number", "2.5e-06"),
         (0, "number", "0"),
+        (nan, "share", "-"),
+        (nan, "number", "-"),
+        (inf, "number", "-"),
     ],
 )
 def test_number_text(value: float, form: Form, text: str) -> None:

@@ -1,18 +1,23 @@
 """What is read from a run folder: measures that agree with the scores beside them, costs, small files."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
-from report_r1_builder import Skill, held_out, results, write_evaluation
-from report_run_builder import problem
+from report_r1_builder import Skill, build_r1, finish, held_out, results, write_evaluation
+from report_run_builder import manifest, problem
 
 from ponder.errors import PonderError
 from ponder.evaluation import completions_path, load_scores
 from ponder.evaluation.scores import read_scores
 from ponder.report.cost import Cost
+from ponder.report.evidence import Evidence, gather
 from ponder.report.measures import read_measures
+from ponder.report.phenomena import phenomena
 from ponder.report.readers import read_composition, read_quality, read_win_rates
+from ponder.report.run import read_run
 from ponder.watch.alarms import read_alarms
 
 
@@ -129,3 +134,115 @@ def test_win_rates_that_nothing_could_judge_are_left_out(tmp_path: Path) -> None
     path.write_text(json.dumps({"baseline": "b", "judge": "j", "benchmarks": {"g": {"x": known, "y": unknown}}}))
     (one,) = read_win_rates(tmp_path)
     assert (one.model, one.baseline, one.rate, one.interval, one.problems) == ("x", "b", 0.6, (0.5, 0.7), 9)
+
+
+@pytest.fixture(scope="module")
+def r1_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_r1(tmp_path_factory.mktemp("r1"), problems=8, samples=2, steps=12)
+
+
+@pytest.fixture
+def folder(r1_folder: Path, tmp_path: Path) -> Path:
+    """A run of all stages, to be changed."""
+    return Path(shutil.copytree(r1_folder, tmp_path / "run"))
+
+
+def evidence(folder: Path) -> Evidence:
+    return gather(read_run(folder))
+
+
+def verdicts(folder: Path) -> dict[str, str]:
+    return {one.name: one.verdict for one in phenomena(evidence(folder))}
+
+
+def change(path: Path, line: int, **values: Any) -> None:
+    """Change what a line of a file of completions says of its problem, or the first one of how all were sampled."""
+    lines = [json.loads(one) for one in path.read_text().splitlines()]
+    lines[line]["provenance" if line == 0 else "problem"] |= values
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+
+
+def shared(folder: Path) -> int:
+    found = evidence(folder).together("zero", "cold_start")
+    assert found is not None
+    return len(found[0].of("reasoning").keys() & found[1].of("reasoning").keys())
+
+
+def test_other_problems_of_the_same_names_are_not_paired(folder: Path) -> None:
+    assert shared(folder) == 8
+    path = folder / "stages" / "scores" / "evaluation" / "cold_start--micro.jsonl"
+    change(path, 3, messages=[{"role": "user", "content": "Another question?"}])
+    assert shared(folder) == 7
+    change(path, 5, gold={"kind": "math", "answer": "77"})
+    assert shared(folder) == 6
+
+
+def more_scores(folder: Path) -> Path:
+    """A second evaluate stage beside the first, with the same in it."""
+    made = json.loads((folder / "recipe.resolved.json").read_text())
+    made["recipe"]["stages"]["more"] = made["recipe"]["stages"]["scores"]
+    (folder / "recipe.resolved.json").write_text(json.dumps(made))
+    more = Path(shutil.copytree(folder / "stages" / "scores", folder / "stages" / "more"))
+    finish(more, "evaluate", {"kind": "evaluate"})
+    return more
+
+
+def test_two_evaluate_stages_that_measure_alike_are_one(folder: Path) -> None:
+    more = more_scores(folder)
+    for path in (more / "evaluation").glob("zero--*"):
+        path.unlink()
+    for path in (folder / "stages" / "scores" / "evaluation").glob("r1--*"):
+        path.unlink()
+    (place,) = evidence(folder).evaluated
+    assert place["zero"].files["micro"] == "stages/scores/evaluation/zero--micro.jsonl"
+    assert place["r1"].files["micro"] == "stages/more/evaluation/r1--micro.jsonl"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"samples": 4}, {"judge": "a model"}, {"sampling": {"temperature": 1.0, "top_p": 0.95}}], ids=str
+)
+def test_evaluate_stages_that_measure_otherwise_are_not_mixed(folder: Path, changed: dict[str, Any]) -> None:
+    for path in (more_scores(folder) / "evaluation").glob("*--micro.jsonl"):
+        change(path, 0, **changed)
+    first, second = evidence(folder).evaluated
+    assert first["zero"].files["micro"] == "stages/scores/evaluation/zero--micro.jsonl"
+    assert second["zero"].files["micro"] == "stages/more/evaluation/zero--micro.jsonl"
+    found = evidence(folder).together("zero", "cold_start")
+    assert found is not None and found[1].files["micro"] == "stages/scores/evaluation/cold_start--micro.jsonl"
+
+
+def test_a_length_limit_that_a_window_cuts_is_the_one_that_was_asked_for(folder: Path) -> None:
+    for number, path in enumerate(sorted((more_scores(folder) / "evaluation").glob("*--micro.jsonl"))):
+        sampling = {"temperature": 0.6, "top_p": 0.95, "max_tokens": 100 + number}
+        change(path, 0, sampling=sampling, max_tokens_asked=512)
+    assert len(evidence(folder).evaluated) == 1
+
+
+def test_stages_that_go_on_decide_nothing(folder: Path) -> None:
+    before = verdicts(folder)
+    assert before["pure RL"] != "not measured" and before["reward hacking"] == "held"
+    for name in ("zero", "hacking", "student_rl", "scores"):
+        stage = folder / "stages" / name
+        (stage / "done").unlink()
+        manifest(stage, "evaluate" if name == "scores" else "rl", {}, done=False)
+    found = evidence(folder)
+    assert found.evaluated == [] and found.wins == ()
+    assert not {"zero", "hacking", "student_rl"} & (found.courses.keys() | found.costs.keys() | found.alarms.keys())
+    assert "r1" in found.courses and "base" not in found.held_out
+    after = verdicts(folder)
+    assert {after[name] for name in ("pure RL", "reward hacking", "distillation")} == {"not measured"}
+
+
+def test_a_start_that_was_not_measured_is_not_the_end(folder: Path) -> None:
+    for path in (folder / "stages" / "zero" / "evaluation").glob("step-000000.*"):
+        path.unlink()
+    assert evidence(folder).courses["zero"].start is None
+    assert verdicts(folder)["pure RL"] == "not measured"
+
+
+def test_hacking_could_show_where_it_was_watched(folder: Path) -> None:
+    assert "hacking" in evidence(folder).watched
+    for step in ("000006", "000012"):
+        for path in (folder / "stages" / "hacking" / "evaluation").glob(f"step-{step}.*"):
+            path.unlink()
+    assert "hacking" not in evidence(folder).watched

@@ -2,21 +2,28 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from random import Random
 
 import pytest
-from report_run_builder import build_run
+from report_run_builder import PROVENANCE, build_run, problem, sample
 
 from ponder.errors import RunFolderError
+from ponder.evaluation import ProblemResult, completions_path, save_scores, write_scores
+from ponder.evaluation.results import ResultsWriter
+from ponder.evaluation.scores import score
 from ponder.manifest import read_manifest
 from ponder.report import show_run, try_report, write_report
 from ponder.report.run import read_run
+from ponder.text import TEMPLATES
 
 NAMES = (
     "pass@1", "pass@1_interval", "cons@16", "mean_tokens", "reflection_per_1k_tokens", "language_consistency",
@@ -184,6 +191,70 @@ def test_a_run_with_nothing_yet(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert {stage["status"] for stage in json.loads(capsys.readouterr().out)["stages"].values()} == {"waiting"}
     show_run(folder)
     assert write_report(folder).exists()
+
+
+def seconds_written(stage: Path, seconds: float) -> None:
+    """As if nothing in the stage's folder had been written later than so long after its session began."""
+    began = datetime.fromisoformat("2026-03-01T12:00:00+00:00").timestamp()
+    for path in stage.rglob("*"):
+        os.utime(path, (began + seconds, began + seconds))
+
+
+@pytest.mark.parametrize("host", ["here", "elsewhere"])
+def test_the_time_of_a_stage_that_was_killed_ends_with_its_last_file(tmp_path: Path, host: str) -> None:
+    folder = build_run(tmp_path, steps=4, every=4, problems=2, samples=2)
+    zero = folder / "stages" / "zero"
+    (zero / "done").unlink()
+    found = read_manifest(zero)
+    assert found is not None
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    name = socket.gethostname() if host == "here" else host
+    session = replace(found.sessions[0], finished=None, outcome="running", host=name, pid=gone.pid)
+    replace(found, sessions=(session,)).write(zero)
+    seconds_written(zero, 600)
+    assert read_run(folder).stages[1].seconds == 600
+
+    alive = replace(session, host=socket.gethostname(), pid=os.getpid())
+    replace(found, sessions=(alive,)).write(zero)
+    seconds_written(zero, 600)
+    now = (datetime.now(UTC) - datetime.fromisoformat(session.started)).total_seconds()
+    assert read_run(folder).stages[1].seconds == pytest.approx(now, abs=60)
+
+
+def test_held_out_problems_without_gold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Prompts that only a reward model can score: the stage is measured, and has no accuracy."""
+    folder = build_run(tmp_path, steps=24, every=12, problems=4, samples=16)
+    zero = folder / "stages" / "zero"
+    for step in (0, 12, 24):
+        blind = [replace(problem(i), gold=None, route="helpful") for i in range(4)]
+        found = [ProblemResult(problem=p, samples=(sample(p, 0.5, Random(step)),) * 16) for p in blind]
+        with ResultsWriter(completions_path(zero, step), PROVENANCE) as writer:
+            for one in found:
+                writer.write(one)
+        scores = score(found, TEMPLATES["r1-zero"], PROVENANCE, seed=0)
+        save_scores(zero, step, scores)
+    benchmark = replace(scores, provenance=PROVENANCE | {"model": "zero", "benchmark": {"name": "micro"}})
+    write_scores(folder / "stages" / "scores" / "evaluation" / "zero--micro.json", benchmark)
+    text = try_report(folder, lambda line: pytest.fail(line))
+    assert text is not None
+    words = " ".join(" ".join(Page(text.read_text()).texts).split())
+    assert "no held-out problem has a gold" in words and "Response length" in words
+    assert "Held-out accuracy by task" not in words
+    show_run(folder)
+    assert not re.search(r"\bnan\b", words + capsys.readouterr().out)
+
+
+def test_a_fault_of_the_page_stops_no_run(tmp_path: Path) -> None:
+    run = build_run(tmp_path, steps=20, problems=2, samples=2)
+    path = run / "stages" / "zero" / "evaluation" / "step-000020.jsonl"
+    first, *rest = path.read_text().splitlines(keepends=True)
+    made = json.loads(first)
+    made["provenance"]["seed"] = "seven"
+    path.write_text("".join([json.dumps(made) + "\n", *rest]))
+    said: list[str] = []
+    assert try_report(run, said.append) is None
+    assert "the report is not written" in said[0] and "ValueError: invalid literal" in said[0]
 
 
 def test_findings_are_told_with_their_steps(tmp_path: Path) -> None:

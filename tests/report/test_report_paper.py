@@ -160,11 +160,12 @@ def test_no_aha_moment_is_said_plainly(tmp_path: Path) -> None:
 
 
 def test_no_alarm_is_said_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = build_r1(tmp_path, problems=8, samples=2, steps=4)
-    (folder / "stages" / "hacking" / "alarms.jsonl").unlink()
-    assert "The hacking alarm was not raised" in Page(write_report(folder).read_text()).sections["paper-hacking"]
-    (found,) = [one for one in phenomena_of(folder, capsys) if one["name"] == "reward hacking"]
-    assert found["verdict"] == "not held"
+    for steps, said, verdict in ((24, "was not raised", "not held"), (4, "could not have been raised", "not measured")):
+        folder = build_r1(tmp_path / str(steps), problems=8, samples=2, steps=steps)
+        (folder / "stages" / "hacking" / "alarms.jsonl").unlink()
+        assert f"The hacking alarm {said}" in Page(write_report(folder).read_text()).sections["paper-hacking"]
+        (found,) = [one for one in phenomena_of(folder, capsys) if one["name"] == "reward hacking"]
+        assert found["verdict"] == verdict
 
 
 def test_money_counts_the_recipes_price(page: Page, run_folder: Path, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def everything(**changed: Profile) -> Evidence:
     start = profile("zero", 0.2, tokens=30.0, reflection=0.5)
     end = profile("zero", 0.7, tokens=90.0, reflection=4.0)
     return Evidence(
-        evaluated=models,
+        evaluated=(models,),
         held_out={},
         courses={"zero": Course(start=start, end=end, last_step=60)},
         costs={"student_distilled": cost(5), "student_rl": cost(10)},
@@ -205,12 +205,12 @@ def without(mapping: Mapping[str, Profile], *roles: str) -> dict[str, Profile]:
 
 def test_what_is_not_there_is_not_measured() -> None:
     full = everything()
-    nothing = Evidence(evaluated={}, held_out={}, courses={}, costs={}, alarms={}, alarm_files={})
+    nothing = Evidence(evaluated=(), held_out={}, courses={}, costs={}, alarms={}, alarm_files={})
     assert {one.verdict for one in phenomena(nothing)} == {"not measured"}
     assert not any(one.measured for one in phenomena(nothing))
     for role, name in [("reason", "rejection sampling and SFT"), ("r1", "RL on everything"), ("zero", "majority vote")]:
         part = Evidence(
-            evaluated=without(full.evaluated, role), held_out={}, courses=full.courses, costs=full.costs,
+            evaluated=(without(full.evaluated[0], role),), held_out={}, courses=full.courses, costs=full.costs,
             alarms=full.alarms, alarm_files=full.alarm_files,
         )  # fmt: skip
         assert by_name(part)[name].verdict == "not measured"
@@ -219,8 +219,9 @@ def test_what_is_not_there_is_not_measured() -> None:
 def test_one_claim_that_fails_outweighs_those_not_measured() -> None:
     evidence = everything(cold_start=profile("cold_start", 0.9, readable=0.95))
     part = Evidence(
-        evaluated=without(evidence.evaluated, "reason"), held_out={}, courses={}, costs={}, alarms={}, alarm_files={}
-    )
+        evaluated=(without(evidence.evaluated[0], "reason"),), held_out={}, courses={}, costs={}, alarms={},
+        alarm_files={},
+    )  # fmt: skip
     assert by_name(part)["cold start"].verdict == "not held"
 
 
@@ -229,13 +230,13 @@ def test_few_problems_decide_nothing() -> None:
         role: Profile(
             model=one.model, problems={k: m for k, m in one.problems.items() if int(k[2:]) < 5}, files=one.files
         )
-        for role, one in everything().evaluated.items()
+        for role, one in everything().evaluated[0].items()
     }
     assert by_name(everything(**few))["majority vote"].verdict == "undecided"
 
 
 def test_a_model_on_other_problems_is_not_compared() -> None:
-    sft = everything().evaluated["sft"]
+    sft = everything().evaluated[0]["sft"]
     moved = Profile(model="sft", problems={f"x{key}": one for key, one in sft.problems.items()}, files=sft.files)
     found = by_name(everything(sft=moved))["rejection sampling and SFT"]
     assert [one.verdict for one in found.claims] == ["not measured", "not measured"]
@@ -243,19 +244,37 @@ def test_a_model_on_other_problems_is_not_compared() -> None:
 
 def test_two_places_are_never_mixed() -> None:
     full = everything()
-    part = Evidence(
-        evaluated={"zero": full.evaluated["zero"]}, held_out={"cold_start": full.evaluated["cold_start"]}, courses={},
-        costs={}, alarms={}, alarm_files={},
-    )  # fmt: skip
-    assert by_name(part)["cold start"].verdict == "not measured"
-    both = Evidence(evaluated={}, held_out=full.evaluated, courses={}, costs={}, alarms={}, alarm_files={})
-    assert by_name(both)["cold start"].verdict == "held"
+    models = full.evaluated[0]
+    zero, cold_start = {"zero": models["zero"]}, {"cold_start": models["cold_start"]}
+    nothing = Evidence(evaluated=(), held_out={}, courses={}, costs={}, alarms={}, alarm_files={})
+    for apart in (
+        replace(nothing, evaluated=(zero,), held_out=cold_start),
+        replace(nothing, evaluated=(zero, cold_start)),
+    ):
+        assert by_name(apart)["cold start"].verdict == "not measured"
+    for both in (replace(nothing, held_out=models), replace(nothing, evaluated=(zero, models))):
+        assert by_name(both)["cold start"].verdict == "held"
+
+
+def test_a_stage_whose_start_was_not_measured_says_nothing_of_its_course() -> None:
+    course = replace(everything().courses["zero"], start=None)
+    found = by_name(replace(everything(), courses={"zero": course}))["pure RL"]
+    assert (found.verdict, found.measured) == ("not measured", False)
+
+
+def test_models_that_differ_nowhere_are_the_same_only_as_far_as_few_problems_tell() -> None:
+    """Ten problems, all right before and after: of others up to 1 - 0.025^(1/10) may be lost."""
+    ten = {f"b/{i}": measure(1.0) for i in range(10)}
+    same = {role: Profile(model=role, problems=ten, files={"b": role}) for role in ("sft", "r1")}
+    found = claim(everything(**same), "RL on everything", "pass@1")
+    assert found.interval == pytest.approx((-0.3085, 0.3085), abs=1e-4)
+    assert (found.value, found.verdict) == (0.0, "undecided")
 
 
 def test_a_paired_difference_by_value() -> None:
     evidence = everything()
     found = claim(evidence, "rejection sampling and SFT", "general")
-    before, after = (evidence.evaluated[role].of("helpful") for role in ("reason", "sft"))
+    before, after = (evidence.evaluated[0][role].of("helpful") for role in ("reason", "sft"))
     differences = [(after[key].accuracy or 0) - (before[key].accuracy or 0) for key in before]
     assert found.value == pytest.approx(fmean(differences))
     error = (fmean(d * d for d in differences) - fmean(differences) ** 2) ** 0.5 / len(differences) ** 0.5
@@ -289,17 +308,19 @@ def test_compute_of_the_students(trained: float, verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize(
-    ("alarms", "verdict"),
+    ("alarms", "watched", "verdict"),
     [
-        ((), "not held"),
-        ((Alarm(step=1, value=0.1, threshold=0.05, name="repetition", text=""),), "not held"),
-        ((Alarm(step=1, value=0.1, threshold=0.05, name=HACKING, text=""),), "held"),
+        ((), {"hacking"}, "not held"),
+        ((), set(), "not measured"),  # it could not have been raised
+        ((Alarm(step=1, value=0.1, threshold=0.05, name="repetition", text=""),), {"hacking"}, "not held"),
+        ((Alarm(step=1, value=0.1, threshold=0.05, name=HACKING, text=""),), set(), "held"),
     ],
 )
-def test_the_hacking_alarm(alarms: tuple[Alarm, ...], verdict: Verdict) -> None:
+def test_the_hacking_alarm(alarms: tuple[Alarm, ...], watched: set[str], verdict: Verdict) -> None:
     evidence = Evidence(
-        evaluated={}, held_out={}, courses={}, costs={}, alarms={"hacking": alarms}, alarm_files={"hacking": "a"}
-    )
+        evaluated=(), held_out={}, courses={}, costs={}, alarms={"hacking": alarms}, alarm_files={"hacking": "a"},
+        watched=frozenset(watched),
+    )  # fmt: skip
     assert by_name(evidence)["reward hacking"].verdict == verdict
 
 

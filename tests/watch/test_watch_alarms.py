@@ -1,12 +1,13 @@
 """Each alarm fires on a synthetic curve of its trouble and on no healthy one, once, and survives a resume."""
 
 from pathlib import Path
+from random import Random
 from statistics import fmean
 
 import pytest
 
 from ponder.watch import AlarmLog, read_alarms
-from ponder.watch.alarms import ALARMS_FILE, find_alarms
+from ponder.watch.alarms import ALARMS_FILE, could_show_hacking, find_alarms
 from ponder.watch.metrics import Row
 
 HEALTHY = {
@@ -169,6 +170,63 @@ def test_a_sum_that_jumps_when_a_reward_enters_is_not_the_preference_reward() ->
     rows = [{**row, "reward/mean": 0.8 if i < 20 else 1.6} for i, row in enumerate(run(40))]
     rows = [{**row, "reward/preference": 0.5} if i >= 20 else row for i, row in enumerate(rows)]
     assert find_alarms(40, rows, {0: accuracy(0.8), 40: accuracy(0.6)}) == ()
+
+
+def test_few_values_of_the_preference_reward_say_nothing_and_the_sum_not_in_their_place() -> None:
+    """Preference rewards entered at step 35, too late to be judged, and the sum jumped with them."""
+    rows = [{**row, "reward/mean": 0.8 if i < 34 else 1.6} for i, row in enumerate(run(40))]
+    rows = [{**row, "reward/preference": 0.5 + 0.1 * i} if i >= 34 else row for i, row in enumerate(rows)]
+    assert find_alarms(40, rows, {0: accuracy(0.8), 40: accuracy(0.6)}) == ()
+
+
+@pytest.mark.parametrize(
+    ("rise", "weights_since", "fires"),
+    [
+        (0.0, 0, True),  # nobody says that the jump is one of a weight
+        (0.0, 20, False),
+        (0.02, 20, True),  # for each of the steps after it
+        (0.02, 31, False),  # which are too few
+    ],
+)
+def test_a_sum_counts_from_the_last_change_of_its_weights(rise: float, weights_since: int, fires: bool) -> None:
+    rows = [{**row, "reward/mean": 0.8 if i < 20 else 1.6 + rise * i} for i, row in enumerate(run(40))]
+    held_out = {0: accuracy(0.8), 40: accuracy(0.6)}
+    assert bool(find_alarms(40, rows, held_out, weights_since=weights_since)) is fires
+
+
+@pytest.mark.parametrize("problems", [12, 48])
+def test_accuracy_that_stays_what_it_is_rarely_rings(problems: int) -> None:
+    """The best of many evaluations is so by luck: of 400 runs with ten each, about one in twenty may ring."""
+    draw, rows, rung = Random(0), curve("reward/preference", 4.0, 100), 0
+    for _ in range(400):
+        skill = [draw.random() for _ in range(problems)]
+        held_out: dict[int, dict[str, float]] = {}
+        for step in range(10, 101, 10):
+            held_out[step] = {str(i): sum(draw.random() < one for _ in range(2)) / 2 for i, one in enumerate(skill)}
+            if find_alarms(step, rows[:step], held_out):
+                rung += 1
+                break
+    assert rung <= 24
+
+
+FALL = {0: accuracy(0.8), 20: accuracy(0.6)}
+
+
+@pytest.mark.parametrize(
+    ("steps", "held_out", "could"),
+    [
+        (20, FALL, True),
+        (9, {0: accuracy(0.8), 9: accuracy(0.6)}, False),  # too few rollouts
+        (20, FALL | {15: accuracy(0.9)}, False),  # since the best
+        (20, {0: accuracy(0.6), 15: accuracy(0.7), 20: accuracy(0.8)}, True),  # the last is the best
+        (20, {20: accuracy(0.8)}, False),  # measured once
+        (20, {0: {}, 20: {}}, False),  # nothing has a gold
+        (20, {0: {"a": 0.8}, 20: {"a": 0.6}}, False),  # one problem
+        (20, {}, False),
+    ],
+)
+def test_whether_hacking_could_show(steps: int, held_out: dict[int, dict[str, float]], could: bool) -> None:
+    assert could_show_hacking(run(steps), held_out) is could
 
 
 def test_numbers_that_are_missing_say_nothing() -> None:
