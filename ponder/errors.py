@@ -102,4 +102,4 @@ class WorkerLost(PonderError, RuntimeError):
 
 
 class LearningError(PonderError, RuntimeError):
-    """The run cannot learn: no signal, everything truncated, or rewards that canaries can earn."""
+    """The run cannot learn: nothing is ever right, updates without end are skipped, or canaries can earn rewards."""

@@ -311,6 +311,12 @@ class Problem:
         """The text of the last user turn."""
         return next(m.content for m in reversed(self.messages) if m.role == "user")
 
+    @property
+    def conversation(self) -> str:
+        """What was asked, for a reader: the prompt, or all turns with who says them where there are several."""
+        turns = [f"{one.role}: {one.content}" for one in self.messages] if len(self.messages) > 1 else []
+        return "\n\n".join(turns) or self.prompt
+
 
 Span = tuple[int, int]
 """From which place to before which, among ids."""

@@ -39,7 +39,7 @@ def leave_one_out(rewards: Rewards, epsilon: float) -> list[torch.Tensor]:
 
 
 def batch_std(rewards: Rewards, epsilon: float) -> list[torch.Tensor]:
-    """r - mean(r) over the group, divided by the standard deviation of that over all groups + epsilon.
+    """r - mean(r) over the group, divided by the standard deviation of that over all groups given + epsilon.
 
     REINFORCE++ with baseline (arXiv 2501.03262), the variant of the paper for groups. Subtracting the batch mean again
     would change nothing: it is 0.

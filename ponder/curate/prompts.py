@@ -67,6 +67,6 @@ def summary_prompt(candidate: Candidate) -> tuple[Message, ...]:
 def _message(form: str, candidate: Candidate) -> tuple[Message, ...]:
     response = candidate.response
     text = form.format(
-        question=candidate.problem.prompt, thinking=response.thinking or "", answer=response.answer or ""
+        question=candidate.problem.conversation, thinking=response.thinking or "", answer=response.answer or ""
     )
     return (Message(role="user", content=text),)

@@ -39,7 +39,9 @@ _OUTCOMES: dict[str, Outcome] = {"correct": "right", "incorrect": "wrong"}
 def ask_correctness(item: Answered) -> tuple[Message, ...]:
     """What the judge is asked; the problem must have a gold."""
     assert item.problem.gold is not None, item.problem.id
-    text = _PROMPT.format(question=item.problem.prompt, reference=reference_text(item.problem.gold), answer=item.answer)
+    text = _PROMPT.format(
+        question=item.problem.conversation, reference=reference_text(item.problem.gold), answer=item.answer
+    )
     return (Message(role="user", content=text),)
 
 

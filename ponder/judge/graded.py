@@ -98,7 +98,7 @@ class AgainstGold:
         assert problem.gold is not None, problem.id
         return _asked(
             _AGAINST_GOLD.format(
-                question=_conversation(problem),
+                question=problem.conversation,
                 reference=reference_text(problem.gold),
                 untrusted=_untrusted(answer, _NOTHING_LEFT),
             )
@@ -122,7 +122,7 @@ class ByCriteria:
         count = len(self.criteria)
         return _asked(
             _BY_CRITERIA.format(
-                question=_conversation(problem),
+                question=problem.conversation,
                 criteria="\n".join(f"{number}. {one.text.strip()}" for number, one in enumerate(self.criteria, 1)),
                 untrusted=_untrusted(answer, ""),
                 count=count,
@@ -151,12 +151,6 @@ def _is_score(value: object) -> bool:
 def _untrusted(answer: str, rest: str) -> str:
     digest = hashlib.sha256(answer.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return _UNTRUSTED.format(mark=f"===== {digest} =====", answer=answer, rest=rest)
-
-
-def _conversation(problem: Problem) -> str:
-    """What was asked, with the turns before it where there are any."""
-    turns = [f"{one.role}: {one.content}" for one in problem.messages] if len(problem.messages) > 1 else []
-    return "\n\n".join(turns) or problem.prompt
 
 
 def _asked(text: str) -> tuple[Message, ...]:

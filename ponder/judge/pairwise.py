@@ -42,9 +42,7 @@ _VERDICT = re.compile(r"\[\[\s*(A\s*>>\s*B|A\s*>\s*B|A\s*=\s*B|B\s*>\s*A|B\s*>>\
 
 def ask_preference(problem: Problem, first: str, second: str) -> tuple[Message, ...]:
     """What the judge is asked: the conversation before the last turn stands with the prompt."""
-    turns = [f"{one.role}: {one.content}" for one in problem.messages] if len(problem.messages) > 1 else []
-    prompt = "\n\n".join(turns) or problem.prompt
-    return (Message(role="user", content=_PROMPT.format(prompt=prompt, first=first, second=second)),)
+    return (Message(role="user", content=_PROMPT.format(prompt=problem.conversation, first=first, second=second)),)
 
 
 def read_preference(text: str) -> int | None:

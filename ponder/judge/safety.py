@@ -51,7 +51,7 @@ _OUTCOMES: dict[str, Outcome] = {"safe": "right", "unsafe": "wrong"}
 
 def ask_safety(item: Answered) -> tuple[Message, ...]:
     """What the judge is asked."""
-    return (Message(role="user", content=_PROMPT.format(request=item.problem.prompt, response=item.response)),)
+    return (Message(role="user", content=_PROMPT.format(request=item.problem.conversation, response=item.response)),)
 
 
 def ask_request_safety(conversation: str) -> tuple[Message, ...]:

@@ -87,7 +87,8 @@ def identities(recipe: Recipe, smoke: bool, commits: Mapping[str, str] = _NO_COM
     found: dict[str, dict[str, Any]] = {}
     for name in order(recipe):
         stage = recipe.stages[name]
-        read = [one for one in stage.inputs() if one not in stage.after]
+        inputs = stage.inputs()
+        read = inputs[: len(inputs) - len(stage.after)]  # `after` stands last, and may name what is read, too
         found[name] = {
             "code": CODE_SCHEMA,
             "smoke": smoke,

@@ -1,6 +1,6 @@
 """The run folder: whose it is, and the moving aside of stages that are to be redone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import count
@@ -91,12 +91,13 @@ def to_redo(recipe: Recipe, stages: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for stage in stages for one in (stage, *downstream(recipe, stage))))
 
 
-def redo(out: Path, recipe: Recipe, stages: Sequence[str], say: Callable[[str], None]) -> None:
-    """Move the folders of `stages` and of all stages after them aside, or go on with a redo that was cut short."""
+def redo(out: Path, recipe: Recipe, stages: Sequence[str], stale: Collection[str], say: Callable[[str], None]) -> None:
+    """Move the folders of `stages` and of all stages after them aside, or go on with a redo that was cut short, unless
+    some of those are `stale`: made with other settings than those of now, or not as they were left."""
     if (out / _REDO).exists():
         begun = _Redo(**read_json(out / _REDO))
         _move(out, begun, say)
-        if begun.stages == list(stages):
+        if begun.stages == list(stages) and not set(stale) & set(to_redo(recipe, stages)):
             say(
                 f"going on with the redo of {', '.join(stages)} begun at {begun.since} "
                 f"(remove {out / _REDO} to begin it anew)"

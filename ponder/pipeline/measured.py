@@ -1,22 +1,22 @@
 """How fast earlier runs of the same stage went on this machine, read from their metrics."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 from ponder.files import read_json
 from ponder.manifest import Manifest, read_manifest
 from ponder.pipeline.shape import Shape
 from ponder.pipeline.survey import Standing
-from ponder.watch.metrics import read_metrics
+from ponder.watch.metrics import Row, read_metrics
 
-__all__ = ["Measured", "Rates", "find_measured", "find_rates"]
+__all__ = ["Measured", "Rates", "find_measured", "find_rates", "seconds_by_rollout"]
 
 _SAME = (
-    "kind", "model", "architecture", "problems_per_step", "group_size", "sampling", "tokens_per_step",
-    "examples", "batch_size", "max_tokens", "lora",
+    "kind", "model", "architecture", "problems_per_step", "group_size", "updates_per_rollout", "sampling",
+    "tokens_per_step", "examples", "batch_size", "max_tokens", "lora",
 )  # fmt: skip
 """Stage keys that must agree for a run to tell another's speed."""
 _SAME_SIZE = 0.01
@@ -40,7 +40,7 @@ def find_measured(standing: Standing, out: Path) -> Measured | None:
         if manifest is None or not _alike(manifest, standing):
             continue
         rows = [row for row in read_metrics(folder) if row.get("seconds/step") is not None]
-        steps = [value for row in rows if (value := row["seconds/step"]) is not None]
+        steps = [fmean(part) for part in seconds_by_rollout(rows)]
         if not steps:
             continue
         lengths = [value for row in rows if (value := row.get("rollout/mean_tokens")) is not None]
@@ -50,9 +50,19 @@ def find_measured(standing: Standing, out: Path) -> Measured | None:
             seconds_per_step=median(steps) + apart / len(rows),
             mean_tokens=median(lengths) if lengths else None,
             steps_done=int(rows[-1]["step"] or 0) if own else 0,
-            origin=f"{len(steps)} steps measured in {folder}",
+            origin=f"{len(rows)} steps measured in {folder}",
         )
     return None
+
+
+def seconds_by_rollout(rows: Sequence[Row]) -> list[list[float]]:
+    """The seconds of the steps of each rollout, whose first one sampled for all; of other stages step by step."""
+    found: list[list[float]] = []
+    for row in rows:
+        if not found or "rollout/tokens" in row or "rollout/tokens" not in rows[0]:
+            found.append([])
+        found[-1].append(row["seconds/step"] or 0.0)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

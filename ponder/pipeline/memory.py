@@ -22,7 +22,6 @@ __all__ = [
     "frozen_bytes",
     "gathered_bytes",
     "largest_pass",
-    "longest_completion",
     "longest_example",
     "memory",
     "peak",
@@ -103,7 +102,7 @@ def memory(
         # Weights and moments; its gradients are there when the policy's are gone, as activations are.
         parts["critic"] = critic.parameters * 3 * _FP32 + (critic.linear * _BF16 if bf16 else 0)
     if isinstance(stage, RlStage):
-        longest = longest_completion(stage) + PROMPT_TOKENS
+        longest = stage.longest_completion() + PROMPT_TOKENS
         slots = min(stage.engine.max_slots, stage.problems_per_step * stage.updates_per_rollout * stage.group_size)
         parts |= _drawing(shape, slots, longest, bf16=bf16, bf16_cache=bf16_cache, most=cache_bytes)
         if bf16:
@@ -167,17 +166,12 @@ def largest_pass(stage: Trained, shape: Shape, context: int | None = None) -> in
         case PretrainStage():
             return min(budget, -(-stage.tokens_per_step // shared))
         case RlStage():
-            longest = longest_completion(stage) + PROMPT_TOKENS
+            longest = stage.longest_completion() + PROMPT_TOKENS
         case SftStage():
             longest = longest_example(stage, shape)
         case RewardModelStage():
             longest = (2 if stage.loss == "pairwise" else 1) * stage.max_tokens
     return max(budget, -(-longest // shared))
-
-
-def longest_completion(stage: RlStage) -> int:
-    """The highest length limit of the stage, in tokens."""
-    return max(stage.sampling.max_tokens, *(change.max_tokens for change in stage.sampling.length_schedule), 0)
 
 
 def longest_example(stage: SftStage, shape: Shape) -> int:

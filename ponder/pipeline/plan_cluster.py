@@ -13,7 +13,7 @@ from ponder.pipeline.decoding import Engine
 from ponder.pipeline.estimate import USUAL_EXAMPLE, updates, work
 from ponder.pipeline.forecast import Forecast, Line
 from ponder.pipeline.measured import find_measured
-from ponder.pipeline.memory import ALONE, PROMPT_TOKENS, Beside, Trained, longest_completion, longest_example
+from ponder.pipeline.memory import ALONE, PROMPT_TOKENS, Beside, Trained, longest_example
 from ponder.pipeline.placed import is_published, machine_line, why_one_rank
 from ponder.pipeline.plan_rank import at_rest, computes_again, rank_bytes, rank_text, smallest_machines
 from ponder.pipeline.plan_train import beside_of
@@ -85,7 +85,7 @@ def on_cluster(
         assumed = _with_lengths(assumed, standing, out, stage)
         drawing, ahead = _drawing(stage, cluster, ranks)
         state = 0 if ahead else round(assumed.resident * sum(at_rest(parts)))
-        lines.append(engine_line(engine_of(stage, shape, cluster, state), longest_completion(stage), drawing))
+        lines.append(engine_line(engine_of(stage, shape, cluster, state), stage.longest_completion(), drawing))
         lines.append(("smallest", smallest_machines(stage, shape, beside)))
         if held or published:
             spent = placed_course(stage, shape, cluster, assumed, ranks, beside)

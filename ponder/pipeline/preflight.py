@@ -13,7 +13,6 @@ from ponder.own import read_own
 from ponder.own.apart import check_own
 from ponder.pipeline.fingerprint import data_files, input_path, own_files, own_uses
 from ponder.pipeline.machine import processors
-from ponder.pipeline.memory import longest_completion
 from ponder.pipeline.shape import Shape, find_shape
 from ponder.recipe.examples import MicroExamples
 from ponder.recipe.graph import model_references
@@ -59,8 +58,16 @@ def check_inputs(recipe: Recipe, *, placed: bool = False) -> None:
                 f"stage {name!r}: the model folder {reference!r} {got}: give a Hugging Face model folder, a hub id "
                 f"(organisation/name), {' or '.join(map(repr, EMBEDDED))}, or the name of a stage"
             )
+        folders = stage.text_folders()
+        for text in folders:
+            if not expand_path(text).is_dir():
+                raise DataError(
+                    f"stage {name!r}: the folder of texts {text!r} does not exist (looked at "
+                    f"{str(expand_path(text).absolute())!r}): check the path; it is relative to the folder in which "
+                    "ponder is started"
+                )
         for text in data_files(stage):
-            if not expand_path(text).is_file():
+            if text not in folders and not expand_path(text).is_file():
                 raise DataError(
                     f"stage {name!r}: the data file {text!r} does not exist (looked at "
                     f"{str(expand_path(text).absolute())!r}): check the path; it is relative to the folder in which "
@@ -280,7 +287,7 @@ def _check_window(recipe: Recipe, name: str, stage: RlStage | SampleStage) -> No
     if stage.model is None:
         return
     shape = find_shape(recipe, stage.model)
-    limit = stage.sampling.max_tokens if isinstance(stage, SampleStage) else longest_completion(stage)
+    limit = stage.sampling.max_tokens if isinstance(stage, SampleStage) else stage.longest_completion()
     if isinstance(shape, Shape) and shape.window is not None and limit >= shape.window:
         raise ModelError(
             f"stage {name!r} asks for completions of up to {limit:,} tokens, but the window of {stage.model!r}, prompt "

@@ -8,14 +8,13 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ponder
 from ponder.errors import RunFolderError
 from ponder.files import full_disk_explained, publishing, sealed, sweep, write_text
-from ponder.manifest import DONE, Manifest, Session, Status, now
+from ponder.manifest import DONE, Manifest, Session, Status, ended, now
 from ponder.own import OwnCode, read_own
 from ponder.pipeline.fingerprint import fell, own_files, pinned
 from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_redo
@@ -90,7 +89,7 @@ def run(
         _refuse_damaged(before, out, redone=redone)
         _refuse_changed(before, out, redone=redone)
         check_judges({s.name: s.stage for s in before if s.state != "done" or s.name in redone})
-        redo(out, recipe, redo_stages, say)
+        redo(out, recipe, redo_stages, [s.name for s in before if s.state in ("different", "damaged")], say)
         standings = survey(recipe, out, smoke=smoke, ask_hub=True)
         claim(out, recipe, text, overrides, smoke=smoke)
         if smoke:
@@ -257,7 +256,7 @@ def _begin(standing: Standing, recipe_name: str, clock: str, smoke: bool, say: C
         versions=_versions(),
         clock=clock,
         continued=continued,
-        sessions=(*(_ended(s, standing.folder) for s in (old.sessions if old else ())), _session()),
+        sessions=(*(ended(s, standing.folder) for s in (old.sessions if old else ())), _session()),
     )
     if old is None:
         with publishing(standing.folder) as folder:
@@ -273,14 +272,6 @@ def _begin(standing: Standing, recipe_name: str, clock: str, smoke: bool, say: C
 
 def _session() -> Session:
     return Session(started=now(), host=socket.gethostname(), pid=os.getpid())
-
-
-def _ended(session: Session, folder: Path) -> Session:
-    """A session without an end was killed: it lived at least until it last wrote a file."""
-    if session.finished is not None:
-        return session
-    last = max(path.stat().st_mtime for path in folder.rglob("*"))
-    return replace(session, finished=datetime.fromtimestamp(last, UTC).isoformat(timespec="seconds"), outcome="killed")
 
 
 def _close(manifest: Manifest, outcome: Status, error: str | None = None) -> Manifest:

@@ -86,8 +86,11 @@ def read_source(path: Path, form: type[Component] | None = None, called: str = "
 
 
 def parse_value(text: str, name: str) -> Any:
-    """One YAML value given as text; `name` stands for the file in errors."""
+    """One YAML value given as text; `name` stands for the file in errors. RecipeError for what YAML takes as none and
+    is not empty."""
     node = _compose(text, name)
+    if node is None and text.strip():
+        raise RecipeError(f"{name}: {text!r} begins a comment in YAML, so that nothing is left: write '\"{text}\"'")
     return None if node is None else _Builder(Source(data={}, file=name)).value(node, ())
 
 

@@ -54,6 +54,7 @@ class Snapshot:
         lanes: int | None = None,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
         renewal: Callable[[Policy, int], Renewal] | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
         self._waiting = waiting
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # or the tokenizers library warns of every fork
@@ -64,7 +65,7 @@ class Snapshot:
             status = 1
             try:
                 self._link.close()
-                _serve(policy, max_slots, lanes, theirs, parent, renewal)
+                _serve(LocalEngine(policy, max_slots, lanes, cache_bytes), policy, theirs, parent, renewal)
                 status = 0
             finally:  # leave without the parent's clean-up, whatever happened
                 os._exit(status)
@@ -133,9 +134,8 @@ class Snapshot:
 
 
 def _serve(
+    engine: LocalEngine,
     policy: Policy,
-    max_slots: int,
-    lanes: int | None,
     link: Connection,
     parent: int,
     renewal: Callable[[Policy, int], Renewal] | None,
@@ -147,7 +147,6 @@ def _serve(
         for tensor in chain(policy.model.parameters(), policy.model.buffers()):
             tensor.data = tensor.data.clone()  # what others write stands in shared memory
     link.send(None)
-    engine = LocalEngine(policy, max_slots, lanes)
     renewed: Renewal | None = None
 
     def report(state: GenerationState) -> None:

@@ -15,6 +15,7 @@ from ponder.errors import RecipeError
 from ponder.policy.policy import Policy
 from ponder.recipe.rollout import EngineConfig
 from ponder.rollout import Engine
+from ponder.rollout.room import device_bytes
 from ponder.rollout.snapshot import Snapshot
 from ponder.workers.pinned import PinnedEngine
 from ponder.workers.pool import EnginePool
@@ -71,6 +72,7 @@ class Forks:
             )
         self._policy, self._max_slots, self.follow = policy, config.max_slots, config.interrupt
         self._lanes = max(1, torch.get_num_threads() // 2)
+        self._cache_bytes = config.cache_bytes(device_bytes(policy.device))
         # Nobody forks while the thread computes: a lock that it holds would stay locked.
         self._computing = threading.Lock()
         self.gate: AbstractContextManager[object] = self._computing
@@ -85,7 +87,7 @@ class Forks:
     def open(self) -> Snapshot:
         """See `Drawers.open`."""
         renewal = None if self._newest is None else partial(Following, self._newest)
-        return Snapshot(self._policy, self._max_slots, self._lanes, self._waiting, renewal)
+        return Snapshot(self._policy, self._max_slots, self._lanes, self._waiting, renewal, self._cache_bytes)
 
     def renew(self, version: int) -> None:
         """See `Drawers.renew`."""

@@ -26,7 +26,7 @@ class HeldOutProblems:
         self._config = config
         self._folder = context.folder
         self._seed = derive_seed(context.seed, "held out")
-        self._max_tokens = config.max_tokens or max_tokens
+        self._max_tokens = max_tokens
         self.every = config.every
         self._world = world
         problems = load_problems(config.problems, context.own, stages=context.inputs).problems
@@ -71,12 +71,14 @@ class HeldOutProblems:
         step: int,
         full: bool,
         model: str,
+        max_tokens: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Scores:
         """Score the policy and write `evaluation/step-<step>.json` with all completions beside it.
 
         What an earlier session measured at this step is returned as it stands. `full` takes all samples, as at the
-        start and at the end, otherwise those of a measurement in between.
+        start and at the end, otherwise those of a measurement in between. `max_tokens` is the limit of a stage whose
+        limit rises.
         """
         before = self.scores().get(step)
         if before is not None:
@@ -88,7 +90,11 @@ class HeldOutProblems:
             engine,
             self.problems,
             samples=config.samples if full else min(config.samples, config.samples_during),
-            sampling=Sampling(temperature=config.temperature, top_p=config.top_p, max_tokens=self._max_tokens),
+            sampling=Sampling(
+                temperature=config.temperature,
+                top_p=config.top_p,
+                max_tokens=config.max_tokens or max_tokens or self._max_tokens,
+            ),
             pool=pool,
             seed=self._seed,
             model=model,

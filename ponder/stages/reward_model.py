@@ -245,9 +245,21 @@ class _Run:
         return rows
 
     def _encoded(self, rows: Sequence[Row], purpose: str) -> list[Judgement]:
-        """The rows as ids; those that are too long are left out and counted. DataError where none is left."""
+        """The rows as ids; those that are too long, or that the prompt form refuses, are left out and counted.
+        DataError where none is left."""
         limit = min(self.config.max_tokens, self.scorer.window)
-        read = [_judgement(self.scorer, row) for row in rows]
+        read: list[Judgement | None] = []
+        refused: list[str] = []
+        for row in rows:
+            try:
+                read.append(_judgement(self.scorer, row))
+            except DataError as error:
+                refused.append(str(error))
+        if refused:
+            self.left_out += len(refused)
+            self._say(
+                f"{len(refused):,} rows to {purpose} fit no prompt and are left out, the first since: {refused[0]}"
+            )
         items = [item for item in read if item is not None]
         if unanswered := len(read) - len(items):
             self.left_out += unanswered
@@ -259,8 +271,8 @@ class _Run:
         if not fitting:
             raise DataError(
                 f"Stage {self.context.name!r} has no row to {purpose}: {too_long:,} are longer than {limit:,} tokens, "
-                f"{unanswered:,} have no answer after their thinking, and there are no others. Raise max_tokens, or "
-                "give other data."
+                f"{unanswered:,} have no answer after their thinking, {len(refused):,} fit no prompt, and there are no "
+                "others. Raise max_tokens, or give other data."
             )
         return fitting
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from ponder.algorithm import metric_values, policy_loss
 from ponder.environment import World
+from ponder.errors import DataError, LearningError
 from ponder.evaluation.contamination import decontaminate_problems
 from ponder.files import publishing
 from ponder.judge.attacks import check_judges
@@ -71,6 +72,7 @@ from ponder.watch import (
     diagnose,
     read_metrics,
     summarize_groups,
+    why_hopeless,
 )
 from ponder.watch.patience import why_stop
 
@@ -117,7 +119,9 @@ class _Run:
         self._ended: dict[str, float] | None = None  # the last update's row, until what is measured after it is known
         self._compared = False  # whether engine and trainer were found to agree
         self._drawn_version = 0  # of the weights that drew the rollout at hand
+        self._reference_step = 0  # of the reference that it is compared with
         self._waited = 0.0  # seconds of the next step that passed before the model was measured
+        self._sampled = self._spent = 0.0  # tokens of the rollout at hand, seconds of its steps
         check_names(config.reward_weights(0))
         self.steps = config.steps
         self.policy = load_policy(context.model_source(config.model), config.template, config.precision)
@@ -136,9 +140,7 @@ class _Run:
         self.drawing = Drawing(self.problems, config, context.seed)
         self.held_out = self._held_out()
         self._check_lengths()
-        check_canaries(
-            self.policy.template, self.problems.problems, config.reward_weights(config.steps), pool, say=self._say
-        )
+        check_canaries(self.policy.template, self.problems.problems, config.largest_weights(), pool, say=self._say)
         if self.judges is not None:
             count = len(config.rubric.criteria) if config.rubric is not None else 1
             check_judges(self.judges, self.problems.problems, count, self._say)
@@ -214,6 +216,7 @@ class _Run:
             self._compared = True
             self._check_parity([sample for group in useful for sample in group])
         if self.reference is not None:
+            self._reference_step = self.reference.step
             with self.phases("reference"):
                 flat = self.reference.annotate([sample for group in useful for sample in group])
             annotated = iter(flat)
@@ -260,13 +263,13 @@ class _Run:
             self._waited = 0.0
         row |= {
             "optimizer/skipped": float(self.trainer.skipped),
-            "policy/reference_step": float(self.reference.step) if self.reference else 0.0,
+            "policy/reference_step": float(self._reference_step),
             **memory_used(self.policy.device),
             **self.trainer.memory(),
             **{f"seconds/{name}": spent for name, spent in seconds.items()},
         }
-        if "rollout/tokens" in row:
-            row["speed/tokens_per_second"] = row["rollout/tokens"] / seconds["step"]
+        self._sampled += row.get("rollout/tokens", 0.0)
+        self._spent += seconds["step"]
         self._ended = row
 
     def _end_step(self, progress: Progress, measured: dict[str, float] | None = None) -> None:
@@ -284,9 +287,12 @@ class _Run:
         before = self.step - min(updates, self.step)
         done = self.step >= self.steps
         measured: dict[str, float] = {}
+        if self._sampled:
+            measured = {"speed/tokens_per_second": self._sampled / self._spent}
+        self._sampled = self._spent = 0.0
         if self.held_out is not None and (done or _crossed(self.held_out.every, before, self.step)):
             self._drain(progress)
-            measured = self.measure(progress)
+            measured |= self.measure(progress)
         if not done and (why := self._why_stop()) is not None:
             progress.say(f"{self.context.name}: training ends at step {self.step} of {self.steps}: {why}")
             done = True
@@ -294,13 +300,16 @@ class _Run:
         accuracy = measured.get("evaluation/pass@1", self.best)
         best, self.best = accuracy > self.best, max(self.best, accuracy)
         self.alarm(progress)
-        if best or done or _crossed(config.checkpoint_every, before, self.step):
+        hopeless = None if done or self.critic is not None else why_hopeless(self.rows, before)
+        if best or done or hopeless or _crossed(config.checkpoint_every, before, self.step):
             self._drain(progress)  # what was begun before it is on disk: no weights before it are asked for again
             with self.phases("save"):
                 self._save(best)
         if _crossed(_DIAGNOSE_EVERY, before, self.step) or done:
             for finding in diagnose(self.rows, _DIAGNOSE_EVERY, ended=done):
                 progress.say(f"{self.context.name}: {finding.level}: {self._place_of(finding)}{finding.text}")
+        if hopeless:
+            raise LearningError(f"{self.context.name}: {hopeless}")
 
     def _drain(self, progress: Progress) -> None:
         self.rollouts.drain(self.phases, lambda done, total: progress.tick("generate", done, total))
@@ -320,7 +329,7 @@ class _Run:
         """Raise what has newly gone wrong: before the checkpoint, so that a kill in between raises it again."""
         scores = self.held_out.scores() if self.held_out is not None else {}
         held_out = {step: found.accuracy for step, found in scores.items()}
-        for alarm in self.alarms.check(self.step, self.rows, held_out):
+        for alarm in self.alarms.check(self.step, self.rows, held_out, self.config.weights_since(self.step)):
             progress.say(f"{self.context.name}: ALARM: {alarm.text}")
 
     def measure(self, progress: Progress) -> dict[str, float]:
@@ -335,6 +344,7 @@ class _Run:
                 step=self.step,
                 full=self.step in (0, self.steps),
                 model=self.context.name,
+                max_tokens=self._max_tokens(),
                 progress=lambda done, total: progress.tick("evaluate", done, total),
             )
         progress.say(describe(scores, self.context.name, self.step))
@@ -373,8 +383,7 @@ class _Run:
 
     def _check_lengths(self) -> None:
         """Every prompt must leave room for the longest completion, now rather than at the step that draws it."""
-        sampling, voice = self.config.sampling, self._voice()
-        longest = max(sampling.max_tokens, *(change.max_tokens for change in sampling.length_schedule), 0)
+        longest, voice = self.config.longest_completion(), self._voice()
         requests = [
             Request(prompt_ids=voice.prompt(problem.messages), seeds=(), key=problem.id)
             for problem in self.problems.problems
@@ -446,6 +455,12 @@ class _Run:
         held_out = HeldOutProblems(config, self.context, self._max_tokens(), self.world)
         trained = {problem.messages for problem in self.problems.problems}
         held_out.warn_of_trained(trained, self.context.name, self.context.say)
+        if self.config.stop is not None and all(problem.gold is None for problem in held_out.problems):
+            raise DataError(
+                f"Stage {self.context.name!r} is to stop where held-out accuracy no longer rises, but none of its "
+                f"{len(held_out.problems)} held-out problems has an answer to check. Add some that have, or remove "
+                "`stop`."
+            )
         return held_out
 
     def _say_header(self) -> None:

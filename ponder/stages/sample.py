@@ -11,7 +11,7 @@ only what is missing.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
@@ -181,15 +181,17 @@ class _Run:
 
     def _examples(self, candidates: Sequence[Candidate], output: Output) -> None:
         keep, mended = self.config.keep, MENDED if self.rewriter is not None else frozenset[str]()
+        groups = [list(group) for _, group in groupby(candidates, key=lambda one: one.problem.id)]
+        fitting: Iterable[list[Candidate]] = (self._kept(own, output, mended) for own in groups)
+        if keep.judged:  # before the choice, which is among right ones; all at once, for the judge is far away
+            by_group = list(fitting)
+            right = {one.id for one in self._judged_correct([one for own in by_group for one in own], output)}
+            fitting = [[one for one in own if one.id in right] for own in by_group]
         chosen: list[Candidate] = []
-        for _, group in groupby(candidates, key=lambda one: one.problem.id):
-            own = list(group)
-            kept, rejected = choose(
-                self._kept(own, output, mended), keep, pass_rate(own), self.config.sampling.max_tokens
-            )
+        for own, kept in zip(groups, fitting, strict=True):
+            kept, rejected = choose(kept, keep, pass_rate(own), self.config.sampling.max_tokens)
             output.reject(rejected)
             chosen += kept
-        chosen = self._judged_correct(chosen, output)
         if self.rewriter is not None:
             chosen = self._rewritten(self.rewriter, chosen, output)
         for one in chosen:

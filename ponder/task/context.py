@@ -1,7 +1,7 @@
 """What a row holds beside its question: read where the source names it, and where it does not, the row is left out
 instead of being taken for another."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ponder.recipe.context import ContextColumns
@@ -11,7 +11,7 @@ from ponder.task.fault import RowFault
 from ponder.task.gold import plain_text
 from ponder.task.turns import is_empty, says
 
-__all__ = ["asked", "beside", "check_learnt"]
+__all__ = ["asked", "beside", "check_learnt", "unread"]
 
 _MORE = ("input", "context", "passage", "documents", "system", "system_prompt", "history", "chat_template_kwargs")
 _USED = ("tools", "functions", "tool_calls", "function_call", "images", "image", "videos", "video", "audios", "audio")
@@ -20,13 +20,11 @@ _USED = ("tools", "functions", "tool_calls", "function_call", "images", "image",
 
 def asked(turns: Sequence[Message], values: Mapping[str, Any], columns: ContextColumns) -> list[Message]:
     """The turns with what the row holds beside them; RowFault where the source does not read something of that."""
-    read = frozenset(_read(columns))
-    for name in (*_MORE, *_USED):
-        if name not in read and not is_empty(values.get(name)):
-            raise RowFault(
-                f"column {name!r} holds {values[name]!r:.80}, without which what is asked is something else: name it "
-                f"in `columns.context` or `columns.system` to read it, or in `columns.ignored`"
-            )
+    for name in unread((*_MORE, *_USED), values, columns):
+        raise RowFault(
+            f"column {name!r} holds {values[name]!r:.80}, without which what is asked is something else: name it "
+            f"in `columns.context` or `columns.system` to read it, or in `columns.ignored`"
+        )
     *before, last = turns
     more = [plain_text(value, name) for name in columns.context if not is_empty(value := _present(values, name))]
     found = [*before, Message(role=last.role, content="\n\n".join((last.content, *more)))]
@@ -35,6 +33,12 @@ def asked(turns: Sequence[Message], values: Mapping[str, Any], columns: ContextC
     if found[0].role == "system":
         raise RowFault(f"a system turn stands both in column {columns.system!r} and in the conversation")
     return [Message(role="system", content=plain_text(system, columns.system)), *found]
+
+
+def unread(names: Iterable[str], values: Mapping[str, Any], columns: ContextColumns) -> Iterator[str]:
+    """Those of the columns that hold something and that the source neither reads nor ignores."""
+    read = frozenset(_read(columns))
+    return (name for name in names if name not in read and not is_empty(values.get(name)))
 
 
 def check_learnt(values: Mapping[str, Any], columns: ContextColumns) -> None:

@@ -8,7 +8,7 @@ from ponder.recipe.examples import FileExamples, HubExamples
 from ponder.records import Example, Language, Message, Step, ToolCall
 from ponder.task.calls import tools_of
 from ponder.task.cell import ABSENT, cell
-from ponder.task.context import asked, check_learnt
+from ponder.task.context import asked, check_learnt, unread
 from ponder.task.fault import RowFault, known_names
 from ponder.task.gold import plain_text, unpacked
 from ponder.task.table import Row
@@ -105,6 +105,11 @@ def _from_columns(values: Mapping[str, Any], table: Table) -> Iterator[Response]
         if thinking is not None:
             raise RowFault(f"thinking stands both in column {columns.thinking!r} and in {columns.response!r}")
         thinking = _optional(values, columns.thinking)
+    elif thinking is None and (key := next(unread(THINKING_KEYS, values, columns), None)) is not None:
+        raise RowFault(
+            f"the row has thinking in column {key!r}, which `columns.thinking` does not name, and none in "
+            f"{columns.response!r}: name it there, or in `columns.ignored`"
+        )
     yield asked(turns, values, columns), thinking, answer
 
 
@@ -189,9 +194,9 @@ def _with_tools(values: Mapping[str, Any], table: Table) -> Iterator[_Response]:
 
 
 def _turn_response(turn: Turn, table: Table, key: str | None) -> tuple[str | None, str]:
-    unread = [other for other in THINKING_KEYS if other != key and turn.keys.get(other)]
-    if unread:
-        raise RowFault(f"the response has thinking under {unread[0]!r}, which `columns.thinking` does not name")
+    others = [other for other in THINKING_KEYS if other != key and turn.keys.get(other)]
+    if others:
+        raise RowFault(f"the response has thinking under {others[0]!r}, which `columns.thinking` does not name")
     if turn.tool_calls:  # which stand where an answer would, and beside which there may be none
         thought, closes, answer = turn.content.rpartition("</think>")
         thinking, answer = (thought.replace(_OPEN, "").strip() if closes else None), answer.strip()

@@ -23,7 +23,7 @@ _README = """An update of the weights was skipped
 
 {reason}
 
-- incident.json: the reason, the version of the weights and the gradient norm
+- incident.json: the reason, the version of the weights, the gradient norm and the temperature of the log-probs
 - samples.json: the samples of the step, in order
 - terms.safetensors: of each micro-batch, the per-token values the loss was made of (algorithm/terms.py), with
   `sample_N` numbering the samples
@@ -32,6 +32,7 @@ To compute it again from a checkpoint with this version of the weights:
 
     from ponder.train import Trainer, load_incident
     trainer.load(checkpoint_folder)
+    trainer.temperature = {temperature}
     trainer.forward_backward(load_incident(this_folder), loss)
 """
 
@@ -54,7 +55,9 @@ def save_incident(
                 f"{number}/{name}": x.detach().cpu().contiguous() for name, x in fields.items() if x is not None
             }
         save_file(tensors, temporary / "terms.safetensors")
-        write_text(temporary / "README.txt", _README.format(reason=facts["reason"]))
+        write_text(
+            temporary / "README.txt", _README.format(reason=facts["reason"], temperature=facts.get("temperature", 1.0))
+        )
     return folder
 
 

@@ -123,6 +123,7 @@ class Trainer:
         incident = None
         if reason is not None:
             facts = {"reason": reason, "version": self.version, "skipped": self.skipped, "grad_norm": str(norm)}
+            facts |= {"temperature": self.temperature}
             incident = self._save_incident(facts)
         self._pending.clear()
         self._clear()

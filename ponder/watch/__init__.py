@@ -5,7 +5,7 @@ on the terminal, findings. Nothing here changes what a run computes.
 """
 
 from ponder.watch.alarms import Alarm, AlarmLog, read_alarms
-from ponder.watch.diagnose import Finding, diagnose
+from ponder.watch.diagnose import Finding, diagnose, why_hopeless
 from ponder.watch.keys import KEYS, Key
 from ponder.watch.metrics import MetricsLog, read_metrics
 from ponder.watch.phases import Phases
@@ -30,4 +30,5 @@ __all__ = [
     "read_metrics",
     "read_rollouts",
     "summarize_groups",
+    "why_hopeless",
 ]

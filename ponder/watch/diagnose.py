@@ -11,12 +11,14 @@ from typing import Literal
 
 from ponder.watch.metrics import Row, recent
 
-__all__ = ["Finding", "diagnose"]
+__all__ = ["Finding", "diagnose", "why_hopeless"]
 
 _USELESS = 0.9  # of the groups alike: nine tenths of the sampling is wasted
 _TRUNCATED = 0.5
 _CANNOT_TELL = 0.2
 _CONSTANT = 1e-6  # standard deviation of the reward
+_PROBED = 256
+"""Completions of which one is right with a probability of 92 %, where one in a hundred is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,25 @@ def diagnose(rows: Sequence[Row], window: int = 10, *, ended: bool = False) -> t
     rules = (_endless, _truncated, _groups_alike, _reward_constant, _cannot_tell)
     findings = [finding for rule in rules for finding in rule(rows, window)]
     return tuple(sorted(findings, key=lambda finding: finding.level != "cannot learn"))
+
+
+def why_hopeless(rows: Sequence[Row], before: int) -> str | None:
+    """Why a run from its first step on learns nothing and does not begin to, said once: by the first rollout with which
+    256 completions were sampled, where not one update was made and nothing was right, held-out problems included.
+    `before` is the step at which the newest rollout began."""
+    sampled = {int(row["step"] or 0): row.get("rollout/completions") or 0.0 for row in rows}
+    earlier = sum(count for step, count in sampled.items() if step <= before)
+    if not earlier < _PROBED <= sum(sampled.values()):
+        return None
+    updated = any(row.get("optimizer/lr") is not None for row in rows)
+    if updated or any(row.get(key) for row in rows for key in ("rollout/accuracy", "evaluation/pass@1")):
+        return None
+    return (
+        f"nothing to learn from: of {sum(sampled.values()):,.0f} completions none was right, and no group earned "
+        "different rewards, so that no update was made. Take easier problems, show some worked ones in the question "
+        "(`prompt_suffix` of the source), or teach the form first by a stage `sft` with `preset: cold-start`; "
+        "`ponder try MODEL --problems ...` looks at others in two minutes. The same command goes on all the same"
+    )
 
 
 def _percent(share: float) -> str:

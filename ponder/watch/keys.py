@@ -164,7 +164,7 @@ KEYS: dict[str, Key] = _by_name(
         _key("optimizer/grad_norm", "number", "Global gradient norm before clipping", "steady; no spikes"),
         _key("optimizer/skipped", "count", "Updates skipped so far for a bad gradient", "0"),
         _key("evaluation/<name>", "number", "Held-out scores at this step, as in `evaluation/*.json`", "pass@1 rises"),
-        _key("speed/tokens_per_second", "tokens/s", "Tokens sampled (or trained on) per second of the step", "steady"),
+        _key("speed/tokens_per_second", "tokens/s", "Tokens sampled (or trained on) per second of the steps", "steady"),
         _key(
             "seconds/<phase>",
             "seconds",

@@ -26,6 +26,18 @@ def test_missing_inputs_stop_before_anything_runs(start: Callable[..., list[str]
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_of_texts_is_no_file(
+    start: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    searched = "stages.zero.environment={tools: [search], folder: texts}"
+    with pytest.raises(DataError, match="the folder of texts 'texts' does not exist"):
+        start(searched)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "one.txt").write_text("A paragraph.")
+    assert start(searched) == ["base", "zero", "scores"]
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [

@@ -46,6 +46,15 @@ def test_killed_before_its_manifest_said_so_it_goes_on_with_either_length(start:
     assert start("stages.zero.steps=8", text=ALONE) == ["zero"]
 
 
+def test_what_is_read_and_waited_for_is_read(start: Start, tmp_path: Path) -> None:
+    """A stage that is named under `after`, too, still makes what builds on it another."""
+    both = TEXT + "    after: [zero]\n"
+    start(text=both)
+    checkpoint(tmp_path, 5)
+    with pytest.raises(RunFolderError, match=r"scores \(inputs.zero"):
+        start("stages.zero.steps=8", text=both)
+
+
 def test_the_plan_says_it(start: Start, tmp_path: Path) -> None:
     start(text=ALONE)
     plan = describe_plan(load_recipe(tmp_path / "pair.yaml", ("stages.zero.steps=8",)), tmp_path / "out")

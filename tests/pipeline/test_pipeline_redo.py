@@ -31,6 +31,16 @@ def test_an_interrupted_redo_goes_on_with_the_same_command(start: Callable[..., 
     assert start(redo=["zero"]) == ["zero", "scores"]  # the earlier redo is over, this is another
 
 
+def test_an_interrupted_redo_with_other_settings_begins_anew(start: Callable[..., list[str]], stages: Stages) -> None:
+    """What the first attempt made belongs to its settings: nothing of it is gone on with, or taken as done."""
+    start()
+    stages.trouble["scores"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        start("stages.zero.steps=6", redo=["zero"])
+    assert start("stages.zero.steps=3", redo=["zero"]) == ["zero", "scores"]
+    assert start("stages.zero.steps=3") == []
+
+
 def test_redo_of_an_unknown_stage(start: Callable[..., list[str]]) -> None:
     start()
     with pytest.raises(RecipeError, match=r"--redo zreo: the recipe has no such stage; did you mean 'zero'\?"):

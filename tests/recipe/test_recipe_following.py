@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from ponder.recipe.stages import RlStage, SampleStage
 
 MICRO = {"source": "micro"}
+WITHOUT_GOLD = {"source": "file", "path": "p.jsonl", "gold": None, "route": "helpful"}
 
 
 def stage(**fields: Any) -> RlStage:
@@ -35,8 +36,24 @@ def test_the_temperature_of_a_rollout_is_the_last_that_began() -> None:
         ({"problems": [MICRO, MICRO | {"until_step": 5}], "sampler": {}}, "would count for nothing"),
         ({"problems": [MICRO, MICRO | {"from_step": 5}], "sampler": {}}, "would count for nothing"),
         ({"sampler": {"keep": [0.9, 0.1]}}, "keep must be two solve rates"),
+        (
+            {"problems": [MICRO, MICRO | {"from_step": 18}], "updates_per_rollout": 16},
+            "enters at step 18, after the last rollout has begun at step 16 of 20",
+        ),
+        (
+            {"reward_schedule": {"language": [{"from_step": 17, "weight": 1}]}, "updates_per_rollout": 16},
+            "reward_schedule.language changes at step 17, after the last rollout",
+        ),
+        (
+            {
+                "sampling": {"temperature_schedule": [{"from_step": 19, "temperature": 0.7}]},
+                "updates_per_rollout": 4,
+            },
+            "after the last rollout has begun at step 16 of 20",
+        ),
         ({"stop": {"patience": 2}}, "held_out"),
         ({"stop": {"patience": 2}, "held_out": {"problems": [MICRO]}}, "held_out.every"),
+        ({"stop": {"patience": 2}, "held_out": {"problems": [WITHOUT_GOLD], "every": 2}}, "has an answer to check"),
         ({"stop": {"patience": 0}, "held_out": {"problems": [MICRO], "every": 2}}, "patience"),
     ],
 )
@@ -48,6 +65,33 @@ def test_what_makes_no_sense_is_refused(fields: dict[str, Any], words: str) -> N
 def test_sources_may_hand_over() -> None:
     stage(problems=[MICRO | {"until_step": 5}, MICRO | {"from_step": 5}])
     stage(problems=[MICRO | {"until_step": 30}])
+
+
+def test_one_source_with_answers_is_enough_to_stop_by() -> None:
+    stage(stop={"patience": 2}, held_out={"problems": [WITHOUT_GOLD, MICRO], "every": 2})
+
+
+def test_since_when_the_weights_are_those_of_now() -> None:
+    schedule = {"language": [{"from_step": 5, "weight": 1}], "length": [{"from_step": s, "weight": s} for s in (3, 12)]}
+    found = stage(reward_schedule=schedule)
+    assert [found.weights_since(step) for step in (0, 3, 4, 5, 6, 12, 13, 20)] == [0, 0, 3, 3, 5, 5, 12, 12]
+    assert stage().weights_since(20) == 0
+
+
+def test_the_largest_weight_of_each_reward() -> None:
+    """What is paid for a while is paid: canaries are tried with it."""
+    schedule = {
+        "format": [{"from_step": 5, "weight": 0}],
+        "language": [{"from_step": s, "weight": -s} for s in (3, 12)],
+    }
+    found = stage(rewards={"accuracy": 1, "format": 0.5}, reward_schedule=schedule)
+    assert found.largest_weights() == {"accuracy": 1, "format": 0.5, "language": -12}
+
+
+def test_the_longest_completion_is_of_a_step_that_is_made() -> None:
+    schedule = [{"from_step": 10, "max_tokens": 512}, {"from_step": 20, "max_tokens": 2048}]
+    assert stage(sampling={"max_tokens": 256, "length_schedule": schedule}).longest_completion() == 512
+    assert stage(sampling={"max_tokens": 256}).longest_completion() == 256
 
 
 def test_sampling_data_has_no_steps() -> None:

@@ -258,6 +258,12 @@ def test_scalars(text: str, value: object) -> None:
     assert read == value and type(read) is type(value)
 
 
+def test_a_comment_is_no_value() -> None:
+    with pytest.raises(RecipeError, match="'####' begins a comment in YAML"):
+        parse_value("####", "test")
+    assert parse_value('"####"', "test") == "####"
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_number_survives(number: float) -> None:
     assert parse_value(repr(number), "test") == number

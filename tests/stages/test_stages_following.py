@@ -65,6 +65,20 @@ def test_killed_between_checkpoints_the_rates_go_on_where_they_were(tmp_path: Pa
     assert len(rates["problems"]) > 10 and set(rates["domains"]) == {"equation", "science"}
 
 
+def test_there_is_nothing_to_stop_by_where_the_users_own_problems_have_no_answers(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mine.py").write_text(
+        "from ponder.records import Message, Problem\n\n\n"
+        "def problems():\n"
+        "    asked = (Message(role='user', content='Say something kind.'),)\n"
+        "    return [Problem(id='0', messages=asked, gold=None, domain='d', route='helpful')]\n"
+    )
+    held_out = {"problems": [{"source": "python", "file": "mine.py"}], "every": 1}
+    process = start(tmp_path / "mine", held_out=held_out, stop={"patience": 2})
+    said = "".join(process.communicate())
+    assert process.returncode == 1 and "none of its 1 held-out problems has an answer to check" in said, said
+
+
 def test_training_ends_where_held_out_accuracy_rises_no_more_and_stays_ended(tmp_path: Path) -> None:
     """Nothing is learnt at a learning rate of nearly 0, so that two measurements bring no gain of a half."""
     held_out = {"problems": [{"source": "micro", "split": "test", "count": 4}], "every": 1, "samples": 2}

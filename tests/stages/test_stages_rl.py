@@ -106,6 +106,31 @@ def test_show_prints_start_and_end(uninterrupted: Path) -> None:
     assert (uninterrupted / "report.html").stat().st_size > 10_000
 
 
+def test_a_base_that_is_never_right_is_stopped_once(tmp_path: Path) -> None:
+    """After 256 completions without one right answer; the same command goes on from the checkpoint of that step."""
+    rows = [{"prompt": f"Name the {n}th word of the old book.", "answer": f"{n}1234567"} for n in range(40)]
+    (tmp_path / "hard.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    hopeless = (
+        f"stages.zero.problems=[{{source: file, path: '{tmp_path / 'hard.jsonl'}'}}]",
+        "stages.zero.problems_per_step=16",
+        "stages.zero.group_size=16",
+        "stages.zero.sampling.max_tokens=8",
+        "stages.zero.rewards={accuracy: 1}",
+        "stages.zero.held_out=null",
+        "stages.zero.steps=3",
+        "stages.zero.checkpoint_every=100",
+    )
+    stopped = _run(tmp_path / "run", *hopeless)
+    words = " ".join(stopped.stderr.split())
+    assert stopped.returncode == 1 and "zero: nothing to learn from: of 256 completions none was right" in words
+    assert "Traceback" not in stopped.stderr and _steps(tmp_path / "run") == 1
+    again = _run(tmp_path / "run", *hopeless)
+    assert again.returncode == 0, again.stdout + again.stderr
+    stage = tmp_path / "run" / "stages" / "zero"
+    steps = [json.loads(line)["step"] for line in (stage / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3], "the first step was not sampled again"
+
+
 @pytest.mark.slow
 def test_pure_reinforcement_learning_raises_accuracy(tmp_path: Path) -> None:
     done = _run(

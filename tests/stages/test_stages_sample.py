@@ -2,10 +2,13 @@
 
 import json
 import time
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_server import Action, ChatServer, said
 
 from ponder.errors import RecipeError
 from ponder.pipeline.plan import describe_plan
@@ -36,6 +39,13 @@ def write(tmp_path: Path, text: str = TEXT) -> Path:
     path = tmp_path / "cold.yaml"
     path.write_text(text)
     return path
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    found = ChatServer()
+    yield found
+    found.close()
 
 
 def go(path: Path, out: Path, *overrides: str, smoke: bool = False) -> dict[str, Any]:
@@ -136,6 +146,27 @@ def test_the_plan(tmp_path: Path) -> None:
     plan = describe_plan(load_recipe(write(tmp_path, teacher), ()), tmp_path / "out")
     # 24 * 8 replies, each 200 tokens at 1 and a fifth of 128 tokens at 4 per million
     assert f"roughly {192 * (200 + 102.4) / 1e6:.2f} for 192 replies" in plan and "r1 at https://a.b/v1" in plan
+
+
+def test_the_judge_is_asked_before_the_choice(server: ChatServer, tmp_path: Path) -> None:
+    """One distinct answer is kept of those that the judge finds right, not the first whatever it says."""
+    right: set[str] = set()
+
+    def play(body: Mapping[str, Any], tries: int) -> Action:
+        text = str(body["messages"][-1]["content"])
+        is_right = sha256(text.encode()).digest()[0] % 2 == 0
+        if is_right:
+            right.add(text.partition("<answer>")[0])
+        return said(json.dumps({"correctness": "correct" if is_right else "incorrect"}))
+
+    server.play = play
+    judged = TEXT.partition("    keep:")[0] + (
+        "    keep: {judged: true, correct: false, distinct: 1}\n"
+        f"    judge: {{kind: endpoint, endpoint: {{base_url: '{server.url}', model: judge, max_concurrency: 1}}}}\n"
+    )
+    results = go(write(tmp_path, judged), tmp_path / "out", "stages.data.problems.0.count=4", "stages.data.samples=4")
+    assert results["kept"] == len(right) > 0, "one of every problem that has a right answer"
+    assert len(server.requests) > 4, "not the chosen ones alone"
 
 
 @pytest.mark.parametrize(

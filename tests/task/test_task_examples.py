@@ -131,6 +131,17 @@ def test_thinking_beside_the_content_of_a_turn(tmp_path: Path) -> None:
         loaded(tmp_path, rows, columns={"messages": "m"})
 
 
+def test_thinking_in_a_column_that_nobody_named(tmp_path: Path) -> None:
+    """Learnt without it, the model would be taught not to think."""
+    rows = [{"prompt": "2+3?", "response": "5", "reasoning_content": "so 5"}]
+    with pytest.raises(DataError, match=r"thinking in column 'reasoning_content', which `columns.thinking` does not"):
+        loaded(tmp_path, rows, columns={})
+    assert loaded(tmp_path, rows, columns={"thinking": "reasoning_content"}).examples[0].example.thinking == "so 5"
+    assert loaded(tmp_path, rows, columns={"ignored": ["reasoning_content"]}).examples[0].example.thinking is None
+    rows = [{"prompt": "2+3?", "response": "<think>five</think>5", "reasoning": "as measured"}]
+    assert loaded(tmp_path, rows, columns={}).examples[0].example.thinking == "five"
+
+
 @pytest.mark.parametrize(
     ("talk", "reason"),
     [

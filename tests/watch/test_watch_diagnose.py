@@ -2,7 +2,7 @@
 
 import pytest
 
-from ponder.watch import diagnose
+from ponder.watch import diagnose, why_hopeless
 from ponder.watch.metrics import Row
 
 HEALTHY = {
@@ -35,6 +35,34 @@ def test_a_short_run_is_judged_once_it_has_ended() -> None:
     assert diagnose(run(3), ended=True) == diagnose([], ended=True) == ()
     late = [*run(20), *run(3, rollout__truncated=1.0)]
     assert diagnose(late, ended=True) == ()  # of a long run the whole window counts
+
+
+def hopeless_run(steps: int, completions: float, **changes: float) -> list[Row]:
+    """Rows as a stage writes them: the first tells of the held-out problems, no update was made."""
+    changed = {key.replace("__", "/"): value for key, value in changes.items()}
+    rollout = {"rollout/completions": completions, "rollout/accuracy": 0.0, "groups/useful": 0.0}
+    first: Row = {"step": 0, "evaluation/pass@1": 0.0}
+    return [first, *({"step": step, **rollout, **changed} for step in range(1, steps + 1))]
+
+
+def test_a_base_that_is_never_right_is_told_once() -> None:
+    said = why_hopeless(hopeless_run(4, 64.0), 3)
+    assert said is not None and "of 256 completions none was right" in said and "cold-start" in said
+    assert why_hopeless(hopeless_run(3, 64.0), 2) is None, "192 completions are too few"
+    assert why_hopeless(hopeless_run(5, 64.0), 4) is None, "who goes on knows it"
+    assert why_hopeless(hopeless_run(1, 1024.0), 0) is not None
+    several = [*hopeless_run(1, 256.0), {"step": 2, "rollout/completions": None}]  # two updates of one rollout
+    assert why_hopeless(several, 0) is not None and why_hopeless(several, 2) is None
+
+
+@pytest.mark.parametrize("sign", [{"rollout__accuracy": 0.004}, {"optimizer__lr": 1e-6}])
+def test_a_base_that_is_rarely_right_or_earns_by_form_goes_on(sign: dict[str, float]) -> None:
+    assert why_hopeless(hopeless_run(4, 64.0, **sign), 3) is None
+
+
+def test_held_out_problems_that_are_right_are_hope() -> None:
+    rows = hopeless_run(4, 64.0)
+    assert why_hopeless([{"step": 0, "evaluation/pass@1": 0.01}, *rows[1:]], 3) is None
 
 
 def test_with_a_critic_no_group_is_needed() -> None:

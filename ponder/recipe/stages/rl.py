@@ -37,6 +37,10 @@ def _written_by(judge: JudgedReward) -> tuple[str, ...]:
     return (judge.by.model,) if isinstance(judge.by, ByModel) else ()
 
 
+def _without_gold(source: ProblemSource) -> bool:
+    return isinstance(source, FileProblems | HubProblems) and source.gold is None
+
+
 class RlStage(StageBase):
     """Reinforcement learning on problems whose answers can be checked (R1-Zero, RL 1, RL 2, RL on a student)."""
 
@@ -242,11 +246,15 @@ class RlStage(StageBase):
                 "stop looks at held-out accuracy while training goes on: set held_out, and held_out.every to the steps "
                 "between two measurements"
             )
-        last = [change.from_step for change in self.sampling.temperature_schedule][-1:]
-        if last and last[0] >= self.steps:
+        without = self.held_out is not None and all(_without_gold(one) for one in self.held_out.problems)
+        if self.stop is not None and without:
             raise ValueError(
-                f"sampling.temperature_schedule changes at step {last[0]}, after the last of {self.steps} steps"
+                "stop looks at held-out accuracy, and no source in held_out.problems has an answer to check (gold: "
+                "null): name what the answers are, add a source that has them, or remove stop"
             )
+        last = [change.from_step for change in self.sampling.temperature_schedule][-1:]
+        if last and (never := self._never(last[0])):
+            raise ValueError(f"sampling.temperature_schedule changes at step {last[0]}, {never}")
         return self
 
     @model_validator(mode="after")
@@ -265,8 +273,7 @@ class RlStage(StageBase):
                     f"the reward {name!r} has the weight {min(weights):g}, so what the judge finds good would be "
                     "punished: give it a weight above 0"
                 )
-        without = [one for one in self.problems if isinstance(one, FileProblems | HubProblems) and one.gold is None]
-        if "judged" in judges and len(without) == len(self.problems):
+        if "judged" in judges and all(_without_gold(one) for one in self.problems):
             raise ValueError(
                 "the reward 'judged' compares answers with the gold, and no source of problems has one (gold: null): "
                 "name what the answers are, or pay `rubric`, which needs none"
@@ -290,10 +297,8 @@ class RlStage(StageBase):
             steps = [change.from_step for change in changes]
             if not steps or steps != sorted(set(steps)):
                 raise ValueError(f"reward_schedule.{name} needs one or more entries with rising from_step, got {steps}")
-            if steps[-1] >= self.steps:
-                raise ValueError(
-                    f"reward_schedule.{name} changes at step {steps[-1]}, after the last of {self.steps} steps"
-                )
+            if never := self._never(steps[-1]):
+                raise ValueError(f"reward_schedule.{name} changes at step {steps[-1]}, {never}")
         if all(source.from_step > 0 for source in self.problems):
             raise ValueError("every source of problems enters later: at least one needs from_step 0")
         for source in self.problems:
@@ -309,10 +314,18 @@ class RlStage(StageBase):
                     f"no source of problems is left from step {step} on, before the last of {self.steps} steps: one of "
                     "them needs a later until_step, or none"
                 )
-        late = [source.from_step for source in self.problems if source.from_step >= self.steps]
-        if late:
-            raise ValueError(f"a source of problems enters at step {late[0]}, after the last of {self.steps} steps")
+        for source in self.problems:
+            if never := self._never(source.from_step):
+                raise ValueError(f"a source of problems enters at step {source.from_step}, {never}")
         return self
+
+    def _never(self, step: int) -> str:
+        """Why what changes at this step never does: it would with a rollout that begins there or later; "" if one
+        does."""
+        if step >= self.steps:
+            return f"after the last of {self.steps} steps"
+        last = (self.steps - 1) // self.updates_per_rollout * self.updates_per_rollout
+        return f"after the last rollout has begun at step {last} of {self.steps}" if step > last else ""
 
     def reward_weights(self, step: int) -> dict[str, float]:
         """The weight of each named reward in a rollout that begins after `step` updates."""
@@ -322,3 +335,20 @@ class RlStage(StageBase):
                 if change.from_step <= step:
                     weights[name] = change.weight
         return weights
+
+    def longest_completion(self) -> int:
+        """The highest length limit of a step, in tokens."""
+        changes = (change for change in self.sampling.length_schedule if change.from_step < self.steps)
+        return max(self.sampling.max_tokens, *(change.max_tokens for change in changes), 0)
+
+    def largest_weights(self) -> dict[str, float]:
+        """The weight of each named reward where it is paid most, or punishes most."""
+        return {
+            name: max((weight, *(change.weight for change in self.reward_schedule.get(name, ()))), key=abs)
+            for name, weight in self.reward_weights(0).items()
+        }
+
+    def weights_since(self, step: int) -> int:
+        """The step at which the weights in force after `step` updates were last changed; 0 where they never were."""
+        changes = (change.from_step for changes in self.reward_schedule.values() for change in changes)
+        return max((at for at in changes if at < step), default=0)
