@@ -90,6 +90,13 @@ class Score:
         """Mean over problems of the share of right samples; not a number where no problem has a gold."""
         return self.pass_at.get(1, nan)
 
+    @property
+    def accuracy_text(self) -> str:
+        """Example: "pass@1 0.713 (0.652 to 0.771)"."""
+        if 1 not in self.pass_at:
+            return "no accuracy, for no problem has a gold"
+        return f"pass@1 {self.pass_at_1:.3f} ({self.interval[0]:.3f} to {self.interval[1]:.3f})"
+
     def to_json(self) -> dict[str, Any]:
         """The numbers under their public names."""
         return {

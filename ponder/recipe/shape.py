@@ -20,7 +20,7 @@ class Shape:
     """Sizes of a causal language model, and `origin`, the place of the configuration.
 
     `active` parameters take part in the pass of one token: all but the embedding table and the experts not chosen.
-    `linear` ones are the weights of linear modules within the layers, `largest_layer` those of one layer, `head` those of an
+    `linear` ones are weights of linear modules in the layers, `largest_layer` those of one layer, `head` those of an
     output projection of its own. `cached` numbers per token are keys and values over all layers as ponder keeps them,
     `latent` as engines do that keep what keys and values are made of. `kept` ones are what the backward pass needs:
     those beside `kept_fp32`, which are float32 in every precision, are of the matrix products' precision. `pair` are
@@ -103,9 +103,9 @@ def shape_of(config: Mapping[str, Any], origin: str) -> Shape | str:
 
 
 class _Attention(NamedTuple):
-    """Per layer: parameters, those of them that are vectors (of norms, and biases), numbers per token: cached, cached as
-    latents, and kept for the backward pass; and operations per pair of tokens: a query's product with a key, and a
-    weight's with a value."""
+    """Per layer: parameters, those of them that are vectors (norms, biases), numbers per token: cached, cached as
+    latents, kept for the backward pass; and operations per pair of tokens: a query's product with a key, and a weight's with
+    a value."""
 
     parameters: int
     vectors: int

@@ -113,9 +113,8 @@ class _Run:
         self._tell(controlled, name, scores)
 
     def _tell(self, model: str, name: str, scores: Scores) -> None:
-        low, high = scores.overall.interval
         self._say(
-            f"{model} on {name}: pass@1 {scores.overall.pass_at_1:.3f} ({low:.3f} to {high:.3f})"
+            f"{model} on {name}: {scores.overall.accuracy_text}"
             + (f", {scores.invalid}" if scores.invalid else "")
             + (f"; {line}" if (line := bill(scores)) else "")
         )

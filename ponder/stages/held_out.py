@@ -110,9 +110,8 @@ class HeldOutProblems:
 def describe(scores: Scores, stage: str, step: int) -> str:
     """One line for the user about a measurement."""
     overall = scores.overall
-    low, high = overall.interval
     return (
-        f"{stage}: after {step} steps held-out pass@1 {overall.pass_at_1:.3f} ({low:.3f} to {high:.3f}), mean length "
+        f"{stage}: after {step} steps held-out {overall.accuracy_text}, mean length "
         f"{overall.mean_tokens:.0f} tokens, {overall.reflection_per_1k_tokens:.1f} reflection words per 1k tokens, "
         f"form kept {overall.format_ok:.1%}, truncated {overall.truncated:.1%}"
         + "".join(f", {name} {value:.4g}" for name, value in overall.measures.items() if value is not None)

@@ -207,12 +207,14 @@ def test_without_gold_there_is_no_accuracy() -> None:
     assert (value["pass@1"], value["pass@1_interval"], value["cons@16"]) == (None, None, None)
     assert value["cannot_tell"] == 1.0
     assert scores.accuracy == {}
+    assert scores.overall.accuracy_text == "no accuracy, for no problem has a gold"
     assert Scores.from_json(scores.to_json()).overall.to_json() == value
     mixed = scored(
         reply("a", None, "helpful", [("Hello", "cannot_tell")] * 2),
         reply("b", MathGold(answer="5"), "reasoning", [("5", "right"), ("6", "wrong")]),
     )
     assert mixed.overall.pass_at_1 == 0.5 and mixed.accuracy == {"b": 0.5}
+    assert mixed.overall.accuracy_text.startswith("pass@1 0.500 (0.")
 
 
 def test_readability_by_hand() -> None:
