@@ -104,8 +104,8 @@ def shape_of(config: Mapping[str, Any], origin: str) -> Shape | str:
 
 class _Attention(NamedTuple):
     """Per layer: parameters, those of them that are vectors (norms, biases), numbers per token: cached, cached as
-    latents, kept for the backward pass; and operations per pair of tokens: a query's product with a key, and a weight's with
-    a value."""
+    latents, kept for the backward pass; and operations per pair of tokens: a query's product with a key, and a weight's
+    with a value."""
 
     parameters: int
     vectors: int
