@@ -243,7 +243,7 @@ class ChatClient:
     def _wait(self, tries: int, asked: float | None, seed: int) -> float:
         """Seconds until the next try: what the server asked for, or doubling; up to a half more spreads requests."""
         spread = 1 + derive_seed(seed, tries) / 2**64
-        wait = asked if asked is not None else _FIRST_WAIT_SECONDS * 2 ** (tries - 1)
+        wait = asked or _FIRST_WAIT_SECONDS * 2 ** (tries - 1)  # "now" would spend all tries in a moment
         return min(wait * spread, self._endpoint.max_wait_seconds)
 
     def _without_key(self, text: str) -> str:

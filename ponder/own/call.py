@@ -31,12 +31,13 @@ def call(loaded: Loaded, role: OwnRole, name: str, arguments: tuple[Any, ...]) -
         seconds = time.perf_counter() - began
         return Called(value=ROLES[role].take(value, arguments), seconds=seconds)
     except Unfit as error:
-        return Called(failure=Failure(function=name, cause="value", reason=f"{loaded.code.place(name)}{name} {error}"))
+        unfit = Failure(function=name, cause="value", reason=f"{loaded.code.place(name)}{name} {error}")
+        return Called(failure=unfit, seconds=time.perf_counter() - began)
     except BaseException as error:  # the boundary between the user's code and the run; SystemExit is one, too
         if os.getpid() != ours:
             os._exit(1)
         cause: Cause = "memory" if isinstance(error, MemoryError) else "exception"
-        return Called(failure=failed(loaded, name, cause, error))
+        return Called(failure=failed(loaded, name, cause, error), seconds=time.perf_counter() - began)
 
 
 def failed(loaded: Loaded, name: str, cause: Cause, error: BaseException) -> Failure:

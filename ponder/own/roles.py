@@ -90,6 +90,8 @@ def _verdict(value: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
     score = _number(value.score, ())
     if score is None:
         raise Unfit("returned a Verdict without a score; expected a number from 0 to 1")
+    if not 0 <= score <= 1:
+        raise Unfit(f"returned a Verdict with the score {score:g}; expected a number from 0 to 1")
     if value.outcome == "right" and score == 0:
         score = 1.0  # not given
     answer = value.answer if value.answer is not None or value.outcome == "cannot_tell" else text.strip()

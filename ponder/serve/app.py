@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import re
 import secrets
 import time
@@ -206,8 +207,9 @@ class Server:
         return self._scoring.of(messages_of(turns))
 
     def salt(self, asked: Sampled, caller: Caller) -> str | None:
-        """With whom what a request says is shared in the prefix cache."""
-        return asked.cache_salt or asked.user_id or (caller.name if self.keys.asked_for else None)
+        """With whom what a request says is shared in the prefix cache: of another key nobody can name the salt."""
+        said, name = asked.cache_salt or asked.user_id, caller.name if self.keys.asked_for else None
+        return None if said is None and name is None else json.dumps([name, said])
 
     def headers(self, identity: str, caller: Caller, ignored: Sequence[str]) -> dict[str, str]:
         """Those of every reply that was worked on."""

@@ -21,6 +21,8 @@ __all__ = ["Choice", "Delta", "Reason", "Shown", "agreeing", "decoder"]
 
 Reason = Literal["stop", "length", "tool_calls", "content_filter"]
 
+_UNKNOWN = "\ufffd"
+"""What stands for bytes that are no character, or only a part of one."""
 _REMEMBERED, _FEW = 2**16, 4
 """So many texts are remembered, of at most so many tokens each: some 25 MB."""
 
@@ -184,6 +186,8 @@ class Choice:
         shown = self._shown(pieces)
         if self._calls is not None:
             shown += self._told(self._calls.close())
+        if self.stop is not None:  # found in what was undecided until now
+            reason = "stop"
         self.reason = "tool_calls" if reason == "stop" and self.calls else reason
         return [*shown, Delta(index=self.index, reason=self.reason)]
 
@@ -216,7 +220,8 @@ class Choice:
 
     def _named(self, token: int, logprob: float) -> dict[str, Any]:
         text = self._decode([token])
-        return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+        is_part = _UNKNOWN in text  # of a character: its own bytes are not known here
+        return {"token": text, "logprob": logprob, "bytes": None if is_part else list(text.encode())}
 
 
 def _joined(deltas: Sequence[Delta]) -> list[Delta]:

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from ponder.errors import BusyError, ModelError
@@ -180,6 +181,11 @@ class Lane:
         self._reloading[version] = done
         self._out.put(Reload(version, folder))
         await done
+        self.begin_with(version, folder)
+
+    def begin_with(self, version: int, folder: str) -> None:
+        """A process that is started anew has the weights of this folder."""
+        self._begin = replace(self._begin, model=folder, version=version)
 
     def close(self) -> None:
         """End the process; jobs under way are lost."""
@@ -243,6 +249,10 @@ class Lane:
                 ModelError(f"The process that computes ended with {how} while it loaded the model.")
             )
         self.load = IDLE
+        for waiting in self._reloading.values():
+            if not waiting.done():
+                waiting.set_exception(BusyError(f"A lane ended with {how} while it took newer weights."))
+        self._reloading.clear()
         failed = self.fail_all(BusyError(f"The process that computed this reply ended with {how}. Ask again."))
         if self._closing or not was_up:
             return
@@ -257,7 +267,10 @@ class Lane:
 
     async def _restart(self) -> None:
         try:
+            begun = self._begin
             await self.start()
+            if self._begin is not begun:  # newer weights came while it loaded
+                await self.reload(self._begin.version, self._begin.model)
         except Exception as error:  # whatever keeps it from loading: said, and /health tells
             self.broken = True
             self._say(f"a lane could not be started again: {error}")

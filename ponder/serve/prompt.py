@@ -49,6 +49,8 @@ def model_defaults(config: ServeConfig, folder: Path) -> Defaults:
     return Defaults(
         temperature=config.temperature if config.temperature is not None else of("temperature", _TEMPERATURE),
         top_p=config.top_p if config.top_p is not None else of("top_p", _TOP_P),
+        top_k=max(int(of("top_k", 0)), 0),
+        min_p=of("min_p", 0.0),
     )
 
 
@@ -150,8 +152,8 @@ def job_of(
         drawing=Drawing(
             temperature=request.temperature if request.temperature is not None else defaults.temperature,
             top_p=request.top_p if request.top_p is not None else defaults.top_p,
-            top_k=max(request.top_k or 0, 0),
-            min_p=request.min_p or 0.0,
+            top_k=max(request.top_k if request.top_k is not None else defaults.top_k, 0),
+            min_p=request.min_p if request.min_p is not None else defaults.min_p,
         ),
         stop_ids=frozenset() if request.ignore_eos else None,
         salt=salt,

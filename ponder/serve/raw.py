@@ -185,15 +185,17 @@ class RawReply:
         for ticket, choices in self._tickets:
             hit = 0
             async for piece in ticket:
-                choice, hit = choices[piece.choice], piece.hit_tokens
+                choice, before = choices[piece.choice], choices[piece.choice].tokens
+                self.account.hit += piece.hit_tokens - hit
+                hit = piece.hit_tokens
                 self.account.first = self.account.first or time.monotonic()
                 if piece.reason == "failed":
                     raise Fault(500, "The model computed numbers that are none (NaN); its weights may be damaged.")
-                yield choice, choice.take(piece)
+                text = choice.take(piece)
+                self.account.written += choice.tokens - before  # whether or not anybody reads on
+                yield choice, text
                 if choice.stop is not None:
                     ticket.cancel(choice.index % len(choices))
-            self.account.hit += hit
-        self.account.written = sum(choice.tokens for choice in self.choices)
 
     def text(self, choice: RawChoice, text: str) -> str:
         """`chunk` of text without log-probs that ends nothing, as JSON: what a server writes most."""

@@ -98,6 +98,9 @@ class Serving:
 
     async def reload(self, version: int, folder: str) -> None:
         """Sample from these weights once what has begun has ended."""
+        for lane in self._lanes:
+            if not lane.up:
+                lane.begin_with(version, folder)
         await asyncio.gather(*(lane.reload(version, folder) for lane in self._lanes if lane.up))
         self.version = version
 

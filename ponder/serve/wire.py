@@ -139,7 +139,8 @@ class _Thinking(Said):
 
 _Ids = Annotated[tuple[int, ...], Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
-Stops = str | Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], Field(max_length=16)]
+_Stop = Annotated[str, Field(max_length=256)]
+Stops = _Stop | Annotated[tuple[Annotated[_Stop, Field(min_length=1)], ...], Field(max_length=16)]
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
 
@@ -268,7 +269,6 @@ class ChatRequest(Sampled):
     ponder: Own | None = None
     reasoning_effort: Effort | None = None
     chat_template_kwargs: TemplateSettings | None = None
-    include_reasoning: bool | None = None
     response_format: FreeText | JsonObject | JsonSchema | None = Field(None, discriminator="type")
     guided_json: Any = None
     structured_outputs: Any = None

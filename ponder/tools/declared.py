@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError
+from pydantic.errors import PydanticUserError
 from pydantic_core import ArgsKwargs
 
 from ponder.records import Tool
@@ -42,6 +42,8 @@ def use(function: Callable[..., Any], arguments: str) -> Any:
 
 def why_no_tool(function: Callable[..., Any]) -> str | None:
     """Why a model cannot be told of a function, or None."""
+    if not inspect.isfunction(function):
+        return f"is {type(function).__name__}; expected a function written with `def`, which may call it"
     if not inspect.getdoc(function):
         return "has no docstring; expected one: it is what the model is told of the tool"
     for one in inspect.signature(function).parameters.values():
@@ -49,7 +51,7 @@ def why_no_tool(function: Callable[..., Any]) -> str | None:
             return f"has the parameter {one}; expected parameters that a call can give by name"
     try:
         tool_of(function)
-    except (PydanticSchemaGenerationError, TypeError, NameError) as error:
+    except (PydanticUserError, TypeError, NameError) as error:
         return f"has parameters whose types JSON does not have: {' '.join(str(error).split())[:_SHOWN]}"
     return None
 

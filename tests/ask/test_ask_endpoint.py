@@ -206,6 +206,13 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
     assert _retry_after(header) == seconds
 
 
+def test_a_server_that_says_now_is_not_asked_seven_times_in_a_moment(server: ChatServer, tmp_path: Path) -> None:
+    server.play = lambda body, tries: Action(status=429, headers={"Retry-After": "0"}) if tries < 2 else said("5")
+    began = time.monotonic()
+    run(server.endpoint(max_wait_seconds=0.2), tmp_path / "log", asks(1))
+    assert time.monotonic() - began >= 0.4 and len(server.requests) == 3
+
+
 def test_retry_after_a_date() -> None:
     in_a_minute = _retry_after(email.utils.formatdate(time.time() + 60, usegmt=True))
     assert in_a_minute is not None and 50 < in_a_minute < 61

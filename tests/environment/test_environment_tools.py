@@ -60,6 +60,14 @@ class Tool:
     """A class."""
 async def later():
     """Waits."""
+import functools
+def _weather(days: int, city: str):
+    """The weather."""
+soon = functools.partial(_weather, 3)
+kept = functools.lru_cache(_weather)
+from collections.abc import Callable
+def wants(f: Callable[[int], int]):
+    """Wants."""
 def calculator(expression: str):
     """Mine."""
 '''
@@ -183,6 +191,9 @@ def test_a_program_cannot_leave_the_sandbox(box: Toolbox, tmp_path: Path) -> Non
         ("odd", "types JSON does not have"),
         ("Tool", "expected a function"),
         ("later", "async"),
+        ("soon", "is partial; expected a function written with `def`"),
+        ("kept", "is _lru_cache_wrapper; expected a function written with `def`"),
+        ("wants", "types JSON does not have"),
         ("wether", r"has no function 'wether'; it has calculator, dies"),
     ],
 )

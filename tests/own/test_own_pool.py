@@ -64,6 +64,7 @@ def doubts(answer, gold): return Verdict(outcome="cannot_tell", reason="who know
 def number(answer, gold): return int(answer) == gold.answer
 def word(answer, gold): return "right"
 def outcome(answer, gold): return Verdict(outcome="correct", reason="")
+def points(answer, gold): return Verdict(outcome="wrong", reason="7 of 10", score=7)
 def rule(judged): return 1.0
 """
 
@@ -153,6 +154,7 @@ def test_a_failure_has_a_reason_and_no_value(pool: VerifierPool, name: str, caus
             "cannot_tell",
             "a Verdict with the outcome 'correct'; expected right, wrong, cannot_tell",
         ),
+        ("points", "x", None, "cannot_tell", "a Verdict with the score 7; expected a number from 0 to 1"),
         ("same", None, "e2e4", "wrong", "no answer"),
     ],
 )

@@ -189,6 +189,7 @@ WRONG: list[tuple[Any, int, str | None]] = [
     ({"max_tokens": 0}, 400, "max_tokens"),
     ({"max_tokens": 10**6}, 400, "messages"),
     ({"stop": [""]}, 400, "stop"),
+    ({"stop": "ab" * 200}, 400, "stop"),
     ({"model": "gpt-5"}, 404, "model"),
     ({"frequency_penalty": 1}, 400, "frequency_penalty"),
     ({"logit_bias": {"x": 1}}, 400, "logit_bias"),
@@ -240,6 +241,7 @@ UNKNOWN: list[tuple[Any, str | None]] = [
     ({"chat_template_kwargs": {"enable_thinking": False, "foo": 1}}, "chat_template_kwargs.foo"),
     ({"stream_options": {"include_obfuscation": False}, "stream": True}, None),
     ({"tools": [], "tool_choice": "auto"}, None),
+    ({"include_reasoning": False}, "include_reasoning"),
     (
         {
             "messages": [

@@ -79,6 +79,7 @@ def test_prompts_are_cached_for_the_key_that_asked(keyed: Any, form: str) -> Non
     every = (tokens - 1) // 32 * 32
     assert first == 0 and every > 64
     assert hits("alice")[0] == every
+    assert hits("bob", cache_salt="alice")[0] == 0, "no key can name another's"
     assert hits("bob")[0] == 0
     assert hits("alice", cache_salt="mine")[0] == 0
     assert hits("alice", cache_salt="mine")[0] == every

@@ -29,6 +29,16 @@ def test_a_text_goes_on_as_it_stands(server: Running) -> None:
     assert "".join(json.loads(line)["choices"][0]["text"] for line in lines[:-1]) == reply["choices"][0]["text"]
 
 
+def test_what_is_written_is_counted_while_it_is_read(server: Running) -> None:
+    """A client that leaves has had what it has read."""
+    body = {"prompt": TEXT, "seed": 4, "max_tokens": 12, "stream": True}
+    body["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
+    with httpx2.stream("POST", server.url + "/v1/completions", json=body) as stream:
+        lines = [line.removeprefix("data: ") for line in stream.iter_lines() if line]
+    counts = [json.loads(line)["usage"]["completion_tokens"] for line in lines[:-1]]
+    assert counts == sorted(counts) and counts[0] >= 1 and counts[-2] == counts[-1] > 1
+
+
 def test_several_prompts_and_ids(server: Running) -> None:
     ids = server.post("/tokenize", {"prompt": TEXT}).json()["tokens"]
     fields = {"seed": 4, "max_tokens": 8, "temperature": 0}
