@@ -6,6 +6,7 @@ groups whose rewards are all equal are replaced by groups of further problems wi
 what cannot be replaced is simply missing, and a rollout of useless groups is not an error.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -52,11 +53,12 @@ class OwnFailure:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
     """`groups` are all that were sampled, useless ones included, in the order of their problems; `failures` are the
-    calls of the user's own functions that gave no value."""
+    calls of the user's own functions that gave no value, of as many as `calls` says of each."""
 
     groups: tuple[Group, ...]
     metrics: Mapping[str, float]
     failures: tuple[OwnFailure, ...] = ()
+    calls: Mapping[str, int] = field(default_factory=dict)
 
 
 def collect(
@@ -115,7 +117,12 @@ def collect(
         judged_further = sampler.sample(list(further.values()))
         groups += [_group(judged, rewards, max_tokens, overlong_buffer_ratio) for judged in judged_further]
     refilled = {"groups/refilled": float(len(groups) - len(problems))}
-    return Collected(groups=tuple(groups), metrics={**refilled, **sampler.metrics}, failures=tuple(sampler.failures))
+    return Collected(
+        groups=tuple(groups),
+        metrics={**refilled, **sampler.metrics},
+        failures=tuple(sampler.failures),
+        calls=sampler.calls,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,7 @@ class _Sampler:
     metrics: dict[str, float] = field(default_factory=dict)
     """What the reward models and judges showed on the problems that were asked for, those of a refill left out."""
     failures: list[OwnFailure] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
     _place: int = 0
 
     def sample(self, problems: Sequence[Problem]) -> list[_Sampled]:
@@ -189,6 +197,7 @@ class _Sampler:
             ]
         if self.graders is not None:
             sampled = self._graded(sampled, self.graders, first == 0)
+        self.calls.update(name for one in sampled for _, judgement in one.judged for name in judgement.called())
         self.failures += [
             OwnFailure(problem=one.problem.id, seed=completion.seed, failure=failure)
             for one in sampled

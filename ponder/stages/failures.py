@@ -17,6 +17,8 @@ from ponder.watch.lines import cut_after, dump_line, repair
 __all__ = ["FAILURES", "FailureLog"]
 
 FAILURES = "own_failures.jsonl"
+_LEAST_CALLS = 4
+"""Fewer, of many completions, say nothing about a function."""
 
 
 class FailureLog:
@@ -28,8 +30,9 @@ class FailureLog:
             repair(self._path)
 
     def write(self, step: int, collected: Collected) -> None:
-        """Append the failures of the rollout of update `step`. LearningError where a function failed on all of its
-        completions, so that nothing is left to learn from."""
+        """Append the failures of the rollout of update `step`. LearningError where a function failed whenever it was
+        called, so that nothing is left to learn from it: no verifier is called where there is no answer, or for the
+        problems of others."""
         if not collected.failures:
             return
         with self._path.open("ab") as file:
@@ -38,13 +41,14 @@ class FailureLog:
                 file.write(dump_line(line))
         completions = sum(len(group.rollouts) for group in collected.groups)
         for function, count in Counter(one.failure.function for one in collected.failures).items():
-            if count == completions and is_own(function):  # judges stop by themselves
+            called = collected.calls.get(function, completions)
+            if count == called >= min(completions, _LEAST_CALLS) and is_own(function):  # judges stop by themselves
                 last = [one.failure for one in collected.failures if one.failure.function == function][-1]
                 mend = f"mend the function and try it with `ponder try {function} --rollouts RUN`"
                 if any(_failed_by(rollout) == function for group in collected.groups for rollout in group.rollouts):
                     mend = "mend the class; rollouts/ beside it holds what it was to answer"
                 raise LearningError(
-                    f"{function} gave nothing for any of the {completions} completions of step {step}, the last time: "
+                    f"{function} gave nothing for any of the {called} completions of step {step}, the last time: "
                     f"{last.reason}. There is nothing to learn from. {self._path} lists them; {mend}."
                     f"\n{last.traceback}".rstrip()
                 )

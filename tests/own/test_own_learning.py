@@ -174,12 +174,22 @@ def test_failures_are_listed_cut_back_and_stop_the_run_when_nothing_is_left(tmp_
     assert len((tmp_path / FAILURES).read_text().splitlines()) == 3
 
 
-def collected(completions: int, failures: int) -> Collected:
+def test_a_verifier_that_fails_whenever_it_is_called_stops_the_run(tmp_path: Path) -> None:
+    """It is not called where there is no answer, so that hardly ever all completions are its failures."""
+    log = FailureLog(tmp_path)
+    log.write(1, collected(8, failures=3, calls=3))  # of three calls nothing can be said
+    log.write(2, collected(8, failures=5, calls=6))
+    with pytest.raises(LearningError, match="gave nothing for any of the 5 completions of step 3"):
+        log.write(3, collected(8, failures=5, calls=5))
+
+
+def collected(completions: int, failures: int, calls: int | None = None) -> Collected:
     failure = Failure(function=NAME, cause="exception", reason="mine.py:3: KeyError", traceback="Traceback")
     return Collected(
         groups=(Group(rollouts=tuple(rollout(0.0) for _ in range(completions))),),
         metrics={},
         failures=tuple(OwnFailure(problem="p", seed=i, failure=failure) for i in range(failures)),
+        calls={} if calls is None else {NAME: calls},
     )
 
 
