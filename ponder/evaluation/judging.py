@@ -143,7 +143,11 @@ class Judging:
             max_tokens=self._measures.max_tokens,
             turns=() if completion.talk is None else completion.talk.messages,
         )
-        verdict = self._verdicts.submit(problem, response, text)
+        failure = "" if completion.talk is None else completion.talk.failure
+        if failure:  # of who answers, not of the model: its last reply is no answer
+            verdict = _known(Verdict(outcome="cannot_tell", reason=failure))
+        else:
+            verdict = self._verdicts.submit(problem, response, text)
         self._found[problem_id][index] = completion, after_verdict(self._measures.pool, verdict, judged, self._uses)
         self._hand_on()
 

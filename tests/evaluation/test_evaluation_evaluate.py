@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ponder.evaluation.evaluate import evaluate, replay
 from ponder.policy import Policy, random_policy, save_policy
 from ponder.recipe.compute import ComputePlan
 from ponder.recipe.rollout import Sampling
-from ponder.records import Completion, FinishReason, MathGold, Message, Problem
+from ponder.records import Completion, FinishReason, MathGold, Message, Problem, Talk
 from ponder.rollout import LocalEngine, OnFinish, OnProgress, Request
 from ponder.verify.pool import VerifierPool
 
@@ -114,6 +115,24 @@ def run(policy: Policy, pool: VerifierPool, log: Path | None, engine: Scripted |
         weight_version=9,
         log=log,
     )
+
+
+class Failing(Scripted):
+    """Whoever answered in the third conversation of `b` failed."""
+
+    def _completion(self, request: Request, index: int, version: int) -> Completion:
+        made = super()._completion(request, index, version)
+        if (request.key, index) != ("b", 2):
+            return made
+        talk = Talk(messages=(), spans=(), failure="game.py:3: Guess raises KeyError", failed_by="game.py:Guess")
+        return replace(made, talk=talk, finish_reason="length")
+
+
+def test_a_conversation_in_which_others_failed_is_not_wrong(policy: Policy, pool: VerifierPool, tmp_path: Path) -> None:
+    scores = run(policy, pool, tmp_path / "c.jsonl", Failing(SCRIPT))
+    verdict = read_results(tmp_path / "c.jsonl")[1][1].samples[2].verdict
+    assert (verdict.outcome, verdict.reason) == ("cannot_tell", "game.py:3: Guess raises KeyError")
+    assert scores.overall.cannot_tell == pytest.approx(1 / 6)
 
 
 def test_scores_files_and_provenance(policy: Policy, pool: VerifierPool, tmp_path: Path) -> None:
