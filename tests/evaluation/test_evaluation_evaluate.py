@@ -124,7 +124,8 @@ class Failing(Scripted):
         made = super()._completion(request, index, version)
         if (request.key, index) != ("b", 2):
             return made
-        talk = Talk(messages=(), spans=(), failure="game.py:3: Guess raises KeyError", failed_by="game.py:Guess")
+        spans = ((0, len(made.token_ids)),)
+        talk = Talk(messages=(), spans=spans, failure="game.py:3: Guess raises KeyError", failed_by="game.py:Guess")
         return replace(made, talk=talk, finish_reason="length")
 
 
