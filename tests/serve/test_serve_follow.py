@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -64,4 +65,13 @@ def test_newer_weights_are_in_use_and_an_older_prefix_is_not(start: Any, tmp_pat
                 break
             time.sleep(0.1)
         assert scores(server) == pytest.approx(second, abs=1e-4) != pytest.approx(first, abs=1e-2)
+        shutil.rmtree(stage / "checkpoints" / "step-00000003")  # as a run that keeps few checkpoints does
+        [lane] = psutil.Process(server.process.pid).children()
+        lane.kill()
+        lane.wait()
+        for _ in range(600):
+            if server.get("/ready").status_code == 200:
+                break
+            time.sleep(0.1)
+        assert version(server) == 7 and scores(server) == pytest.approx(second, abs=1e-4), "not the first ones"
     assert "weights of step 7 are in use\n" in server.said and "weights of step 4 are in use\n" not in server.said
