@@ -188,24 +188,27 @@ def test_killed_at_random_moments_everything_is_the_same(on: tuple[str, ...], ki
 
 
 def test_the_stage_goes_on_when_the_process_that_draws_is_killed(whole: Path, tmp_path: Path) -> None:
-    path = tmp_path / "recipe.yaml"
+    path, lost = tmp_path / "recipe.yaml", "The process that draws ahead ended by the signal SIGKILL"
     path.write_text(RECIPE + ONE)
-    process = command.start("run", path, "--out", tmp_path / "run")
-    own = psutil.Process(process.pid)
-    seen, drawing = Counter[int](), 0
-    while not drawing:
-        assert process.poll() is None
-        for child in own.children():
-            with suppress(psutil.NoSuchProcess):
-                seen[child.pid] += child.cmdline() == own.cmdline()
-        # any child looks like this one between its fork and its exec, the one that draws does for good
-        drawing = next((pid for pid, times in seen.items() if times >= 10), 0)
-        time.sleep(0.05)
-    os.kill(drawing, signal.SIGKILL)
-    said = "".join(process.communicate())
-    assert process.returncode == 0, said
-    assert "The process that draws ahead ended by the signal SIGKILL" in said
-    assert_same(whole, tmp_path / "run" / "stages" / "zero")
+    for attempt in range(3):  # it may have drawn all that is wanted before it is found
+        process = command.start("run", path, "--out", tmp_path / f"run-{attempt}")
+        own = psutil.Process(process.pid)
+        seen, drawing = Counter[int](), 0
+        while not drawing:
+            assert process.poll() is None
+            for child in own.children():
+                with suppress(psutil.NoSuchProcess):
+                    seen[child.pid] += child.cmdline() == own.cmdline()
+            # any child looks like this one between its fork and its exec, the one that draws does for good
+            drawing = next((pid for pid, times in seen.items() if times >= 10), 0)
+            time.sleep(0.05)
+        os.kill(drawing, signal.SIGKILL)
+        said = "".join(process.communicate())
+        assert process.returncode == 0, said
+        assert_same(whole, tmp_path / f"run-{attempt}" / "stages" / "zero")
+        if lost in said:
+            break
+    assert lost in said
 
 
 @pytest.mark.parametrize("on", [None, "local"])
