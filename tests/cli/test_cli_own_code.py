@@ -106,7 +106,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 def test_a_mistake_is_a_paragraph_with_file_and_line(run: Run, lines: str, said: str) -> None:
     status, _, complained = run(lines)
     paragraph = f"\n{complained}".rpartition("\nponder: ")[2].partition("\n")[0]
-    assert status == 1 and said in paragraph and "cli.py" not in complained, complained
+    assert status == 1 and said in paragraph and "ponder/cli" not in complained, complained
 
 
 def test_an_environment_that_never_ends_is_named(run: Run) -> None:

@@ -1,0 +1,5 @@
+"""`python -m ponder.cli`."""
+
+from ponder.cli.entry import main
+
+main()
