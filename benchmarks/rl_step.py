@@ -118,6 +118,7 @@ def _compare(shape: Any, folder: Path, arguments: argparse.Namespace) -> dict[st
         for name, taken in steps.items()
     }
     ratio = numbers["trl"]["seconds"] / numbers["ponder"]["seconds"]
+    most = numbers["trl"]["seconds"] / numbers["ponder"]["seconds_at_full_rate"]
     print(
         f"\n{shape.name}: {shape.num_completions} completions of at most {shape.max_tokens} tokens, {shape.precision}, "
         f"{arguments.threads} threads; TRL: {settings}\n"
@@ -136,10 +137,13 @@ def _compare(shape: Any, folder: Path, arguments: argparse.Namespace) -> dict[st
         )
     print(
         f"ponder is {ratio:.2f} times faster. After tokens/s stand shares of the machine's limits: matrix product and "
-        f"memory bandwidth in generate, matrix product in update."
+        f"memory bandwidth in generate, matrix product in update.\n"
+        f"The least work of this step takes {numbers['ponder']['seconds_at_full_rate']:.2f} s at the full rate of a "
+        f"matrix product, so that {most:.2f} times is the most that this machine allows."
     )
     return {
         "ratio": ratio,
+        "ratio_at_full_rate": most,
         **numbers,
         "machine": dataclasses.asdict(limits),
         "settings": dataclasses.asdict(settings),
@@ -164,6 +168,7 @@ def _numbers(steps: list[Any], needed: list[Any], limits: Any) -> dict[str, floa
         "generate_share_of_flops": median(lambda s, w: w.generate_flops / s.generate_seconds / flops),
         "generate_share_of_bandwidth": median(lambda s, w: w.generate_bytes / s.generate_seconds / bandwidth),
         "update_share_of_flops": median(lambda s, w: w.update_flops / s.update_seconds / flops),
+        "seconds_at_full_rate": median(lambda s, w: (w.generate_flops + w.update_flops) / flops),
     }
 
 
