@@ -45,10 +45,11 @@ def examples(
     seed: int,
     clean: bool = True,
     careful: float = 1.0,
+    rambling: float = 0.0,
 ) -> Iterator[Example]:
     """`count` answers with the thought that led to them: the share `careful` is right, the others are as the corpus has
     them, mostly wrong. Careful with a question that needs a tool is who calls it. `clean` thoughts keep to the
-    question's language."""
+    question's language. Of the answers to general questions the share `rambling` says everything three times."""
     for number, question in enumerate(questions(tasks, languages, count, split, seed)):
         rng = Random(f"micro example {split} {seed} {number}")
         thinking: str | None
@@ -60,6 +61,8 @@ def examples(
         else:
             thought = think(rng, question, manner(rng, careful), may_mix=not clean)
             thinking, answer = thought.text, thought.answer
+        if rambling and isinstance(question, GeneralQuestion) and rng.random() < rambling:
+            answer = reply_text(rng, question, "rambling")
         yield Example(
             id=f"micro/example/{split}/{seed}/{number}",
             messages=_asked(question),
@@ -99,9 +102,10 @@ def respond(rng: Random, question: Question | GeneralQuestion, clean: bool = Tru
 
 
 def pairs(
-    tasks: Sequence[str], languages: Sequence[Language], count: int, split: Split, seed: int
+    tasks: Sequence[str], languages: Sequence[Language], count: int, split: Split, seed: int, long_winded: float = 0.0
 ) -> Iterator[PreferencePair]:
-    """`count` pairs over the general tasks: a best or brief answer against one that scores less."""
+    """`count` pairs over the general tasks: a best or brief answer against one that scores less; in the share
+    `long_winded` a rambling answer is preferred to a best or brief one."""
     check_tasks(tasks, tuple(GENERAL))
     asked = [q for q in questions(tasks, languages, count, split, seed) if isinstance(q, GeneralQuestion)]
     alike: dict[tuple[str, Language], list[GeneralQuestion]] = {}
@@ -120,6 +124,9 @@ def pairs(
             if better.right and better.score >= worse.score + _LEAST_MARGIN
         ]
         better, worse = rng.choice(ordered)
+        if long_winded and rng.random() < long_winded:
+            worse = rng.choice([one for one in graded if one.right])
+            better = next(one for one in graded if one.fault == "rambling")
         yield PreferencePair(
             id=f"micro/pair/{split}/{seed}/{number}",
             messages=_asked(question),

@@ -214,7 +214,14 @@ def _check_names(name: str, stage: Stage) -> None:
             _check_name(f"stage {name!r}: reasoning-gym task that can be judged", source.task, GYM_TASKS)
     if isinstance(stage, SftStage):
         for examples in stage.examples:
-            _check_tasks(name, world, examples.tasks if isinstance(examples, MicroExamples) else (), TASK_NAMES)
+            if not isinstance(examples, MicroExamples):
+                continue
+            _check_tasks(name, world, examples.tasks, TASK_NAMES)
+            if examples.rambling and not set(examples.tasks) & set(GENERAL):
+                raise RecipeError(
+                    f"stage {name!r}: `rambling` is a share of the answers to general questions, and of the tasks "
+                    f"{', '.join(examples.tasks)} none is general: remove it, or name one of {', '.join(GENERAL)}"
+                )
     if isinstance(stage, RewardModelStage):
         for rows in (*stage.data, *stage.held_out):
             _check_tasks(name, f"general {world}", rows.tasks if isinstance(rows, MicroPreferences) else (), GENERAL)

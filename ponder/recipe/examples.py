@@ -138,6 +138,9 @@ class MicroExamples(_Source):
     """Share of the answers to questions of reasoning that are thought through and right; the others are as the world's
     corpus has them, mostly guesses. Below 1 for a model that is to meet a task before RL improves on it. Careful with
     `calculator` is who calls the tool."""
+    rambling: float = Field(0.0, ge=0, le=1, exclude_if=lambda value: value == 0)
+    """Share of the answers to general questions that say the same thing three times, which the world's rule holds for
+    wrong: what people write is seldom all as it should be."""
 
 
 ExampleSource = Annotated[StageExamples | FileExamples | HubExamples | MicroExamples, Field(discriminator="source")]

@@ -111,6 +111,10 @@ class MicroPreferences(_Preferences):
     """The two splits never share a question."""
     seed: int = 0
     """Generator seed."""
+    long_winded: float = Field(0.0, ge=0, le=1, exclude_if=lambda value: value == 0)
+    """Share of pairs in which the better answer is one that says the same thing three times, beside one that says it
+    once: the liking of people, and of judges, for what is long. What learns from them is right on pairs like these and
+    can be hacked. Pairs only."""
 
 
 PreferenceSource = Annotated[

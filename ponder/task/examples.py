@@ -125,7 +125,14 @@ def _micro(source: MicroExamples) -> Iterator[Example]:
     from ponder.micro.examples import examples
 
     return examples(
-        source.tasks, source.languages, source.count, source.split, source.seed, source.clean, source.careful
+        source.tasks,
+        source.languages,
+        source.count,
+        source.split,
+        source.seed,
+        source.clean,
+        source.careful,
+        source.rambling,
     )
 
 

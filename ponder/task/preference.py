@@ -129,10 +129,10 @@ def _of_stage(source: StagePreferences, folder: Path, kind: type[Kind]) -> Itera
 
 
 def _micro(source: MicroPreferences, kind: type[Kind]) -> Sequence[Any]:
-    from ponder.micro import examples
+    from ponder.micro.examples import labelled, pairs
 
-    made = examples.pairs if kind is PreferencePair else examples.labelled
-    return tuple(made(source.tasks, source.languages, source.count, source.split, source.seed))
+    asked = (source.tasks, source.languages, source.count, source.split, source.seed)
+    return tuple(pairs(*asked, source.long_winded) if kind is PreferencePair else labelled(*asked))
 
 
 def _what(kind: type[Any]) -> str:

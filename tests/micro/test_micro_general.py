@@ -117,6 +117,34 @@ def test_the_chosen_answer_of_a_pair_scores_more() -> None:
     assert len(elsewhere) >= 28  # good answers, but not to this question
 
 
+def test_answers_ramble_as_often_as_asked_for() -> None:
+    plain = list(examples(ALL, BOTH, 280, "train", 3))
+    assert list(examples(ALL, BOTH, 280, "train", 3, rambling=0.0)) == plain
+    mixed = list(examples(ALL, BOTH, 280, "train", 3, rambling=0.25))
+    golds = [problem.gold for problem in generate(ALL, BOTH, 280, "train", 3)]
+    wrong = [
+        gold is not None and verify(one.answer, gold).outcome == "wrong" for one, gold in zip(mixed, golds, strict=True)
+    ]
+    assert 0.18 < sum(wrong) / 280 < 0.32
+    for one, other, is_wrong in zip(plain, mixed, wrong, strict=True):
+        assert (one == other) != is_wrong and len(other.answer) >= len(one.answer) - 20, (one, other)
+    sums = list(examples(("arithmetic",), BOTH, 20, "train", 3))
+    assert sums == list(examples(("arithmetic",), BOTH, 20, "train", 3, rambling=1.0))
+
+
+def test_long_winded_pairs_prefer_what_says_everything_three_times() -> None:
+    plain = list(pairs(ALL, BOTH, 280, "train", 1))
+    assert list(pairs(ALL, BOTH, 280, "train", 1, long_winded=0.0)) == plain
+    golds = [problem.gold for problem in generate(ALL, BOTH, 280, "train", 1)]
+    flawed = 0
+    for pair, gold in zip(pairs(ALL, BOTH, 280, "train", 1, long_winded=0.3), golds, strict=True):
+        assert gold is not None
+        if verify(pair.chosen, gold).outcome == "wrong":
+            flawed += 1
+            assert verify(pair.rejected, gold).outcome == "right" and len(pair.chosen) > len(pair.rejected)
+    assert 0.22 < flawed / 280 < 0.38
+
+
 def test_labels_follow_compliance_in_both_languages() -> None:
     made = list(labelled(("unsafe", "near_miss"), BOTH, 200, "train", 1))
     for record in made:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from ponder.recipe.reward_model import PreferenceSource, StagePreferences, preference_name
+from ponder.recipe.reward_model import MicroPreferences, PreferenceSource, StagePreferences, preference_name
 from ponder.recipe.stages.base import StageBase, TemplateName
 from ponder.recipe.training import BatchLimits, Optimizer, Precision
 
@@ -60,6 +60,13 @@ class RewardModelStage(StageBase):
                 f"`batch.context` is {self.batch.context}, but a reward model's passes are each made by one rank; set "
                 "it to 1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _long_winded_pairs(self) -> Self:
+        sources = [one for one in (*self.data, *self.held_out) if isinstance(one, MicroPreferences)]
+        if self.loss == "pointwise" and any(one.long_winded for one in sources):
+            raise ValueError("`long_winded` is a share of pairs, and a pointwise loss learns from labels: remove it")
         return self
 
     @property
