@@ -7,6 +7,7 @@ from typing import Any
 
 from ponder.errors import ModelError
 from ponder.files import EMBEDDED, model_path, read_json
+from ponder.hub import parse_hub_id
 from ponder.manifest import MANIFEST, is_done, step_folders
 from ponder.policy.resolve import resolve_model
 
@@ -17,8 +18,8 @@ _LATEST = "latest"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """A model's folder, the name it goes by, and its details for /v1/models. `stage` is the folder of the stage that
-    makes it, None for a model of its own."""
+    """A model's folder, the name it goes by (of the hub's the repository's), and its details for /v1/models. `stage` is
+    the folder of the stage that makes it, None for a model of its own."""
 
     folder: Path
     name: str
@@ -51,7 +52,8 @@ def find_served(reference: str, *, follow: bool) -> Served:
                 f"runs/zero-micro/zero, or leave --follow out."
             )
         found = resolve_model(reference)
-        return Served(folder=found, name=reference if reference in EMBEDDED else found.name)
+        here = folder.exists() and reference not in EMBEDDED
+        return Served(folder=found, name=found.name if here else _name_of(reference))
     newest = _newest(stage)
     if is_done(stage) and (stage / "model" / "config.json").is_file():
         version, model = (newest[0] if newest else 0), stage / "model"
@@ -65,6 +67,12 @@ def find_served(reference: str, *, follow: bool) -> Served:
     details = {"stage": stage.name, "run": stage.parent.parent.name, "scores": _scores(stage)}
     name = f"{stage.parent.parent.name}/{stage.name}"
     return Served(folder=resolve_model(model), name=name, stage=stage, version=version, details=details)
+
+
+def _name_of(reference: str) -> str:
+    """The name of an embedded model, or of a repository of the hub: its folder here is called by a commit."""
+    hub_id = parse_hub_id(reference)
+    return reference if hub_id is None else hub_id.repository
 
 
 def stage_folder(folder: Path) -> Path | None:

@@ -14,8 +14,9 @@ from ponder.export.card import card_text, rows_text
 from ponder.export.command import export_command
 from ponder.export.licence import base_licence, folder_licence
 from ponder.export.lineage import Base, Link, read_lineage
+from ponder.export.source import ModelSource, find_source
 from ponder.export.sources import source_lines
-from ponder.files import folder_digest, read_json, write_json
+from ponder.files import EMBEDDED, folder_digest, read_json, write_json
 from ponder.manifest import Manifest, Session
 from ponder.recipe.problems import PythonProblems
 from ponder.recipe.stages import SftStage
@@ -123,6 +124,24 @@ def test_a_model_without_a_run_says_that_nothing_is_known(tmp_path: Path) -> Non
     assert ModelCard(card).data.license == "apache-2.0"
     assert "is unknown here" in card
     assert "## Scores" not in card and "## Base and stages" not in card
+
+
+@pytest.mark.parametrize("reference", ["maker/tiny", "maker/tiny@main", "tiny"])
+def test_a_model_of_the_hub_goes_by_its_repository(
+    reference: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = tmp_path / "snapshots" / ("1" * 40)
+    shutil.copytree(EMBEDDED["micro"], snapshot)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *names, **options: str(snapshot))
+    source = find_source(reference)
+    assert isinstance(source, ModelSource)
+    assert (source.folder, source.name) == (snapshot, reference.removesuffix("@main"))
+
+
+def test_a_model_of_a_folder_goes_by_that_folder(tmp_path: Path) -> None:
+    shutil.copytree(EMBEDDED["micro"], tmp_path / "mine")
+    assert find_source(str(tmp_path / "mine")).name == "mine"
+    assert find_source("micro").name == "micro"
 
 
 CARD = """\
