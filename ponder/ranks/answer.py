@@ -17,3 +17,8 @@ class Answer:
     error: PonderError | None = None
     trace: str = ""
     out_of_memory: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no value."""
+        return self.error is not None or bool(self.trace)

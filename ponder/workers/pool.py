@@ -72,8 +72,11 @@ class EnginePool:
         self.use(policy)
 
     def use(self, policy: Policy) -> None:
-        """Go on with another object of the same model: the trainer began anew."""
+        """Go on with another object of the same model: the trainer began anew, and what `renew` gave is given up."""
         self._policy = policy
+        if self._newest is not None:
+            self._publisher.release(self._newest.published)
+            self._newest = None
         self._setup = EngineSetup(policy=without_weights(policy, policy.model), config=self._config)
         for buffer in self._setup.policy.model.buffers():
             buffer.data = buffer.data.cpu()
@@ -237,6 +240,8 @@ class EnginePool:
             return published
         worker, task = seat.worker, seat.task
         seat.busy, seat.task = False, None
+        if worker.verb == "draw" and (task is None or answer.failed):
+            seat.loaded = ""  # it may have taken up others on its way
         if worker.verb == "draw" and task is None:  # of a call that was ended
             return published
         if worker.verb == "load" and seat.loading != published.digest:  # the same: it is given others now

@@ -1,10 +1,12 @@
 """Engines in other processes draw the same, whoever is killed meanwhile; weights of others are refused."""
 
 import os
+import pickle
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +16,8 @@ from transformers import PreTrainedTokenizerFast
 
 from ponder.errors import DataError, ModelError, RankError, WorkerLost
 from ponder.policy import Policy, random_policy
+from ponder.ranks.answer import Answer
+from ponder.ranks.keeper import Look
 from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.records import Completion
 from ponder.rollout import LocalEngine, Request
@@ -208,4 +212,101 @@ def test_weights_are_published_once_and_damage_is_seen(policy: Policy, tmp_path:
         read_published(published)
     assert read_published(publisher.publish(policy, again=True)).keys() == tensors.keys()
     publisher.close()
+    assert list((tmp_path / "weights").iterdir()) == []
+
+
+class Scripted:
+    """A home, and the one place in it, whose engine answers what the test says: `draw(arguments)` is its answer to a
+    task, or None while it is at work."""
+
+    sharded, where = False, "here"
+
+    def __init__(self, draw: Callable[[tuple[Any, ...]], Answer | None]) -> None:
+        self.draw, self.asked, self._open = draw, list[tuple[str, tuple[Any, ...]]](), False
+
+    def start(self, *given: object) -> "Scripted":
+        return self
+
+    def send(self, message: bytes) -> None:
+        self.asked.append(pickle.loads(message))
+        self._open = True
+
+    def look(self, seconds: float) -> Look:
+        verb, arguments = self.asked[-1]
+        answer = self.draw(arguments) if verb == "draw" else Answer()
+        if answer is None or not self._open:
+            return Look()
+        self._open = False
+        return Look(message=pickle.dumps(answer))
+
+    def end(self) -> None:
+        self._open = False
+
+    @property
+    def verbs(self) -> list[str]:
+        return [verb for verb, _ in self.asked]
+
+
+def scripted(
+    policy: Policy, folder: Path, draw: Callable[[tuple[Any, ...]], Answer | None]
+) -> tuple[EnginePool, Scripted]:
+    home = Scripted(draw)
+    losses = LossLog(folder)
+    return EnginePool(home, policy, EngineConfig(), 1, folder, losses, lambda line: None), home  # type: ignore[arg-type]
+
+
+def drawn(policy: Policy, arguments: tuple[Any, ...], digest: str = "") -> Answer:
+    return Answer(value=(LocalEngine(policy, lanes=1).generate(*arguments[:4]), digest))
+
+
+def test_an_engine_whose_call_was_ended_is_given_weights_anew(policy: Policy, tmp_path: Path) -> None:
+    """It may have taken up newer ones on its way, which nobody wants any more."""
+    looks: list[int] = []
+
+    def draw(arguments: tuple[Any, ...]) -> Answer | None:
+        looks.append(1)
+        if len(looks) == 1:
+            pinned.close()
+            return None
+        return drawn(policy, arguments, "of newer weights")
+
+    pool, home = scripted(policy, tmp_path, draw)
+    pinned = PinnedEngine(pool, follow=True)
+    with pytest.raises(RankError, match="was ended"):
+        pinned.generate(REQUESTS, SAMPLING, TOKENS, 0)
+    pool.generate(REQUESTS, SAMPLING, TOKENS, 0)
+    assert home.verbs[:5] == ["", "load", "draw", "load", "draw"]
+    pool.close()
+
+
+def test_an_engine_that_fails_while_it_draws_is_given_weights_anew(policy: Policy, tmp_path: Path) -> None:
+    """What it took up was in its memory before it was found to be wrong."""
+    answers = [Answer(error=ModelError("computes something else"))]
+    pool, home = scripted(policy, tmp_path, lambda given: answers.pop() if answers else drawn(policy, given))
+    with pytest.raises(ModelError, match="something else"):
+        pool.generate(REQUESTS, SAMPLING, TOKENS, 0)
+    pool.generate(REQUESTS, SAMPLING, TOKENS, 0)
+    assert home.verbs[:5] == ["", "load", "draw", "load", "draw"]
+    pool.close()
+
+
+def test_what_follows_begins_by_its_own_weights_when_training_began_anew(policy: Policy, tmp_path: Path) -> None:
+    """And not by the newest of the way that was given up."""
+    pool, home = scripted(policy, tmp_path, lambda arguments: drawn(policy, arguments))
+    head = next(iter(policy.model.parameters()))
+    kept = head.detach().clone()
+    try:
+        with torch.no_grad():
+            head.mul_(-1)
+        pool.renew(9)
+    finally:
+        with torch.no_grad():
+            head.copy_(kept)
+    pool.use(policy)
+    pinned = PinnedEngine(pool, follow=True)
+    found = pinned.generate(REQUESTS, SAMPLING, TOKENS, 3)
+    assert {one.weight_version for group in found for one in group} == {3}
+    assert read_published(home.asked[1][1][0])[next(iter(dict(policy.model.named_parameters())))].equal(kept)
+    pinned.close()
+    pool.close()
     assert list((tmp_path / "weights").iterdir()) == []
