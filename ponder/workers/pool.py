@@ -174,13 +174,14 @@ class EnginePool:
         while not call.queue.done:
             if call.is_ended():
                 raise RankError("Drawing ahead was ended.", "gone")
-            if call.follows and self._newest is not None:
-                published = self._newest.published
+            newest = self._newest if call.follows else None  # once: another thread renews it
+            if newest is not None:
+                published = newest.published
             for seat in self._seats:
                 if seat.may_start:
                     self._start(seat)
                 if seat.worker is not None and not seat.busy:
-                    self._next(seat, call, published)
+                    self._next(seat, call, published, newest)
             busy = [seat for seat in self._seats if seat.busy]
             if busy:
                 waiting_since = time.monotonic()
@@ -207,7 +208,7 @@ class EnginePool:
                 self._say(f"{lost} It is started once it can be.")
             seat.waiting = True
 
-    def _next(self, seat: Seat, call: "_Call", published: Published) -> None:
+    def _next(self, seat: Seat, call: "_Call", published: Published, newest: "_Newest | None") -> None:
         assert seat.worker is not None
         if seat.loaded != published.digest:
             seat.loading, seat.loaded = published.digest, ""
@@ -216,11 +217,10 @@ class EnginePool:
             seat.task = call.queue.take()
             limit = max(_LEAST_LIMIT, _SLOWER * self._slowest)
             sampling, max_tokens, version = call.limits
-            newest = self._newest if call.follows else None
+            path = None
             if newest is not None:
-                version = newest.version
+                version, path = newest.version, newest.path
             requests = part(call.requests, call.tasks[seat.task])
-            path = None if newest is None else newest.path
             seat.worker.begin("draw", requests, sampling, max_tokens, version, path, limit=limit)
         else:
             return

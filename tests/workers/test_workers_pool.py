@@ -26,6 +26,7 @@ from ponder.workers import pool as pool_module
 from ponder.workers.home import LocalHome
 from ponder.workers.pinned import PinnedEngine
 from ponder.workers.pool import EnginePool
+from ponder.workers.tasks import TaskQueue
 from ponder.workers.weights import Publisher, check_probe, read_published
 
 SAMPLING, TOKENS = Sampling(), 12
@@ -310,3 +311,24 @@ def test_what_follows_begins_by_its_own_weights_when_training_began_anew(policy:
     pinned.close()
     pool.close()
     assert list((tmp_path / "weights").iterdir()) == []
+
+
+def test_a_task_has_the_version_of_the_weights_that_are_loaded(
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the trainer's thread gives at that moment."""
+    take = TaskQueue.take
+    pool, home = scripted(policy, tmp_path, lambda arguments: drawn(policy, arguments))
+    pinned = PinnedEngine(pool, follow=True)
+    pool.renew(4)
+
+    def late(self: TaskQueue) -> int:
+        pool.renew(5)
+        return take(self)
+
+    monkeypatch.setattr(TaskQueue, "take", late)
+    pinned.generate(REQUESTS, SAMPLING, TOKENS, 3)
+    version, path = home.asked[2][1][3:]
+    assert (home.verbs[2], version, path.name) == ("draw", 4, "newest.json")
+    pinned.close()
+    pool.close()
