@@ -17,6 +17,8 @@ Fate = Literal["again", "failed", "stop"]
 
 _PASSING = (408, 409, 424, 425, 429, 498, 499)
 """Statuses below 500 that may pass: of TGI (424), Groq (498) and proxies (499), beside the usual ones."""
+_BUSY = (408, 425, 429)
+"""Of these, whatever the words are: a gateway's 429 may speak of a "quota violation", a 408 of what "took too long"."""
 _STOPPING = (401, 402, 403, 404, 405)
 _MINIMAX: Mapping[int, Fate] = {
     1000: "again", 1001: "again", 1002: "again", 1013: "again", 1024: "again", 1033: "again",
@@ -33,7 +35,8 @@ _STOP_WORDS = re.compile(
 arrears"."""
 _FAILED_WORDS = re.compile(
     r"flagged|moderat|content (policy|filter|violat)|violat|usage guidelines|safety|sensitive|"
-    r"context (length|size|window)|too long|exceeds the available context"
+    r"context (length|size|window)|(prompt|input|context|messages?|text|sequence)\b[^.]{0,40}too long|"
+    r"exceeds the available context"
 )
 _FAILED_KINDS = re.compile(
     r"invalid|bad.?request|not.?found|unsupported|context.?length|content|safety|auth|permission"
@@ -106,9 +109,10 @@ def read_status(status: int, text: str) -> Refusal:
     usual: Fate = "stop" if status in _STOPPING else "again" if status in _PASSING or status >= 500 else "failed"
     if refusal is not None and status < 500 and refusal.fate == "stop":
         usual = "stop"
+    told = status not in _BUSY and (status < 500 or refusal is not None)  # a proxy's page is no word of the server
     return Refusal(
         message=_short(words),
-        fate=_by_words(words, usual),
+        fate=_by_words(words, usual, failing=told),
         parameters=refusal.parameters if refusal is not None else (),
     )
 
@@ -155,17 +159,18 @@ def _error(error: Mapping[str, object]) -> Refusal:
     message = error.get("message") or error.get("msg") or json.dumps(error, ensure_ascii=False)
     return Refusal(
         message=_short(str(message)),
-        fate=_by_words(f"{message} {code} {kind}", fate),
+        fate=_by_words(f"{message} {code} {kind}", fate, failing=status not in _BUSY),
         parameters=(parameter,) if isinstance(parameter, str) else (),
     )
 
 
-def _by_words(text: str, usual: Fate) -> Fate:
-    """What the words say of the request's fate, where they say more than the status did."""
+def _by_words(text: str, usual: Fate, *, failing: bool = True) -> Fate:
+    """What the words say of the request's fate, where they say more than the status did; that it fails for good only
+    where they may be `failing`."""
     words = text.lower()
     if _STOP_WORDS.search(words):
         return "stop"
-    return "failed" if _FAILED_WORDS.search(words) else usual
+    return "failed" if failing and _FAILED_WORDS.search(words) else usual
 
 
 def _short(text: str) -> str:

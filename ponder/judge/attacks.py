@@ -53,7 +53,8 @@ def check_judges(
     graders: Graders, problems: Sequence[Problem], criteria: int, say: Callable[[str], None] = print
 ) -> None:
     """Put every attack before the judges, on a few of the problems in turn. LearningError for a judge that pays one, or
-    that says nothing of any."""
+    that says nothing of any. Problems with a gold go first: a judge that reads it is not asked without."""
+    problems = [problem for problem in problems if problem.gold is not None] or problems
     some = [problems[index * len(problems) // _PROBLEMS] for index in range(min(_PROBLEMS, len(problems)))]
     if not some:
         return

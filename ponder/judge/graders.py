@@ -210,7 +210,7 @@ def _grade_of(name: str, form: GradeForm, reply: Reply, answer: str) -> Grade:
         cause: Cause = "timeout" if "deadline" in reply.failure else "exception"
         reason = f"the judge of {name!r} gave nothing: {reply.failure}"
         return Grade(failure=Failure(function=name, cause=cause, reason=reason))
-    found = form.read(answer)
+    found = None if reply.finish_reason == "length" else form.read(answer)  # its verdict may still have been to come
     if found is None:
         return Grade(failure=Failure(function=name, cause="value", reason=f"the judge of {name!r}: {_OFF_FORMAT}"))
     return found

@@ -78,7 +78,8 @@ class ModelJudge:
                 for name, messages, number in (asks[i] for i in todo)
             ]
             for i, reply in zip(todo, ask_all(self._asker, again) if again else [], strict=True):
-                value = None if reply.failure else read(self._asker.split(reply).answer or "")
+                cut = reply.failure or reply.finish_reason == "length"  # a verdict may still have been to come
+                value = None if cut else read(self._asker.split(reply).answer or "")
                 self._counters["asked"] += 1
                 self._counters["failed"] += bool(reply.failure)
                 self._counters["off_format"] += not reply.failure and value is None

@@ -151,6 +151,8 @@ class _Elsewhere:
             reply, _ = await client.chat(self._form.body(Ask(id="risk", messages=turn.asked())), 0)
         if reply.failure:
             return Verdict(outcome="cannot_tell", reason=reply.failure)
+        if reply.finish_reason == "length":
+            return Verdict(outcome="cannot_tell", reason="the judge's reply is cut at its length limit")
         return _read(split_reply(reply).answer or "")
 
     def close(self) -> None:

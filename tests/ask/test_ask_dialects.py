@@ -173,6 +173,24 @@ def test_what_may_pass_is_asked_again(server: ChatServer, tmp_path: Path, name: 
     assert (reply.text, reply.failure, len(server.requests)) == ("8", "", 2)
 
 
+BUSY = {
+    "a gateway's quota": (429, {"fault": {"faultstring": "Rate limit quota violation. Quota limit exceeded."}}),
+    "took too long": (504, "The upstream server took too long to respond"),
+    "a page of a proxy": (502, "<html><body>Your request violates nothing; the context length was fine.</body></html>"),
+    "a slow client": (408, "Request took too long, please try again"),
+    "an error that took too long": (503, {"error": {"message": "The request took too long."}}),
+}
+
+
+@pytest.mark.parametrize("name", BUSY)
+def test_words_do_not_overrule_a_status_that_passes(server: ChatServer, tmp_path: Path, name: str) -> None:
+    status, body = BUSY[name]
+    text = body if isinstance(body, str) else json.dumps(body)
+    server.play = lambda _, tries: Action(status=status, body=text) if tries == 0 else said("8")
+    (reply,), _ = asked(server.endpoint(), tmp_path / "log")
+    assert (reply.text, reply.failure, len(server.requests)) == ("8", "", 2)
+
+
 REFUSALS = {
     "OpenAI": (
         {"error": {"message": "Unsupported value: 'temperature' does not support 0.6 with this model. Only the default "

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,21 @@ def test_a_judge_that_falls_for_an_attack_is_refused(
             only = JudgeSet([judges.set.graders[which]])
             with pytest.raises(LearningError, match=f"{reward}' pays 1 for {name}"):
                 check_judges(only, [problem(1), problem(2)], 2)
+
+
+def test_the_trial_takes_problems_that_the_judge_is_asked_of(server: ChatServer, tmp_path: Path) -> None:
+    server.play = lambda body, tries: said('{"analysis": "fine", "correctness": "correct", "scores": [0, 0]}')
+    without = [replace(problem(number), gold=None) for number in range(30)]
+    with ExitStack() as stack, pytest.raises(LearningError, match="judged' pays 1 for"):
+        check_judges(Judges(server, tmp_path, stack).set, [*without, problem(40)], 2)
+
+
+def test_a_verdict_that_is_cut_is_none(server: ChatServer, tmp_path: Path) -> None:
+    """It may quote the answer's own before it comes to its own."""
+    full = '{"analysis": "it says", "correctness": "correct", "scores": [1, 1]}'
+    server.play = lambda body, tries: said(full, finish="length")
+    with ExitStack() as stack, pytest.raises(EndpointError, match="do not follow the form"):
+        check_judges(Judges(server, tmp_path, stack).set, [problem(1)], 2)
 
 
 def test_a_judge_that_says_nothing_readable_is_refused(server: ChatServer, tmp_path: Path) -> None:
