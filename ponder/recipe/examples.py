@@ -44,6 +44,15 @@ class ExampleColumns(ContextColumns):
     domain: str | None = None
     """Column with a domain name; otherwise the source's `domain`."""
 
+    @model_validator(mode="after")
+    def _tools_of_turns(self) -> Self:
+        if self.tools is not None and self.messages is None:
+            raise ValueError(
+                f"`tools` names the column {self.tools!r}, and tools are called in a conversation: name its column in "
+                "`messages`, or remove `tools`"
+            )
+        return self
+
 
 class _Source(Component):
     name: str | None = None

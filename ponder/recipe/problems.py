@@ -278,6 +278,11 @@ def own_problems(sources: Iterable[ProblemSource]) -> tuple[OwnUse, ...]:
     return tuple(found)
 
 
+def without_gold(source: ProblemSource) -> bool:
+    """Whether a source has prompts alone, with no answer that could be checked."""
+    return isinstance(source, FileProblems | HubProblems) and source.gold is None
+
+
 class HeldOut(Component):
     """Problems never trained on, and how they are sampled during and after training."""
 
@@ -307,4 +312,4 @@ class HeldOut(Component):
         return self
 
 
-__all__ += ["HeldOut", "own_problems"]
+__all__ += ["HeldOut", "own_problems", "without_gold"]

@@ -127,7 +127,7 @@ class PairRules(Component):
     votes: int = Field(4, ge=1)
     """Times a judging model is asked about each pair, the order of the two answers drawn at random (4 in the paper). A
     rule is asked once."""
-    min_difference: float = Field(1.0, ge=0, lt=4)
+    min_difference: float = Field(1.0, ge=0, lt=2)
     """Pairs whose mean difference is not above this are left out (1 in the paper). A verdict counts 2, 1, 0, -1 or -2
     from A>>B to B>>A, a mapping the paper does not state; a rule's scores from 0 to 1 count twice their difference."""
     length_tolerance: float | None = Field(0.1, gt=0)

@@ -13,6 +13,7 @@ from ponder.records import Message
 from ponder.rollout import Engine
 from ponder.seeds import derive_seed
 from ponder.stages.context import Context
+from ponder.stages.left_out import list_left_out
 from ponder.task import load_problems
 from ponder.verify.pool import VerifierPool
 
@@ -29,8 +30,9 @@ class HeldOutProblems:
         self._max_tokens = max_tokens
         self.every = config.every
         self._world = world
-        problems = load_problems(config.problems, context.own, stages=context.inputs).problems
-        self.problems = problems if world is None else world.begin(problems)
+        loaded = load_problems(config.problems, context.own, stages=context.inputs)
+        list_left_out(context, loaded.left_out, of="held-out")
+        self.problems = loaded.problems if world is None else world.begin(loaded.problems)
 
     def warn_of_trained(self, trained: Collection[tuple[Message, ...]], name: str, say: Callable[[str], None]) -> None:
         """Say where some of them are also among the conversations that the stage `name` trains on."""

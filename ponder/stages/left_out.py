@@ -15,14 +15,16 @@ LEFT_OUT_FILE = "left_out.jsonl"
 _SHOWN = 10
 
 
-def list_left_out(context: Context[Any], rows: Sequence[LeftOut]) -> None:
+def list_left_out(context: Context[Any], rows: Sequence[LeftOut], of: str = "") -> None:
     """Write all of them, one object a line with `source`, `row` and `reason`, and say the first ones. Without any the
-    file of an earlier session goes."""
-    path = context.folder / LEFT_OUT_FILE
+    file of an earlier session goes. Rows of something else than what is trained on have a file of their own: `of` is
+    its name in one word, such as "held-out"."""
+    path = context.folder / (f"{of.replace('-', '_')}_{LEFT_OUT_FILE}" if of else LEFT_OUT_FILE)
     if not rows:
         path.unlink(missing_ok=True)
         return
     write_bytes(path, b"".join(dump_line(asdict(row)) for row in rows))
-    context.say(f"{context.name}: {len(rows):,} rows left out, listed in {path}")
+    what = f"{of} rows" if of else "rows"
+    context.say(f"{context.name}: {len(rows):,} {what} left out, listed in {path}")
     for row in rows[:_SHOWN]:
         context.say(f"{context.name}: left out: {row.source} row {row.row}: {row.reason}")

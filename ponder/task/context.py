@@ -21,9 +21,12 @@ _USED = ("tools", "functions", "tool_calls", "function_call", "images", "image",
 def asked(turns: Sequence[Message], values: Mapping[str, Any], columns: ContextColumns) -> list[Message]:
     """The turns with what the row holds beside them; RowFault where the source does not read something of that."""
     for name in unread((*_MORE, *_USED), values, columns):
+        read = "name it in `columns.context` or `columns.system` to read it, or in `columns.ignored`"
+        if name in _USED:
+            read = "it is not read (tools are by `columns.tools`, in examples with `messages`); name it in "
+            read += "`columns.ignored` where the row is meant without it"
         raise RowFault(
-            f"column {name!r} holds {values[name]!r:.80}, without which what is asked is something else: name it "
-            f"in `columns.context` or `columns.system` to read it, or in `columns.ignored`"
+            f"column {name!r} holds {values[name]!r:.80}, without which what is asked is something else: {read}"
         )
     *before, last = turns
     more = [plain_text(value, name) for name in columns.context if not is_empty(value := _present(values, name))]

@@ -282,7 +282,7 @@ def plain_text(value: Any, name: str) -> str:
 def whole(value: Any, name: str) -> int:
     """A cell as a whole number: 3, 3.0, "3" or a text with exactly one number in it ("Level 3")."""
     if isinstance(value, str):
-        found = re.findall(r"[+-]?\d+(?:\.\d+)?", value)
+        found = re.findall(r"[+-]?\d+(?:\.\d+)?", value.translate({0x2212: "-", 0xFF0D: "-"}))
         if len(found) == 1 and len(found[0]) <= _MAX_DIGITS:
             value = float(found[0]) if "." in found[0] else int(found[0])
     if isinstance(value, float) and value.is_integer():

@@ -7,13 +7,13 @@ from ponder.errors import DataError
 from ponder.recipe.reward_model import FilePreferences, HubPreferences
 from ponder.records import LabelledResponse, Language, Message, PreferencePair
 from ponder.task.cell import ABSENT, cell
-from ponder.task.context import asked, beside
+from ponder.task.context import asked, beside, unread
 from ponder.task.dialogue import split_dialogue
 from ponder.task.fault import RowFault, known_names
-from ponder.task.gold import unpacked
+from ponder.task.gold import plain_text, unpacked
 from ponder.task.row import conversation
 from ponder.task.table import Row
-from ponder.task.turns import is_conversation, turns_of
+from ponder.task.turns import THINKING_KEYS, is_conversation, is_empty, turns_of
 
 __all__ = ["check_columns", "label_of", "pair_of"]
 
@@ -61,7 +61,12 @@ def pair_of(number: int, values: Values, table: Table, name: str) -> PreferenceP
 
 def label_of(number: int, values: Values, table: Table, name: str) -> LabelledResponse:
     """The labelled response of one row, as `pair_of`."""
-    prompt, response = _reply(values, table.columns.response, table)
+    prompt, response = _reply(values, table.columns.response, table, whole=True)
+    if (key := next(unread(THINKING_KEYS, values, table.columns), None)) is not None:
+        raise RowFault(
+            f"the row has thinking in column {key!r}, and its label is one of the whole response: put it into "
+            f"{table.columns.response!r} between <think> and </think>, or name the column in `columns.ignored`"
+        )
     label = _present(values, table.columns.safe)
     safe = _SAFE.get(str(label).strip().lower())
     if safe is None:
@@ -76,37 +81,39 @@ def label_of(number: int, values: Values, table: Table, name: str) -> LabelledRe
     )
 
 
-def _reply(values: Values, column: str, table: Table) -> tuple[tuple[Message, ...], str]:
-    """What was asked, and the reply in `column`."""
+def _reply(values: Values, column: str, table: Table, whole: bool = False) -> tuple[tuple[Message, ...], str]:
+    """What was asked, and the reply in `column`; the `whole` reply has the thinking that a turn keeps apart."""
     found = _present(values, column)
     if is_conversation(unpacked(found)):
-        return _last_turn(found, column, values, table)
+        return _last_turn(found, column, values, table, whole)
     if not isinstance(found, str):
         raise RowFault(f"column {column!r} holds {found!r:.80}; expected text")
     if table.form == "dialogues":
         told, reply = split_dialogue(found, column)
         prompt = tuple(asked(told, values, table.columns))
     else:
-        prompt, reply = tuple(conversation(values, table.columns)), found.strip()
-    if not reply:
-        raise RowFault(f"the reply in column {column!r} is empty")
-    return prompt, reply
+        prompt, reply = tuple(conversation(values, table.columns)), found
+    return prompt, plain_text(reply, column)
 
 
-def _last_turn(value: Any, column: str, values: Values, table: Table) -> tuple[tuple[Message, ...], str]:
+def _last_turn(value: Any, column: str, values: Values, table: Table, whole: bool) -> tuple[tuple[Message, ...], str]:
     """The reply at the end of a conversation. What was asked stands before it, in the prompt's column, or in both."""
     *before, last = turns_of(value, column)
     if last.role != "assistant":
         raise RowFault(f"column {column!r} ends with a turn of the {last.role}; expected the assistant's reply")
     told = tuple(turn.message for turn in before)
+    said = last.content
+    thoughts = [last.thinking, *(str(last.keys[key]) for key in THINKING_KEYS if not is_empty(last.keys.get(key)))]
+    if whole and (thinking := next((one for one in thoughts if one), None)) is not None:
+        said = f"<think>{thinking}</think> {said}"
     if table.form == "answers":
         prompt = tuple(conversation(values, table.columns))
         if told and told != prompt[-len(told) :]:
             raise RowFault(f"column {column!r} answers {told[-1].content[:60]!r}, which is not what the prompt asks")
-        return prompt, last.content
+        return prompt, said
     if not told or told[-1].role != "user":
         raise RowFault(f"column {column!r} has no user turn that its last one answers")
-    return tuple(asked(told, values, table.columns)), last.content
+    return tuple(asked(told, values, table.columns)), said
 
 
 def _present(values: Values, column: str) -> Any:

@@ -118,7 +118,7 @@ def _with_numbers(table: Table, rows: Sequence[Mapping[str, Any]]) -> Table:
     """The source with what its numbers mean, which all its rows together tell."""
     if table.gold != "choice" or table.choice_numbers is not None or table.columns.wrong_options:
         return table
-    taken = (cells for cells in map(_cells, rows) if _is_taken(cells, table))
+    taken = (cells for cells in (_cells(one, table.columns) for one in rows) if _is_taken(cells, table))
     return table.model_copy(update={"choice_numbers": settled(choice_readings(cells, table) for cells in taken)})
 
 
@@ -137,10 +137,12 @@ def _check_taken(cells: Cells, table: Table) -> None:
             raise RowFault(f"column {column!r} holds {found!r}, and `where` asks for {wanted!r}")
 
 
-def _cells(values: Mapping[str, Any]) -> Cells:
-    """The values of a row by column."""
+def _cells(values: Mapping[str, Any], columns: ProblemColumns) -> Cells:
+    """The values of a row by column; the prompt of a conversation is its last turn."""
 
     def cells(column: str) -> Any:
+        if columns.messages is not None and column == columns.prompt:
+            return conversation(values, columns)[-1].content
         value = cell(values, column)
         if value is ABSENT:
             raise RowFault(f"column {column!r} is missing")
@@ -150,7 +152,7 @@ def _cells(values: Mapping[str, Any]) -> Cells:
 
 
 def _problem(number: int, values: Mapping[str, Any], table: Table, name: str, makes_prompts: bool) -> Problem:
-    columns, cells = table.columns, _cells(values)
+    columns, cells = table.columns, _cells(values, table.columns)
 
     def optional(column: str | None) -> str | None:
         value = ABSENT if column is None else cell(values, column)

@@ -234,13 +234,14 @@ def _parquet(content: bytes, path: Path) -> list[Row]:
 
 
 def _texts(value: Any) -> Any:
-    """The value with bytes as the text that they spell; those that spell none, such as images, are null."""
+    """The value with bytes as the text that they spell; those that spell none, such as images, are named as what they
+    are, so that a column with them is not an empty one."""
     match value:
         case bytes():
             try:
                 return value.decode("utf-8")
             except UnicodeDecodeError:
-                return None
+                return f"({len(value):,} bytes that are no text)" if value else None
         case dict():
             return {key: _texts(one) for key, one in value.items()}
         case list():

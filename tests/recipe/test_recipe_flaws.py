@@ -27,7 +27,7 @@ def test_labels_have_no_share_of_pairs() -> None:
 
 def test_only_general_answers_ramble() -> None:
     check_recipe(taught(tasks=["equation", "fact"], rambling=0.2))
-    with pytest.raises(RecipeError, match="stage 'taught': `rambling` is a share of .* of the tasks equation none"):
+    with pytest.raises(RecipeError, match=r"stage 'taught': `rambling` is a share of .* of the tasks equation none"):
         check_recipe(taught(tasks=["equation"], rambling=0.2))
 
 

@@ -82,6 +82,39 @@ def test_labels(source: Callable[..., FilePreferences], label: object, safe: boo
         assert loaded.rows[1].safe is safe and loaded.rows[1].response == "r"
 
 
+THOUGHT = {"role": "assistant", "content": "No.", "reasoning_content": "First take the lid off."}
+PARTS = {
+    "role": "assistant",
+    "content": [{"type": "thinking", "thinking": "Lid off."}, {"type": "text", "text": "No."}],
+}
+
+
+@pytest.mark.parametrize(("turn", "thinking"), [(THOUGHT, "First take the lid off."), (PARTS, "Lid off.")])
+def test_a_label_is_one_of_the_thinking_too(
+    source: Callable[..., FilePreferences], turn: dict[str, Any], thinking: str
+) -> None:
+    talk = {"response": [{"role": "user", "content": "how?"}, turn], "safe": False}
+    (row,) = load_labels([source([talk], form="dialogues")], {}).rows
+    assert row.response == f"<think>{thinking}</think> No."
+    pair = {
+        "chosen": talk["response"],
+        "rejected": [{"role": "user", "content": "how?"}, {"role": "assistant", "content": "So."}],
+    }
+    (other,) = load_pairs([source([pair], form="dialogues")], {}).rows
+    assert other.chosen == "No."
+
+
+def test_thinking_beside_a_labelled_response_is_not_lost(source: Callable[..., FilePreferences]) -> None:
+    loaded = load_labels([source([LABEL, LABEL | {"reasoning_content": "Lid off."}])], {})
+    assert len(loaded.rows) == 1 and "thinking in column 'reasoning_content'" in reasons(loaded)[0]
+
+
+@pytest.mark.parametrize("column", ["chosen", "rejected"])
+def test_half_of_a_surrogate_pair_is_one_row_left_out(source: Callable[..., FilePreferences], column: str) -> None:
+    loaded = load_pairs([source([PAIR, PAIR | {column: "nice \ud83d"}])], {})
+    assert len(loaded.rows) == 1 and "half of a surrogate pair" in reasons(loaded)[0]
+
+
 @pytest.mark.parametrize(
     ("text", "messages", "reply"),
     [

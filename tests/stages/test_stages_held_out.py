@@ -1,10 +1,11 @@
-"""Held-out problems that are trained on are said to be."""
+"""Held-out problems that are trained on are said to be, and rows that are none are listed."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from ponder.recipe.problems import HeldOut, MicroProblems
+from ponder.recipe.problems import FileProblems, HeldOut, MicroProblems
 from ponder.stages.context import Context
 from ponder.stages.held_out import HeldOutProblems
 from ponder.task import load_problems
@@ -22,3 +23,17 @@ def test_shared_problems(tmp_path: Path, shared: int, said: list[str]) -> None:
     lines: list[str] = []
     held_out.warn_of_trained(trained, "zero", lines.append)
     assert [line.partition(" on,")[0] for line in lines] == said
+
+
+def test_rows_that_are_no_problems_are_listed_apart(tmp_path: Path) -> None:
+    rows = [{"prompt": "2+2?", "answer": "4"}, {"prompt": "3+3?"}, {"prompt": "2+2?", "answer": "4"}]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said: list[str] = []
+    context = Context(config=None, name="zero", folder=tmp_path, seed=1, inputs={}, say=said.append)
+    held_out = HeldOutProblems(HeldOut(problems=(FileProblems(path=str(tmp_path / "q.jsonl")),)), context, 8)
+    assert len(held_out.problems) == 1
+    listed = (tmp_path / "held_out_left_out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["row"] for line in listed] == [2, 3]
+    assert (
+        said[0].startswith("zero: 2 held-out rows left out, listed in ") and not (tmp_path / "left_out.jsonl").exists()
+    )

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ponder.errors import DataError
@@ -54,6 +56,28 @@ def read(folder: Path, *rows: dict[str, Any], **columns: Any) -> list[tuple[list
         ([one.messages for one in asked.problems], [one.reason for one in asked.left_out]),
         ([one.messages for one in preferred.rows], [one.reason for one in preferred.left_out]),
     ]
+
+
+def test_tools_of_no_conversation_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="`tools` names the column 'tools', and tools are called in a conversation"):
+        FileExamples(path=written(tmp_path, GOOD), columns={"prompt": "q", "response": "a", "tools": "tools"})  # type: ignore[arg-type]
+
+
+def test_what_tools_and_pictures_are_told(tmp_path: Path) -> None:
+    for name in ("tools", "image"):
+        for _, (reason, *_) in read(tmp_path, GOOD | {name: "x"}, GOOD | {"q": "another"}):
+            assert "tools are by `columns.tools`" in reason and "`columns.ignored`" in reason
+            assert "`columns.context`" not in reason
+
+
+def test_a_picture_in_bytes_is_no_empty_column(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(
+        pa.table({"prompt": ["What is in it?", "2+2?"], "answer": ["3", "4"], "image": [b"\x89PNG", None]}), path
+    )
+    loaded = load_problems([FileProblems(path=str(path))])
+    assert [one.prompt for one in loaded.problems] == ["2+2?"]
+    assert "'image' holds '(4 bytes that are no text)'" in loaded.left_out[0].reason
 
 
 @pytest.mark.parametrize(("name", "value"), BESIDE)

@@ -31,7 +31,7 @@ PLAIN = {
     "at": ["01:02:03", None],
     "took": ["0:01:30", None],
     "price": ["1.50", "7.00"],
-    "raw": [None, ""],  # bytes that are no text are read as null
+    "raw": ["(2 bytes that are no text)", ""],
     "share": [None, None],
     "nested": [{"when": ["2026-01-01T00:00:00"]}, {"when": []}],
     "gold": ["5", "7"],

@@ -83,6 +83,16 @@ def test_functions_of_apps(tmp_path: Path) -> None:
     assert verify("def twice(x): return x * x", problem.gold).outcome == "wrong"
 
 
+@pytest.mark.parametrize("body", ["return [max(xs)]", "return max(xs)", "return (max(xs),)"])
+def test_a_list_of_one_result_is_the_result_or_the_list(tmp_path: Path, body: str) -> None:
+    """APPS wraps some results and not others; its own tester takes both."""
+    tests = {"fn_name": "most", "inputs": [[[3, 1]], [[2]]], "outputs": [[3], [2]]}
+    (problem,) = load(tmp_path, {"prompt": "Most.", "tests": json.dumps(tests)}).problems
+    assert problem.gold is not None
+    assert verify(f"def most(xs): {body}", problem.gold).outcome == "right"
+    assert verify(f"def most(xs): {body.replace('max', 'min')}", problem.gold).outcome == "wrong"
+
+
 def test_other_languages_comparisons_and_limits(tmp_path: Path) -> None:
     row = {"prompt": "Half of a number.", "tests": [{"input": "3", "output": "1.5"}], "limit": "2 seconds"}
     settings = {"program_language": "cpp", "comparison": "numeric", "columns": {"time_limit": "limit"}}

@@ -12,7 +12,7 @@ from ponder.recipe.environment import Environment
 from ponder.recipe.judges import JUDGES, JudgedReward, RubricReward
 from ponder.recipe.objective import Objective
 from ponder.recipe.own import OwnUse
-from ponder.recipe.problems import FileProblems, HeldOut, HubProblems, ProblemSource
+from ponder.recipe.problems import HeldOut, ProblemSource, without_gold
 from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.recipe.sampler import Sampler, Stop
 from ponder.recipe.stages.base import StageBase, TemplateName
@@ -35,10 +35,6 @@ class WeightStep(Component):
 
 def _written_by(judge: JudgedReward) -> tuple[str, ...]:
     return (judge.by.model,) if isinstance(judge.by, ByModel) else ()
-
-
-def _without_gold(source: ProblemSource) -> bool:
-    return isinstance(source, FileProblems | HubProblems) and source.gold is None
 
 
 class RlStage(StageBase):
@@ -246,7 +242,7 @@ class RlStage(StageBase):
                 "stop looks at held-out accuracy while training goes on: set held_out, and held_out.every to the steps "
                 "between two measurements"
             )
-        without = self.held_out is not None and all(_without_gold(one) for one in self.held_out.problems)
+        without = self.held_out is not None and all(without_gold(one) for one in self.held_out.problems)
         if self.stop is not None and without:
             raise ValueError(
                 "stop looks at held-out accuracy, and no source in held_out.problems has an answer to check (gold: "
@@ -273,7 +269,7 @@ class RlStage(StageBase):
                     f"the reward {name!r} has the weight {min(weights):g}, so what the judge finds good would be "
                     "punished: give it a weight above 0"
                 )
-        if "judged" in judges and all(_without_gold(one) for one in self.problems):
+        if "judged" in judges and all(without_gold(one) for one in self.problems):
             raise ValueError(
                 "the reward 'judged' compares answers with the gold, and no source of problems has one (gold: null): "
                 "name what the answers are, or pay `rubric`, which needs none"

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from ponder.recipe.endpoint import ByEndpoint, ByModel, Endpoint, Referee
 from ponder.recipe.environment import Environment
 from ponder.recipe.own import OwnUse
-from ponder.recipe.problems import ProblemSource
+from ponder.recipe.problems import ProblemSource, without_gold
 from ponder.recipe.rollout import EngineConfig, Sampling
 from ponder.recipe.sample import Keep, PairRules, Rewrite
 from ponder.recipe.stages.base import StageBase, TemplateName
@@ -148,9 +148,35 @@ class SampleStage(StageBase):
                     f"{self.output} need good and bad responses as they were given: remove "
                     f"{', '.join([f'keep.{name}' for name in chosen] + ['rewrite'] * (self.rewrite is not None))}"
                 )
-        if self.output == "pairs" and self.samples < 2:
-            raise ValueError("a pair is made of two responses to one problem: set samples to 2 or more")
+        if self.output == "pairs" and (fault := self._no_pair()):
+            raise ValueError(f"a pair is made of two different responses to one problem: {fault}")
+        if self.output == "examples" and self.judge is not None and not self.keep.judged:
+            raise ValueError("the judge is asked nothing: set keep.judged to true, or remove judge")
+        judged = [f"keep.{name}" for name in ("correct", "judged", "pass_rate") if getattr(self.keep, name)]
+        judged += ["output: problems"] * (self.output == "problems")
+        if judged and all(without_gold(one) for one in self.problems):
+            raise ValueError(
+                f"{judged[0]} compares answers with the gold, and no source of problems has one (gold: null): say what "
+                "the answers are, or remove it"
+            )
+        if self.output != "pairs" and "pairs" in self.model_fields_set:
+            raise ValueError(f"`pairs` says how pairs are chosen, and the output is {self.output}: remove it")
+        if (self.keep.min_tokens or 0) > self.sampling.max_tokens and self.output != "problems":
+            raise ValueError(
+                f"keep.min_tokens is {self.keep.min_tokens}, and no response has more than sampling.max_tokens, "
+                f"{self.sampling.max_tokens}: nothing would be kept"
+            )
         return self
+
+    def _no_pair(self) -> str:
+        """What leaves no two responses that differ, and what to do; nothing where something may."""
+        if self.samples < 2:
+            return "set samples to 2 or more"
+        if self.keep.distinct == 1:
+            return "set keep.distinct to 2 or more, or remove it"
+        if self.sampling.temperature == 0 and self.endpoint is None:
+            return "at sampling.temperature 0 a model says the same each time; set it above 0"
+        return ""
 
     def _no_conversation(self) -> str:
         """Which setting is for single replies, and what to do; nothing where there is none."""
