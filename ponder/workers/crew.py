@@ -13,14 +13,12 @@ from typing import Any
 from ponder.errors import RankError, WorkerLost
 from ponder.ranks.answer import Answer
 from ponder.workers.home import Home, Place
-from ponder.workers.worker import Worker, last_lines
+from ponder.workers.worker import Worker, last_lines, limit_after
 
 __all__ = ["PlacedCrew"]
 
 _ROOM_SECONDS, _TRY_EVERY = 1800.0, 2.0
 """How long a node is waited for, and how often it is looked for."""
-_LEAST_LIMIT, _SLOWER = 300.0, 10.0
-"""A verb's limit: so many seconds, or so many times the slowest one so far."""
 _LOOK = 0.2
 _OTHERS_SECONDS = 25.0
 """How long after a rank has failed another may be found to be gone, which is why."""
@@ -36,7 +34,7 @@ class PlacedCrew:
         self._home, self._folder, self._say = home, folder, say
         self._places: list[Place] = []
         self._workers: list[Worker] = []
-        self._slowest = 0.0
+        self._slowest: dict[str, float] = {}  # seconds, by what was done
         (folder / "workers").mkdir(parents=True, exist_ok=True)
         try:
             while len(self._places) < size:
@@ -44,7 +42,7 @@ class PlacedCrew:
             host, port = self._places[0].address()
         except WorkerLost as lost:
             self.close()
-            raise self._gone(lost, "its start") from lost
+            raise self._gone(lost) from lost
         except BaseException:
             self.close()
             raise
@@ -60,11 +58,12 @@ class PlacedCrew:
 
     def call(self, verb: str, *arguments: Any, doing: str | None = None) -> list[Any]:
         """See `Crew.call`."""
-        limit = max(_LEAST_LIMIT, _SLOWER * self._slowest)
+        doing = doing or verb
+        slowest = self._slowest.get(doing, 0.0)
         for worker in self._workers:
-            worker.begin(verb, *arguments, limit=limit)
-        found = self._answers(doing or verb)
-        self._slowest = max(self._slowest, *(worker.spent for worker in self._workers))
+            worker.begin(verb, *arguments, limit=limit_after(slowest), doing=doing)
+        found = self._answers(doing)
+        self._slowest[doing] = max(slowest, *(worker.spent for worker in self._workers))
         return found
 
     def resident_bytes(self) -> list[int]:
@@ -73,7 +72,7 @@ class PlacedCrew:
             return [place.resident_bytes() for place in self._places]
         except WorkerLost as lost:
             self.close()
-            raise self._gone(lost, "a look at its memory") from lost
+            raise self._gone(lost) from lost
 
     def close(self) -> None:
         """End all."""
@@ -105,7 +104,7 @@ class PlacedCrew:
                         answers[rank] = self._returned(rank, answer, doing, answers)
         except WorkerLost as lost:
             self.close()
-            raise self._gone(lost, doing) from lost
+            raise self._gone(lost) from lost
         except BaseException:
             self.close()
             raise
@@ -142,7 +141,7 @@ class PlacedCrew:
                 if worker.answer(_LOOK) is not None:  # it failed for the same reason
                     del others[rank]
 
-    def _gone(self, lost: WorkerLost, doing: str) -> RankError:
+    def _gone(self, lost: WorkerLost) -> RankError:
         tail = ""
         with contextlib.suppress(OSError):
             tail = last_lines(self._folder / "workers" / f"{lost.what}.log")

@@ -26,7 +26,7 @@ from ponder.workers.home import Home
 from ponder.workers.seat import Seat
 from ponder.workers.tasks import TaskQueue, deal, part
 from ponder.workers.weights import Published, Publisher
-from ponder.workers.worker import Worker, last_lines
+from ponder.workers.worker import Worker, last_lines, limit_after
 
 __all__ = ["EnginePool"]
 
@@ -39,8 +39,6 @@ _TASK_LOSSES = 3
 _ROOM_SECONDS = 1800.0
 """How long a run without any engine waits for a node."""
 _LOOK = 0.2
-_LEAST_LIMIT, _SLOWER = 300.0, 10.0
-"""A task's limit: so many seconds, or so many times the slowest one so far."""
 _LOAD_SECONDS, _LOAD_RATE = 60.0, 100e6
 """What loading may take: so many seconds, and one more for so many bytes."""
 _REPORT_SECONDS = 0.25
@@ -66,7 +64,7 @@ class EnginePool:
         (folder / "workers").mkdir(parents=True, exist_ok=True)
         self._publisher = Publisher(self._folder / "weights", config.parity_tolerance * 5)
         self._seats = [Seat(name=f"engine-{number}") for number in range(count)]
-        self._slowest = 0.0
+        self._slowest = 0.0  # seconds of a task for each token that it might have had
         self._newest: _Newest | None = None
         self._lock = threading.Lock()
         self.use(policy)
@@ -215,7 +213,7 @@ class EnginePool:
             seat.worker.begin("load", published, limit=_load_limit(published))
         elif call.queue.waiting:
             seat.task = call.queue.take()
-            limit = max(_LEAST_LIMIT, _SLOWER * self._slowest)
+            limit = limit_after(self._slowest * call.most_tokens(seat.task))
             sampling, max_tokens, version = call.limits
             path = None
             if newest is not None:
@@ -262,7 +260,7 @@ class EnginePool:
             self._losses.back(seat.name)
         elif worker.verb == "draw":
             assert task is not None
-            self._slowest = max(self._slowest, worker.spent)
+            self._slowest = max(self._slowest, worker.spent / call.most_tokens(task))
             drawn, digest = answer.value
             seat.loaded = digest or seat.loaded
             call.take(task, drawn)
@@ -283,8 +281,8 @@ class EnginePool:
                 raise WorkerLost(
                     what=lost.what,
                     where=lost.where,
-                    why=f"{lost.why}, as {_TASK_LOSSES} engines did over the same prompts. If memory ran out, lower "
-                    f"`sampling.max_tokens` or `engine.max_slots`.{tail}",
+                    why=f"{lost.why}; with it {_TASK_LOSSES} engines were lost over the same prompts. If memory ran "
+                    f"out, lower `sampling.max_tokens` or `engine.max_slots`.{tail}",
                 ) from lost
 
 
@@ -339,6 +337,10 @@ class _Call:
     def is_ended(self) -> bool:
         """Whether nobody wants it any more."""
         return self._ended is not None and self._ended.is_set()
+
+    def most_tokens(self, task: int) -> int:
+        """How many a task may draw."""
+        return sum(stop - first for _, first, stop in self.tasks[task]) * self.limits[1]
 
     def take(self, task: int, drawn: Any) -> None:
         """The completions of a task."""

@@ -1,5 +1,6 @@
 """A process at a place, asked one verb at a time, each within a limit."""
 
+import math
 import pickle
 import time
 from pathlib import Path
@@ -9,9 +10,10 @@ from ponder.errors import WorkerLost
 from ponder.ranks.answer import Answer
 from ponder.workers.home import Place
 
-__all__ = ["Worker", "last_lines"]
+__all__ = ["Worker", "last_lines", "limit_after"]
 
 _START_SECONDS = 600.0
+_LEAST_LIMIT, _SLOWER = 300.0, 10.0
 _SHOWN = 5  # lines of a log
 
 
@@ -20,7 +22,7 @@ class Worker:
 
     def __init__(self, name: str, place: Place, arguments: tuple[Any, ...]) -> None:
         self.name, self.place = name, place
-        self.verb = ""
+        self.verb = self._doing = ""
         self._limit = self._began = 0.0
         self.begin("", *arguments, limit=_START_SECONDS)
 
@@ -34,9 +36,11 @@ class Worker:
         """Seconds since the verb was begun."""
         return time.monotonic() - self._began
 
-    def begin(self, verb: str, *arguments: Any, limit: float) -> None:
-        """Ask for something; `answer` then tells when it is there, or raises once `limit` seconds have passed."""
+    def begin(self, verb: str, *arguments: Any, limit: float, doing: str = "") -> None:
+        """Ask for something, which people know as `doing`; `answer` then tells when it is there, or raises once `limit`
+        seconds have passed."""
         self.verb, self._limit, self._began = verb, limit, time.monotonic()
+        self._doing = doing or verb or "its start"
         message = ("", arguments) if not verb else (verb, arguments)
         self.place.send(pickle.dumps(message))
 
@@ -51,10 +55,9 @@ class Worker:
         if look.message is not None:
             answer: Answer = pickle.loads(look.message)
             return answer
-        doing = self.verb or "its start"
-        why = f"{look.ended} during {doing}" if look.ended else ""
+        why = f"{look.ended} during {self._doing}" if look.ended else ""
         if not why and self.spent > self._limit:
-            why = f"did not answer {doing} within {self._limit:.0f} s"
+            why = f"did not answer {self._doing} within {self._limit:.0f} s"
         if why:
             self.end()
             raise WorkerLost(what=self.name, where=self.where, why=why)
@@ -63,6 +66,12 @@ class Worker:
     def end(self) -> None:
         """End the process."""
         self.place.end()
+
+
+def limit_after(slowest: float) -> float:
+    """Seconds that something may take whose slowest so far took so many: no end to them before there was one. What is
+    gone or stands still is seen anyway."""
+    return max(_LEAST_LIMIT, _SLOWER * slowest) if slowest else math.inf
 
 
 def last_lines(log: Path) -> str:

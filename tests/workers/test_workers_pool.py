@@ -5,6 +5,7 @@ import pickle
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ponder.workers.pinned import PinnedEngine
 from ponder.workers.pool import EnginePool
 from ponder.workers.tasks import TaskQueue
 from ponder.workers.weights import Publisher, check_probe, read_published
+from ponder.workers.worker import limit_after
 
 SAMPLING, TOKENS = Sampling(), 12
 
@@ -122,7 +124,7 @@ def test_a_task_that_ends_every_engine_is_not_tried_forever(
 
     monkeypatch.setattr(pool_module, "part", fatal)
     monkeypatch.setattr(pool_module, "_TASK_LOSSES", 1)
-    with pytest.raises(WorkerLost, match=r"SIGKILL during draw, as 1 engines did over the same prompts"):
+    with pytest.raises(WorkerLost, match=r"SIGKILL during draw; with it 1 engines were lost over the same prompts"):
         pool.generate(REQUESTS, SAMPLING, TOKENS, 0)
     pool.close()
     assert [(one.what, one.seconds) for one in read_losses(tmp_path)] == [("engine-0", None)]
@@ -331,4 +333,23 @@ def test_a_task_has_the_version_of_the_weights_that_are_loaded(
     version, path = home.asked[2][1][3:]
     assert (home.verbs[2], version, path.name) == ("draw", 4, "newest.json")
     pinned.close()
+    pool.close()
+
+
+def test_a_task_has_no_limit_before_one_was_done(policy: Policy, tmp_path: Path) -> None:
+    """However long the first takes; what others may take follows from it."""
+    hour = 3600.0
+    older = [9 * hour, 0, 91 * hour, 0]
+
+    def draw(arguments: tuple[Any, ...]) -> Answer | None:
+        (worker,) = pool.workers
+        worker._began -= older[0]
+        return None if older.pop(0) else drawn(policy, arguments)
+
+    pool, home = scripted(policy, tmp_path, draw)
+    for _ in range(2):
+        pool.generate(REQUESTS[:1], SAMPLING, TOKENS, 0)
+    assert home.verbs == ["", "load", "draw", "draw", "", "load", "draw"]
+    assert "did not answer draw within 324" in read_losses(tmp_path)[0].why
+    assert (limit_after(0.0), limit_after(1.0), limit_after(hour)) == (inf, 300.0, 10 * hour)
     pool.close()

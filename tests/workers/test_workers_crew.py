@@ -1,0 +1,36 @@
+"""Ranks at places of a home: what limits a verb."""
+
+import os
+from collections.abc import Iterator
+from math import inf
+from pathlib import Path
+
+import pytest
+
+from ponder.workers.crew import PlacedCrew
+from ponder.workers.home import LocalHome
+
+
+class Talker:
+    """What a test's ranks are."""
+
+    def say(self, word: str) -> str:
+        return word
+
+
+@pytest.fixture
+def crew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlacedCrew]:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+    crew = PlacedCrew(LocalHome(1), 1, "test_workers_crew:Talker", tmp_path, 1, print)
+    crew.make([()])
+    yield crew
+    crew.close()
+
+
+def test_a_verb_has_no_limit_before_it_was_done_once(crew: PlacedCrew) -> None:
+    (rank,) = crew._workers
+    limits = []
+    for doing in ("greet", "greet", "part"):
+        assert crew.call("say", doing, doing=doing) == [doing]
+        limits.append(rank._limit)
+    assert limits == [inf, 300.0, inf]
