@@ -22,7 +22,12 @@ _ROOM_SECONDS, _TRY_EVERY = 1800.0, 2.0
 _LOOK = 0.2
 _OTHERS_SECONDS = 25.0
 """How long after a rank has failed another may be found to be gone, which is why."""
-_BROKEN = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting")
+_PASSING = (
+    "connection closed by peer", "connection reset by peer", "broken pipe", "timed out waiting",
+    "address already in use",
+)  # fmt: skip
+"""What says in a rank's trace that the same may go well the next time: another rank was gone, or somebody has taken the
+port of the meeting since it was found to be free."""
 
 
 class PlacedCrew:
@@ -124,10 +129,10 @@ class PlacedCrew:
             )
         if answer.trace:
             self._find_lost({rank, *answers})  # whose end is why this one failed
-            cause = "gone" if any(word in answer.trace for word in _BROKEN) else "fault"
+            passing = any(words in answer.trace.lower() for words in _PASSING)
             raise RankError(
                 f"{worker.name} on {worker.where} failed during {doing}:\n{answer.trace}",
-                "gone" if cause == "gone" else "fault",
+                "gone" if passing else "fault",
                 worker.where,
             )
         return answer

@@ -1,4 +1,4 @@
-"""Ranks at places of a home: what limits a verb."""
+"""Ranks at places of a home: what limits a verb, and which of their failures is worth another try."""
 
 import os
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ponder.errors import RankError
 from ponder.workers.crew import PlacedCrew
 from ponder.workers.home import LocalHome
 
@@ -16,6 +17,9 @@ class Talker:
 
     def say(self, word: str) -> str:
         return word
+
+    def fail(self, why: str) -> None:
+        raise RuntimeError(why)
 
 
 @pytest.fixture
@@ -34,3 +38,22 @@ def test_a_verb_has_no_limit_before_it_was_done_once(crew: PlacedCrew) -> None:
         assert crew.call("say", doing, doing=doing) == [doing]
         limits.append(rank._limit)
     assert limits == [inf, 300.0, inf]
+
+
+@pytest.mark.parametrize(
+    ("why", "cause"),
+    [
+        (
+            "The server socket has failed to listen. code: -98, name: EADDRINUSE, message: address already in use",
+            "gone",
+        ),
+        ("[Errno 98] Address already in use", "gone"),
+        ("Connection reset by peer", "gone"),
+        ("no such operation", "fault"),
+    ],
+)
+def test_what_passes_by_itself_is_a_loss(crew: PlacedCrew, why: str, cause: str) -> None:
+    """The port where ranks meet was free when they were told of it, and may be somebody else's by then."""
+    with pytest.raises(RankError, match="failed during fail") as raised:
+        crew.call("fail", why)
+    assert raised.value.cause == cause
