@@ -55,13 +55,13 @@ def retried(attempt: Callable[[], Result], lessen: Callable[[str], None]) -> Res
 
 class TokenBudget:
     """How many tokens go through a model together; halved as often as memory runs out, where one process can decide
-    that by itself: `halves`."""
+    that by itself: `halves`. `asked` is what they were before they were halved for all processes."""
 
-    def __init__(self, tokens: int, *, halves: bool = True) -> None:
-        self._asked = tokens
+    def __init__(self, tokens: int, *, halves: bool = True, asked: int | None = None) -> None:
+        self._asked = asked or tokens
         self._halves = halves
         self.tokens = tokens
-        self.halvings = 0
+        self.halvings = (self._asked // tokens).bit_length() - 1
 
     def state(self) -> dict[str, int]:
         """What a resumed run goes on from."""
@@ -70,12 +70,13 @@ class TokenBudget:
     def restore(self, state: Mapping[str, int]) -> None:
         """Go on with what fitted before, unless another budget is asked for by now."""
         if state["asked"] == self._asked:
-            self.tokens = state["tokens"]
-        self.halvings = state["halvings"]
+            self.tokens = min(self.tokens, state["tokens"])
+        self.halvings = max(self.halvings, state["halvings"])
 
     def run(self, attempt: Callable[[], Result], alone: Callable[[], int | None], advice: str) -> Result:
         """What `attempt` returns, which must read `tokens` anew at every try. `alone` gives the tokens of the longest
-        sequence where every pass holds a single one already, else None; there a ModelError ends with `advice`."""
+        sequence where every pass holds a single one already, else None; there a ModelError ends with `advice`. Where
+        one process does not decide, what means that less may work is raised as it is."""
 
         def lessen(reason: str) -> None:
             if (longest := alone()) is not None:
@@ -83,6 +84,8 @@ class TokenBudget:
                     f"Memory ran out although every pass held a single sequence, the longest of {longest} tokens "
                     f"({reason}). {advice}"
                 )
+            if not self._halves:
+                raise MemoryError(reason)
             self.tokens = max(1, self.tokens // 2)
             self.halvings += 1
             warnings.warn(
@@ -91,7 +94,7 @@ class TokenBudget:
                 stacklevel=5,
             )
 
-        return retried(attempt, lessen) if self._halves else attempt()
+        return retried(attempt, lessen)
 
 
 def memory_used(device: torch.device) -> dict[str, float]:

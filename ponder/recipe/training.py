@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from ponder.recipe.base import Component
 
@@ -63,6 +63,18 @@ class BatchLimits(Component):
     """Ranks that share each pass, for sequences whose activations are too much for one: each has its part of the
     tokens, and for attention its part of the heads, which it must divide. A power of two that divides `ranks`. A pass
     then has so many times `tokens_per_micro_batch`."""
+    _asked: int | None = PrivateAttr(None)
+
+    @property
+    def asked(self) -> int:
+        """`tokens_per_micro_batch` as the recipe has it, however often it was `halved`."""
+        return self._asked or self.tokens_per_micro_batch
+
+    def halved(self) -> Self:
+        """The same with passes of half the tokens, one at least."""
+        less = self.model_copy(update={"tokens_per_micro_batch": max(1, self.tokens_per_micro_batch // 2)})
+        less._asked = self.asked
+        return less
 
     @model_validator(mode="after")
     def _shared(self) -> Self:

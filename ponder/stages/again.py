@@ -22,10 +22,12 @@ def going_on(context: Context[Any], run: Callable[[Context[Any]], Mapping[str, A
         try:
             return run(context)
         except RankError as error:
-            newest = max((folder.name for folder in step_folders(context.folder / "checkpoints")), default="")
-            losses, last = (losses + 1 if newest == last else 1), newest
-            if error.cause == "fault":
+            smallest = context.config.batch.tokens_per_micro_batch == 1
+            if error.cause == "fault" or (error.cause == "memory" and smallest):
                 raise
+            if error.cause == "gone":
+                newest = max((folder.name for folder in step_folders(context.folder / "checkpoints")), default="")
+                losses, last = (losses + 1 if newest == last else 1), newest
             if losses > _TRIES:
                 raise RankError(
                     f"{error} That was {losses} times in a row without a checkpoint between. The same command goes on "
@@ -39,8 +41,8 @@ def going_on(context: Context[Any], run: Callable[[Context[Any]], Mapping[str, A
 
 
 def _with_smaller_passes(context: Context[Any]) -> Context[Any]:
-    batch = context.config.batch
-    tokens = max(1, batch.tokens_per_micro_batch // 2)
-    context.say(f"{context.name}: passes of at most {tokens} tokens from here on, which changes no result")
-    smaller = batch.model_copy(update={"tokens_per_micro_batch": tokens})
-    return dataclasses.replace(context, config=context.config.model_copy(update={"batch": smaller}))
+    batch = context.config.batch.halved()
+    context.say(
+        f"{context.name}: passes of at most {batch.tokens_per_micro_batch} tokens from here on, which changes no result"
+    )
+    return dataclasses.replace(context, config=context.config.model_copy(update={"batch": batch}))

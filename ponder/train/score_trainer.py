@@ -66,7 +66,7 @@ class ScoreTrainer:
         self._updater = Updater(scorer.model, optimizer, team)
         self._step_loss = 0.0
         self._items: Sequence[Judgement] = ()
-        self._budget = TokenBudget(limits.tokens_per_micro_batch, halves=team.size == 1)
+        self._budget = TokenBudget(limits.tokens_per_micro_batch, halves=team.size == 1, asked=limits.asked)
 
     @property
     def tokens_per_micro_batch(self) -> int:

@@ -76,7 +76,7 @@ class Trainer:
         self._updater = Updater(policy.model, optimizer, team)
         self._pending: list[tuple[Sequence[Sample], Loss]] = []
         self._clear()
-        self._budget = TokenBudget(limits.tokens_per_micro_batch, halves=team.size == 1)
+        self._budget = TokenBudget(limits.tokens_per_micro_batch, halves=team.size == 1, asked=limits.asked)
 
     @property
     def tokens_per_micro_batch(self) -> int:

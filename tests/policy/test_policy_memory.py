@@ -61,6 +61,32 @@ def test_what_cannot_be_cut_is_an_error_with_advice() -> None:
         TokenBudget(100).run(attempt, lambda: 7, "Do less.")
 
 
+def test_what_others_halve_is_raised_unless_it_cannot_be_cut() -> None:
+    budget = TokenBudget(100, halves=False)
+
+    def attempt() -> None:
+        raise OURS[3]
+
+    with pytest.raises(MemoryError, match="CUBLAS_STATUS_ALLOC_FAILED"):
+        budget.run(attempt, lambda: None, "")
+    with pytest.raises(ModelError, match="the longest of 7 tokens"):
+        budget.run(attempt, lambda: 7, "")
+    assert budget.tokens == 100
+
+
+def test_a_budget_halved_for_all_is_taken_up_by_who_asks_for_the_same() -> None:
+    halved = TokenBudget(25, halves=False, asked=100)
+    assert halved.state() == {"asked": 100, "tokens": 25, "halvings": 2}
+    resumed = TokenBudget(100, halves=False)
+    resumed.restore(halved.state())
+    assert (resumed.tokens, resumed.halvings) == (25, 2)
+    halved.restore({"asked": 100, "tokens": 50, "halvings": 1})  # of a checkpoint before
+    assert (halved.tokens, halved.halvings) == (25, 2)
+    other = TokenBudget(64)
+    other.restore(halved.state())
+    assert other.tokens == 64
+
+
 @pytest.mark.parametrize("error", OTHERS, ids=lambda error: str(error)[:60])
 def test_any_other_error_passes(error: Exception) -> None:
     def attempt() -> None:

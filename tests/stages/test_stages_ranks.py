@@ -144,18 +144,32 @@ def context_of(folder: Path, said: list[str]) -> Context[Any]:
 
 
 def test_memory_that_runs_out_halves_the_passes_of_all(tmp_path: Path) -> None:
+    """As often as it helps; what the recipe asks for is known all the same, for what a checkpoint says."""
     seen: list[int] = []
 
     def run(context: Context[Any]) -> dict[str, int]:
         seen.append(context.config.batch.tokens_per_micro_batch)
-        if len(seen) < 3:
+        assert context.config.batch.asked == 100
+        if len(seen) < 7:
             raise RankError("no memory.", "memory")
         return {"end": 1}
 
     said: list[str] = []
     assert going_on(context_of(tmp_path, said), run) == {"end": 1}
-    assert seen == [100, 50, 25]
+    assert seen == [100, 50, 25, 12, 6, 3, 1]
     assert said[1] == "zero: passes of at most 50 tokens from here on, which changes no result"
+
+
+def test_memory_that_runs_out_in_passes_of_one_token_is_left_to_a_person(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def run(context: Context[Any]) -> dict[str, int]:
+        seen.append(context.config.batch.tokens_per_micro_batch)
+        raise RankError("no memory.", "memory")
+
+    with pytest.raises(RankError, match="no memory"):
+        going_on(context_of(tmp_path, []), run)
+    assert seen == [100, 50, 25, 12, 6, 3, 1]
 
 
 @pytest.mark.parametrize(("checkpoints", "attempts"), [(0, 4), (2, 5)])

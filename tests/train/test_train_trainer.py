@@ -286,6 +286,13 @@ def test_a_changed_budget_is_heeded_on_resuming(
         resumed = trainer_of(make_policy(), asked)
         resumed.load(tmp_path)
         assert (resumed.tokens_per_micro_batch, resumed.memory_halvings) == (used, 1)
+    halved = Trainer(make_policy(), Optimizer(), BatchLimits(tokens_per_micro_batch=80).halved().halved())
+    halved.load(tmp_path)
+    assert (halved.tokens_per_micro_batch, halved.memory_halvings) == (20, 2), "for all ranks, since that checkpoint"
+    halved.save(tmp_path)
+    resumed = trainer_of(make_policy(), 80)
+    resumed.load(tmp_path)
+    assert (resumed.tokens_per_micro_batch, resumed.memory_halvings) == (20, 2)
 
 
 def test_resumed_equals_uninterrupted_bit_for_bit(
