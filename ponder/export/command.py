@@ -73,27 +73,34 @@ def _export_model(
 
         prepared = prepare_gguf(policy, gguf.type, ids_only=gguf.ids_only)
     if to is not None:
-        _write_folder(policy, source, to, stated, say)
+        _write_folder(policy, source, to, stated, say, chosen=template is not None)
     if gguf is not None and prepared is not None:
         written = prepared.write(gguf.path, source.name)
         say(_told(gguf.path, source.name) + f"; {written.describe()}")
 
 
-def _write_folder(policy: "Policy", source: ModelSource, to: Path, stated: str | None, say: Say) -> None:
+def _write_folder(
+    policy: "Policy", source: ModelSource, to: Path, stated: str | None, say: Say, *, chosen: bool
+) -> None:
     import torch
 
+    from ponder.export.portable import tokenizer_loader, write_portable
     from ponder.policy import save_policy
 
     licence = model_licence(source)
     model: Any = policy.model
-    facts = ModelFacts(
-        architecture=str(model.config.model_type),
-        parameters=sum(one.numel() for one in model.parameters()),
-        window=policy.window,
-        template=policy.template,
-    )
     with publishing(to) as folder:
-        save_policy(policy, folder, dtype=torch.bfloat16, shard=_SHARD)
+        renders = save_policy(policy, folder, dtype=torch.bfloat16, shard=_SHARD)
+        facts = ModelFacts(
+            architecture=str(model.config.model_type),
+            parameters=sum(one.numel() for one in model.parameters()),
+            window=policy.window,
+            template=policy.template,
+            chosen=chosen,
+            renders=renders,
+            portable=write_portable(folder),
+            tokenizer=tokenizer_loader(folder),
+        )
         for text in licence.texts:
             shutil.copyfile(text, folder / text.name)
         write_text(folder / CARD, model_card(source, facts, licence, stated))

@@ -26,10 +26,10 @@ __all__ = ["ModelFacts", "model_card", "model_licence"]
 
 _USE = """\
 ```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, TOKENIZER
 
 folder = "."  # this folder, or its name on the hub
-tokenizer = AutoTokenizer.from_pretrained(folder)
+tokenizer = TOKENIZER.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder)
 messages = [{"role": "user", "content": "What is 2 + 3?"}]
 prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
@@ -41,12 +41,18 @@ _USE_TOKENS = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What the model itself says: its architecture, its tokens at a time, and the form of its prompts."""
+    """What the model itself says: its architecture, its tokens at a time, and the form of its prompts, which may have
+    been `chosen` for the export; and what its folder is to others: whether a chat template `renders` that form, whether
+    transformers 4 loads it, too (`portable`), and the class that loads its tokenizer."""
 
     architecture: str
     parameters: int
     window: int
     template: Template
+    chosen: bool = False
+    renders: bool = True
+    portable: bool = True
+    tokenizer: str = "AutoTokenizer"
 
 
 def model_licence(source: ModelSource) -> Licence:
@@ -71,7 +77,7 @@ def model_card(source: ModelSource, facts: ModelFacts, licence: Licence, stated:
         "tags": ["ponder", *_tags(lineage, facts)],
     }
     sections: list[tuple[str, Sequence[str]]] = [("", _opening(source, facts, lineage))]
-    sections.append(("Use", _use(facts)))
+    sections.append(("Use", _use(facts, trained=_in_its_form(lineage, facts))))
     if lineage is not None:
         sections += [
             ("Base and stages", stages_section(lineage)),
@@ -106,27 +112,45 @@ def _opening(source: ModelSource, facts: ModelFacts, lineage: Lineage | None) ->
     return text
 
 
-def _use(facts: ModelFacts) -> list[str]:
+def _in_its_form(lineage: Lineage | None, facts: ModelFacts) -> bool:
+    """Whether the model is known to have been trained in the form of its prompts."""
+    return lineage is not None and not facts.chosen
+
+
+def _use(facts: ModelFacts, *, trained: bool) -> list[str]:
     template = facts.template
     tokens = min(_USE_TOKENS, facts.window // 2)
+    snippet = _USE.replace("MAX_TOKENS", str(tokens)).replace("TOKENIZER", facts.tokenizer)
     text = [
-        _USE.replace("MAX_TOKENS", str(tokens)),
-        f"`chat_template.jinja` renders the prompts in the form `{template.name}`, which the model was trained with; "
-        "`generation_config.json` samples at temperature 0.6, top-p 0.95. The weights are bfloat16.",
+        snippet,
+        f"{_form(facts, trained)} `generation_config.json` samples at temperature 0.6, top-p 0.95. The weights are "
+        f"bfloat16.",
     ]
-    if template.thinking:
-        begun = (
-            f" A prompt ends in {json.dumps(template.prefill)}, so a reply goes on from there."
-            if template.prefill
-            else ""
-        )
-        text.append(f"Replies think first, between `<think>` and `</think>`, and answer then.{begun}")
-    return text
+    if not facts.portable:
+        text.append("Load it with transformers 5: 4 does not read its positions in `config.json`, and says nothing.")
+    if facts.tokenizer != "AutoTokenizer":
+        text.append("`AutoTokenizer` would split text otherwise than the model's own tokenizer does.")
+    said = []
+    if template.thinking and trained:
+        said.append("Replies think first, between `<think>` and `</think>`, and answer then.")
+    if template.prefill and facts.renders:
+        said.append(f"A prompt ends in {json.dumps(template.prefill)}, so a reply goes on from there.")
+    return [*text, " ".join(said)] if said else text
+
+
+def _form(facts: ModelFacts, trained: bool) -> str:
+    """Which prompts the folder makes, and what is known of their form."""
+    known = "which the model was trained with" if trained else "chosen at export" if facts.chosen else "its folder's"
+    form = f"the form `{facts.template.name}`, {known}"
+    if facts.renders:
+        return f"`chat_template.jinja` renders the prompts in {form};"
+    return f"No chat template renders the prompts in {form}: `ponder serve` and `ponder chat` make them, others do not;"
 
 
 def _tags(lineage: Lineage | None, facts: ModelFacts) -> list[str]:
     kinds = [] if lineage is None else [link.record.kind for link in lineage.weights]
-    return list(dict.fromkeys([*kinds, *(["reasoning"] if facts.template.thinking else []), facts.architecture]))
+    thinks = facts.template.thinking and _in_its_form(lineage, facts)
+    return list(dict.fromkeys([*kinds, *(["reasoning"] if thinks else []), facts.architecture]))
 
 
 def _limits(facts: ModelFacts, lineage: Lineage | None, found: Sequence[Measured]) -> list[str]:

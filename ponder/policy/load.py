@@ -131,11 +131,12 @@ def _built(factory: Any, config: PreTrainedConfig) -> Any:
         return factory.from_config(config, attn_implementation=OWN_CODE, dtype=torch.float32)
 
 
-def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype = torch.float32, *, shard: str = "50GB") -> None:
+def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype = torch.float32, *, shard: str = "50GB") -> bool:
     """Write a plain Hugging Face folder: weights as `dtype`, config, tokenizer, generation config, template, and the
-    chat template with which other programs make the same prompts. No file of weights is larger than `shard`."""
+    chat template with which other programs make the same prompts. No file of weights is larger than `shard`. The answer
+    says whether there is such a chat template."""
     write_model(policy.model, policy.tokenizer, policy.template, Path(folder), dtype, shard=shard)
-    write_outward(policy, Path(folder))
+    return write_outward(policy, Path(folder))
 
 
 def load_weights(policy: Policy, folder: str | Path) -> None:

@@ -41,9 +41,9 @@ _TEMPERATURE, _TOP_P = 0.6, 0.95
 """Without top-k, which transformers sets to 50 where nothing is said."""
 
 
-def write_outward(policy: Policy, folder: Path) -> None:
-    """Put both files into a folder that the model and its tokenizer were saved to. Where no chat template renders what
-    the model was trained on, a warning says why, and the tokenizer's own stays."""
+def write_outward(policy: Policy, folder: Path) -> bool:
+    """Put both files into a folder that the model and its tokenizer were saved to. Where no chat template renders the
+    prompts of the policy's form, a warning says why, the tokenizer's own stays, and the answer is false."""
     model: Any = policy.model
     generation = model.generation_config if model.can_generate() else None
     origin: dict[str, _Replaced] = {}
@@ -51,7 +51,9 @@ def write_outward(policy: Policy, folder: Path) -> None:
         jinja = chat_jinja(policy.template, policy.tokenizer, policy.template.end_id(policy.tokenizer, generation))
     except ModelError as error:
         warnings.warn(f"{error} {_CHAT!r} is left as it was.", stacklevel=3)
+        renders = False
     else:
+        renders = True
         _replace(folder / _CHAT, jinja, own_chat_template(policy.tokenizer), origin)
     if generation is not None:
         settings = {
@@ -66,6 +68,7 @@ def write_outward(policy: Policy, folder: Path) -> None:
         path = folder / _GENERATION
         _replace(path, json.dumps(settings, indent=2) + "\n", path.read_text(encoding="utf-8"), origin)
     write_json(folder / ORIGIN, {name: asdict(one) for name, one in origin.items()})
+    return renders
 
 
 def restore_chat_template(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

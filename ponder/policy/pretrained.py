@@ -30,6 +30,7 @@ __all__ = [
     "hide_progress",
     "load_tokenizer",
     "read_model",
+    "splits_as_written",
     "uncomputable",
     "write_model",
 ]
@@ -77,13 +78,13 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     declared = json.loads(config_file.read_text(encoding="utf-8")) if config_file.is_file() else {}
     generic = declared.get("tokenizer_class") in ("PreTrainedTokenizerFast", "TokenizersBackend")
     tokenizer: PreTrainedTokenizerBase = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(folder)
-    if not generic and not _as_written(tokenizer, folder / "tokenizer.json"):
+    if not generic and not splits_as_written(tokenizer, folder / "tokenizer.json"):
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     restore_chat_template(tokenizer, folder)
     return tokenizer
 
 
-def _as_written(tokenizer: PreTrainedTokenizerBase, file: Path) -> bool:
+def splits_as_written(tokenizer: PreTrainedTokenizerBase, file: Path) -> bool:
     """Whether a tokenizer splits and joins a text as its tokenizer.json does; true where there is none."""
     if not file.is_file():
         return True
