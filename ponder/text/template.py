@@ -285,18 +285,18 @@ class Template:
         """Every id that ends a completion: the ends that the generation configuration, the tokenizer and this template
         declare, and the one that the tokenizer's chat template writes. Raises ModelError where there is none.
 
-        The pad id is not among them, even if the configuration lists it, with one exception: a tokenizer whose only
-        end, or whose own end token, is also its pad token keeps it as an end. Padding must therefore be told from
-        ends by length, never by id.
+        The pad id is among them where the configuration lists it, as of Qwen's instruct models, where it is the
+        tokenizer's own end token, and where there is no other end. Padding must therefore be told from ends by length,
+        never by id.
         """
         vocabulary = tokenizer.get_vocab()
         stops = {vocabulary[token] for token in self.end if token in vocabulary}
         stops.update(_ids(tokenizer.eos_token_id), _ids(self._written_end(tokenizer)))
-        if generation_config is not None:
-            stops.update(_ids(generation_config.eos_token_id))
+        listed = _ids(generation_config.eos_token_id) if generation_config is not None else []
         pad = tokenizer.pad_token_id
-        if pad in stops and pad != tokenizer.eos_token_id and len(stops) > 1:
+        if pad in stops and pad != tokenizer.eos_token_id and len(stops.union(listed)) > 1:
             stops.remove(pad)
+        stops.update(listed)
         if not stops:
             own = f"knows none of those of template {self.name!r} ({', '.join(self.end)})"
             raise ModelError(
@@ -316,7 +316,8 @@ class Template:
         declared = [vocabulary[token] for token in self.end if vocabulary.get(token) in stops]
         own = _ids(tokenizer.eos_token_id)
         written = [one for one in _ids(self._written_end(tokenizer)) if one in stops]
-        return [*written, *(one for one in own if one in declared), *declared, *own, *sorted(stops)][0]
+        others = sorted(stops, key=lambda one: (one == tokenizer.pad_token_id, one))
+        return [*written, *(one for one in own if one in declared), *declared, *own, *others][0]
 
     def uses_chat_template(self, tokenizer: PreTrainedTokenizerBase) -> bool:
         """Whether the tokenizer's chat template writes the words around the turns."""

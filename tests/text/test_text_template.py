@@ -166,9 +166,15 @@ def test_stop_ids_are_the_union() -> None:
     assert ZERO.stop_ids(tokenizer, GenerationConfig()) == {257}
 
 
-def test_pad_is_no_stop_unless_it_is_the_end_token() -> None:
+def test_pad_is_no_stop_unless_it_is_declared_as_an_end() -> None:
     tokenizer = byte_tokenizer(("<pad>", "<eos>"), eos_token="<eos>", pad_token="<pad>")
-    assert ZERO.stop_ids(tokenizer, GenerationConfig(eos_token_id=[256, 257])) == {257}
+    assert ZERO.stop_ids(tokenizer) == {257}
+    assert ZERO.stop_ids(tokenizer, GenerationConfig(eos_token_id=[256, 257])) == {256, 257}
+    assert ZERO.end_id(tokenizer, GenerationConfig(eos_token_id=[256, 257])) == 257
+    nameless = byte_tokenizer(("<pad>", "<eos>"), pad_token="<pad>")
+    assert ZERO.end_id(nameless, GenerationConfig(eos_token_id=[256, 257])) == 257
+    turn = byte_tokenizer(("<|im_end|>", "<eos>"), eos_token="<eos>", pad_token="<|im_end|>")
+    assert CHAT.stop_ids(turn, GenerationConfig(eos_token_id=257)) == {257}
     both = byte_tokenizer(("<eos>", "<|im_end|>"), eos_token="<eos>", pad_token="<eos>")
     assert ZERO.stop_ids(both) == {256}
     assert CHAT.stop_ids(both) == {256, 257}
