@@ -1,8 +1,9 @@
 """One sample's tokens as people and programs read them: ids -> text -> thinking and answer, piece by piece.
 
 In: new ids of one sample, cut anywhere. Out: pieces of thinking and of answer, whose texts put together are those of
-`Template.split` over the whole. The text is what the engine's own completion holds: no end token, no padding, no half
-of a character. Stop strings count in the answer only, and what may be the beginning of one is held back.
+the template's parser over the whole, where all that follows the first thought is the answer. The text is what the
+engine's own completion holds: no end token, no padding, no half of a character. Stop strings count in the answer only,
+and what may be the beginning of one is held back.
 
 A parser that has seen no tag yet cannot know whether a text is thinking; a model that never thinks would show nothing
 until its end. So after `_UNDECIDED` characters without a tag the text counts as an answer and is shown.
@@ -109,7 +110,7 @@ class Speech:
         patient: bool = False,
     ) -> None:
         self._characters = Characters(decode, silent)
-        self._parser = template.parser()
+        self._parser = template.parser(strict=False)
         self._parser.feed(opening)
         self._stops = Stops(stops)
         self._patient = patient

@@ -40,6 +40,7 @@ TEMPLATE_FILE = "ponder_template.json"
 _VERSION = 1
 _WITH_ANSWER_TAGS = ("<think>", "</think> <answer>", "</answer>")
 _WITHOUT = ("<think>\n", "\n</think>\n\n", "")
+_FIRST_THOUGHT = re.compile(r"\A\s*(<think>.*?(</think>|\Z)|</think>)", re.DOTALL)
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -146,7 +147,8 @@ class Template:
 
     def spoken(self, completion: str) -> str:
         """What stands after the thinking, the template's own tags included; "" where the thinking never ends."""
-        return _spoken(self.prefill + completion)
+        text = self.prefill + completion
+        return _spoken(text) if self.thinking else _FIRST_THOUGHT.sub("", text)
 
     def encode_responses(
         self, tokenizer: PreTrainedTokenizerBase, responses: Sequence[tuple[str | None, str]]
@@ -244,9 +246,10 @@ class Template:
             )
         return completion
 
-    def parser(self) -> ThinkParser:
-        """A parser for one completion that has seen the prefill; feed it what the model writes."""
-        parser = ThinkParser(answer_tags=self.answer_tags, think_tags=self.thinking)
+    def parser(self, *, strict: bool = True) -> ThinkParser:
+        """A parser for one completion that has seen the prefill; feed it what the model writes. One that is not
+        `strict` takes all that follows the first thought for the answer."""
+        parser = ThinkParser(answer_tags=self.answer_tags, think_tags=self.thinking, strict=strict)
         parser.feed(self.prefill)
         return parser
 

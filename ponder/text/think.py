@@ -7,6 +7,9 @@ The tags are exactly `<think>`, `</think>` and, for templates that have them, `<
 what stands after the last of the think tags: the last complete answer block, or else the plain text. Whatever is odd
 (a missing, repeated or misplaced tag, stray text) makes the response not well formed and says why, and in doubt
 there is no answer: a half written one, an empty one and one inside the thinking count as none.
+
+So rewards and evaluations read. For people who read a reply, what follows its first thought is the answer, in which
+think tags are text (`strict=False`); and where replies have no think tags, one counts at the very beginning alone.
 """
 
 from __future__ import annotations
@@ -75,12 +78,14 @@ class ThinkParser:
     """The state machine: `feed` chunks, `flush` to get the last events, `close` for the response.
 
     `answer_tags`: whether the answer stands in `<answer>` tags; without, these tags are ordinary text. `think_tags`:
-    whether there must be thinking; without, a text that has no think tag is well formed, and all of it is the answer.
+    whether there must be thinking; without, a text that does not begin with a think tag is well formed, and all of it
+    is the answer. Not `strict`, think tags after the first thought are text of the answer.
     """
 
-    def __init__(self, *, answer_tags: bool, think_tags: bool = True) -> None:
+    def __init__(self, *, answer_tags: bool, think_tags: bool = True, strict: bool = True) -> None:
         self._answer_tags = answer_tags
         self._think_tags = think_tags
+        self._strict = strict and think_tags
         tags = _THINK_TAGS + _ANSWER_TAGS if answer_tags else _THINK_TAGS
         self._tag = re.compile("|".join(tags))
         self._beginnings = {tag[:length] for tag in tags for length in range(1, len(tag))}
@@ -172,9 +177,11 @@ class ThinkParser:
         self._blocks.append(self._block)
 
     def _text(self, text: str) -> list[Event]:
-        if self._place == "before":
+        if self._place == "before" and (self._think_tags or not (self._before + text).strip()):
             self._before += text
             return []
+        if self._place == "before":
+            self._place, text = "after", self._before + text
         if self._place == "after":
             if self._block is None and not text.strip():
                 return []
@@ -187,6 +194,8 @@ class ThinkParser:
 
     def _on_tag(self, tag: str) -> list[Event]:
         match tag:
+            case "<think>" | "</think>" if not self._strict and self._place in ("after", "answer"):
+                return self._text(tag)
             case "<think>":
                 return self._think()
             case "</think>":

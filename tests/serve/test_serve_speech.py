@@ -1,6 +1,7 @@
 """Streams of tokens as thinking and answer: what is shown, put together, is what the template makes of the whole."""
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -73,17 +74,28 @@ def test_what_is_shown_is_what_was_said(
 ) -> None:
     text = "".join(words)
     pieces, response, _ = speak([*spell(text, whole_tags), END], template, (), cuts, finished)
-    expected = TEMPLATES[template].split(text, finished=finished)
-    assert response == replace(expected, copied=()), "what only repeats the template's words is a matter of rewards"
+    parser = TEMPLATES[template].parser(strict=False)
+    parser.feed(text)
+    assert response == parser.close(finished=finished)
+    _, *rest = re.split("</think>|<answer>", text, maxsplit=1)
+    if not any(tag in "".join(rest) for tag in _TAGS[:2]):
+        expected = TEMPLATES[template].split(text, finished=finished)
+        assert response == replace(expected, copied=()), "what only repeats the template's words is a matter of rewards"
     thinking, answer = texts(pieces)
     assert thinking == (response.thinking or "")
     if response.answer is not None:
         assert response.answer in answer
     if response.well_formed:
         assert answer == response.answer
-    tags = _TAGS if template == "r1-zero" else _TAGS[:2]
-    assert not any(tag in answer for tag in tags), "no tag is ever shown as an answer"
+    if template == "r1-zero":
+        assert not any(tag in answer for tag in _TAGS[2:]), "none of the answer's own tags is ever shown"
     assert "\ufffd" not in thinking + answer
+
+
+def test_tags_that_an_answer_mentions_are_shown() -> None:
+    said = "It thinks between <think> and </think>, and then answers."
+    assert texts(speak(spell(f"Tags.</think>{said}"))[0]) == ("Tags.", said)
+    assert texts(speak(spell(said), "plain")[0]) == ("", said)
 
 
 def test_a_character_of_several_tokens_comes_whole() -> None:

@@ -291,7 +291,9 @@ def test_answers_without_tags() -> None:
     for completion, thinking, answer in (
         ("It is 5.", None, "It is 5."),
         ("<think>2+3</think> It is 5.", "2+3", "It is 5."),
-        ("2+3</think>5", "2+3", "5"),
+        ("2+3</think>5", None, "2+3</think>5"),
+        ("R1 thinks in <think> and </think> tags.", None, "R1 thinks in <think> and </think> tags."),
+        ("<think>2+3</think> Between <think> and </think>.", "2+3", "Between <think> and </think>."),
         ("<answer>5</answer>", None, "<answer>5</answer>"),
     ):
         response = PLAIN.split(completion)
@@ -299,5 +301,6 @@ def test_answers_without_tags() -> None:
     assert PLAIN.split("It is 5.").well_formed and not CHAT.split("It is 5.").well_formed
     assert PLAIN.split("It is 5.", finished=False).answer is None and not PLAIN.split(" ").well_formed
     assert PLAIN.compose(None, " 5 ") == "5"
+    assert PLAIN.spoken("<think>2</think> In <think> ...") == " In <think> ..."
     with pytest.raises(DataError, match="no place for its thinking"):
         PLAIN.compose("2+3", "5")

@@ -69,9 +69,29 @@ CHAT = [
 ]
 
 
-def parse(text: str, cuts: list[int], answer_tags: bool) -> tuple[Response, list[tuple[str, int, str]]]:
+# as above, where think tags after the first thought are text
+READ = [
+    ("<think>a</think>It opens <think> and closes </think> tags.", "a", "It opens <think> and closes </think> tags."),
+    ("<think>a<think>b</think>5</think>", "ab", "5</think>"),
+    ("x <think>a</think>5", "a", "5"),
+    ("5", None, "5"),
+]
+# and where there need be none, so that one counts at the beginning only
+UNTHINKING = [
+    ("It opens <think> and closes </think> tags.", None, "It opens <think> and closes </think> tags."),
+    (" \n<think>a</think>It <think> is 5", "a", "It <think> is 5"),
+    ("</think>5", "", "5"),
+    ("a</think>5", None, "a</think>5"),
+    (" 5 <thi", None, "5 <thi"),
+    (" ", None, None),
+]
+
+
+def parse(
+    text: str, cuts: list[int], answer_tags: bool, **options: bool
+) -> tuple[Response, list[tuple[str, int, str]]]:
     """The response and the text of each block, for `text` cut at `cuts`."""
-    parser = ThinkParser(answer_tags=answer_tags)
+    parser = ThinkParser(answer_tags=answer_tags, **options)
     events = []
     edges = [0, *sorted(cuts), len(text)]
     for start, end in pairwise(edges):
@@ -101,6 +121,19 @@ def test_table_for_every_single_cut(
     assert ThinkParser(answer_tags=answer_tags).feed("") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "thinking", "answer", "option"),
+    [(*row, "strict") for row in READ] + [(*row, "think_tags") for row in UNTHINKING],
+)
+def test_tags_that_an_answer_mentions_for_every_single_cut(
+    text: str, thinking: str | None, answer: str | None, option: str
+) -> None:
+    response, blocks = parse(text, [], False, **{option: False})
+    assert (response.thinking, response.answer) == (thinking, answer)
+    for cut in range(len(text) + 1):
+        assert parse(text, [cut], False, **{option: False}) == (response, blocks)
+
+
 pieces = st.sampled_from(
     [
         "<think>",
@@ -123,10 +156,19 @@ pieces = st.sampled_from(
 texts = st.lists(pieces, max_size=12).map("".join)
 
 
-@given(text=texts, cuts=st.lists(st.integers(0, 60), max_size=6), answer_tags=st.booleans())
-def test_any_cutting_gives_the_same(text: str, cuts: list[int], answer_tags: bool) -> None:
-    whole = parse(text, [], answer_tags)
-    assert parse(text, [min(cut, len(text)) for cut in cuts], answer_tags) == whole
+@given(
+    text=texts,
+    cuts=st.lists(st.integers(0, 60), max_size=6),
+    answer_tags=st.booleans(),
+    think_tags=st.booleans(),
+    strict=st.booleans(),
+)
+def test_any_cutting_gives_the_same(
+    text: str, cuts: list[int], answer_tags: bool, think_tags: bool, strict: bool
+) -> None:
+    whole = parse(text, [], answer_tags, think_tags=think_tags, strict=strict)
+    edges = [min(cut, len(text)) for cut in cuts]
+    assert parse(text, edges, answer_tags, think_tags=think_tags, strict=strict) == whole
     response, blocks = whole
     if response.answer is not None:
         assert response.answer in [content for kind, _, content in blocks if kind == "answer"]
