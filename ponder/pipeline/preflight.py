@@ -11,6 +11,7 @@ from ponder.micro import GENERAL, TASK_NAMES
 from ponder.nearest import did_you_mean
 from ponder.own import read_own
 from ponder.own.apart import check_own
+from ponder.pipeline.columns import check_columns
 from ponder.pipeline.fingerprint import data_files, input_path, own_files, own_uses
 from ponder.pipeline.machine import processors
 from ponder.pipeline.shape import Shape, find_shape
@@ -73,6 +74,7 @@ def check_inputs(recipe: Recipe, *, placed: bool = False) -> None:
                     f"{str(expand_path(text).absolute())!r}): check the path; it is relative to the folder in which "
                     "ponder is started"
                 )
+        check_columns(name, stage)
         if isinstance(stage, EvaluateStage):
             _check_questions(name, stage)
             from ponder.judge.keywords import read_rules

@@ -180,6 +180,9 @@ def _sft(stage: SftStage) -> Updates:
     }
 
 
+_ANY_PAIR: Updates = {"min_difference": 0.0, "length_tolerance": None}
+
+
 def _sample(stage: SampleStage, model: Callable[[str], str]) -> Updates:
     """Nothing is left out, whatever it is: later stages need something to read."""
     rewrite = stage.rewrite and stage.rewrite.model_copy(
@@ -193,10 +196,9 @@ def _sample(stage: SampleStage, model: Callable[[str], str]) -> Updates:
         "samples": min(stage.samples, 2),
         "sampling": stage.sampling.model_copy(update={"max_tokens": _MAX_TOKENS}),
         "keep": Keep() if stage.output == "problems" else Keep(unfinished=True),
-        "judge": None if stage.output == "problems" else ByChance(),
+        "judge": ByChance() if stage.output in ("pairs", "labels") else None,
         "rewrite": rewrite,
-        "pairs": stage.pairs.model_copy(update={"min_difference": 0.0, "length_tolerance": None}),
-    }
+    } | ({"pairs": stage.pairs.model_copy(update=_ANY_PAIR)} if stage.output == "pairs" else {})
 
 
 def _reward_model(stage: RewardModelStage) -> Updates:

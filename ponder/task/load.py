@@ -32,7 +32,7 @@ from ponder.task.row import check_columns, problems_of
 from ponder.task.table import read_rows
 from ponder.verify import check_gold
 
-__all__ = ["LeftOut", "Loaded", "load_problems"]
+__all__ = ["LeftOut", "Loaded", "load_problems", "problems_name"]
 
 _SHOWN = 5
 PROBLEMS_FILE = "problems.jsonl"
@@ -107,7 +107,7 @@ def load_problems(
     ids: dict[str, str] = {}  # where each id and each prompt was first seen
     prompts: dict[tuple[Message, ...], str] = {}
     for source in sources:
-        name = distinct_name(_name(source), weights)
+        name = distinct_name(problems_name(source), weights)
         if isinstance(source, StageProblems):
             measured |= _rates(source, stages)
         kept, dropped = _load(source, name, own, stages, ids, None if keep_repeated else prompts)
@@ -249,7 +249,7 @@ def _unusable(problem: Problem, own: OwnCode) -> str | None:
     return reason
 
 
-def _name(source: ProblemSource) -> str:
+def problems_name(source: ProblemSource) -> str:
     """The name given to a source, or one made from what it reads."""
     if source.name is not None:
         return source.name

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ponder.errors import DataError, ModelError, RecipeError, RunFolderError
 from ponder.files import EMBEDDED_BASE, write_json
+from ponder.pipeline.columns import check_columns
 from ponder.policy.scorer_file import ScorerFile
+from ponder.recipe import Recipe
 
 WINDOW_OF_256 = {
     "model_type": "qwen2", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8,
@@ -36,6 +39,45 @@ def test_a_folder_of_texts_is_no_file(
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "one.txt").write_text("A paragraph.")
     assert start(searched) == ["base", "zero", "scores"]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        (
+            "stages.zero.problems=[{source: file, path: q.jsonl, columns: {prompt: qestion}}]",
+            "stage 'zero': Source 'q' has no column 'qestion', which `columns.prompt` names.*Did you mean 'question'",
+        ),
+        ("stages.zero.problems=[{source: file, path: torn.jsonl}]", "stage 'zero': .*torn.jsonl"),
+    ],
+)
+def test_columns_that_no_row_has_stop_before_anything_runs(
+    start: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "q.jsonl").write_text('{"question": "2+2?", "answer": "4"}\n')
+    (tmp_path / "torn.jsonl").write_bytes(b"PAR1 is no line")
+    with pytest.raises(DataError, match=words):
+        start(override)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("{kind: sft, model: micro, examples: [{source: file, path: q.jsonl}]}", "`columns.prompt` names"),
+        (
+            "{kind: reward_model, model: micro, loss: pairwise, data: [{source: file, path: q.jsonl}]}",
+            "no column 'chosen'",
+        ),
+    ],
+)
+def test_columns_of_examples_and_pairs(tmp_path: Path, stage: str, words: str) -> None:
+    (tmp_path / "q.jsonl").write_text('{"question": "2+2?", "answer": "4"}\n')
+    text = stage.replace("q.jsonl", str(tmp_path / "q.jsonl"))
+    recipe = Recipe.model_validate({"name": "r", "stages": {"it": yaml.safe_load(text)}})
+    with pytest.raises(DataError, match=f"stage 'it': .*{words}"):
+        check_columns("it", recipe.stages["it"])
 
 
 @pytest.mark.parametrize(
@@ -100,10 +142,10 @@ def test_what_is_no_reward_model_stops_before_anything_runs(
 
 def test_a_changed_data_file_changes_the_fingerprint(start: Callable[..., list[str]], tmp_path: Path) -> None:
     data = tmp_path / "data.jsonl"
-    data.write_text("{}")
+    data.write_text(json.dumps({"prompt": "2+2?", "answer": "4"}))
     override = f"stages.zero.problems=[{{source: file, path: {data}}}]"
     start(override)
-    data.write_text("{ }")
+    data.write_text(json.dumps({"prompt": "2+3?", "answer": "5"}))
     with pytest.raises(RunFolderError, match=r"outside\..*data\.jsonl: sha256"):
         start(override)
 

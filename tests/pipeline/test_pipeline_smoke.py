@@ -98,9 +98,14 @@ def test_helpers_become_rules(tmp_path: Path) -> None:
         }
     )
     made = small(stage, tmp_path)
-    assert isinstance(made, SampleStage) and not made.endpoints() and made.judge is not None
-    assert made.judge.kind == "chance" and made.rewrite is not None and made.rewrite.by.kind == "rule"
+    assert isinstance(made, SampleStage) and not made.endpoints() and made.judge is None
+    assert made.rewrite is not None and made.rewrite.by.kind == "rule"
     assert made.model == str(model_folder("micro", tmp_path))
+    judged = SampleStage.model_validate(
+        {"endpoint": far["endpoint"], "problems": [{"source": "micro"}], "output": "pairs", "judge": far}
+    )
+    made = small(judged, tmp_path)
+    assert isinstance(made, SampleStage) and made.judge is not None and made.judge.kind == "chance"
 
 
 @pytest.mark.parametrize("loss", ["pairwise", "pointwise"])

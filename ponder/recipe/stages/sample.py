@@ -159,7 +159,7 @@ class SampleStage(StageBase):
                 f"{judged[0]} compares answers with the gold, and no source of problems has one (gold: null): say what "
                 "the answers are, or remove it"
             )
-        if self.output != "pairs" and "pairs" in self.model_fields_set:
+        if self.output != "pairs" and self.pairs != PairRules():
             raise ValueError(f"`pairs` says how pairs are chosen, and the output is {self.output}: remove it")
         if (self.keep.min_tokens or 0) > self.sampling.max_tokens and self.output != "problems":
             raise ValueError(
