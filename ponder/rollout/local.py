@@ -75,39 +75,40 @@ class LocalEngine:
         check_fits(requests, max_tokens, self._policy.window)
         refuse_guides(requests)
         call = _Call(self._policy, requests, weight_version, on_finish, on_progress)
+        slots = before = self._max_slots
 
         def lessen(reason: str) -> None:
-            if self._max_slots == 1:
+            nonlocal slots
+            if slots == 1:
                 raise ModelError(
                     f"Memory ran out while a single completion was sampled ({reason}). Lower sampling.max_tokens, or "
                     f"use a smaller model."
                 )
-            self._max_slots = max(1, min(self._max_slots, call.missing) // 2)
+            slots = max(1, min(slots, call.missing) // 2)
+            self._max_slots = max(slots, before // 2)  # a few long ones at a call's end say little of later calls
             warnings.warn(
-                f"Memory ran out while sampling ({reason}); what is not finished is sampled again, at most "
-                f"{self._max_slots} completions at a time, with the same seeds. `engine.max_slots` sets that from the "
-                f"start.",
+                f"Memory ran out while sampling ({reason}); what is not finished is sampled again, at most {slots} "
+                f"completions at a time, with the same seeds. `engine.max_slots` sets that from the start.",
                 stacklevel=5,
             )
 
         stop = None if renewal is None else renewal.due
-        retried(lambda: self._sample(call, sampling, max_tokens, stop), lessen)
+        retried(lambda: self._sample(call, sampling, max_tokens, slots, stop), lessen)
         while call.missing and renewal is not None:
             call.renew(renewal.take())
-            retried(lambda: self._sample(call, sampling, max_tokens, stop), lessen)
+            retried(lambda: self._sample(call, sampling, max_tokens, slots, stop), lessen)
         return call.completions()
 
     def _sample(
-        self, call: "_Call", sampling: Sampling, max_tokens: int, stop: Callable[[], bool] | None = None
+        self, call: "_Call", sampling: Sampling, max_tokens: int, slots: int, stop: Callable[[], bool] | None = None
     ) -> None:
-        """Finish what the call is still missing, or go on until it is to stop."""
+        """Finish what the call is still missing, at most `slots` at a time, or go on until it is to stop."""
         policy = self._policy
         requests, seeds, places = call.rest()
         wanted = _lanes_for(policy) if self._lanes is None else self._lanes
         room = self._room_for(requests, max_tokens)
-        most = self._max_slots if room is None else min(self._max_slots, room.completions(requests, max_tokens))
+        most = slots if room is None else min(slots, room.completions(requests, max_tokens))
         shares = _deal(seeds, min(wanted, most))
-        slots = self._max_slots
         if room is not None and requests and requests[0].begun:  # as many as have room, whatever length each has by now
             slots, room = max(1, most), None
         threads, was_training = torch.get_num_threads(), policy.model.training

@@ -362,3 +362,24 @@ def test_memory_that_holds_no_completion_is_an_error(qwen2: Policy) -> None:
     qwen2.model.base_model.register_forward_pre_hook(full)
     with pytest.warns(UserWarning, match="at a time"), pytest.raises(ModelError, match="a single completion was"):
         LocalEngine(qwen2, 4, 1).generate(requests(2), Sampling(), MAX_TOKENS, 0)
+
+
+def test_memory_short_for_a_few_leaves_later_calls_half_at_least(
+    qwen2: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, tried, short = LocalEngine(qwen2, 16, 1), list[int](), [True, True, False, True, False, False]
+    original = LocalEngine._sample
+
+    def sampled(self: LocalEngine, call: local._Call, *given: object) -> None:
+        tried.append(given[2])  # type: ignore[arg-type]
+        if short.pop(0):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        original(self, call, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LocalEngine, "_sample", sampled)
+    with pytest.warns(UserWarning, match="at most 1 completions at a time"):
+        engine.generate(requests(2), Sampling(), 8, 0)
+    with pytest.warns(UserWarning, match="at most 4 completions at a time"):
+        engine.generate(requests(), Sampling(), 8, 0)
+    engine.generate(requests(), Sampling(), 8, 0)
+    assert tried == [16, 2, 1, 8, 4, 4]
