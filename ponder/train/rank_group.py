@@ -41,11 +41,27 @@ class RankGroup:
         self._model = trained.model
         self._stale = False
         self._block = WeightBlock.of(trained.model) if placed is None else placed.weights(trained.model)
+        self._meeting = tempfile.TemporaryDirectory()  # as long as the ranks: NCCL meets there at its first exchange
+        try:
+            self._crew = self._started(trained, optimizer, limits, incident_folder, placed)
+        except BaseException:
+            self._let_go()
+            raise
+        self._facts = {"version": 0, "skipped": 0, "memory_halvings": 0}
+        self._facts["tokens_per_micro_batch"] = limits.tokens_per_micro_batch
+
+    def _started(
+        self,
+        trained: Policy | Scorer,
+        optimizer: Optimizer,
+        limits: BatchLimits,
+        incident_folder: Path,
+        placed: PlacedRanks | None,
+    ) -> Crew | PlacedCrew:
         empty = without_weights(trained, trained.model)
         self._block.lend(trained.model)
         for buffer in empty.model.buffers():
             buffer.data = buffer.data.cpu()  # or every rank would unpickle it on the first GPU
-        self._meeting = tempfile.TemporaryDirectory()  # as long as the ranks: NCCL meets there at its first exchange
         crew = None if placed is None else placed.crew(limits.ranks, _MAKER)
         setups = [
             RankSetup(
@@ -60,14 +76,11 @@ class RankGroup:
             )
             for rank in range(limits.ranks)
         ]
-        self._crew: Crew | PlacedCrew
-        if crew is not None:
-            crew.make([(one,) for one in setups])
-            self._crew = crew
-        elif isinstance(self._block, WeightBlock):
-            self._crew = Crew(_MAKER, [(one,) for one in setups], [self._block.descriptor])
-        self._facts = {"version": 0, "skipped": 0, "memory_halvings": 0}
-        self._facts["tokens_per_micro_batch"] = limits.tokens_per_micro_batch
+        if crew is None:
+            assert isinstance(self._block, WeightBlock), "ranks of this machine share memory"
+            return Crew(_MAKER, [(one,) for one in setups], [self._block.descriptor])
+        crew.make([(one,) for one in setups])
+        return crew
 
     @property
     def tokens_per_micro_batch(self) -> int:
@@ -120,6 +133,9 @@ class RankGroup:
     def close(self) -> None:
         """End the processes. The model keeps the weights that were last published."""
         self._crew.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._block.close()
         self._meeting.cleanup()
 

@@ -21,6 +21,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from ponder.algorithm import metric_values, next_token_loss, policy_loss
 from ponder.errors import RankError
 from ponder.policy import Policy, random_policy
+from ponder.ranks.block import WeightBlock
 from ponder.recipe.objective import PRESETS, Objective
 from ponder.recipe.training import BatchLimits, Optimizer
 from ponder.train import AnyTrainer, Loss, Sample, Trainer, load_incident
@@ -265,6 +266,16 @@ def test_experts_and_products_in_bf16(tmp_path: Path) -> None:
         assert_the_same_update(one, two, SEVEN_TO_ONE, GRPO, tmp_path)
     finally:
         two.close()
+
+
+def test_ranks_that_do_not_start_leave_no_weights_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks: list[WeightBlock] = []
+    made = WeightBlock.of
+    monkeypatch.setattr(WeightBlock, "of", lambda model: (blocks.append(made(model)), blocks[-1])[1])
+    monkeypatch.setattr("ponder.train.rank_group._MAKER", "nowhere:Rank")
+    with pytest.raises(RankError, match="No module named 'nowhere'"):
+        TrainerGroup(policy_of(TIED), Optimizer(), BatchLimits(ranks=2), tmp_path)
+    assert [block.descriptor for block in blocks] == [-1]
 
 
 def test_a_rank_that_is_gone_ends_all_with_a_paragraph(two: TrainerGroup) -> None:
