@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from ponder.serve.said import Said, Vote
+from ponder.serve.said import Said
 from ponder.terminal import shown
 
 __all__ = ["Screen"]
@@ -60,7 +60,10 @@ class Screen:
             self.console.print()
         own = said.node.ponder or {}
         if isinstance(vote := own.get("vote"), Mapping):
-            self.console.print(_bars(dict(vote.get("counts") or {}), None))
+            counts = dict(vote.get("counts") or {})
+            most = max(counts.values(), default=0)
+            of = vote.get("of") or max(sum(counts.values()), len(own.get("samples") or ()))  # some have no answer
+            self.console.print(_bars(counts, f"{most} of {of} samples agree; agreement is no check"))
         if isinstance(check := own.get("check"), Mapping):
             words, style = _BADGES.get(str(check.get("outcome")), _BADGES["cannot_tell"])
             reason = f": {check['reason']}" if check.get("reason") else ""
@@ -80,7 +83,7 @@ class Screen:
     def _running(self, said: Said) -> Group:
         """The end of the thought, as much as the screen holds, or how the vote goes."""
         if said.vote is not None:
-            return Group(_bars(said.vote.counts, said.vote))
+            return Group(_bars(said.vote.counts, f"Voting: {said.vote.done} of {said.vote.of} samples"))
         height = max(3, self.console.height // 3)
         end = (said.node.reasoning_content or "")[-height * self.console.width :]
         lines = Text(shown(end), "dim").wrap(self.console, self.console.width)[-height:]
@@ -113,12 +116,10 @@ def _thinking(said: Said) -> str:
     return f"{said.thinking_seconds:.1f} s{tokens}"
 
 
-def _bars(counts: Mapping[str, int], vote: Vote | None) -> Text:
+def _bars(counts: Mapping[str, int], title: str) -> Text:
     """A line for each answer, the most frequent first."""
     most = max(counts.values(), default=1)
-    total = sum(counts.values())
-    title = f"{max(counts.values(), default=0)} of {total} samples agree; agreement is no check"
-    found = Text(f"Voting: {vote.done} of {vote.of} samples" if vote else title, "dim")
+    found = Text(shown(title), "dim")
     for answer, count in sorted(counts.items(), key=lambda one: -one[1]):
         name = shown(answer).replace("\n", " ")[:24] or "(no answer)"
         found.append(f"\n  {name:24} {'#' * max(1, round(_BAR * count / most)):{_BAR}} {count}", "not dim")

@@ -133,6 +133,15 @@ def test_wishes_are_asked_for_and_what_does_not_come_is_said(service: Scripted) 
     assert said.count("did not vote") == said.count("did not check") == 1
 
 
+@pytest.mark.parametrize(("told", "of"), [({"of": 16}, 16), ({}, 10)])
+def test_samples_without_an_answer_count_among_those_that_may_agree(
+    told: dict[str, int], of: int, service: Scripted
+) -> None:
+    vote = {"counts": {"42": 8, "41": 2}, **told}
+    service.scripts = [[chunk(content="42"), last(vote=vote)]]
+    assert f"8 of {of} samples agree; agreement is no check" in piped(service, "/vote 16", "a")
+
+
 def test_samples_of_a_vote(service: Scripted) -> None:
     service.scripts = [[chunk(content="It is 42, 0."), last(**VOTE)]]
     assert "It is 42, 2." in piped(service, "/vote 4", "a", "/sample 3")
