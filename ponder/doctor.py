@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -39,6 +40,9 @@ _EXTRAS = {
 _LITTLE_MEMORY = 4 * 2**30
 _LITTLE_DISK = 2 * 2**30
 _GIB = 2**30
+_CGROUPS = Path("/sys/fs/cgroup")
+_YES = ("1", "ON", "YES", "TRUE")
+"""What the hub's client takes for a yes, whatever its case."""
 
 State = Literal["ok", "limited", "broken"]
 
@@ -146,10 +150,13 @@ def _product_rate(matrix: "torch.Tensor") -> float:
 
 def _room() -> Iterator[Finding]:
     memory = psutil.virtual_memory()
+    free, total = memory.available, memory.total
+    if (limit := _container_memory(_CGROUPS)) is not None and limit[1] < total:
+        free, total = min(free, limit[0]), limit[1]
     yield Finding(
         name="memory",
-        state="limited" if memory.available < _LITTLE_MEMORY else "ok",
-        found=f"{memory.available / _GIB:.1f} GiB free of {memory.total / _GIB:.1f} GiB",
+        state="limited" if free < _LITTLE_MEMORY else "ok",
+        found=f"{free / _GIB:.1f} GiB free of {total / _GIB:.1f} GiB",
     )
     disk = shutil.disk_usage(Path.cwd())
     yield Finding(
@@ -157,6 +164,22 @@ def _room() -> Iterator[Finding]:
         state="limited" if disk.free < _LITTLE_DISK else "ok",
         found=f"{disk.free / _GIB:.1f} GiB free in {Path.cwd()}",
     )
+
+
+def _container_memory(cgroups: Path) -> tuple[int, int] | None:
+    """Bytes that a container's limit leaves free, and the limit; None where there is none. What the kernel keeps of
+    files gives way, and counts as free."""
+    for folder, names in (
+        (cgroups, ("memory.max", "memory.current", "inactive_file")),
+        (cgroups / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")),
+    ):
+        try:
+            limit, used = (int((folder / name).read_text()) for name in names[:2])
+            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):  # `max` is no limit
+            continue
+        return limit - used + int(stat.get(names[2], 0)), limit
+    return None
 
 
 def _embedded() -> Iterator[Finding]:
@@ -171,9 +194,13 @@ def _embedded() -> Iterator[Finding]:
 
 
 def _hub() -> Iterator[Finding]:
-    if os.environ.get("HF_HUB_OFFLINE") == "1":
+    offline = os.environ.get("HF_HUB_OFFLINE", "")
+    if offline.upper() in _YES:
         yield Finding(
-            name="hub", state="limited", found="HF_HUB_OFFLINE=1: only what is cached", mend="unset HF_HUB_OFFLINE"
+            name="hub",
+            state="limited",
+            found=f"HF_HUB_OFFLINE={offline}: only what is cached",
+            mend="unset HF_HUB_OFFLINE",
         )
         return
     address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
@@ -182,6 +209,14 @@ def _hub() -> Iterator[Finding]:
             pass
     except urllib.error.HTTPError:
         pass  # it answered
+    except (ValueError, HTTPException) as error:
+        yield Finding(
+            name="hub",
+            state="limited",
+            found=f"HF_ENDPOINT={address} is no address of a hub ({error}); expected one such as https://huggingface.co",
+            mend="unset HF_ENDPOINT",
+        )
+        return
     except OSError as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         yield Finding(

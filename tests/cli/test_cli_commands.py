@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from ponder.cli import app
-from ponder.doctor import examine
+from ponder.doctor import _hub, _room, examine
 from ponder.manifest import is_done
 from tests import command
 
@@ -152,6 +152,43 @@ def test_doctor_says_which_languages_can_be_verified(monkeypatch: pytest.MonkeyP
     findings = {finding.name: finding for finding in examine()}
     for name, language in (("compiler", "C++"), ("node", "JavaScript")):
         assert findings[name].state == "limited" and language in findings[name].found
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "found"),
+    [
+        ("HF_HUB_OFFLINE", "true", "HF_HUB_OFFLINE=true: only what is cached"),
+        ("HF_HUB_OFFLINE", "YES", "HF_HUB_OFFLINE=YES: only what is cached"),
+        ("HF_ENDPOINT", "hub.example.org", "HF_ENDPOINT=hub.example.org is no address of a hub"),
+        ("HF_ENDPOINT", "http://hub.example.org:port", "HF_ENDPOINT=http://hub.example.org:port is no address"),
+    ],
+)
+def test_doctor_reads_how_the_hub_is_reached(
+    variable: str, value: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv(variable, value)
+    (finding,) = _hub()
+    assert finding.state == "limited" and finding.found.startswith(found) and finding.mend == f"unset {variable}"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_doctor_tells_the_memory_of_a_container(version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ponder.doctor._CGROUPS", tmp_path)
+    folder = tmp_path if version == 2 else tmp_path / "memory"
+    folder.mkdir(exist_ok=True)
+    limit, used, stat = (
+        ("memory.max", "memory.current", "inactive_file")
+        if version == 2
+        else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    )
+    (folder / limit).write_text(f"{2**29}\n")
+    (folder / used).write_text(f"{2**28}\n")
+    (folder / "memory.stat").write_text(f"anon 5\n{stat} {2**27}\n")
+    memory = next(_room())
+    assert (memory.found, memory.state) == ("0.4 GiB free of 0.5 GiB", "limited")
+    (folder / limit).write_text("max\n" if version == 2 else f"{2**63 - 4096}\n")
+    assert "of 0.5 GiB" not in next(_room()).found
 
 
 def test_doctor_looks_at_everything_and_mends_what_is_not_ok(monkeypatch: pytest.MonkeyPatch) -> None:
