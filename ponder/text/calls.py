@@ -8,7 +8,7 @@ Nothing is guessed: what begins as a call and is none is a fault that says why.
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, NoReturn
@@ -31,6 +31,9 @@ _CALLS = ("<\uff5ctool\u2581calls\u2581begin\uff5c>", "<\uff5ctool\u2581calls\u2
 _CALL = ("<\uff5ctool\u2581call\u2581begin\uff5c>", "<\uff5ctool\u2581call\u2581end\uff5c>")
 _SEPARATED = re.compile(r"(?:function)?<\uff5ctool\u2581sep\uff5c>([^\n<]+)|([^\n<]+)<\uff5ctool\u2581sep\uff5c>")
 _PYTHON = "<|python_tag|>"
+_JSON_TYPES: Mapping[type, str] = {
+    str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object", type(None): "null",
+}  # fmt: skip
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -148,15 +151,38 @@ def _written_out(inside: str, tools: Tools) -> ToolCall:
 def _typed(written: str, key: str, tool: Tool | None) -> object:
     """A bare text as the type that the tool's schema gives it; text where it gives none."""
     schema = tool.parameters.get("properties", {}).get(key, {}) if tool is not None else {}
-    if not isinstance(schema, Mapping) or schema.get("type", "string") == "string":
+    types = _types(schema) or {"string"}
+    if types == {"string"}:
         return written
     try:
         value, end = _value(written, 0)
     except _Fault as fault:
+        if "string" in types:
+            return written
         raise _Fault(f"argument {key!r}: {fault}") from None
+    if "string" in types and (written[end:].strip() or not _is_of(value, types)):
+        return written
     if written[end:].strip():
         raise _Fault(f"argument {key!r} holds more than one value: {written[:_SHOWN]!r}")
     return value
+
+
+def _types(schema: object) -> set[str]:
+    """The types of JSON that a schema allows, all where a part of a union names none; empty where it names none."""
+    if not isinstance(schema, Mapping):
+        return set()
+    named = schema.get("type")
+    found = {one for one in (named if isinstance(named, list) else [named]) if isinstance(one, str)}
+    for union in (schema.get("anyOf"), schema.get("oneOf")):
+        for part in union if isinstance(union, list) else ():
+            found |= _types(part) or set(_JSON_TYPES.values())
+    return found
+
+
+def _is_of(value: object, types: Collection[str]) -> bool:
+    """Whether a value that was read is of one of these types; a string in quotes is the text as it stands."""
+    own = _JSON_TYPES[type(value)]
+    return own != "string" and (own in types or (own == "integer" and "number" in types))
 
 
 def _listed(text: str, tools: Tools) -> Reading:

@@ -94,3 +94,49 @@ def test_one_bad_call_leaves_the_others() -> None:
     assert [type(item).__name__ for item in reading.items] == ["CallFault", "ToolCall", "CallFault"]
     assert reading.text == "a  b"
     assert reading.faults[0].text == "<tool_call>{</tool_call>"
+
+
+MAYBE = {"type": ["string", "null"]}
+EITHER = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
+WITH_TEXT = {"oneOf": [{"type": "number"}, {"type": "string"}]}
+OPEN = {"anyOf": [{"$ref": "#/$defs/point"}, {"type": "null"}]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "written", "value"),
+    [
+        (MAYBE, "null", None),
+        (MAYBE, "a b", "a b"),
+        (MAYBE, "5", "5"),
+        (MAYBE, '"5"', '"5"'),
+        (EITHER, "5", 5),
+        (EITHER, "null", None),
+        (WITH_TEXT, "5", 5),
+        (WITH_TEXT, "5.5", 5.5),
+        (WITH_TEXT, "5 apples", "5 apples"),
+        (WITH_TEXT, "true", "true"),
+        (OPEN, '{"x": 1}', {"x": 1}),
+        (OPEN, "null", None),
+        ({"anyOf": None, "type": None}, "5", "5"),
+    ],
+)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "<tool_call><function=add><parameter=a>\n{}\n</parameter></function></tool_call>",
+        "<tool_call>add<arg_key>a</arg_key><arg_value>{}</arg_value></tool_call>",
+    ],
+)
+def test_an_argument_of_several_types_is_of_one_of_them(
+    schema: dict[str, object], written: str, value: object, form: str
+) -> None:
+    tool = Tool(name="add", description="Adds.", parameters={"type": "object", "properties": {"a": schema}})
+    (call,) = FORMS["tags"].read(form.replace("{}", written), [tool]).calls
+    assert call.values == {"a": value}
+
+
+def test_an_argument_of_none_of_its_types_is_a_fault() -> None:
+    tool = Tool(name="add", description="Adds.", parameters={"type": "object", "properties": {"a": EITHER}})
+    text = "<tool_call><function=add><parameter=a>five</parameter></function></tool_call>"
+    (fault,) = FORMS["tags"].read(text, [tool]).faults
+    assert "argument 'a': not JSON" in fault.reason
