@@ -7,11 +7,11 @@ No torch here, so that plans and fingerprints can name models cheaply.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ponder.errors import ModelError
-from ponder.files import EMBEDDED, is_gguf, model_path
+from ponder.files import EMBEDDED, is_gguf, model_path, read_json
 from ponder.hub import HubId, fetch, parse_hub_id
 from ponder.policy.folder import ADAPTER, check_folder, fp8_scales
 from ponder.policy.unpack import unpacked_fp8, unpacked_gguf
@@ -20,8 +20,9 @@ __all__ = ["resolve_model"]
 
 _BESIDE = ("*.json", "*.txt", "*.model", "chat_template.jinja", "additional_chat_templates/*.jinja")
 """What a repository holds beside its weights, which says whether they are worth fetching."""
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-"""The first of these forms that it has."""
+_WEIGHTS = ("model*.safetensors", "*.safetensors", "pytorch_model*.bin")
+"""The first of these forms that it has, where it has no index: some hold the same weights twice."""
+_INDEX = "model.safetensors.index.json"
 
 
 def resolve_model(name: str | Path) -> Path:
@@ -59,8 +60,9 @@ def _fetched(name: str, folder: Path) -> Path:
     if (found / "config.json").is_file():
         check_folder(found, weights=False)
         whole = HubId(repository=hub_id.repository, revision=found.name)
-        for form in _WEIGHTS:
-            if any(_fetch(whole, (form,), name, folder).glob(form)):
+        for files in _weights(found / _INDEX):
+            there = _fetch(whole, files, name, folder)
+            if any(path for file in files for path in there.glob(file)):
                 break
         return found
     if (found / ADAPTER).is_file():
@@ -69,6 +71,13 @@ def _fetched(name: str, folder: Path) -> Path:
         f"{name!r} on the Hugging Face hub has no config.json, so it holds no model in the Hugging Face format. Name "
         f"the repository that it was made from; a GGUF file of it can be downloaded and named by its path."
     )
+
+
+def _weights(index: Path) -> Iterator[Sequence[str]]:
+    """Patterns of files of weights, one of which is enough: those that an index names first."""
+    if index.is_file():
+        yield sorted(set(read_json(index).get("weight_map", {}).values()))
+    yield from ((form,) for form in _WEIGHTS)
 
 
 def _fetch(hub_id: HubId, patterns: Sequence[str], name: str, folder: Path) -> Path:

@@ -66,6 +66,27 @@ def test_files_in_folders_are_left_there(repository: Path, fetched: Files) -> No
     assert fetched() == there | {"additional_chat_templates/tools.jinja"}
 
 
+@pytest.mark.parametrize("shard", ["50GB", "20KB"])
+def test_weights_that_stand_there_twice_are_fetched_once(
+    shard: str, repository: Path, fetched: Files, qwen2: Policy
+) -> None:
+    save_policy(qwen2, repository, shard=shard)
+    if shard == "20KB":
+        (repository / "model.safetensors").unlink()
+        put(repository, "model-of-another-time.safetensors")
+    wanted = {path.name for path in repository.iterdir()} - {"model-of-another-time.safetensors"}
+    put(repository, "consolidated.safetensors")
+    resolve_model("maker/tiny")
+    assert fetched() == wanted and any("-00002-of-" in name for name in wanted) == (shard == "20KB")
+
+
+def test_weights_by_another_name_where_there_are_no_others(repository: Path, fetched: Files) -> None:
+    (repository / "model.safetensors").rename(repository / "consolidated.safetensors")
+    with pytest.raises(ModelError):  # transformers does not look there
+        load_policy("maker/tiny", device=DEVICE)
+    assert "consolidated.safetensors" in fetched()
+
+
 def test_pickled_weights_where_there_are_no_others(repository: Path, fetched: Files, qwen2: Policy) -> None:
     (repository / "model.safetensors").unlink()
     torch.save(qwen2.model.state_dict(), repository / "pytorch_model.bin")
