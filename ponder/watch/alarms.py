@@ -166,11 +166,12 @@ def _percent(share: float) -> str:
 
 
 def _entropy(step: int, rows: Sequence[Row], window: int) -> Alarm | None:
-    values, start = recent(rows, "policy/entropy", window), _start(rows, "policy/entropy", window)
+    first_updates = [row for row in rows if row.get("rollout/tokens") is not None]  # one for each rollout
+    values, start = recent(first_updates, "policy/entropy", window), _start(first_updates, "policy/entropy", window)
     threshold = max(_COLLAPSED_ENTROPY, _ENTROPY_LEFT * (start or 0.0))
     if not values or max(values) > threshold:
         return None
-    first = next(value for row in rows if (value := row.get("policy/entropy")) is not None)
+    first = _values(first_updates, "policy/entropy")[0]
     text = (
         f"entropy collapse: {fmean(values):.3f} nats per token (at the start {first:.3f}), so a group's completions "
         "are copies of each other. Raise clip_high (DAPO) or entropy_coefficient, lower optimizer.lr, or stop here if "

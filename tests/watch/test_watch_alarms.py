@@ -11,6 +11,7 @@ from ponder.watch.alarms import ALARMS_FILE, could_show_hacking, find_alarms
 from ponder.watch.metrics import Row
 
 HEALTHY = {
+    "rollout/tokens": 1000.0,
     "rollout/mean_tokens": 200.0,
     "rollout/repetition": 0.0,
     "rollout/language_consistency": 0.97,
@@ -128,6 +129,16 @@ def test_thresholds(changes: dict[str, float], fires: bool) -> None:
 @pytest.mark.parametrize(("entropy", "fires"), [(0.02, True), (0.021, False)])
 def test_entropy_that_is_low_from_the_start(entropy: float, fires: bool) -> None:
     assert bool(names(run(20, policy__entropy=entropy))) is fires
+
+
+def test_several_updates_of_a_rollout_are_one_rollout() -> None:
+    def updated(row: Row) -> list[Row]:
+        return [row, *({"step": row["step"], "policy/entropy": row["policy/entropy"]} for _ in range(3))]
+
+    rows = run(10) + run(9, 11, policy__entropy=0.004)
+    assert names([one for row in rows for one in updated(row)]) == []
+    rows += run(1, 20, policy__entropy=0.004)
+    assert names([one for row in rows for one in updated(row)]) == ["entropy collapse"]
 
 
 def accuracy(value: float, spread: float = 0.0) -> dict[str, float]:
