@@ -27,11 +27,13 @@ _LATEST, _BEST = "latest", "best"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A checkpoint whose checksums hold. `state` is what the stage asked to remember."""
+    """A checkpoint whose checksums hold. `state` is what the stage asked to remember, `best` whether it was the best
+    when it was written."""
 
     folder: Path
     step: int
     state: Mapping[str, Any]
+    best: bool = False
 
 
 class CheckpointStore:
@@ -64,11 +66,11 @@ class CheckpointStore:
                 write(temporary)
                 for name, rewrite in (unchanged or {}).items():
                     digests |= self._take_over(name, temporary) or _rewritten(name, temporary, rewrite)
-                write_json(temporary / _STATE, {"step": step, "state": state})
+                write_json(temporary / _STATE, {"step": step, "state": state, "best": best})
                 write_json(temporary / _CHECKSUMS, _checksums(temporary, digests))
             if best:
-                write_text(self._root / _BEST, folder.name + "\n")
-            write_text(self._root / _LATEST, folder.name + "\n")
+                self._point(_BEST, folder)
+            self._point(_LATEST, folder)
         except (RunFolderError, SafetensorError) as error:
             raise CheckpointError(
                 f"The checkpoint of step {step} could not be written: {error}. "
@@ -83,7 +85,8 @@ class CheckpointStore:
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is as it was written, or None when there is none at all.
 
-        A damaged one is passed over with a warning; CheckpointError when all are damaged.
+        A damaged one is passed over with a warning; CheckpointError when all are damaged. Where it was the best when it
+        was written, and its writer was killed before it said so, that is made good.
         """
         sweep(self._root)
         damage: CheckpointError | None = None
@@ -91,6 +94,8 @@ class CheckpointStore:
             try:
                 found = _verified(folder)
                 self._good = folder
+                if found.best and self.best() != folder:
+                    self._point(_BEST, folder)
                 return found
             except CheckpointError as error:
                 damage = damage or error
@@ -114,10 +119,13 @@ class CheckpointStore:
         if best != _step_folder(self._root, step):
             return True
         if older.is_dir():
-            write_text(self._root / _BEST, older.name + "\n")
+            self._point(_BEST, older)
         else:
             (self._root / _BEST).unlink()
         return before == 0 or older.is_dir()
+
+    def _point(self, pointer: str, folder: Path) -> None:
+        write_text(self._root / pointer, folder.name + "\n")
 
     def _steps(self) -> list[Path]:
         return step_folders(self._root)
@@ -175,7 +183,7 @@ def _sha256(path: Path) -> str:
 def _verified(folder: Path) -> Checkpoint:
     _check(folder, _expected(folder))
     state = read_json(folder / _STATE)
-    return Checkpoint(folder=folder, step=state["step"], state=state["state"])
+    return Checkpoint(folder=folder, step=state["step"], state=state["state"], best=state.get("best", False))
 
 
 def _expected(folder: Path) -> dict[str, str]:

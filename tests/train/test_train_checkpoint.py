@@ -45,6 +45,19 @@ def test_the_best_is_kept(tmp_path: Path) -> None:
     assert store.best() == tmp_path / "step-00000002"
 
 
+def test_a_best_one_whose_writer_was_killed_at_once_is_the_best(tmp_path: Path) -> None:
+    """Its folder stood there, and `best` named the one before, which pruning would have kept in its place."""
+    store = CheckpointStore(tmp_path, keep=1)
+    for step in (1, 2):
+        store.save(step, content(str(step)), {}, best=True)
+    (tmp_path / "best").write_text("step-00000001\n")
+    resumed = CheckpointStore(tmp_path, keep=1)
+    assert resumed.newest() is not None and resumed.best() == tmp_path / "step-00000002"
+    resumed.save(3, content("three"), {})
+    assert resumed.newest() is not None and resumed.best() == tmp_path / "step-00000002"
+    assert (tmp_path / "step-00000002").is_dir()
+
+
 @pytest.mark.parametrize("file", ["model/weights", "state.json", "checksums.json"])
 def test_damage_is_named_and_passed_over(tmp_path: Path, file: str) -> None:
     store = CheckpointStore(tmp_path, keep=2)
