@@ -6,10 +6,9 @@ from ponder.evaluation.scores import Scores
 from ponder.report.chart import Chart, Form, Series
 from ponder.report.run import StageRecord
 from ponder.watch.metrics import Row
+from ponder.watch.phases import seconds_spent
 
 __all__ = ["accuracy_line", "charts"]
-
-_PHASES = ("generate", "verify", "reference", "update", "save", "evaluate")
 
 
 def charts(stage: StageRecord) -> list[Chart]:
@@ -137,6 +136,7 @@ def _rewards(rows: Sequence[Row]) -> Chart | None:
 
 
 def _phases(rows: Sequence[Row]) -> Chart | None:
-    series = [Series(label=name, points=_points(rows, f"seconds/{name}"), colour=i) for i, name in enumerate(_PHASES)]
-    spent = [one for one in series if any(seconds > 0 for _, seconds in one.points)]
-    return _chart("Where the time goes", "seconds per step", spent, stacked=True)
+    spent = [{"step": row["step"], **seconds_spent(row)} for row in rows]
+    names = dict.fromkeys(name for row in spent for name, seconds in row.items() if name != "step" and seconds)
+    series = [Series(label=name, points=_points(spent, name), colour=i) for i, name in enumerate(names)]
+    return _chart("Where the time goes", "seconds per step", series, stacked=True)

@@ -1,12 +1,14 @@
 """Where the seconds of a step go."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-__all__ = ["Phases"]
+__all__ = ["Phases", "seconds_spent"]
 
 _APART = ("evaluate", "save")
+_OF_A_ROLLOUT = ("generate", "verify", "judge", "score")
+_OF_A_STEP = (*_OF_A_ROLLOUT, "wait", "reference", "proximal", "critic", "update")
 
 
 class Phases:
@@ -39,3 +41,15 @@ class Phases:
         seconds = self._seconds | {"step": now - self._since - apart}
         self._seconds, self._since = {}, now
         return seconds
+
+
+def seconds_spent(row: Mapping[str, float | None]) -> dict[str, float]:
+    """Where a step's time went, of its row of metrics: seconds by phase, which follow each other; `other` is the rest
+    of the step. A rollout that was waited for was drawn beside training: its phases take no time of their own."""
+    found = {name: value for name in (*_OF_A_STEP, *_APART) if (value := row.get(f"seconds/{name}")) is not None}
+    if "wait" in found:
+        found = {name: value for name, value in found.items() if name not in _OF_A_ROLLOUT}
+    step = row.get("seconds/step")
+    if step is not None:
+        found["other"] = max(0.0, step - sum(value for name, value in found.items() if name not in _APART))
+    return found

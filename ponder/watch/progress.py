@@ -16,6 +16,7 @@ from rich.text import Text
 
 from ponder.terminal import shown, terminal
 from ponder.watch.pace import Pace, seconds_text
+from ponder.watch.phases import seconds_spent
 
 __all__ = ["Progress"]
 
@@ -35,7 +36,6 @@ _SHOWN = (
 )
 _PACE_STEPS = 20  # the pace of these last steps tells the time left
 _BAR = 20
-_PHASES = ("generate", "verify", "score", "wait", "reference", "update", "save", "evaluate")
 
 
 class Progress:
@@ -141,8 +141,8 @@ class Progress:
         return [(label, _number(self._shown[key], form)) for label, key, form in _SHOWN if key in self._shown]
 
     def _phases(self) -> str:
-        spent = [(name, self._shown.get(f"seconds/{name}", 0.0)) for name in _PHASES]
-        return ", ".join(f"{name} {seconds:.1f}" for name, seconds in spent if seconds >= 0.05)
+        spent = seconds_spent(self._shown)
+        return ", ".join(f"{name} {seconds:.1f}" for name, seconds in spent.items() if seconds >= 0.05)
 
     def _line(self) -> str:
         facts = [f"{label} {value}" for label, value in self._facts()]

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ponder.watch import Progress
 from ponder.watch.pace import seconds_text
+from ponder.watch.phases import seconds_spent
 
 METRICS = {
     "rollout/accuracy": 0.41,
@@ -35,7 +36,7 @@ def test_plain_lines() -> None:
     assert first == "[not markup] 94 % of groups"
     assert second.startswith(
         "zero step 12/60  accuracy 41 %  length 143  truncated 2 %  useful groups 69 %  entropy 0.812  KL 0.0031  "
-        "tokens/s 4,812  6.1 s (generate 3.9, update 1.7)  "
+        "tokens/s 4,812  6.1 s (generate 3.9, update 1.7, other 0.5)  "
     )
     assert second.endswith(" left")
 
@@ -59,6 +60,18 @@ def test_seconds_are_those_of_the_step_shown() -> None:
     first, second = out.getvalue().splitlines()
     assert "evaluate 80.0" in first and "held-out 50 %" in first
     assert "evaluate" not in second and "held-out 50 %" in second
+
+
+def test_what_passes_beside_training_takes_no_time_of_it() -> None:
+    row = {"seconds/generate": 9.0, "seconds/verify": 1.0, "seconds/update": 2.0, "seconds/proximal": 0.5,
+           "seconds/critic": 0.25, "seconds/save": 7.0, "seconds/step": 4.0}  # fmt: skip
+    assert seconds_spent(row) == {
+        "generate": 9, "verify": 1, "proximal": 0.5, "critic": 0.25, "update": 2, "save": 7, "other": 0,
+    }  # fmt: skip
+    assert seconds_spent(row | {"seconds/wait": 1.0}) == {
+        "wait": 1, "proximal": 0.5, "critic": 0.25, "update": 2, "save": 7, "other": 0.25,
+    }  # fmt: skip
+    assert seconds_spent({"loss/next_token": 1.0}) == {}
 
 
 def test_what_was_done_before_the_first_step_is_no_part_of_the_time_left() -> None:
