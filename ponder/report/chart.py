@@ -16,12 +16,14 @@ Form = Literal["share", "number"]
 _WIDTH, _HEIGHT = 520, 232
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 26, 34
 _MAX_POINTS = 300
+_COLOURS = 8
 _SMOOTHED_FROM = 24  # points; shorter series are shown as they are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """A line of (step, value) points, in order of step. `low` and `high`, aligned with the points, make a band around
+    """A line of (step, value) points, in order of step. `colour` counts the lines of a chart: eight colours, then the
+    same ones with dashed lines. `low` and `high`, aligned with the points, make a band around
     it; `marks` puts a dot on each point; `smooth` draws a running mean over the faint raw line."""
 
     label: str
@@ -103,7 +105,7 @@ def draw(chart: Chart) -> str:
     if chart.stacked:
         series = _stack(series)
     scale = _Scale(series, chart)
-    legend = "".join(f'<span class="key c{s.colour}">{escape(s.label)}</span>' for s in series)
+    legend = "".join(f'<span class="key {_look(s)}">{escape(s.label)}</span>' for s in series)
     parts = [*scale.grid(), *(shape for s in series for shape in _shapes(s, chart, scale))]
     note = f"<small>{escape(chart.note)}</small>" if chart.note else ""
     return (
@@ -162,8 +164,13 @@ class _Scale:
         return parts
 
 
+def _look(series: Series) -> str:
+    """The classes of a series in the page's style sheet."""
+    return f"c{series.colour % _COLOURS}" + (" dashed" if series.colour >= _COLOURS else "")
+
+
 def _shapes(series: Series, chart: Chart, scale: _Scale) -> list[str]:
-    colour = f"c{series.colour}"
+    colour = _look(series)
     parts = []
     if series.low is not None and series.high is not None:
         steps = [x for x, _ in series.points]

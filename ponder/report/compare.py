@@ -67,12 +67,12 @@ def task_rows(start: Scores | None, end: Scores | None) -> list[TaskRow]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """One completion at one step, with the problem's accuracy there."""
+    """One completion at one step, with the problem's accuracy there, None where it has no gold."""
 
     when: str
     step: int
     sample: JudgedCompletion
-    accuracy: float
+    accuracy: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +99,8 @@ def stories(stage: StageRecord) -> list[Story]:
     for problem_id in _most_telling(shared, found):
         last = found[-1][problem_id].problem
         moments = [
-            Moment(when=when, step=step, sample=results[problem_id].samples[0], accuracy=results[problem_id].accuracy)
-            for when, step, results in zip(names, chosen, found, strict=True)
+            Moment(when=when, step=step, sample=one.samples[0], accuracy=one.accuracy if one.problem.gold else None)
+            for when, step, one in zip(names, chosen, (results[problem_id] for results in found), strict=True)
         ]
         told.append(Story(problem=last.prompt, domain=last.domain, language=last.language, moments=moments))
     return told

@@ -23,7 +23,7 @@ from ponder.report.figures import charts
 from ponder.report.paper import claim_text, read_paper
 from ponder.report.published import published
 from ponder.report.run import StageRecord, read_run
-from ponder.text.reflection import REFLECTION_WORDS
+from ponder.text.reflection import REFLECTION_PATTERN
 from ponder.watch.diagnose import Finding, diagnose
 from ponder.watch.keys import find_key
 from ponder.watch.metrics import Row
@@ -40,14 +40,7 @@ _LABELS = {
     "format_ok": "format kept",
     "empty_answer": "no answer",
 }
-_WORDS = re.compile(
-    r"(</?(?:think|answer)>)|((?<![A-Za-z0-9_])(?:"
-    + "|".join(REFLECTION_WORDS["en"])
-    + r")(?![A-Za-z0-9_])|"
-    + "|".join(sorted(REFLECTION_WORDS["zh"], key=len, reverse=True))
-    + ")",
-    re.IGNORECASE,
-)
+_WORDS = re.compile(rf"(</?(?:think|answer)>)|{REFLECTION_PATTERN}", re.IGNORECASE)
 
 
 def write_report(run_folder: Path, only: Collection[str] | None = None) -> Path:

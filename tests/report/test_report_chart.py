@@ -103,6 +103,13 @@ def test_stacked_areas_lie_on_each_other() -> None:
     assert above[1][1] < below[1][1]
 
 
+def test_from_the_ninth_on_lines_have_the_same_colours_and_dashes() -> None:
+    series = [Series(label=f"r{i}", points=[(0, i), (1, i)], colour=i) for i in range(10)]
+    figure = draw(Chart(title="Rewards", unit="mean", series=series))
+    assert 'class="line c7"' in figure and 'class="line c0 dashed"' in figure and 'class="key c1 dashed"' in figure
+    assert "c8" not in figure and "c9" not in figure
+
+
 def test_texts_are_escaped_and_the_hover_data_can_be_read() -> None:
     line = Series(label='<b>"x"</b>', points=[(0, 1.0), (4, 3.0)])
     text = draw(Chart(title="a < b & c", unit="u", series=[line, Series(label="none", points=[])]))

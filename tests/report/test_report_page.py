@@ -22,6 +22,8 @@ from ponder.evaluation.results import ResultsWriter
 from ponder.evaluation.scores import score
 from ponder.manifest import read_manifest
 from ponder.report import show_run, try_report, write_report
+from ponder.report.figures import _phases
+from ponder.report.page import _highlight
 from ponder.report.run import read_run
 from ponder.text import TEMPLATES
 
@@ -88,6 +90,25 @@ def test_what_a_completion_says_is_text_not_markup(run_folder: Path) -> None:
     assert "&lt;现在有几个&gt;" in text
     assert '<span class="tag">&lt;think&gt;</span>' in text
     assert '<span class="reflection">Wait</span>' in text or '<span class="reflection">等等</span>' in text
+
+
+def test_marked_words_are_those_that_are_counted() -> None:
+    text = "<think>Wait, 没错, 不但 a<b 苹果等等"
+    assert _highlight(text) == (
+        '<span class="tag">&lt;think&gt;</span><span class="reflection">Wait</span>, 没错, 不但 a&lt;b 苹果等等'
+    )
+
+
+def test_time_is_told_by_phases_that_follow_each_other() -> None:
+    row = {"seconds/generate": 5.0, "seconds/score": 1.0, "seconds/critic": 1.0, "seconds/update": 2.0,
+           "seconds/proximal": 0.0, "seconds/step": 10.0}  # fmt: skip
+    for waited, labels in (
+        ({}, ["generate", "score", "critic", "update", "other"]),
+        ({"seconds/wait": 3.0}, ["wait", "critic", "update", "other"]),
+    ):
+        chart = _phases([{"step": step, **row, **waited} for step in (1, 2)])
+        assert chart is not None and [one.label for one in chart.series] == labels
+        assert [sum(y) for y in zip(*([y for _, y in one.points] for one in chart.series), strict=True)] == [10, 10]
 
 
 def test_only_the_named_stages(run_folder: Path) -> None:
@@ -239,6 +260,7 @@ def test_held_out_problems_without_gold(tmp_path: Path, capsys: pytest.CaptureFi
     text = try_report(folder, lambda line: pytest.fail(line))
     assert text is not None
     words = " ".join(" ".join(Page(text.read_text()).texts).split())
+    assert ", no gold" in words and "right in 0 % of samples" not in words
     assert "no held-out problem has a gold" in words and "Response length" in words
     assert "Held-out accuracy by task" not in words
     show_run(folder)
