@@ -45,7 +45,7 @@ _SENSE_CHANGING_WORDS = (
     "dozen where with without for otherwise halves thirds quarters fourths fifths sixths eighths tenths squared cubed "
     "factorial wrong incorrect false below above short off under choose mod remainder base power vs versus "
     "is are was were be has have had will can should needed cost costs fails fail failed makes make leaves gives "
-    "works work rejected extraneous too contradiction impossible typo digit digits sided pack prime tenths "
+    "works work nope never rejected extraneous too contradiction impossible typo digit digits sided pack prime tenths "
     "hundredths thousandths ish odd doubled tripled halved increased decreased reduced multiplied raised "
     "january february march april may june july august september october november december"
 )

@@ -81,6 +81,7 @@ _BEHIND = re.compile(
     r"|\s+(?:doubled|tripled|halved|(?:increased|decreased|reduced|multiplied|divided|raised) (?:by|to))\b"
     r"|\s*,?\s+(?:for instance|for example|etc\b|and so on|among others)|\s+(?:[a-z]+\s+)?per\s+\d"
     r"|\s+(?:\w+\s+){0,2}?times\s+(?:as|the|[a-z]\b)"
+    r"|[\"”'’`]?\s+(?:[A-Za-z]{1,12}\s+)?(?i:not|never|nope|wrong|incorrect|false)\W*$"
 )
 _COMPARED = re.compile(
     r"\s+(?:\w+\s+)?(?:more|less|fewer|older|younger|higher|lower|taller|shorter|larger|smaller|longer|heavier"

@@ -43,7 +43,7 @@ _PLAIN_WORDS = 6
 _PROSE = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|frac|sin|cos|tan|log|ln|pi)\b)[A-Za-z]{2,}|[\u3400-\u9fff]")
 _WORD_FIRST = re.compile(r"[A-Z][a-z]+[ ,]")
 _GROUP = re.compile(r"\\[A-Za-z]+\s*\{[^{}]*\}")
-_WRAPPED = re.compile(r"\s*[\"'“‘`]([^\"'“”‘’`]+)[\"'”’`]\.?(?:\s+[A-Z].*)?\s*", re.DOTALL)
+_WRAPPED = re.compile(r"\s*[\"'“‘`]([^\"'“”‘’`]+)[\"'”’`]\.?\s*")
 _SENTENCE_END = re.compile(
     r"[.。!！?？](?:\s|$)|[;；]|(?:,|\s\()?\s*\b(?:because|since|as|so|which|where|when)\s|[，,（(]\s*(?:因为|所以|其中)"
 )

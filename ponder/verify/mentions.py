@@ -62,7 +62,9 @@ _DENIALS = (
 _NEGATIVES = ("negative", "minus", "负", "零下")
 """With what the words end that deny a number, or make it negative."""
 _NEGATIVE = re.compile(r"\b(?:negative|minus)\s+$|(?:负|零下)\s*$", re.IGNORECASE)
-_BETWEEN_LIST = re.compile(r"\s*(?:[,，、;；]|,?\s*\b(?:and|or)\b|或者?|和|及|与)\s*", re.IGNORECASE)
+_BETWEEN_LIST = re.compile(
+    r"[\"”]?\s*(?:[,，、;；]|,?\s*\b(?:and|or(?:\s+(?:it\s+)?is)?)\b|或者?|和|及|与)\s*", re.IGNORECASE
+)
 _UNKNOWN = re.compile(r"(?<![\\A-Za-z])(?![xX]\s+[\d$])[a-zA-Z](?![A-Za-z])(?!\s*[/%²³])")
 _IS_OR = re.compile(r"\s*,?\s+or\s+", re.IGNORECASE)
 _SIGN_WORD = re.compile(r"\b(plus|minus|times|divided by)\b", re.IGNORECASE)
