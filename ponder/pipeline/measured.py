@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
+from ponder.errors import RunFolderError
 from ponder.files import read_json
 from ponder.manifest import Manifest, read_manifest
 from ponder.pipeline.shape import Shape
@@ -34,25 +35,37 @@ class Measured:
 
 
 def find_measured(standing: Standing, out: Path) -> Measured | None:
-    """The run's own steps so far, else a run of the same shape on this host beside it in the folder of runs."""
+    """The run's own steps so far, else a run of the same shape on this host beside it in the folder of runs. Others
+    that are damaged tell nothing; RunFolderError where its own folder is."""
     for folder in _candidates(standing, out):
-        manifest = read_manifest(folder)
-        if manifest is None or not _alike(manifest, standing):
+        try:
+            found = _measured(standing, folder)
+        except RunFolderError:
+            if folder == standing.folder:
+                raise
             continue
-        rows = [row for row in read_metrics(folder) if row.get("seconds/step") is not None]
-        steps = [fmean(part) for part in seconds_by_rollout(rows)]
-        if not steps:
-            continue
-        lengths = [value for row in rows if (value := row.get("rollout/mean_tokens")) is not None]
-        apart = sum(row.get(f"seconds/{name}") or 0.0 for row in rows for name in ("evaluate", "save"))
-        own = folder == standing.folder
-        return Measured(
-            seconds_per_step=median(steps) + apart / len(rows),
-            mean_tokens=median(lengths) if lengths else None,
-            steps_done=int(rows[-1]["step"] or 0) if own else 0,
-            origin=f"{len(rows)} steps measured in {folder}",
-        )
+        if found is not None:
+            return found
     return None
+
+
+def _measured(standing: Standing, folder: Path) -> Measured | None:
+    manifest = read_manifest(folder)
+    if manifest is None or not _alike(manifest, standing):
+        return None
+    rows = [row for row in read_metrics(folder) if row.get("seconds/step") is not None]
+    steps = [fmean(part) for part in seconds_by_rollout(rows)]
+    if not steps:
+        return None
+    lengths = [value for row in rows if (value := row.get("rollout/mean_tokens")) is not None]
+    apart = sum(row.get(f"seconds/{name}") or 0.0 for row in rows for name in ("evaluate", "save"))
+    own = folder == standing.folder
+    return Measured(
+        seconds_per_step=median(steps) + apart / len(rows),
+        mean_tokens=median(lengths) if lengths else None,
+        steps_done=int(rows[-1]["step"] or 0) if own else 0,
+        origin=f"{len(rows)} steps measured in {folder}",
+    )
 
 
 def seconds_by_rollout(rows: Sequence[Row]) -> list[list[float]]:
@@ -78,9 +91,12 @@ class Rates:
 
 
 def find_rates(shape: Shape, folder: Path = Path("tries")) -> Rates | None:
-    """The newest of those in `folder`, from the working directory."""
+    """The newest of those in `folder`, from the working directory, that is not damaged."""
     for path in sorted(folder.glob("*/tried.json"), key=lambda path: path.stat().st_mtime, reverse=True):
-        tried = read_json(path)
+        try:
+            tried = read_json(path)
+        except RunFolderError:
+            continue
         same = (tried.get("model_type"), tried.get("host")) == (shape.model_type, socket.gethostname())
         if not same or "trained_tokens_per_second" not in tried:
             continue

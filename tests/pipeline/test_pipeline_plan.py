@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from ponder.errors import RunFolderError
 from ponder.files import EMBEDDED_BASE, write_json
 from ponder.manifest import Manifest, Session
 from ponder.pipeline.estimate import Work, pretrain_work, reward_model_work, rl_work, seconds
@@ -368,6 +369,31 @@ def test_measured_speed_replaces_the_guess(tmp_path: Path, own: bool, updates: i
     write_measured(folder, stage.model_dump(mode="json"), recipe, run, own)
     plan = describe_plan(recipe, tmp_path / "runs" / "mine")
     assert f"about {updates * 3} s for {updates} updates, from 5 steps measured in {folder}" in plan
+
+
+def test_damaged_runs_beside_it_stop_no_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They tell nothing; damage of its own is said."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "chain.yaml"
+    path.write_text(
+        "name: chain\nstages: {zero: {kind: rl, model: micro, problems: [{source: micro}], steps: 100}}\n", "utf-8"
+    )
+    recipe = load_recipe(path)
+    config = recipe.stages["zero"].model_dump(mode="json")
+    beside, own = tmp_path / "runs/other/stages/zero", tmp_path / "runs/chain/stages/zero"
+    for name, file in (("x", "manifest.json"), ("y", "metrics.jsonl")):
+        damaged = tmp_path / f"runs/{name}/stages/zero"
+        write_measured(damaged, config, recipe, tmp_path / "runs/chain", own=False)
+        (damaged / file).write_text("{damaged\n")
+    write_json(tmp_path / "tries/it/tried.json", {})
+    (tmp_path / "tries/it/tried.json").write_text("{")
+    assert "measured" not in describe_plan(recipe, tmp_path / "runs/chain")
+    write_measured(beside, config, recipe, tmp_path / "runs/chain", own=False)
+    assert "5 steps measured in" in describe_plan(recipe, tmp_path / "runs/chain")
+    write_measured(own, config, recipe, tmp_path / "runs/chain", own=True)
+    (own / "metrics.jsonl").write_text("{damaged\n")
+    with pytest.raises(RunFolderError, match="is damaged"):
+        describe_plan(recipe, tmp_path / "runs/chain")
 
 
 def write_measured(folder: Path, config: dict[str, Any], recipe: Recipe, run: Path, own: bool) -> None:
