@@ -8,6 +8,7 @@ passed over by `ponder run` itself.
 
 import hashlib
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 from ponder.errors import RecipeError
 from ponder.recipe.load import load_recipe
 from ponder.recipe.recipe import Recipe
+from ponder.sandbox.kernel import PR_SET_PDEATHSIG, prctl
 
 __all__ = ["SEED", "Cell", "cells", "finish", "run_cells", "split_values", "sweep_folder"]
 
@@ -160,10 +162,11 @@ def run_cells(
 
 def finish(command: Sequence[str]) -> int:
     """Run a command to its end and return its status. A KeyboardInterrupt is passed on as SIGTERM and goes through once
-    the command has put its things in order; a second one does not wait for that."""
+    the command has put its things in order; a second one does not wait for that. Whatever ends this process, on Linux
+    it is told by SIGTERM, too."""
     # In a process group of its own it does not get the terminal's Ctrl-C beside the signal from here, which would
     # disturb it while it tidies up.
-    process = subprocess.Popen(command, process_group=0)
+    process = subprocess.Popen(command, process_group=0, preexec_fn=_end_with_parent)
     try:
         return process.wait()
     except KeyboardInterrupt:
@@ -174,3 +177,8 @@ def finish(command: Sequence[str]) -> int:
             process.kill()
             process.wait()
         raise
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

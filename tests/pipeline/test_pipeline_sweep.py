@@ -189,6 +189,17 @@ def test_a_sweep_that_is_stopped_lets_its_run_end_in_order(number: signal.Signal
     assert (tmp_path / "tidy").exists(), "it was given the time that it took"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a process that its parent is gone")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_a_sweep_that_is_killed_leaves_no_run_behind(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PARENT, CHILD.format(seconds=0)]
+    with subprocess.Popen(command, cwd=tmp_path) as parent:
+        wait_for(tmp_path / "pid")
+        parent.send_signal(number)
+        assert parent.wait(60) == -number
+    wait_for(tmp_path / "tidy")
+
+
 def test_a_second_interrupt_waits_no_longer(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PARENT, CHILD.format(seconds=100)]
     with subprocess.Popen(command, cwd=tmp_path) as parent:
