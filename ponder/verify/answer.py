@@ -62,8 +62,7 @@ _PHRASE = re.compile(
 _PHRASE_WORDS = ("nswer", "NSWER", "答案")
 """One of them is in every phrase."""
 _VALUE = re.compile(r"[\d\\$]|^[\s*_(]*[A-J][\s*_).]*(?:$|\n)")
-_STRUCK = re.compile(r"<!--.*?-->|~~[^~\n]{1,200}~~", re.DOTALL)
-"""What a reader does not see, or sees struck out."""
+_STRUCK = re.compile(r"~~[^~\n]{1,200}~~")
 _LEAD = re.compile(
     r"\A(?:#{1,6}[ \t]+|={1,2}>[ \t]*|->[ \t]*|>[ \t]+(?=\*\*)|(?:[∴⇒→➜➡✅✔✓☑\U0001f300-\U0001faff]\ufe0f?)[ \t]*)+"
 )
@@ -192,9 +191,21 @@ def _as_written(text: str) -> str:
     if tagged and "<<" in text:
         text = _CALCULATOR.sub("", text)
     text = on_one_line(text)
-    if "~~" in text or (tagged and "<!--" in text):
+    if tagged and "<!--" in text:
+        text = _without_comments(text)
+    if "~~" in text:
         text = _STRUCK.sub("", text)
     return text.replace('\\"', '"') if '\\"' in text else text
+
+
+def _without_comments(text: str) -> str:
+    """A text without what stands between <!-- and -->."""
+    pieces: list[str] = []
+    start = 0
+    while (opened := text.find("<!--", start)) >= 0 and (closed := text.find("-->", opened + len("<!--"))) >= 0:
+        pieces.append(text[start:opened])
+        start = closed + len("-->")
+    return "".join(pieces) + text[start:]
 
 
 _SAYS = re.compile(r"[^\W_]|[∅∞π?]|\\\{")

@@ -177,4 +177,5 @@ def _key(text: str) -> str:
 
 def _plain(text: str) -> str:
     text = re.sub(r"\\[()\[\]]", "", unicodedata.normalize("NFKC", text))
-    return re.sub(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", text).strip()
+    text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", text)
+    return " ".join(text.split())  # patterns that begin with blanks try each of a run

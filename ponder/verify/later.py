@@ -21,8 +21,8 @@ _TAKEN_BACK = re.compile(
     r"|(?:correct|right) (?:value|answer) (?:is|should))\b"
     r"|\b(?:nope|erratum|strike that|make that|never ?mind|my bad)\b|\bi take (?:that|it) back\b|\b(?:ignore"
     r"|disregard|discard) (?:that|this|the)\b"
-    r"|\bactually,?\s+(?:it|the|this|that|no|[\d$\\])|[(]\s*(?:wrong|incorrect)|(?:^|[.!?…,;]"
-    r"|\n)\s*no\b\s*(?:[,.!;:—-]|$)"
+    r"|\bactually,?\s+(?:it|the|this|that|no|[\d$\\])|[(]\s*(?:wrong|incorrect)"
+    r"|(?:^|[.!?…,;\n])[^\S\n]*no\b\s*(?:[,.!;:—-]|$)"
     r"|不对|错了|应该是|等等|更正"
 )
 """In small letters."""
@@ -38,7 +38,9 @@ _CORRECTED = re.compile(
     r"(\S[^.!?\n]{0,40}(?:\.\d+)?)[.!]?\s*$",
     re.IGNORECASE,
 )
-_INSTEAD = re.compile(r"(?:^|\n|[.!?]\s+)\s*(?:so|thus|therefore|hence|but|however)\b[,]?\s+([^\n]*)", re.IGNORECASE)
+_INSTEAD = re.compile(
+    r"(?:(?:^|\n)[^\S\n]*|[.!?][^\S\n]+)(?:so|thus|therefore|hence|but|however)\b[,]?\s+([^\n]*)", re.IGNORECASE
+)
 _DENIED = re.compile(r"\b(?:not|wrong|incorrect|or|at least|at most|than|maybe|perhaps)\b|n['’]t\b", re.IGNORECASE)
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n")
 _NUMBER_LINE = re.compile(r"[-\s$*]*\d[\d,.]*[\s$*.]*")

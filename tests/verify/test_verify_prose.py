@@ -159,6 +159,8 @@ BODIES = [
         "A. ",
         "<|im_end|>",
         "<<",
+        "<!--",
+        "-->",
     ),
     *(
         "The answer is 5. ",
@@ -168,6 +170,8 @@ BODIES = [
         "}",
         r"\text{",
         "\n",
+        " ",
+        " (",
         "1.\n",
         "(a ",
         "'",
@@ -196,6 +200,8 @@ def test_finding_an_answer_takes_time_linear_in_the_text(body: str) -> None:
     text = body * 12_000
     assert find_answer(text).rule
     assert find_answer(rf"\boxed{{5}} {text}").rule
+    assert find_answer(rf"\boxed{{5}}{text}x").rule
+    assert verify(f"A{text[:3_000]}x", ChoiceGold(answer="B")).outcome == "wrong"
     assert not paid(f"{text}\nSo it is 42", "41")
     assert find_program(text, _PROGRAM).rule
 
