@@ -42,33 +42,15 @@ def _close(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: 
     return math.isfinite(size) and size <= atol + rtol * abs(b)
 
 
-def _depth(value: Any) -> int:
-    if not isinstance(value, list | tuple):
-        return 0
-    return 1 + (_depth(value[0]) if value else 0)
-
-
-def _pairs(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
-    """The numbers that numpy would compare: a smaller shape is stretched over a larger one."""
-    if _depth(a) != _depth(b):
-        larger, swapped = (a, False) if _depth(a) > _depth(b) else (b, True)
-        for item in larger:
-            yield from _pairs(a, item) if swapped else _pairs(item, b)
-        return
-    if _depth(a) == 0:
-        yield a, b
-        return
-    if len(a) != len(b) and 1 not in (len(a), len(b)):
-        raise ValueError("operands could not be broadcast together")
-    length = len(b) if len(a) == 1 else len(a)
-    for place in range(length):
-        yield from _pairs(a[0 if len(a) == 1 else place], b[0 if len(b) == 1 else place])
-
-
 def _all_close(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
-    for value in (*_flat(a), *_flat(b)):
+    """`numpy.allclose` of two values of one shape, else ValueError. numpy stretches the smaller of two shapes over the
+    larger, so that an empty list is near to every number."""
+    ours, theirs = list(_flat(a)), list(_flat(b))
+    for value in (*ours, *theirs):
         _check_number(value)
-    return all(_close(x, y, rtol, atol, equal_nan) for x, y in list(_pairs(a, b)))
+    if _shape(a) != _shape(b):
+        raise ValueError("the shapes differ")
+    return all(_close(x, y, rtol, atol, equal_nan) for x, y in zip(ours, theirs, strict=True))
 
 
 def _assert_all_close(actual: Any, desired: Any, rtol: float = 1e-7, atol: float = 0, **_: Any) -> None:

@@ -76,6 +76,30 @@ def test_checks_are_made_wherever_they_stand(name: str, form: str) -> None:
         assert verify_code(wrong, gold).outcome == "wrong", verify_code(wrong, gold)
 
 
+NEAR = {
+    "allclose": "import numpy as np\nassert np.allclose(f(1), 2.0)",
+    "the other way round": "import numpy as np\nassert np.allclose(2.0, f(1))",
+    "assert_allclose": "import numpy as np\nnp.testing.assert_allclose(f(1), 2.0)",
+    "not far": "import numpy as np\nassert not not np.allclose(f(1), 2.0)",
+    "in a list": "import numpy as np\nassert np.allclose([f(1), 5], [2.0, 5])",
+}
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_a_number_is_near_to_numbers_alone(name: str) -> None:
+    gold = CodeGold(tests=(NEAR[name],), entry_point="f")
+    assert verify_code("def f(x): return x + 1.0000000001", gold).outcome == "right"
+    for wrong in ("[]", "()", "[[]]", "[2.0]", "[2.0, 2.0]", "None", "'2'"):
+        assert verify_code(f"def f(x): return {wrong}", gold).outcome == "wrong", wrong
+
+
+def test_numbers_of_a_list_are_near_to_as_many() -> None:
+    gold = CodeGold(tests=("import numpy as np\nassert np.allclose(f(3), [3.0, 3.0])",), entry_point="f")
+    assert verify_code("def f(x): return (x, 3.0000000001)", gold).outcome == "right"
+    for wrong in ("[]", "[3]", "3", "[[], []]", "[[3, 3]]"):
+        assert verify_code(f"def f(x): return {wrong}", gold).outcome == "wrong", wrong
+
+
 METHOD = "import unittest\nclass T(unittest.TestCase):\n    def test_f(self):\n        "
 NOTHING = {
     "no check": "f(1)",
