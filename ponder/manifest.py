@@ -64,9 +64,10 @@ class Session:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """A stage's record. `identity` is everything that decides its result, `fingerprint` the hash of that. `clock` is
-    the time told to chat templates that write the date, one for all stages and sessions of a run. `continued` are the
-    steps after which more were asked for than before. `products` are the files that a finished stage left for others,
-    as `files.sealed` says; None while it is unfinished."""
+    the time told to chat templates that write the date, one for all stages and sessions of a run. `precision` is what
+    `auto` was on the machine where the stage began, None where the recipe says it or an older ponder began. `continued`
+    are the steps after which more were asked for than before. `products` are the files that a finished stage left for
+    others, as `files.sealed` says; None while it is unfinished."""
 
     recipe: str
     stage: str
@@ -79,6 +80,7 @@ class Manifest:
     versions: Mapping[str, str]
     sessions: tuple[Session, ...]
     clock: str | None = None
+    precision: Literal["fp32", "bf16"] | None = None
     continued: tuple[int, ...] = ()
     results: Mapping[str, Any] = field(default_factory=dict)
     products: Mapping[str, str] | None = None

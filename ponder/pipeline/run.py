@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import ponder
 from ponder.errors import RunFolderError
@@ -26,6 +26,7 @@ from ponder.pipeline.smoke import smoke_recipe
 from ponder.pipeline.smoke_inputs import make_smoke_inputs
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
+from ponder.recipe.stages import Stage
 from ponder.sandbox.isolation import accept_isolation
 from ponder.stages import STAGES, Context
 from ponder.task.hub import same_rows
@@ -196,7 +197,7 @@ def _run_stage(
     say(f"{standing.name}: {begun.get(standing.state, 'started')} in {standing.folder}")
     losses = LossLog(standing.folder)
     context = Context(
-        config=standing.stage,
+        config=_as_begun(standing, manifest, say),
         name=standing.name,
         folder=standing.folder,
         seed=standing.seed,
@@ -238,6 +239,29 @@ def _own_code(standing: Standing, recipe: Recipe) -> OwnCode:
     return own
 
 
+def _as_begun(standing: Standing, manifest: Manifest, say: Callable[[str], None]) -> Stage:
+    """The stage with the precision in which it began where its recipe leaves that to the machine."""
+    if manifest.precision is None:
+        return standing.stage
+    from ponder.policy.load import precision_here
+
+    began = manifest.precision
+    if (here := precision_here()) != began:
+        say(f"{standing.name}: goes on with precision {began}, as it began; on this machine `auto` is {here}")
+    return standing.stage.model_copy(update={"precision": began})
+
+
+def _precision(standing: Standing) -> Literal["fp32", "bf16"] | None:
+    """What the manifest says of it."""
+    if getattr(standing.stage, "precision", None) != "auto":
+        return None
+    if standing.manifest is not None and standing.manifest.precision is not None:
+        return standing.manifest.precision
+    from ponder.policy.load import precision_here
+
+    return precision_here()
+
+
 def _begin(standing: Standing, recipe_name: str, clock: str, smoke: bool, say: Callable[[str], None]) -> Manifest:
     """The manifest with a new session, already on disk."""
     old = standing.manifest
@@ -255,6 +279,7 @@ def _begin(standing: Standing, recipe_name: str, clock: str, smoke: bool, say: C
         smoke=smoke,
         versions=_versions(),
         clock=clock,
+        precision=_precision(standing),
         continued=continued,
         sessions=(*(ended(s, standing.folder) for s in (old.sessions if old else ())), _session()),
     )

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tokenizers import Tokenizer
@@ -39,7 +39,7 @@ from ponder.recipe.training import Precision
 from ponder.text.control import chat_source
 from ponder.text.template import Template, template_for
 
-__all__ = ["load_policy", "load_weights", "random_policy", "save_policy"]
+__all__ = ["load_policy", "load_weights", "precision_here", "random_policy", "save_policy"]
 
 _PROBE_TOKENS = 8
 _PADDED_TOKENS = 64
@@ -152,6 +152,15 @@ def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | 
     return torch.bfloat16 if precision == "bf16" else None
 
 
+def precision_here() -> Literal["fp32", "bf16"]:
+    """What `auto` is on this machine."""
+    return "fp32" if autocast_dtype("auto", _own_device()) is None else "bf16"
+
+
+def _own_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def _cpu_has_bf16() -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
@@ -166,7 +175,7 @@ def _policy(
     device: str | torch.device | None,
     name: str,
 ) -> Policy:
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = torch.device(device) if device else _own_device()
     rows = model.get_input_embeddings().weight.shape[0]
     if rows < len(tokenizer):
         _leave_out_unembedded(tokenizer, template, name, rows)

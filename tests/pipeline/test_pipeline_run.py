@@ -63,6 +63,33 @@ def test_a_stopped_stage_is_continued(
     assert done is not None and [s.outcome for s in done.sessions] == [status, "done"]
 
 
+def test_a_stage_goes_on_with_the_precision_in_which_it_began(
+    start: Callable[..., list[str]], stages: Stages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever `auto` is on the machine where it is resumed; where nothing is known of that, as on this one."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("ponder.policy.load._cpu_has_bf16", lambda: False)
+    stages.trouble["zero"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert stages.contexts["zero"].config.precision == "fp32"
+    monkeypatch.setattr("ponder.policy.load._cpu_has_bf16", lambda: True)
+    stages.trouble["zero"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert stages.contexts["zero"].config.precision == "fp32"
+    assert "zero: goes on with precision fp32, as it began; on this machine `auto` is bf16" in stages.said
+    path = folder(tmp_path, "zero") / "manifest.json"
+    manifest = read_json(path)
+    assert manifest["config"]["precision"] == "auto" and manifest.pop("precision") == "fp32"
+    write_json(path, manifest)  # as an older ponder wrote it
+    assert start() == ["zero", "scores"]
+    assert stages.contexts["zero"].config.precision == "bf16"
+    assert start("stages.scores.precision=fp32", redo=["scores"]) == ["scores"]
+    done = read_manifest(folder(tmp_path, "scores"))
+    assert done is not None and done.precision is None
+
+
 def test_a_killed_session_is_counted_as_such(start: Callable[..., list[str]], stages: Stages, tmp_path: Path) -> None:
     stages.trouble["zero"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
