@@ -44,9 +44,13 @@ _PROSE = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|frac|sin|cos|tan|log|ln|pi)\b)[A
 _WORD_FIRST = re.compile(r"[A-Z][a-z]+[ ,]")
 _GROUP = re.compile(r"\\[A-Za-z]+\s*\{[^{}]*\}")
 _WRAPPED = re.compile(r"\s*[\"'“‘`]([^\"'“”‘’`]+)[\"'”’`]\.?\s*")
-_SENTENCE_END = re.compile(
-    r"[.。!！?？](?:\s|$)|[;；]|(?:,|\s\()?\s*\b(?:because|since|as|so|which|where|when)\s|[，,（(]\s*(?:因为|所以|其中)"
+_CLAUSE = re.compile(
+    r"[.。!！?？](?:\s|$)|[;；]|,?\s*\b(?:so|thus|hence|therefore)[\s,]|[，,]\s*所以"
+    r"|,?\s*\b(?:or|and|but)\s+(?=(?:it|this|that|the answer)\b)"
 )
+_REASON = re.compile(r"(?:,|\s\()?\s*\b(?:because|since|as|which|where|when)\s|[，,（(]\s*(?:因为|其中)")
+_OF_THE_ANSWER = re.compile(r"\b(?:it|this|that|answer|result)\b|\*\*|答案|它|这", re.IGNORECASE)
+"""What a clause is of that states the answer, rather than a step towards it."""
 _UNIT_LETTER = re.compile(r"(?<=\d)\s*(?:m|g|s|h|L|l)(?:[²³]|\^[23])?(?![A-Za-z])")
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 _OPTION = re.compile(r"\s*(?:\\text(?:bf)?\s*\{\s*)?\(?[A-J]\)[:.]?\s*\}?[\s\\]*(\S.*)")
@@ -281,20 +285,32 @@ def _same_text(gold: str, answer: str, lenient: bool) -> bool:
     if _DOUBTFUL.search(answer):
         return False
     sentence = sentences(answer)[-1] if sentences(answer) else answer
-    pieces = [*_IS.split(answer)[1:][-1:], *_IS.split(_SENTENCE_END.split(sentence, maxsplit=1)[0])[1:][-1:]]
-    bold = _BOLD.findall(sentence)
     if wanted in _OPPOSITES and _OPPOSITES[wanted] in re.findall(r"\w+", answer.casefold()):
         return False
     said = _YES_OR_NO.match(answer)
     if said and said[1].casefold() == wanted:
         return True
-    if any(text_key(piece) == wanted for piece in (*pieces, *(bold if len(bold) == 1 else ()))):
-        return True
+    clauses = [clause for clause in _CLAUSE.split(sentence) if clause.strip(" *")]
+    said_of_it = [text for clause in clauses[:-1] if _OF_THE_ANSWER.search(clause) and (text := _stated_by(clause))]
+    keys = {text_key(text) for text in (*said_of_it, *map(_stated_by, clauses[-1:])) if text}
+    if wanted in keys:
+        return len(keys) == 1
     direction = _DIRECTION.search(sentence)
     if direction and text_key(direction[1]) == wanted and len(set(_COMPASS.findall(sentence.lower()))) == 1:
         return _NO_SUBJECT.search(sentence) is None
     subject = re.match(rf"(?:(?:so|thus|therefore|hence),?\s+)?{re.escape(wanted)}\s+[a-z]", text_key(sentence))
-    return lenient and subject is not None and not _NO_SUBJECT.search(sentence)
+    return lenient and subject is not None and len(clauses) == 1 and not _NO_SUBJECT.search(sentence)
+
+
+def _stated_by(clause: str) -> str | None:
+    """What a clause says that something is, by its last "is", or sets in bold there or with nothing else said."""
+    clause = without if _IS.search(without := _REASON.split(clause, maxsplit=1)[0]) else clause
+    *before, piece = _IS.split(clause)
+    subject = before[0] if before and before[0].lstrip().startswith("**") and ":" not in before[0] else ""
+    bold = _BOLD.findall(piece) or _BOLD.findall(subject)
+    if len(bold) == 1:
+        return str(bold[0])
+    return piece if before else None
 
 
 def _plain(text: str) -> Fraction | int | None:
