@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from ponder.errors import PonderError
 from ponder.policy import Policy
 from ponder.recipe.rollout import EngineConfig
 from ponder.watch.losses import LossLog
@@ -65,10 +66,19 @@ class Workers:
 def open_home(on: str, folder: Path, say: Callable[[str], None]) -> Home:
     """What `--on` says. PonderError where it is not there or cannot be used; `folder` is the run's."""
     check_place(on)
-    if on == "local":
-        import torch
+    import torch
 
+    if on == "local":
         return LocalHome(len(os.sched_getaffinity(0)), torch.cuda.device_count())
     from ponder.workers.ray_home import RayHome
 
-    return RayHome(on.removeprefix("ray").removeprefix("://"), folder, say)
+    home = RayHome(on.removeprefix("ray").removeprefix("://"), folder, say)
+    count, processors = home.processors()
+    if processors == "GPUs" and not torch.cuda.is_available():
+        home.close()
+        raise PonderError(
+            f"The cluster has {count} GPUs, but torch finds none for this process, and workers compute as it does: "
+            f"they would hold GPUs and use CPUs. Give the command on a node with a GPU, with a torch that is built for "
+            f"CUDA; to compute on CPUs, start Ray on its nodes with `ray start --num-gpus 0`."
+        )
+    return home

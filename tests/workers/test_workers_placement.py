@@ -132,3 +132,31 @@ def test_what_is_no_place_is_said_before_anything_starts(
 ) -> None:
     with pytest.raises(error, match=said):
         open_home(on, tmp_path, print)
+
+
+@pytest.mark.parametrize(
+    ("there", "cuda", "taken"), [("GPUs", False, False), ("GPUs", True, True), ("cores", False, True)]
+)
+def test_gpus_of_a_cluster_need_one_where_the_run_is(
+    there: str, cuda: bool, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers compute on what the run's own process does."""
+    closed: list[bool] = []
+
+    class Cluster:
+        def __init__(self, address: str, folder: Path, say: object) -> None: ...
+
+        def processors(self) -> tuple[int, str]:
+            return 4, there
+
+        def close(self) -> None:
+            closed.append(True)
+
+    monkeypatch.setattr("ponder.workers.ray_home.RayHome", Cluster)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    if taken:
+        assert isinstance(open_home("ray", tmp_path, print), Cluster) and not closed
+    else:
+        with pytest.raises(PonderError, match=r"has 4 GPUs, but torch finds none .* on a node with a GPU"):
+            open_home("ray", tmp_path, print)
+        assert closed == [True]
