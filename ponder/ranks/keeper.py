@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from ponder.ranks.launch import launch
+from ponder.ranks.messages import Messages
 
 __all__ = ["Keeper", "Look"]
 
@@ -41,7 +42,8 @@ class Keeper:
     def __init__(
         self, maker: str, threads: int, log: Path | None = None, environment: Mapping[str, str] | None = None
     ) -> None:
-        self._process, self._link = launch(maker, threads, environment=environment, log=log)
+        self._process, link = launch(maker, threads, environment=environment, log=log)
+        self._messages = Messages(link)
         self._looked, self._still_since = 0.0, 0.0
 
     def pids(self) -> tuple[int, int]:
@@ -64,14 +66,13 @@ class Keeper:
 
     def send(self, message: bytes) -> None:
         """Tell it something. That it is gone is seen by `look`."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._link.send_bytes(message)
+        self._messages.send(message)
 
     def look(self, seconds: float) -> Look:
         """Wait at most so long for what it says. One that stands still is ended."""
         try:
-            if self._link.poll(seconds):
-                return Look(message=self._link.recv_bytes())
+            if (message := self._messages.receive(seconds)) is not None:
+                return Look(message=message)
         except (EOFError, ConnectionResetError):
             return Look(ended=self._how(self._process.wait(_PATIENCE)))
         except subprocess.TimeoutExpired:
@@ -84,7 +85,7 @@ class Keeper:
 
     def end(self) -> None:
         """End the process, which may be in an exchange that nobody answers."""
-        self._link.close()
+        self._messages.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_PATIENCE if not self._is_stopped() else 0)
         self._process.kill()

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from ponder.ranks.answer import Answer
 from ponder.ranks.keeper import Keeper, Look
@@ -71,5 +72,30 @@ def test_one_that_stands_still_unseen_is_ended_too() -> None:
     keeper = Keeper("collections:Counter", 1)
     pid = keeper.pids()[1]
     os.kill(pid, signal.SIGSTOP)
+    keeper.end()
+    assert not psutil.pid_exists(pid)
+
+
+def test_messages_larger_than_a_pipe_go_both_ways() -> None:
+    keeper = Keeper("builtins:bytes", 1)
+    told(keeper, "", 20_000_000)
+    assert value(told(keeper, "count", b"x" * 10_000_000)) == 0
+    assert value(told(keeper, "hex")) == "0" * 40_000_000
+    keeper.end()
+
+
+@pytest.mark.parametrize("verb", ["hex", "count"])
+def test_one_that_stands_still_within_a_message_holds_nobody_up(verb: str) -> None:
+    """Its own, of which a part was read, or one that it reads no further."""
+    keeper = Keeper("builtins:bytes", 1)
+    told(keeper, "", 20_000_000)
+    pid = keeper.pids()[1]
+    if verb == "hex":
+        keeper.send(pickle.dumps((verb, ())))
+        time.sleep(2)  # until nothing more goes into the pipe
+    os.kill(pid, signal.SIGSTOP)
+    if verb == "count":
+        keeper.send(pickle.dumps((verb, (b"x" * 10_000_000,))))
+    assert "SIGSTOP" in looked(keeper).ended
     keeper.end()
     assert not psutil.pid_exists(pid)
