@@ -315,8 +315,9 @@ def _flat(scores: Scores, folder: Path) -> dict[str, Any]:
     }
 
 
-def _show_progress(done: int, total: int) -> None:
-    print(f"\r{done:,} of {total:,} completions", end="\n" if done == total else "", file=sys.stderr, flush=True)
+def _show_progress(done: int, total: int, pace: str) -> None:
+    line = f"\r{done:,} of {total:,} completions{'' if done == total else pace}"
+    print(f"{line}\x1b[K", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
 def _print_table(name: str, scores: Scores, folder: Path) -> None:

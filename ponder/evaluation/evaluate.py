@@ -31,18 +31,19 @@ from ponder.judge import Judge, RuleJudge
 from ponder.policy.voice import Voice
 from ponder.recipe.rollout import Sampling
 from ponder.records import Completion, Problem, Verdict, to_json
-from ponder.rollout.engine import Engine, Request
+from ponder.rollout.engine import Engine, GenerationState, Request
 from ponder.seeds import derive_seed
 from ponder.text.template import Template
 from ponder.verify.pool import VerifierPool
+from ponder.watch.pace import drawing_pace
 
 __all__ = ["Judges", "OnTick", "check_problems", "evaluate", "problems_digest", "replay", "verdicts_of", "versions"]
 
 Judges = Literal["correctness", "safety"]
 """What a judge says of a response."""
 
-OnTick = Callable[[int, int], None]
-"""Told how many completions are finished, and of how many."""
+OnTick = Callable[[int, int, str], None]
+"""Told how many completions are finished, of how many, and how fast they are drawn, in words."""
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "mpmath")
 
@@ -124,7 +125,7 @@ def evaluate(
             if writer is not None:
                 writer.write(result)
 
-        finished = len(results) * samples
+        finished, total, pace = len(results) * samples, len(problems) * samples, ""
         for start in range(len(results), len(problems), size):
             judging = Judging(problems[start : start + size], samples, voice.template, verdicts, take, own)
 
@@ -133,9 +134,17 @@ def evaluate(
                 judging.add(problem_id, index, completion)
                 finished += 1
                 if progress is not None:
-                    progress(finished, len(problems) * samples)
+                    progress(finished, total, pace)
 
-            engine.generate(requests[start : start + size], sampling, max_tokens, weight_version, on_finish)
+            def on_progress(state: GenerationState, later: int = total - (start + size) * samples) -> None:
+                nonlocal pace
+                asked = state.total + max(0, later)
+                pace = drawing_pace(state.tokens, state.finished, asked, state.seconds, max_tokens)
+                if progress is not None:
+                    progress(finished, total, pace)
+
+            part = requests[start : start + size]
+            engine.generate(part, sampling, max_tokens, weight_version, on_finish, on_progress)
             judging.wait()
     return score(results, voice.template, provenance, derive_seed(seed, "score"))
 

@@ -31,7 +31,7 @@ _MOST_STALE = 16
 """Updates; R1-Zero itself learns from completions that are up to 15 updates old."""
 Draw = Callable[[Drawer, int, list[Problem], int, Phase, OnProgress], Collected]
 """(engine, step, problems, version of its weights, phases, progress) -> the rollout after `step` updates."""
-Tick = Callable[[int, int], None]
+Tick = Callable[[int, int, str], None]
 
 
 class Ahead:
@@ -121,7 +121,7 @@ class Ahead:
                 if future.done():  # raised by the work itself
                     return future.result()
                 if (state := self._state) is not None:
-                    tick(state.finished, state.total)
+                    tick(state.finished, state.total, "")
 
     def _run(self, step: int, problems: list[Problem], version: int, engine: Drawer) -> DrawnRollout:
         def report(state: GenerationState) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ponder.environment import World
 from ponder.evaluation import Scores, completions_path, load_scores, save_scores, scores_path
-from ponder.evaluation.evaluate import evaluate
+from ponder.evaluation.evaluate import OnTick, evaluate
 from ponder.policy import Policy
 from ponder.recipe.problems import HeldOut
 from ponder.recipe.rollout import Sampling
@@ -74,7 +74,7 @@ class HeldOutProblems:
         full: bool,
         model: str,
         max_tokens: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: OnTick | None = None,
     ) -> Scores:
         """Score the policy and write `evaluation/step-<step>.json` with all completions beside it.
 

@@ -197,7 +197,7 @@ class _Run:
         """The groups of the next rollout, judged, on disk, and with what they show."""
         version = self.trainer.version
         collected = self.rollouts.next(
-            self.step, version, self.phases, lambda done, total: progress.tick("generate", done, total)
+            self.step, version, self.phases, lambda done, total, pace: progress.tick("generate", done, total, pace)
         )
         self.trainer.temperature = self.config.sampling.temperature_at(self.step)
         self._drawn_version = min(
@@ -312,7 +312,7 @@ class _Run:
             raise LearningError(f"{self.context.name}: {hopeless}")
 
     def _drain(self, progress: Progress) -> None:
-        self.rollouts.drain(self.phases, lambda done, total: progress.tick("generate", done, total))
+        self.rollouts.drain(self.phases, lambda done, total, pace: progress.tick("generate", done, total, pace))
 
     def end(self) -> None:
         """Training is over: nothing is left of updates that are not made."""
@@ -345,7 +345,7 @@ class _Run:
                 full=self.step in (0, self.steps),
                 model=self.context.name,
                 max_tokens=self._max_tokens(),
-                progress=lambda done, total: progress.tick("evaluate", done, total),
+                progress=lambda done, total, pace: progress.tick("evaluate", done, total, pace),
             )
         progress.say(describe(scores, self.context.name, self.step))
         try_report(self.context.folder.parent.parent, progress.say)

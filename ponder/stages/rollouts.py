@@ -17,7 +17,7 @@ from ponder.policy.voice import Voice
 from ponder.recipe.rollout import EngineConfig
 from ponder.recipe.stages import RlStage
 from ponder.records import Problem
-from ponder.rollout import Collected, Engine, OnProgress
+from ponder.rollout import Collected, Engine, GenerationState, OnProgress
 from ponder.rollout.collect import Phase, collect
 from ponder.rollout.preference import RewardModels
 from ponder.seeds import derive_seed
@@ -29,6 +29,7 @@ from ponder.stages.failures import FailureLog
 from ponder.verify.pool import VerifierPool
 from ponder.watch import Phases, RolloutLog
 from ponder.watch.drawn import DrawnLog, DrawnRollout
+from ponder.watch.pace import drawing_pace
 
 __all__ = ["Rollouts"]
 
@@ -76,9 +77,13 @@ class Rollouts:
         if self._ahead is not None:
             return self._take(self._ahead, step, version, phases, tick)
         problems = self._problems(step)
-        collected = self._draw(
-            self._engine, step, problems, version, phases, lambda state: tick(state.finished, state.total)
-        )
+        longest = self._config.sampling.max_tokens_at(step)
+
+        def told(state: GenerationState) -> None:
+            pace = drawing_pace(state.tokens, state.finished, state.total, state.seconds, longest)
+            tick(state.finished, state.total, pace)
+
+        collected = self._draw(self._engine, step, problems, version, phases, told)
         self._keep(step, collected)
         self._drawing.learn(collected.groups)
         return collected

@@ -211,7 +211,7 @@ class _Run:
                 step=self.step,
                 full=self.step in (0, self.steps),
                 model=self.context.name,
-                progress=lambda done, total: progress.tick("evaluate", done, total),
+                progress=lambda done, total, pace: progress.tick("evaluate", done, total, pace),
             )
         progress.say(describe(scores, self.context.name, self.step))
         try_report(self.context.folder.parent.parent, progress.say)

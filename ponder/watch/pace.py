@@ -2,7 +2,7 @@
 
 import time
 
-__all__ = ["Pace", "seconds_text"]
+__all__ = ["Pace", "drawing_pace", "seconds_text"]
 
 
 def seconds_text(seconds: float) -> str:
@@ -11,6 +11,17 @@ def seconds_text(seconds: float) -> str:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     return f"{whole // 60}m {whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
+def drawing_pace(tokens: int, finished: int, total: int, seconds: float, max_tokens: int) -> str:
+    """How fast completions are drawn. They are drawn beside each other and end late, so that how many are finished says
+    nothing of the time left; how many tokens there can still be does.
+    Example: ", 62 tokens/s, at most 12m 40s left"."""
+    if tokens <= 0 or seconds <= 0:
+        return ""
+    rate = tokens / seconds
+    most = min(total * max_tokens - tokens, (total - finished) * max_tokens)
+    return f", {rate:.3g} tokens/s, at most {seconds_text(max(0, most) / rate)} left"
 
 
 class Pace:

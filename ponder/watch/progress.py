@@ -90,8 +90,8 @@ class Progress:
         """The first step begins now: what was done before it says nothing about the pace."""
         self._ends = deque([time.perf_counter()], maxlen=_PACE_STEPS + 1)
 
-    def tick(self, doing: str, done: int | None = None, total: int | None = None) -> None:
-        """What goes on within the step. Example: tick("generate", 120, 256)."""
+    def tick(self, doing: str, done: int | None = None, total: int | None = None, pace: str = "") -> None:
+        """What goes on within the step; `pace` is told in place of the rate. Example: tick("generate", 120, 256)."""
         now = time.perf_counter()
         if doing != self._work or (done or 0) < self._work_done:
             self._work, self._work_pace = doing, Pace(done or 0, now)
@@ -101,7 +101,7 @@ class Progress:
             self._refresh()
         elif now - self._last_tick >= self._tick_seconds:
             self._last_tick = now
-            self._print(f"{self._title}: {self._doing}{self._work_pace.text(done or 0, total)}")
+            self._print(f"{self._title}: {self._doing}{pace or self._work_pace.text(done or 0, total)}")
 
     def step(self, step: int, metrics: Mapping[str, float | None]) -> None:
         """Step `step` of `steps` is finished and showed these metrics; keys not given keep their last value, but for

@@ -17,12 +17,12 @@ class Ticker:
         self._began = self._said = time.perf_counter()
         self._pace: Pace | None = None
 
-    def __call__(self, done: int, total: int) -> None:
-        """`done` of `total` are finished."""
+    def __call__(self, done: int, total: int, pace: str = "") -> None:
+        """`done` of `total` are finished; `pace` is told in place of the rate at which they were."""
         if self._pace is None:
             self._pace = Pace(done - 1, self._began)  # the rest was there already: it says nothing about the rate
         now = time.perf_counter()
         if now - self._said < self._seconds or done >= total:
             return
         self._said = now
-        self._say(f"{self._title}: {done:,} of {total:,} completions{self._pace.text(done, total)}")
+        self._say(f"{self._title}: {done:,} of {total:,} completions{pace or self._pace.text(done, total)}")
