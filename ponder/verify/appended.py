@@ -17,11 +17,9 @@ _MAIN = re.compile(r"\bint\s+main\s*\(")
 _TAIL = """
 #include <cstdio>
 int main() {
-    char secret[64] = {0};
-    size_t length = fread(secret, 1, 63, stdin);
     int status = ponder_tests();
     fflush(stdout);
-    if (status == 0) fwrite(secret, 1, length, stdout);
+    if (status == 0) fputs(NAME::secret, stdout);
     return status;
 }
 """
@@ -45,7 +43,8 @@ def with_tests(program: str, tests: str, name: str, after: str = "") -> str:
     body, _ = compared(_MAIN.sub("static int ponder_tests(", body), name)
     spoken = sorted(set(re.findall(r"\b[a-z_]\w*", _SAID.sub(" ", body + _TAIL))))
     undone = "\n".join(f"#undef {word}" for word in ("NDEBUG", *spoken) if word != "__cplusplus")
-    return f"{comparison(name)}\n#line 1\n{program}\n{after}{undone}\n#include <cassert>\n{body}\n{_TAIL}"
+    tail = _TAIL.replace("NAME", name)
+    return f"{comparison(name)}\n#line 1\n{program}\n{after}{undone}\n#include <cassert>\n{body}\n{tail}"
 
 
 @lru_cache(maxsize=1024)

@@ -2,6 +2,8 @@
 
 The comparison stands before the program, in a namespace whose name it does not know, and takes plain values apart:
 numbers, texts, and the containers of the standard library. The tests' own `==` would be what the program says it is.
+There, too, the secret that tells the end of the tests is taken from the standard input before any code of the program
+runs, and nothing is left to read.
 """
 
 import re
@@ -11,6 +13,11 @@ __all__ = ["NOT_PLAIN", "compared", "comparison", "given", "why_not_trusted"]
 NOT_PLAIN = "ponder: the program hands over what is no plain value"
 _COMPARISON = """#include <bits/stdc++.h>
 namespace NAME {
+static char secret[64];
+__attribute__((constructor(101))) static void take() {
+    setvbuf(stdin, nullptr, _IONBF, 0);
+    if (fread(secret, 1, 63, stdin) == 0 || freopen("/dev/null", "r", stdin) == nullptr) abort();
+}
 template <class T> struct given : std::false_type {};
 template <class T> struct plain : std::bool_constant<std::is_arithmetic_v<T> || given<T>::value> {};
 template <> struct plain<std::string> : std::true_type {};
@@ -138,6 +145,7 @@ _MASKED = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|(?<!\d)'(?:\\.|[
 _CANDIDATE = re.compile(r"\bauto\s+candidate\s*=\s*(\w+)\s*;")
 _NOT_TRUSTED = re.compile(
     r"""\bnamespace\s+std\b|\btemplate\s*<\s*>[^;{]*\bstd\s*::|\#\#|%:|\?\?=|\bextern\s*"C|\b(?:__)?asm(?:__)?\b|\bpush_macro\b"""
+    r"|\b__attribute(?:__)?\b|\b(?:__)?gnu(?:__)?\s*(?:::|:)"  # what runs before everything else, too
 )
 _DEFINED = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
 

@@ -51,6 +51,10 @@ def test_comparisons_are_taken_over(tests: str, wanted: str, whole: bool) -> Non
     ("#define JOIN(a, b) a ## b", False),
     ('extern "C" int memcmp() { return 0; }', False),
     ("#define LIMIT 5", False),
+    ("__attribute__((constructor)) void g() {}", False),
+    ("[[gnu::constructor]] void g() {}", False),
+    ("[[using gnu : constructor]] void g() {}", False),
+    ("struct gnu { int constructor; };", True),
 ])  # fmt: skip
 def test_what_could_change_the_tests_is_not_trusted(program: str, trusted: bool) -> None:
     assert (why_not_trusted(program, "assert(f(1) == LIMIT);", all_compared=True) is None) == trusted
@@ -115,6 +119,33 @@ LIES = {
 @pytest.mark.parametrize("name", LIES)
 def test_no_equality_of_the_program_is_believed(name: str) -> None:
     assert verify_code("#include <bits/stdc++.h>\n" + LIES[name], LIST).outcome != "right"
+
+
+TAKING = "#include <bits/stdc++.h>\n#include <unistd.h>\n#include <fcntl.h>\n"
+SAID = " char s[64] = {0}; size_t n = read(fd, s, 63); s[n] = 0; fputs(s, stdout); fflush(stdout); _Exit(0); "
+THEFTS = {
+    "rewinds its input": "long f(long x) { rewind(stdin); char s[64] = {0}; size_t n = fread(s, 1, 63, stdin);"
+        " fwrite(s, 1, n, stdout); fflush(stdout); _Exit(0); }",
+    "moves back": "long f(long x) { lseek(0, 0, SEEK_SET); int fd = 0;" + SAID + "}",
+    "opens it again": 'long f(long x) { int fd = open("/proc/self/fd/0", O_RDONLY);' + SAID + "}",
+    "reads before main": "static char s[64]; static size_t n = fread(s, 1, 63, stdin);\n"
+        "long f(long x) { fwrite(s, 1, n, stdout); fflush(stdout); _Exit(0); }",
+    "ends before main": "struct Z { Z() { int fd = 0;" + SAID + "} } z;\nlong f(long x) { return x; }",
+    "takes over the input": "long f(long x) { std::string s; std::cin >> s; std::cout << s << std::flush; _Exit(0); }",
+}  # fmt: skip
+
+
+@cpp
+@pytest.mark.parametrize("name", THEFTS)
+def test_no_program_reads_by_which_secret_its_tests_end(name: str) -> None:
+    verdict = verify_code(TAKING + THEFTS[name], gold("assert(candidate(1) == 2);"))
+    assert verdict.outcome == "wrong", verdict
+
+
+@cpp
+def test_a_program_that_reads_its_input_finds_none() -> None:
+    program = "#include <bits/stdc++.h>\nlong f(long x) { long n = 0; while (getchar() != EOF) n++; return x + n + 1; }"
+    assert verify_code(program, gold("assert(candidate(1) == 2);")).outcome == "right"
 
 
 @cpp
