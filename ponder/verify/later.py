@@ -5,7 +5,12 @@ is left of an answer that only doubts, corrections and other numbers follow.
 """
 
 import re
+from fractions import Fraction
 
+from ponder.maths.reader import read
+from ponder.maths.tree import TooLarge, Unreadable
+from ponder.maths.values import Undefined, approximate
+from ponder.maths.words import number_word
 from ponder.verify.mentions import numbers_in
 
 __all__ = ["comes_back", "correction", "doubts_itself", "is_replaced", "is_taken_back"]
@@ -26,6 +31,16 @@ _TAKEN_BACK = re.compile(
     r"|不对|错了|应该是|等等|更正"
 )
 """In small letters."""
+_ENDS = r"(?=[ .!)*$]*(?:\n|$))"
+_HARMLESS = re.compile(
+    r"\b(?:to|of|the|average|total|must|will) wait\b|\bwait(?:ing)?[ -](?:times?|periods?|lists?)\b"
+    r"|\bsorry (?:for|about) (?:the|my|such an?|this) (?:long|length|delay|verbos)\w*"
+    rf"|\bas it should be\b(?:{_ENDS}|(?=[ $]*,? (?:since|because)\b))"
+    rf"|\b(?:answer|value|it|result) should be (?:an? )?(?:positive |non-?negative )?(?:integer|whole number){_ENDS}"
+    rf"|\b(?:ignore|disregard|discard) the (?:negative|other|extraneous) (?:root|solution|value|case|one)s?{_ENDS}"
+    r"|\bthe (?:other|remaining|negative) (?:value|root|solution|one)s? (?:is|are) (?:not valid|invalid)\b"
+)
+"""In small letters: what has the words of a correction and takes nothing back, or something else than the answer."""
 _CONFIRMED = re.compile(r"\b(?:is (?:indeed )?(?:correct|right)|confirmed|checks out)\b", re.IGNORECASE)
 _WHICH_IS_WRONG = re.compile(
     r"\bwhich\s+(?:is|was|seems)\s+(?:\w+\s+)?(?:wrong|incorrect|mistaken|not\s+(?:right|correct|valid))\b",
@@ -43,6 +58,8 @@ _INSTEAD = re.compile(
 )
 _DENIED = re.compile(r"\b(?:not|wrong|incorrect|or|at least|at most|than|maybe|perhaps)\b|n['’]t\b", re.IGNORECASE)
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n")
+_WORD = re.compile(r"[A-Za-z]+(?:-[a-z]+)?")
+_DECIMAL = re.compile(r"(?<![\d.,])\d{1,12}\.(\d{1,12})(?![\d.,]*\d)")
 _NUMBER_LINE = re.compile(r"[-\s$*]*\d[\d,.]*[\s$*.]*")
 
 
@@ -50,7 +67,10 @@ def is_taken_back(answer: str, behind: str) -> bool:
     """Whether what follows an answer calls it wrong or begins again, and does not come back to it in the end."""
     if not behind.strip():
         return False
-    own, behind = numbers_in(answer), behind.lower()
+    own = numbers_in(answer)
+    behind = _HARMLESS.sub(
+        lambda said: said[0] if "negative" in said[0] and re.search("[-−]", answer) else " ", behind.lower()
+    )
     which = _WHICH_IS_WRONG.finditer(behind) if "which" in behind else ()
     named = (numbers_in(_SENTENCES.split(behind[max(0, m.start() - _MAX_SENTENCE) : m.start()])[-1]) for m in which)
     of_it = any(not numbers or numbers & own for numbers in named)
@@ -85,11 +105,30 @@ def correction(answer: str, behind: str) -> str | None:
 
 def is_replaced(answer: str, behind: str) -> bool:
     """Whether the text behind an answer that is a number ends with a conclusion of other numbers."""
+    answer, behind = answer.replace("{,}", ","), behind.replace("{,}", ",")
     own = numbers_in(answer) if behind.strip() else set()
     if not own:
         return False
     lines = [line for line in behind.splitlines() if line.strip()]
     if lines and _NUMBER_LINE.fullmatch(lines[-1]):
-        return not numbers_in(lines[-1]) <= own
-    conclusions = _INSTEAD.findall(behind)
-    return bool(conclusions) and bool(numbers_in(conclusions[-1])) and not numbers_in(conclusions[-1]) & own
+        return not (numbers_in(lines[-1]) <= own or _repeats(answer, lines[-1]))
+    concluded = _INSTEAD.findall(behind)[-1:]
+    numbers = numbers_in("".join(concluded))
+    return bool(numbers) and not numbers & own and not _repeats(answer, concluded[0])
+
+
+def _repeats(answer: str, conclusion: str) -> bool:
+    """Whether a conclusion gives the value of an answer in words, or what is no decimal as one."""
+    try:
+        value = approximate(read(answer), 30)
+    except (Unreadable, TooLarge, Undefined):
+        return False
+    if value is None:
+        return False
+    if any(number_word(word) == value != 1 for word in _WORD.findall(conclusion)):
+        return True
+    for decimal in () if "." in answer else _DECIMAL.finditer(conclusion):
+        distance = abs(abs(value) - Fraction(decimal[0]))
+        if not distance or (len(decimal[1]) > 1 and 2 * distance * 10 ** len(decimal[1]) <= 1):
+            return True
+    return False

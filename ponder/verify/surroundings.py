@@ -100,9 +100,10 @@ _SUPPOSED = re.compile(
     r"\W{0,3}$"
 )
 _REFUTED = re.compile(
-    r"^[^.\n]{0,25}\b(?<!who )(?:is|was|(?<!that )are|seems|looks)\s+(?:\w+\s+)?(?:wrong|incorrect|false"
+    r"^(?!\W*(?:(?:since|because|as) )?the (?:other|remaining) (?:value|root|solution|one)s? )"
+    r"[^.\n]{0,25}\b(?<!who )(?:is|was|(?<!that )are|seems|looks)\s+(?:\w+\s+)?(?:wrong|incorrect|false"
     r"|not|impossible|mistaken|rejected)\b"
-    r"|^\s*[?？]|^\W{0,6}(?:wrong|incorrect)\b|^[^.\n]{0,25}\b(?:does(?:n['’]t| not)|fails)\b"
+    r"|^\s*[?？]|^\W{0,6}(?:wrong|incorrect)\b|^[^.\n]{0,25}\b(?:does(?:n['’]t| not)(?! depend\b)|fails)\b"
     r"|^[^.\n]{0,12}\b(?:format|template)\b|^[^.\n]{0,25}\bthe template\b",
     re.IGNORECASE,
 )
