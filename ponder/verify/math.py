@@ -87,7 +87,14 @@ _NOT_ONLY = re.compile(
     r"\d|\b(?:if|unless|when|but|or|not that|except|other|only|whether|find|for)\b|[?？如若]", re.IGNORECASE
 )
 _LOSS = re.compile(r"\s*\(\s*\\?\$\s*[\d.,]+\s*\)[\s.]*")
-_LETTER_GOLD = re.compile(r"\s*\\?(?:\\text(?:bf)?\s*\{)?\s*\(([A-J])\)\s*\}?\s*")
+_LETTER_GOLD = re.compile(r"\s*\\?(?:\\text(?:bf)?\s*\{)?\s*(\()?([A-J])(?(1)\))\s*\}?\s*")
+_OPTION_GOLD = re.compile(r"\s*\\(?:text|math)(?:bf|rm)?\s*\{\s*\(([A-J])\)\s*\}(?:\\[ ,;:]|\\q?quad|[\s~:])+(\S.*)")
+"""The letter of an option and its value."""
+_OPTION_ANSWER = re.compile(
+    r"\s*(?:\\text(?:bf)?\s*\{)?\s*"
+    r"(?:\([A-J]\)\s*\}?(?:\s*$|(?:\\[ ,;]|\\q?quad|[\s~:])+[\w$\\(])|[Oo]ption\s+\(?[A-J]\b)"
+)
+"""What is an option rather than a term of a variable."""
 
 
 def verify_math(answer_text: str, gold: MathGold) -> Verdict:
@@ -103,7 +110,8 @@ def verify_math(answer_text: str, gold: MathGold) -> Verdict:
     wanted, lenient = _gold_text(gold), gold.strictness == "lenient"
     problem, different = "", None
     modulus = found.modulus if _MODULUS.search(wanted) else ""
-    for text in _candidates(found, lenient):
+    # Beside the letter of another option the value is no answer.
+    for text in (found.text,) if _OPTION_GOLD.fullmatch(wanted) else _candidates(found, lenient):
         text = text.strip() + modulus
         try:
             counted = lenient or (("dozen" in text or "打" in text) and answer_text.count("dozen") > 1)
@@ -151,7 +159,7 @@ def check_math(gold: MathGold) -> str | None:
         return "the math gold is empty"
     if is_placeholder(text):
         return f"the math gold {gold.answer.strip()[:80]!r} is a placeholder: it stands for no answer"
-    if _is_text(text):
+    if _is_text(text) or _OPTION_GOLD.fullmatch(text):
         return None
     try:
         tree = read(text)
@@ -203,9 +211,12 @@ def _equal(gold: str, answer: str, lenient: bool = False, counted: bool = True) 
     if _LOSS.fullmatch(answer):
         raise Unreadable("money in brackets may be a loss")
     if plain_gold is None:
+        option = _OPTION_GOLD.fullmatch(gold)
+        if option:
+            return _is_option(answer, option[1], option[2], lenient)
         letter = _LETTER_GOLD.fullmatch(gold)
-        if letter:
-            return same_choice(answer, letter[1], ChoiceGold(answer=letter[1]))
+        if letter and (letter[1] or _OPTION_ANSWER.match(answer)):
+            return same_choice(answer, letter[2], ChoiceGold(answer=letter[2]))
         if _is_text(gold):
             return _same_text(gold, answer, lenient)
     if len(answer) > MAX_READ_CHARS:
@@ -239,6 +250,14 @@ def _equal(gold: str, answer: str, lenient: bool = False, counted: bool = True) 
         measures = read_measure(gold) or tree, read_measure(answer) or read_answer
         return measures != (tree, read_answer) and equal(*measures)
     return False
+
+
+def _is_option(answer: str, letter: str, value: str, lenient: bool) -> bool:
+    """Whether an answer is the letter of an option, its value, or both."""
+    both = _OPTION.fullmatch(answer)
+    if same_choice(answer, letter, ChoiceGold(answer=letter)):
+        return both is None or _equal(value, both[1], lenient)
+    return both is None and _equal(value, answer, lenient)
 
 
 def _is_prose(answer: str) -> bool:
