@@ -53,6 +53,7 @@ _SIGN_COMMANDS = {
 }  # fmt: skip
 _RELATION_COMMANDS = {"le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "in": "in", "sim": "~", "equiv": "="}
 _ARROWS = frozenset({"to", "rightarrow", "Rightarrow", "implies", "iff", "Leftrightarrow", "therefore"})
+_MULTIPLIED = re.compile(r"([十百千]?万亿?|亿|[百千](?=元))([\u3400-\u9fff]+)")
 _GLUED_WORD = re.compile(r"(or|and)([A-Za-z])")
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
@@ -171,6 +172,8 @@ def _text(text: str) -> list[Token]:
     for piece in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?|[^\W\d_]+|[-/^,;=()%+.]", text):
         if piece[0].isdigit():
             tokens.append(Token("number", piece.replace(",", "")))
+        elif (multiplied := _MULTIPLIED.fullmatch(piece)) is not None:  # 万元
+            tokens += map(_word, multiplied.groups())
         elif piece[0].isalpha():
             tokens.append(_word(piece))
         elif piece in ",;":
