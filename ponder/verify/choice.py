@@ -21,7 +21,19 @@ _REFUSED_PHRASE = re.compile(
 )
 _LETTERS = "ABCDEFGHIJ"
 _ALONE = re.compile(r"[\s(\[{<*_$.'\"`]*([A-Ja-j])[\s)\]}>*_$.'\"`。,:]*")
-_MARKED = re.compile(r"^[\s(\[{*_$]*([A-J])(?:[)\].:、]|\s*[*_]{2})\s*(.*)$", re.DOTALL)
+_MARKED = re.compile(r"^(?:(?:option|choice) )?[\s(\[{*_$]*([A-J])(?:[)\].:、]|\s*[*_]{2})\s*(.*)$", re.DOTALL)
+_RESTATED = re.compile(
+    r"^[\s(\[{*_$]*([A-J])[)\]}*_$]*(?: [-–—] |,? (?:i\.e\.|that is|namely),? | (?=\([^()]*\)\W*$))(.+)$"
+)
+"""A letter with its text behind a dash, in brackets, or as what it stands for."""
+_AND_LETTERS = r"[A-J](?:(?:,|,? (?:and|or|nor)) [A-J])*\b"
+_NAMES = re.compile(
+    rf"^(?:Both|Neither|Either|Only|All of|None of) (?:(?:options?|statements?) )?{_AND_LETTERS}(?: only| alone)?"
+    r"|\b(?:Plan|Vitamin|Type|Group|Class|Team|Figure|Graph|Point|Line|Company|Person|Hepatitis|Country|Method|Section"
+    r"|Block|Model|Sample|Set|Part) [A-J]\b"
+    r"|\b(?:I{1,3}|IV|VI{0,3})\b(?:(?:,|,? (?:and|or)) (?:I{1,3}|IV|VI{0,3})\b)+"
+)
+"""Letters in the text of an option that pick nothing: "Both A and C", "Plan B", "I and II"."""
 _PICKED = re.compile(r"(?:选择?|选项|(?i:\b(?:option|choice|choose|is)\b))[\s:(*]*([A-J])(?![A-Za-z'])(?!\s+[a-z])")
 _CALLED = re.compile(r"(?:^|,\s)\W*([A-J])\W+(?:is|was)\s+(?:correct|right|true|the)\b")
 # "A" and "I" before a word in small letters are words themselves.
@@ -50,6 +62,8 @@ _INSTEAD = re.compile(
 )
 _FOREIGN = re.compile(r"(?<![A-Za-z'])[K-Z](?![A-Za-z'])")
 _REASON = re.compile(r"\s*[,(]?\s*\b(?:because|since|as|which)\s|[，,(]?\s*因为")
+_CALLED_OPTION = re.compile("option|choice")
+_OF_IT = re.compile(r"^(?:it|this|that) ")
 _VERB = re.compile(r"\s*(?:is|was|are|isn't|can|cannot|seems|不|是)")
 
 
@@ -123,14 +137,23 @@ def _letter(text: str, gold: ChoiceGold) -> tuple[str | None, str]:
         return option, f"the text of option {option}"
     letters = set(_WORD.findall(text))
     marked = _MARKED.match(text)
-    if marked and _VERB.match(marked.group(2)) and _DOUBTS.search(marked.group(2)):
+    said, called = marked.group(2) if marked else "", _CALLED_OPTION.match(text)
+    said = _OF_IT.sub("", said) if called else said  # "option B: it is wrong", but an option may begin with "It is not"
+    if marked and _DOUBTS.search(said) and (_VERB.match(said) or (called and _DOUBTS.match(said))):
         return None, f"no answer: it says what {marked.group(1)} is not"
     if marked:
         rest = _option(marked.group(2), gold)
         if rest is not None and rest != marked.group(1):
             return None, f"no answer: the letter {marked.group(1)} with the text of option {rest}"
-        if rest == marked.group(1) or letters == {marked.group(1)}:
+        named = _NAMES.sub("", marked.group(2))
+        in_names = named != marked.group(2) and not _WORD.search(named) and not _DOUBTS.search(named.lower())
+        if rest == marked.group(1) or letters == {marked.group(1)} or in_names:
             return marked.group(1), f"the letter {marked.group(1)} with its text"
+    restated = _RESTATED.match(text)
+    if restated and letters == {restated[1]} and not _DOUBTS.search(restated[2].lower()):
+        rest = _option(restated[2].strip("() "), gold)
+        if rest in (None, restated[1]):
+            return restated[1], f"the letter {restated[1]} with its text"
     text = _REASON.split(text, maxsplit=1)[0]
     contrast = _INSTEAD.search(text)
     if contrast:  # "C, not B"
