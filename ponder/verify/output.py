@@ -36,14 +36,15 @@ def _close(printed: bytes, expected: bytes) -> bool:
     if _DECIMAL.fullmatch(printed) is None or _DECIMAL.fullmatch(expected) is None:
         return False
     one, other = float(printed), float(expected)
-    if theirs is not None and abs(_difference(printed, expected)) > _RELATIVE:
+    if theirs is not None and _are_apart(printed, expected):
         return False  # a whole number that was wanted is not near because it is large
     if other == 0 and _ZERO.fullmatch(expected):
         return abs(one) <= _RELATIVE
     return math.isfinite(other) and math.isclose(one, other, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
 
 
-def _difference(one: bytes, other: bytes) -> decimal.Decimal:
-    """Of two written numbers, which floats would round away."""
-    with decimal.localcontext(prec=len(one) + len(other) + 700, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN):
-        return decimal.Decimal(one.decode()) - decimal.Decimal(other.decode())
+def _are_apart(one: bytes, other: bytes) -> bool:
+    """Whether two written numbers differ by more than may be, which floats would round away. A number with too many
+    digits in its exponent is apart from every other."""
+    with decimal.localcontext(prec=len(one) + len(other) + 700, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[]):
+        return not abs(decimal.Decimal(one.decode()) - decimal.Decimal(other.decode())) <= _RELATIVE
