@@ -112,10 +112,22 @@ def run_direct(
 def _case(expression: ast.expr, renamed: dict[str, str]) -> Any:
     """The assert as a case; None if it is not direct."""
     names: set[str] = set()
-    if not _is_direct(expression, renamed, names):
+    if _hides_an_order(expression) or not _is_direct(expression, renamed, names):
         return None
     code = compile(ast.Expression(expression), "<tests>", "eval")
     return DirectCase(expression=expression, code=code, names=frozenset(names) - {"math"})
+
+
+def _hides_an_order(expression: ast.expr) -> bool:
+    """Whether something is put in order where that need not be so: what is not a number would pass `not f(2) > 4`."""
+    match expression:
+        case ast.BoolOp(values=parts):
+            return any(map(_hides_an_order, parts))
+        case ast.Compare(left=left, comparators=others):
+            parts = [left, *others]
+        case _:
+            parts = [expression]
+    return any(isinstance(node, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for part in parts for node in ast.walk(part))
 
 
 def _is_check_line(line: ast.stmt) -> bool:
