@@ -243,12 +243,20 @@ def _read(one: ast.expr, other: ast.expr) -> tuple[ast.expr, ast.expr]:
 
 
 class _Reading(ast.NodeTransformer):
+    """Tells which names are read, and which of them to compute something: `sorted(xs)`, not `xs`."""
+
+    computed = False
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """What is called is not read."""
         if not isinstance(node.func, ast.Name):
             node.func = self.visit(node.func)
+        outside, self.computed = self.computed, True
         node.args = [self.visit(argument) for argument in node.args]
+        self.computed = outside
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        return _call(READ, node) if isinstance(node.ctx, ast.Load) else node
+        if not isinstance(node.ctx, ast.Load):
+            return node
+        return _call(READ, node, ast.Constant(True)) if self.computed else _call(READ, node)

@@ -51,9 +51,11 @@ def test_module(program: Program, ledger: Ledger, bound: set[str]) -> dict[str, 
         counted()
         return value
 
-    def read(value: Any) -> Any:
+    def read(value: Any, computed: bool = False) -> Any:
         if program.emptied and id(value) in program.emptied:
             program.unsure = program.unsure or "the program emptied what the tests read from it"
+        if computed and program.changed and id(value) in program.changed:
+            program.unsure = program.unsure or "the program changed what the tests compute with"
         return value
 
     def matched(value: Any) -> Any:

@@ -23,6 +23,7 @@ class Program(Protocol):
     calling_back: int
     expected: set[str]
     emptied: dict[int, object]
+    changed: dict[int, object]
 
     def look(self, name: str) -> Any: ...
     def change(self, name: str, value: Any) -> None: ...
@@ -42,6 +43,7 @@ class LocalProgram:
         self.calling_back = 0
         self.expected: set[str] = set()
         self.emptied: dict[int, object] = {}
+        self.changed: dict[int, object] = {}
 
     def look(self, name: str) -> Any:
         return self._module.__dict__[name]

@@ -22,7 +22,7 @@ from ponder.sandbox.errors import (
     ProgramRaisedError,
     TooLargeError,
 )
-from ponder.sandbox.inplace import update
+from ponder.sandbox.inplace import items, update
 from ponder.sandbox.instrument import CHECKING
 from ponder.sandbox.packages import check_modules
 from ponder.sandbox.program import Solution
@@ -86,6 +86,8 @@ class RemoteProgram:
         self._expected: dict[int, str] = {}
         self.emptied: dict[int, object] = {}
         """Arguments of the tests that the program left empty, by identity."""
+        self.changed: dict[int, object] = {}
+        """Those that it left with other items than before, in whatever order."""
         self._given: dict[int, tuple[Any, ...]] = {}
         """What the tests' own objects were made of."""
         self.names: frozenset[str] = frozenset()
@@ -201,6 +203,8 @@ class RemoteProgram:
                 self.strange = self.strange or "an argument that holds others was changed"
         if argument and not after:
             self.emptied[id(argument)] = argument
+        elif items(argument) != items(after):
+            self.changed[id(argument)] = argument
         update(argument, after)
 
     def register(self, function: Callable[..., Any]) -> int:

@@ -134,6 +134,10 @@ NEAR = {
     "a name": "far = abs(f(2) - 4.0) > 1e-6\nassert not far",
     "a helper": "def near(out, exp):\n    if abs(out - exp) > 1e-6:\n        raise AssertionError('far')\n    return\n"
     "near(f(2), 4.0)",
+    "a plain assert": "assert not abs(f(2) - 4.0) > 1e-6",
+    "neither": "assert not (f(2) < 3.9 or f(2) > 4.1)",
+    "is false": "assert (abs(f(2) - 4.0) > 1e-6) == False",
+    "in a check": "def check(candidate):\n    assert f(2) and not abs(candidate(2) - 4.0) > 1e-6",
 }
 
 
@@ -174,6 +178,10 @@ def test_a_list_of_the_program_that_the_tests_change_cannot_tell() -> None:
         ("1e-400", "0", True),
         ("5", "5.0000001", True),
         ("1e400", "5", False),
+        ("1e999999999999999999", "5", False),
+        ("-1e999999999999999999", "0", False),
+        ("1e9999999999999999999999", "5", False),
+        ("1e-999999999999999999", "0", True),
     ],
 )
 def test_whole_numbers_are_expected_exactly(printed: str, expected: str, same: bool) -> None:
@@ -290,6 +298,16 @@ def test_what_the_program_emptied_is_nothing_to_compare_with(check: str) -> None
     assert verify_code("def f(x):\n    x.sort()\n    return x", gold).outcome == "right"
     assert verify_code("def f(x):\n    x.clear()\n    return []", gold).outcome == "cannot_tell"
     assert verify_code("def f(x):\n    x.clear()\n    return [1]", gold).outcome != "right"
+    assert verify_code("def f(x):\n    x.reverse()\n    return sorted(x)", gold).outcome == "right"
+    for lie in ("x[:] = [0]; return [0]", "x[:] = [0] * len(x); return x", "x.append(9); x.sort(); return x"):
+        assert verify_code(f"def f(x): {lie}", gold).outcome == "cannot_tell", lie
+
+
+def test_what_the_program_was_to_change_is_compared_as_it_is() -> None:
+    check = "xs, wanted = [1, 1, 2], [1, 2]\nk = f(xs)\nassert xs[:k] == wanted and xs == wanted"
+    gold = CodeGold(tests=(check,), entry_point="f")
+    assert verify_code("def f(x):\n    x[:] = sorted(set(x))\n    return len(x)", gold).outcome == "right"
+    assert verify_code("def f(x):\n    x[:] = [1, 1]\n    return 2", gold).outcome == "wrong"
 
 
 def test_emptying_may_be_what_is_asked_for() -> None:
