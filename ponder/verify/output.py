@@ -46,5 +46,7 @@ def _close(printed: bytes, expected: bytes) -> bool:
 def _are_apart(one: bytes, other: bytes) -> bool:
     """Whether two written numbers differ by more than may be, which floats would round away. A number with too many
     digits in its exponent is apart from every other."""
-    with decimal.localcontext(prec=len(one) + len(other) + 700, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[]):
+    precision = len(one) + len(other) + 700
+    with decimal.localcontext(prec=precision, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN) as context:
+        context.clear_traps()
         return not abs(decimal.Decimal(one.decode()) - decimal.Decimal(other.decode())) <= _RELATIVE
