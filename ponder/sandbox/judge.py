@@ -12,10 +12,12 @@ only ever takes back a verdict: see `runs`.
 
 import ast
 import builtins
+import importlib
 import json
 import random
 import sys
 import types
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +38,11 @@ __all__ = ["judge_program", "judge_together"]
 
 _JOB, _CHANNEL = 3, 5
 _SOURCE_AND_JOB = 5
+_STATELESS = frozenset({
+    "bisect", "cmath", "collections", "copy", "fractions", "functools", "heapq", "itertools", "json", "math",
+    "operator", "re", "statistics", "string",
+})  # fmt: skip
+"""Modules that are the same in the program's process and in that of its tests."""
 
 
 def judge_program() -> int:
@@ -112,6 +119,7 @@ def _run(job: dict[str, Any], program: Program, ledger: Ledger) -> None:
             space.pop(name, None)
         if isinstance(program, LocalProgram):  # there the program comes last, and what it defines is what the tests see
             space.update({name: program.look(name) for name in space.keys() & program.names})
+    modules = _stateless_modules(trees) - bound - own
     texts: list[str] = []
     for tree in trees:
         instrument(tree, texts)
@@ -119,7 +127,8 @@ def _run(job: dict[str, Any], program: Program, ledger: Ledger) -> None:
     codes = [compile(tree, "<tests>", "exec", dont_inherit=True) for tree in trees]
     if job["form"] == "asserts":
         with guard(ledger, program):
-            _bind(codes, space, own, program, bound)
+            space.update({name: importlib.import_module(name) for name in modules & program.names})
+            _bind(codes, space, own, program, bound | modules)
     ledger.expect(len(texts))
     random.seed(0)
     for code in codes:
@@ -161,6 +170,20 @@ def _bind(codes: list[types.CodeType], space: dict[str, Any], own: set[str], pro
     for name in {name for code in codes for name in code_names(code)} - bound:
         if name in program.names and (name in own or (name not in space and name not in builtins.__dict__)):
             space[name] = program.look(name)
+
+
+def _stateless_modules(trees: list[ast.Module]) -> set[str]:
+    """Modules of the standard library that the tests speak of, and of nothing but what is in them: these are not the
+    program's to define."""
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    spoken = Counter(node.id for node in nodes if isinstance(node, ast.Name) and node.id in _STATELESS)
+    asked = Counter(
+        node.value.id
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in spoken
+        if hasattr(importlib.import_module(node.value.id), node.attr)
+    )
+    return {name for name, times in spoken.items() if asked[name] == times}
 
 
 def _finish(coroutine: Any) -> Any:

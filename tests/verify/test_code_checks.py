@@ -269,6 +269,38 @@ def test_names_of_the_tests_are_not_taken_from_the_program(name: str, first: boo
     assert verify_code(stolen + "def f(x): return 9", CodeGold(tests=(own + check,))).outcome == "wrong"
 
 
+LYING_MODULES = {
+    "math": "assert math.isclose(f(2), 4)",
+    "in a condition": "if not math.isclose(f(2), 4): raise AssertionError",
+    "json": "assert json.dumps(f(2)) == json.dumps(4)",
+    "operator": "assert operator.eq(f(2), 4)",
+}
+
+
+@pytest.mark.parametrize("answer", [None, "def f(x): return 2 * x"])
+@pytest.mark.parametrize("name", LYING_MODULES)
+def test_modules_of_the_tests_are_not_taken_from_the_program(name: str, answer: str | None) -> None:
+    gold = CodeGold(tests=(LYING_MODULES[name],), entry_point="f", answer=answer)
+    right = "import math, json, operator\ndef f(x): return 2 * x"
+    assert verify_code(right, gold).outcome == "right", verify_code(right, gold)
+    lies = "\n    ".join(
+        f"{name} = staticmethod(lambda *a, **k: {value})"
+        for name, value in (("isclose", True), ("dumps", 4), ("eq", True))
+    )
+    program = "class Lie: pass\ndef f(x): return Lie()\n"
+    for module in ("math", "json", "operator"):
+        program += f"class {module}:\n    {lies}\n"
+    assert verify_code(program, gold).outcome != "right", verify_code(program, gold)
+
+
+def test_a_name_of_the_program_may_be_that_of_a_module() -> None:
+    tests = ("assert copy(3) == 3", "string = f(2)\nassert string.upper() == 'AA'", "assert bisect.half(4) == 2")
+    program = (
+        "def copy(x): return x\ndef f(x): return 'a' * x\nclass bisect:\n    half = staticmethod(lambda x: x // 2)"
+    )
+    assert verify_code(program, CodeGold(tests=tests)).outcome == "right", verify_code(program, CodeGold(tests=tests))
+
+
 LIAR = """
 class Box:
     def __init__(self, v=0): self.v = v
