@@ -13,6 +13,8 @@ __all__ = ["Program", "expected_names", "find_entry", "find_program"]
 
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([^\s`]*)[^\n]*$", re.MULTILINE)
+_COMMENTS = re.compile(r"\s*(?:(?:#|//)[^\n]*(?:\n\s*|\Z))*")
+_VERSION = re.compile(r"[\d.]+$")
 _LANGUAGES = {
     "python": frozenset({"", "python", "python3", "py", "py3"}),
     "cpp": frozenset({"", "cpp", "c++", "cc", "cxx", "c"}),
@@ -31,7 +33,8 @@ class Program:
 
 def find_program(text: str, gold: CodeGold) -> Program:
     """The program in `text`: inside the last answer tag if there is one, the last code block of the gold's language
-    (that defines what is tested, if one does; else that names the language, if one does), or else the whole text."""
+    (that holds more than comments, if one does, and defines what is tested, if one does; else that names the language,
+    if one does), or else the whole text."""
     rule = ""
     text = text.replace("\ufeff", "")
     if "</think>" in text:
@@ -39,7 +42,9 @@ def find_program(text: str, gold: CodeGold) -> Program:
     tagged = _tagged(text)
     if tagged is not None:
         text, rule = tagged, "answer tag, "
-    known = [(language, body) for language, body in _blocks(text) if language in _LANGUAGES[gold.program_language]]
+    languages = _LANGUAGES[gold.program_language]
+    known = [(name, body) for name, body in _blocks(text) if name in languages or _VERSION.sub("", name) in languages]
+    known = [(name, body) for name, body in known if not _COMMENTS.fullmatch(body)] or known
     if known:
         # A block that names no language is as likely sample output.
         blocks = [body for language, body in known if language] or [body for _, body in known]

@@ -307,6 +307,12 @@ def test_unusable_tests_cannot_tell(gold: CodeGold) -> None:
         ("```python\nx = 1\n```\n```text\n1\n```", "x = 1\n"),
         ("~~~python\nx = '''\n```\n'''\n~~~", "x = '''\n```\n'''\n"),
         ("```python\nx = 1", "x = 1"),
+        ("```Python3.10\nx = 1\n```", "x = 1\n"),
+        ("```python 3\nx = 1\n```", "x = 1\n"),
+        ("```c++17\nint x;\n```", None),
+        ("```python\nx = 1\n```\nRun it:\n```python\n# it prints\n\n# nothing\n```", "x = 1\n"),
+        ("```python\nx = 1\n```\nAgain:\n```python\n# it prints\nx = 2\n```", "# it prints\nx = 2\n"),
+        ("```python\n# nothing\n```", "# nothing\n"),
         ("<answer>\n```python\nx = 1\n```\n</answer>", "x = 1\n"),
         ("<answer>x = 1</answer> and <answer>x = 2</answer>", "x = 2"),
         ("<think>```python\nx = 1\n```</think>\nx = 3", "\nx = 3"),
@@ -317,6 +323,14 @@ def test_unusable_tests_cannot_tell(gold: CodeGold) -> None:
 )
 def test_finding_the_program(text: str, source: str | None) -> None:
     assert find_program(text, CodeGold(tests=("assert f()",), entry_point="f")).source == source
+
+
+def test_the_version_of_a_language_is_no_other_language() -> None:
+    gold = CodeGold(form="stdio", tests=("",), outputs=("5",), program_language="cpp")
+    for label in ("cpp", "c++17", "C++20", "cpp14"):
+        text = f"```{label}\nint x;\n```\n```cpp\n// that is all\n```"
+        assert find_program(text, gold).source == "int x;\n"
+    assert find_program("```python3.10\nx = 1\n```", gold).source is None
 
 
 @pytest.mark.parametrize(
