@@ -207,7 +207,7 @@ def test_a_part_of_a_split_is_not_the_split(tmp_path: Path) -> None:
     path.write_text("".join(rows[7000:]))
     found = find_benchmark("laptop-gsm8k", {"PONDER_BENCHMARK_LAPTOP_GSM8K": str(path)})
     numbers = [int(one.prompt.split("+")[0]) for one in load_problems(found.problems).problems]
-    assert len(numbers) == 64 and min(numbers) >= 7000
+    assert len(numbers) == 128 and min(numbers) >= 7000
 
 
 def test_a_benchmark_of_other_letters(tmp_path: Path) -> None:

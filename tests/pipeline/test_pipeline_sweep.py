@@ -150,6 +150,7 @@ def stop(number, frame):
     raise KeyboardInterrupt
 signal.signal(signal.SIGTERM, stop)
 signal.signal(signal.SIGINT, stop)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
 try:
     finish([sys.executable, "-c", sys.argv[1]])
 except KeyboardInterrupt:

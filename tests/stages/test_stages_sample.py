@@ -129,8 +129,9 @@ stages:
     endpoint: {{base_url: "http://nowhere.invalid/v1", model: teacher, api_key_env: NO_SUCH_KEY}}
     problems: [{{source: hub, id: nobody/nothing}}]
     samples: 64
-    judge: {{kind: endpoint, endpoint: {{base_url: "http://nowhere.invalid/v1", model: judge}}}}
 """
+    if output != "examples":
+        text += '    judge: {kind: endpoint, endpoint: {base_url: "http://nowhere.invalid/v1", model: judge}}\n'
     results = go(write(tmp_path, text), tmp_path / "out", smoke=True)
     rows = (tmp_path / "out" / "stages" / "data" / f"{output}.jsonl").read_text().splitlines()
     records = [from_json(kind, json.loads(row)) for row in rows]
@@ -192,7 +193,8 @@ def test_the_judge_is_asked_before_the_choice(server: ChatServer, tmp_path: Path
         (("stages.data.rewrite.solution=true",), "set one of them"),
         (("stages.data.rewrite={by: {kind: rule}, solution: true}",), "rule cannot write solutions"),
         (("stages.data.sampling.length_schedule=[{from_step: 1, max_tokens: 9}]",), "length_schedule"),
-        (("stages.data.judge={kind: model, model: nothere}",), "refers to 'nothere'"),
+        (("stages.data.judge={kind: model, model: nothere}", "stages.data.keep.judged=true"), "refers to 'nothere'"),
+        (("stages.data.judge={kind: model, model: micro}",), "the judge is asked nothing"),
         (("stages.data.keep.best_of=1", "stages.data.keep.rewards={acuracy: 1}"), "did you mean 'accuracy'"),
         (("stages.data.sampling.max_tokens=100000",), "window"),
     ],
@@ -203,11 +205,10 @@ def test_what_cannot_work_is_refused(tmp_path: Path, change: tuple[str, ...], me
     assert not (tmp_path / "out").exists()
 
 
-def test_settings_without_effect_do_not_refuse_a_finished_stage(tmp_path: Path) -> None:
-    text = (
-        TEXT.partition("    keep:")[0] + "    judge: {kind: endpoint, endpoint: {base_url: 'http://a/v1', model: m}}\n"
-    )
-    path = write(tmp_path, text)
+def test_settings_without_effect_do_not_refuse_a_finished_stage(server: ChatServer, tmp_path: Path) -> None:
+    server.play = lambda body, tries: said('{"correctness": "correct"}')
+    text = TEXT.partition("    keep:")[0] + "    keep: {judged: true, correct: false}\n"
+    path = write(tmp_path, f"{text}    judge: {{kind: endpoint, endpoint: {{base_url: '{server.url}', model: m}}}}\n")
     go(path, tmp_path / "out", "stages.data.problems.0.count=2")
     before = (tmp_path / "out" / "stages" / "data" / "manifest.json").read_bytes()
     go(path, tmp_path / "out", "stages.data.problems.0.count=2", "stages.data.judge.endpoint.retries=9")
