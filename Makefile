@@ -45,10 +45,11 @@ run: $(VENV)/.runs
 # Tests start hundreds of interpreters, which would compile the package anew where its bytecode is not kept.
 test test-kernels: export PYTHONDONTWRITEBYTECODE =
 
-# One process per core with one thread each: threads of several processes on the same cores slow each other down. Files
-# come in their order, for those with the fewest tests take longest and would leave a core idle at the end.
+# One process per core with one thread each: threads of several processes on the same cores slow each other down. Three
+# at least, for many tests wait for processes that they start. Files come in their order, for those with the fewest tests
+# take longest and would leave a core idle at the end.
 test: setup
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $$($(VENV)/bin/python -c 'import os; print(max(3, os.cpu_count() or 1))') --dist loadfile --no-loadscope-reorder
 
 test-kernels: setup
 	$(VENV)/bin/python tests/kernels.py
