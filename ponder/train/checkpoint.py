@@ -94,8 +94,10 @@ class CheckpointStore:
             try:
                 found = _verified(folder)
                 self._good = folder
-                if found.best and self.best() != folder:
-                    self._point(_BEST, folder)
+                if self._pointed(_LATEST) != folder:  # its pointers come last, and it may have been taken back since
+                    if found.best:
+                        self._point(_BEST, folder)
+                    self._point(_LATEST, folder)
                 return found
             except CheckpointError as error:
                 damage = damage or error
@@ -109,8 +111,7 @@ class CheckpointStore:
 
     def best(self) -> Path | None:
         """The folder of the checkpoint last saved as the best."""
-        pointer = self._root / _BEST
-        return self._root / pointer.read_text().strip() if pointer.exists() else None
+        return self._pointed(_BEST)
 
     def take_back_best(self, step: int, before: int) -> bool:
         """Where the best checkpoint is that of `step`, make it that of the step `before` again, none if `before` is 0.
@@ -123,6 +124,10 @@ class CheckpointStore:
         else:
             (self._root / _BEST).unlink()
         return before == 0 or older.is_dir()
+
+    def _pointed(self, pointer: str) -> Path | None:
+        path = self._root / pointer
+        return self._root / path.read_text().strip() if path.exists() else None
 
     def _point(self, pointer: str, folder: Path) -> None:
         write_text(self._root / pointer, folder.name + "\n")

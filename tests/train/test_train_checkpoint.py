@@ -50,12 +50,22 @@ def test_a_best_one_whose_writer_was_killed_at_once_is_the_best(tmp_path: Path) 
     store = CheckpointStore(tmp_path, keep=1)
     for step in (1, 2):
         store.save(step, content(str(step)), {}, best=True)
-    (tmp_path / "best").write_text("step-00000001\n")
+    for pointer in ("best", "latest"):
+        (tmp_path / pointer).write_text("step-00000001\n")
     resumed = CheckpointStore(tmp_path, keep=1)
     assert resumed.newest() is not None and resumed.best() == tmp_path / "step-00000002"
     resumed.save(3, content("three"), {})
     assert resumed.newest() is not None and resumed.best() == tmp_path / "step-00000002"
     assert (tmp_path / "step-00000002").is_dir()
+
+
+def test_a_best_one_that_was_taken_back_is_not_the_best_again(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep=2)
+    for step in (1, 2):
+        store.save(step, content(str(step)), {}, best=True)
+    assert store.take_back_best(2, 1)
+    resumed = CheckpointStore(tmp_path, keep=2)
+    assert resumed.newest() is not None and resumed.best() == tmp_path / "step-00000001"
 
 
 @pytest.mark.parametrize("file", ["model/weights", "state.json", "checksums.json"])
