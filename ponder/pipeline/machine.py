@@ -26,6 +26,9 @@ _CPU_TRAIN_FLOPS_PER_CORE = 60e9
 _CPU_GENERATE_FLOPS_PER_CORE = 15e9
 """Measured with the embedded model on AVX-512 cores with bf16. Small models spend most of their time between matrix
 products, far below the peak of a core."""
+_BESIDE = 1.7
+"""How much more several stages of the embedded model do beside one another than one with all cores: two with a thread
+each did ten updates in 80 s, one with two threads in 71 s (benchmarks/README.md)."""
 
 TRAIN_SHARE = 0.30
 _GPU_GENERATE_SHARE = 0.03
@@ -92,16 +95,18 @@ def processors() -> tuple[int, str]:
     return len(os.sched_getaffinity(0)), "cores"
 
 
-def this_device() -> Device:
-    """The first NVIDIA GPU, otherwise the CPU."""
+def this_device(at_once: int = 1) -> Device:
+    """The first NVIDIA GPU, otherwise the CPU with the cores that each of so many stages has."""
     if gpus := _gpus():
         return card(*gpus[0])
     cores = len(os.sched_getaffinity(0))
+    rated = cores if at_once == 1 else cores * _BESIDE / at_once
+    cores = max(1, cores // at_once)
     return Device(
-        name=f"CPU, {cores} cores",
+        name=f"CPU, {cores} core{'s' if cores > 1 else ''}",
         memory_bytes=psutil.virtual_memory().total,
-        train_flops=cores * _CPU_TRAIN_FLOPS_PER_CORE,
-        generate_flops=cores * _CPU_GENERATE_FLOPS_PER_CORE,
+        train_flops=rated * _CPU_TRAIN_FLOPS_PER_CORE,
+        generate_flops=rated * _CPU_GENERATE_FLOPS_PER_CORE,
     )
 
 

@@ -19,7 +19,9 @@ from ponder.pipeline.plan_train import training
 from ponder.pipeline.plan_words import bytes_text, rounded
 from ponder.pipeline.preflight import check_inputs, check_lag, check_recipe
 from ponder.pipeline.room import check_room
+from ponder.pipeline.schedule import makespan
 from ponder.pipeline.survey import Standing, survey
+from ponder.recipe.graph import edges
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import ReportStage, RlStage
 
@@ -52,10 +54,10 @@ def describe_plan(
     """The plan of `recipe` in the run folder `out`, which need not exist, on this machine, or on a `cluster`, of which
     `context` ranks share a sequence. Starts nothing, writes nothing."""
     check_owner(out, recipe, smoke=smoke)
-    device = this_device() if cluster is None else cluster.device
+    device = this_device(recipe.at_once) if cluster is None else cluster.device
     standings = survey(recipe, out, smoke=smoke)
     on = (
-        f"device {device.name} ({bytes_text(device.memory_bytes)})"
+        f"device {device.name} ({bytes_text(device.memory_bytes)}){_beside(recipe, device)}"
         if cluster is None
         else f"planned for {cluster.name}"
     )
@@ -101,8 +103,14 @@ def why_not(recipe: Recipe, out: Path, cluster: Cluster | None = None) -> str:
     return ""
 
 
+def _beside(recipe: Recipe, device: Device) -> str:
+    shared = recipe.at_once > 1 and device.is_cpu
+    return f" for each of {recipe.at_once} stages that run beside one another" if shared else ""
+
+
 def _total(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Iterator[str]:
-    """The sum over the stages still to run, per device, and what is not in it."""
+    """The sum over the stages still to run, per device, and what is not in it; of stages that run beside one another
+    the time until the last one ends."""
     if not forecasts:
         yield "total      nothing is left to run"
         return
@@ -110,7 +118,13 @@ def _total(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Iterator[str]:
     for one in forecasts.values():
         if one.device is not None and one.seconds is not None:
             seconds[one.device] = seconds.get(one.device, 0.0) + one.seconds
-    sums = [f"roughly {spent_text(spent, device)}{_here(recipe, spent, device)}" for device, spent in seconds.items()]
+    sums = []
+    for device, spent in seconds.items():
+        told = spent
+        if device.is_cpu and recipe.at_once > 1:
+            here = {name: (one.seconds or 0.0) if one.device == device else 0.0 for name, one in forecasts.items()}
+            told = makespan(here, edges(recipe), recipe.at_once)
+        sums.append(f"roughly {spent_text(told, device)}{_here(recipe, told, device)}")
     charged = sum(one.charged for one in forecasts.values())
     sums += [f"{charged:,.2f} to endpoints"] if charged else []
     count = f"{len(forecasts)} stage{'s' if len(forecasts) > 1 else ''}"

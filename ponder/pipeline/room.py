@@ -4,13 +4,14 @@ Counted is only what surely has to be there at the same time: what a plan adds b
 left out, so nothing that could run is refused.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from ponder.errors import ModelError
 from ponder.pipeline.machine import Device, this_device
 from ponder.pipeline.plan_words import bytes_text, count_text
 from ponder.pipeline.shape import Shape, find_shape, model_shape
 from ponder.recipe.base import Component
+from ponder.recipe.graph import downstream
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.shape import check_context
 from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SampleStage, SftStage
@@ -26,6 +27,7 @@ def check_room(recipe: Recipe, here: Device | None = None, done: Collection[str]
     """ModelError for the first stage whose model cannot be held here, however its settings are chosen; those `done`,
     perhaps on another machine, are not run."""
     device = this_device() if here is None else here
+    held: dict[str, int] = {}
     for name, stage in recipe.stages.items():
         if name in done or not isinstance(stage, PretrainStage | RlStage | SftStage | RewardModelStage | SampleStage):
             continue
@@ -54,6 +56,24 @@ def check_room(recipe: Recipe, here: Device | None = None, done: Collection[str]
                 f"stage {name!r}: {reference} has {count_text(shape.parameters)} parameters, and {what} alone takes "
                 f"{bytes_text(needed)}; {device.name} has {has}. Take a smaller model, `lora` in a stage of kind sft, "
                 "or a machine with more: `ponder plan` says what the whole stage needs"
+            )
+        held[name] = needed + _PROCESS
+    if recipe.at_once > 1 and device.is_cpu:
+        _check_beside(recipe, held, device)
+
+
+def _check_beside(recipe: Recipe, held: Mapping[str, int], device: Device) -> None:
+    """ModelError for stages that can run at the same time and cannot be held together; `held` is what each takes."""
+    after = {name: downstream(recipe, name) for name in held}
+    for name, needed in held.items():
+        apart = (other for other in held if other != name and other not in after[name] and name not in after[other])
+        most = sorted(apart, key=held.__getitem__, reverse=True)[: recipe.at_once - 1]
+        together = needed + sum(held[other] for other in most)
+        if together > device.memory_bytes:
+            raise ModelError(
+                f"`at_once` is {recipe.at_once}, so that the stages {', '.join([name, *most])} can run at the same "
+                f"time, whose models take {bytes_text(together)} together; {device.name} has "
+                f"{bytes_text(device.memory_bytes)}. Give at_once=1"
             )
 
 

@@ -8,7 +8,6 @@ passed over by `ponder run` itself.
 
 import hashlib
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 from ponder.errors import RecipeError
 from ponder.recipe.load import load_recipe
 from ponder.recipe.recipe import Recipe
-from ponder.sandbox.kernel import PR_SET_PDEATHSIG, prctl
+from ponder.sandbox.kernel import end_with_parent
 
 __all__ = ["SEED", "Cell", "cells", "finish", "run_cells", "split_values", "sweep_folder"]
 
@@ -166,7 +165,7 @@ def finish(command: Sequence[str]) -> int:
     it is told by SIGTERM, too."""
     # In a process group of its own it does not get the terminal's Ctrl-C beside the signal from here, which would
     # disturb it while it tidies up.
-    process = subprocess.Popen(command, process_group=0, preexec_fn=_end_with_parent)
+    process = subprocess.Popen(command, process_group=0, preexec_fn=end_with_parent)
     try:
         return process.wait()
     except KeyboardInterrupt:
@@ -177,8 +176,3 @@ def finish(command: Sequence[str]) -> int:
             process.kill()
             process.wait()
         raise
-
-
-def _end_with_parent() -> None:
-    if sys.platform == "linux":
-        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 import signal
+import sys
 
 __all__ = [
     "ARCHITECTURE",
@@ -17,6 +18,7 @@ __all__ = [
     "current_core",
     "detach",
     "drop_capabilities",
+    "end_with_parent",
     "mount",
     "pivot_root",
     "prctl",
@@ -89,6 +91,12 @@ def prctl(option: int, value: int = 0, pointer: bytes | None = None) -> int:
     zero = ctypes.c_ulong(0)
     arguments = (ctypes.c_ulong(value), ctypes.c_char_p(pointer), zero, zero)
     return _check(_LIBC.prctl(ctypes.c_int(option), *arguments), f"prctl {option}")
+
+
+def end_with_parent() -> None:
+    """Get SIGTERM when the parent ends, on Linux; nothing elsewhere."""
+    if sys.platform == "linux":
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, options: str = "") -> None:

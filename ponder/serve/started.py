@@ -1,6 +1,5 @@
 """A server of one's own for `ponder chat MODEL`: started apart, and ended with whoever started it."""
 
-import signal
 import subprocess
 import sys
 import threading
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from ponder.errors import ModelError
-from ponder.sandbox.kernel import PR_SET_PDEATHSIG, prctl
+from ponder.sandbox.kernel import end_with_parent
 from ponder.serve.settings import address_in
 
 __all__ = ["started"]
@@ -27,7 +26,7 @@ def started(model: str) -> Iterator[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # Ctrl-C is for the reply, not for the server
-        preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
+        preexec_fn=end_with_parent,
     )
     assert process.stderr is not None
     ending = threading.Event()
