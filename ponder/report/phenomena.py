@@ -114,7 +114,8 @@ GENERAL_RAISED = Rule(side="at least", threshold=0.30)
 KEPT = Rule(side="at least", threshold=-0.05)
 MORE = Rule(side="above", threshold=0)
 LESS = Rule(side="below", threshold=0)
-MIXED = Rule(side="below", threshold=0.85)
+MIXED = Rule(side="at most", threshold=-0.05)
+"""How far language consistency must fall from the base's to R1-Zero's (our choice; the paper shows a curve, v2 B.6)."""
 ONE_LANGUAGE = Rule(side="above", threshold=0.97)
 WINS = Rule(side="above", threshold=0.5)
 OVER_REFUSAL = Rule(side="below", threshold=0.10)
@@ -162,6 +163,10 @@ def _of(profile: Profile | None, value: Value, route: str = "reasoning", unsafe:
 
 def _accuracy(one: Measure) -> float | None:
     return one.accuracy
+
+
+def _consistency(one: Measure) -> float | None:
+    return one.language
 
 
 def _difference(text: str, before: _Values, after: _Values, rule: Rule | None, form: Form = "points") -> Claim:
@@ -277,8 +282,9 @@ def _majority(evidence: Evidence) -> Iterator[Claim]:
 
 
 def _language(evidence: Evidence) -> Iterator[Claim]:
-    zero, rewarded = (_of(_one(evidence, role), lambda m: m.language) for role in ("zero", "zero_language"))
-    yield _mean("language consistency, R1-Zero", zero, MIXED)
+    zero, rewarded = (_of(_one(evidence, role), _consistency) for role in ("zero", "zero_language"))
+    yield _paired("language consistency, R1-Zero minus base", _pair(evidence, "base", "zero"), MIXED, _consistency)
+    yield _mean("language consistency, R1-Zero", zero, None)
     yield _mean("language consistency with the language reward", rewarded, ONE_LANGUAGE)
     yield _paired("pass@1, with minus without the reward", _pair(evidence, "zero", "zero_language"), SMALL_COST)
 
@@ -371,8 +377,8 @@ _PHENOMENA: tuple[tuple[str, str, Callable[[Evidence], Iterator[Claim]]], ...] =
     ("majority vote", "cons@16 is above pass@1.", _majority),
     (
         "language mixing",
-        "R1-Zero mixes languages (consistency below 0.85); with the language reward it is above 0.97, at a small cost "
-        "in accuracy.",
+        "R1-Zero mixes languages (consistency 0.05 or more below the base's); with the language reward it is above "
+        "0.97, at a small cost in accuracy.",
         _language,
     ),
     (
