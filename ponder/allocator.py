@@ -11,7 +11,7 @@ import os
 import platform
 from collections.abc import Mapping
 
-__all__ = ["keep_freed_memory", "keep_large_blocks"]
+__all__ = ["give_back_memory", "keep_freed_memory", "keep_large_blocks"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _LARGEST = 2**31 - 1
@@ -35,7 +35,7 @@ def keep_freed_memory(environment: Mapping[str, str] = os.environ) -> bool:
     forks; whether it was done.
 
     To be called before torch is imported. Nothing is done where the C library is another, or where the environment
-    tunes or replaces the allocator already. `policy.memory.give_back_memory` still gives back what is free.
+    tunes or replaces the allocator already. `give_back_memory` still gives back what is free.
     """
     if platform.libc_ver()[0] != "glibc" or any(name in environment for name in _TUNED):
         return False
@@ -51,3 +51,14 @@ def keep_large_blocks(keep: bool) -> None:
     that no gaps are left between them. Nothing is done where `keep_freed_memory` did nothing."""
     if _settled:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _VERY_LARGE if keep else _LARGE)
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the system, where the C library is glibc: elsewhere nothing happens.
+
+    Tensors of ever new sizes leave gaps that glibc keeps; a run of hundreds of steps grows by them. It takes about
+    40 ms for a step of 256 completions.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -1,7 +1,8 @@
 """One process at a time works on a run folder.
 
 The lock is the operating system's (`flock`), so it ends with the process however that dies, and a left-over file means
-nothing. The file's text says who holds it.
+nothing. The file's text says who holds it. Processes that a run has write there hold it, too: it is free once all of
+them have ended.
 """
 
 import fcntl
@@ -12,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from ponder.errors import RunFolderError
 from ponder.manifest import now
 
-__all__ = ["LOCK", "locked"]
+__all__ = ["LOCK", "hold", "locked", "to_hand_on"]
 
 LOCK = "lock"
 
@@ -33,8 +36,9 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the run folder, created if need be; raises RunFolderError naming the holder when another run has it."""
+def locked(folder: Path) -> Iterator[int]:
+    """Hold the run folder, created if need be, by the descriptor that is given; raises RunFolderError naming the holder
+    when another run has it."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -43,24 +47,45 @@ def locked(folder: Path) -> Iterator[None]:
         holder = os.read(descriptor, 4096).decode(errors="replace")
         os.close(descriptor)
         raise RunFolderError(
-            f"the run folder {str(folder)!r} is in use by {_described(holder)}: wait until that run is over, stop it, "
-            "or give this one another folder with --out"
+            f"the run folder {str(folder)!r} is in use by {_described(holder)}, or give this one another folder with "
+            "--out"
         ) from None
     _held.add(descriptor)
     try:
         os.ftruncate(descriptor, 0)
         holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now()})
         os.pwrite(descriptor, holder.encode(), 0)
-        yield
+        yield descriptor
     finally:
         if descriptor in _held:  # false in a forked child that returns through here
             _held.remove(descriptor)
             os.close(descriptor)
 
 
+@contextmanager
+def to_hand_on(lock: int) -> Iterator[int]:
+    """A second descriptor of it, for a process that is started meanwhile and calls `hold`: a child lets go of the first
+    one before its program begins."""
+    descriptor = os.dup(lock)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def hold(descriptor: int) -> None:
+    """Hold what was handed on until this process ends; what it forks or starts does not."""
+    os.set_inheritable(descriptor, False)
+    _held.add(descriptor)
+
+
 def _described(text: str) -> str:
+    """Who holds it, and what to do."""
     try:
         holder = json.loads(text)
-        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+        who = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+        if holder["host"] == socket.gethostname() and not psutil.pid_exists(holder["pid"]):
+            return f"stages of {who}, which was killed: wait some seconds until they have stopped"
     except (json.JSONDecodeError, KeyError, TypeError):
-        return "another run that has just begun"
+        who = "another run that has just begun"
+    return f"{who}: wait until that run is over, stop it"

@@ -69,7 +69,7 @@ def run(
         check_models(recipe)
     if on is None:
         check_lag(recipe, None)
-    with locked(out):
+    with locked(out) as lock:
         check_owner(out, recipe, smoke=smoke)
         before, redone = survey(recipe, out, smoke=smoke, ask_hub=True), to_redo(recipe, redo_stages)
         _refuse_damaged(before, out, redone=redone)
@@ -86,7 +86,7 @@ def run(
                 say(f"{standing.name}: done before, skipped")
         left = [standing for standing in standings if standing.state != "done"]
         if left and _beside(recipe, on, say):
-            run_beside(standings, recipe, out, clock, smoke=smoke, say=say, after=lambda: _report(out, say))
+            run_beside(standings, recipe, out, clock, lock, smoke=smoke, say=say, after=lambda: _report(out, say))
         else:
             with _placed(on, recipe, out, say) as workers:
                 for standing in left:

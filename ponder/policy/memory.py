@@ -1,8 +1,7 @@
-"""When memory runs out: telling it from every other error, doing the same work again in smaller passes, giving back
-what is not needed. Trainers, scorers and engines share it.
+"""When memory runs out: telling it from every other error, doing the same work again in smaller passes. Trainers,
+scorers and engines share it.
 """
 
-import ctypes
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from psutil import Process
 
 from ponder.errors import ModelError
 
-__all__ = ["TokenBudget", "give_back_memory", "is_out_of_memory", "memory_used", "retried"]
+__all__ = ["TokenBudget", "is_out_of_memory", "memory_used", "retried"]
 
 Result = TypeVar("Result")
 
@@ -104,14 +103,3 @@ def memory_used(device: torch.device) -> dict[str, float]:
         used["memory/device_bytes"] = float(torch.cuda.max_memory_allocated(device))
         torch.cuda.reset_peak_memory_stats(device)
     return used
-
-
-def give_back_memory() -> None:
-    """Return freed memory to the system, where the C library is glibc: elsewhere nothing happens.
-
-    Tensors of ever new sizes leave gaps that glibc keeps; a run of hundreds of steps grows by them. It takes about
-    40 ms for a step of 256 completions.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

@@ -29,8 +29,10 @@ class Carried:
 
     def error(self, where: str) -> BaseException:
         """The exception, with a note that says where it was raised."""
-        found = _unpickled(self.pickled) if self.pickled is not None else None
-        found = found or RuntimeError(self.words)
+        try:
+            found = RuntimeError(self.words) if self.pickled is None else _unpickled(self.pickled)
+        except Exception:  # of a module that only the other process has, such as a model's own code
+            found = RuntimeError(self.words)
         found.add_note(f"{where}:\n{self.trace}")
         return found
 

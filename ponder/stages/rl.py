@@ -24,13 +24,14 @@ from random import Random
 from typing import Any
 
 from ponder.algorithm import metric_values, policy_loss
+from ponder.allocator import give_back_memory
 from ponder.environment import World
 from ponder.errors import DataError, LearningError
 from ponder.evaluation.contamination import decontaminate_problems
 from ponder.files import publishing
 from ponder.judge.attacks import check_judges
 from ponder.policy import load_policy, save_policy
-from ponder.policy.memory import give_back_memory, memory_used
+from ponder.policy.memory import memory_used
 from ponder.policy.voice import Voice
 from ponder.recipe.stages import RlStage
 from ponder.records import Group

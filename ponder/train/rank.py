@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from ponder.allocator import give_back_memory
 from ponder.policy import Policy
 from ponder.policy.attention import register
-from ponder.policy.memory import give_back_memory
 from ponder.policy.scorer import Scorer
 from ponder.policy.storage import keep_for_products
 from ponder.ranks.block import Told, with_tensors

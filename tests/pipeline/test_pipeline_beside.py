@@ -3,17 +3,23 @@
 import json
 import os
 import signal
+import sys
 import time
+import warnings
+from multiprocessing import Pipe
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ponder.errors import ModelError, PonderError
 from ponder.pipeline.machine import Device
+from ponder.pipeline.messages import Ended, Said, Warned
 from ponder.pipeline.plan import describe_plan
 from ponder.pipeline.room import check_room
 from ponder.pipeline.run import run
 from ponder.pipeline.schedule import makespan, ready
+from ponder.pipeline.stage_process import Lines
 from ponder.recipe import load_recipe
 from tests import command
 
@@ -65,7 +71,9 @@ def weights(out: Path) -> dict[str, bytes]:
 
 
 def test_the_same_bytes_as_one_after_the_other_with_as_many_threads(recipe: Path, tmp_path: Path) -> None:
-    beside = command.run("run", str(recipe), "--out", str(tmp_path / "beside"), environment={"OMP_NUM_THREADS": "2"})
+    (tmp_path / "statistics.py").write_text("raise SystemExit('a file of the working directory is no module')")
+    words = ("run", str(recipe), "--out", str(tmp_path / "beside"))
+    beside = command.run(*words, folder=tmp_path, environment={"OMP_NUM_THREADS": "2"})
     assert beside.returncode == 0, beside.stderr
     assert "up to 2 stages beside one another, with 1 thread each" in beside.stdout
     alone = command.run(
@@ -124,6 +132,106 @@ def test_a_stage_whose_process_is_killed(recipe: Path, tmp_path: Path) -> None:
     _, errors = process.communicate()
     assert process.returncode == 1
     assert "process of stage 'one' ended by SIGKILL" in errors and read(out, "two")["status"] == "done"
+
+
+def test_an_idle_process_that_is_killed_is_replaced(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    killed: set[int] = set()
+
+    def say(line: str) -> None:
+        if line.startswith("report:"):  # some stage has ended, and its process waits for the next one
+            done = [read(out, one.name) for one in (out / "stages").iterdir()]
+            for pid in {one["sessions"][0]["pid"] for one in done if one["status"] == "done"} - killed:
+                killed.add(pid)
+                os.kill(pid, signal.SIGKILL)
+                while psutil.Process(pid).status() != "zombie":
+                    time.sleep(0.01)
+
+    run(load_recipe(recipe), out, text=TEXT, say=say)
+    assert len(killed) == 3 and read(out, "both")["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("exit 3", "ended by exit status 3. The"),
+        ("kill -KILL $$", "ended by SIGKILL, as it does where the machine runs out of memory"),
+        ("kill -TERM $$", r"was stopped \(SIGTERM\)"),
+        ("kill -40 $$", "ended by signal 40. The"),
+    ],
+)
+def test_processes_that_do_not_even_start(
+    script: str, told: str, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(PonderError, match=f"process of stage '(one|two)' {told}") as caught:
+        run(load_recipe(recipe), tmp_path / "out", text=TEXT, say=[].append)
+    assert [note.split(" failed, too: ")[0] for note in caught.value.__notes__] in (["stage 'one'"], ["stage 'two'"])
+
+
+def test_the_folder_is_in_use_until_its_stages_have_stopped(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("run", str(recipe), "stages.one.epochs=12", "--out", str(out))
+    process = command.start(*words, environment={"FORCE_COLOR": "1"})
+    wait_for_steps(out, "one", "two")
+    stages = [psutil.Process(read(out, name)["sessions"][0]["pid"]) for name in ("one", "two")]
+    assert {one.environ()["TTY_COMPATIBLE"] for one in stages} == {"0"}
+    for one in stages:
+        one.suspend()
+    process.kill()
+    process.wait()
+    refused = command.run(*words)
+    assert refused.returncode == 1
+    assert f"is in use by stages of process {process.pid}" in refused.stderr and "killed" in refused.stderr
+    for one in stages:
+        one.resume()
+    _, alive = psutil.wait_procs(stages, timeout=60)
+    assert not alive and read(out, "one")["status"] == "interrupted"
+    finished = command.run(*words)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_a_stop_that_comes_while_an_object_is_finalized_is_not_lost() -> None:
+    program = """
+import os, signal, time
+from ponder.pipeline.stage_process import stop_on_sigterm
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+
+stop_on_sigterm()
+try:
+    Last()
+    time.sleep(60)
+except KeyboardInterrupt:
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("stopped, and tidied up")
+"""
+    assert command.run(program=program).stdout == "stopped, and tidied up\n"
+
+
+def test_what_stands_on_no_line_is_said_at_the_end() -> None:
+    ours, theirs = Pipe()
+    lines = Lines(theirs)
+    print("one\ntw", end="", file=lines)
+    print("o", end="", file=lines)
+    lines.ended(Ended())
+    assert [ours.recv() for _ in range(3)] == [Said("one"), Said("two"), Ended()]
+
+
+def test_warnings_of_any_class_are_shown() -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        Warned("plain", "UserWarning", "a.py", 1).show()
+        Warned("of a library", "UnheardOf", "b.py", 2).show()
+    assert [(str(one.message), one.category.__name__, one.lineno) for one in shown] == [
+        ("plain", "UserWarning", 1), ("of a library", "UnheardOf", 2),
+    ]  # fmt: skip
+    assert shown[0].category is UserWarning
 
 
 def test_stages_that_cannot_be_held_together_are_refused(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import psutil
 import pytest
 import torch
 
+from ponder.allocator import give_back_memory
 from ponder.errors import ModelError
-from ponder.policy.memory import TokenBudget, give_back_memory, is_out_of_memory, retried
+from ponder.policy.memory import TokenBudget, is_out_of_memory, retried
 
 OURS = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB"),

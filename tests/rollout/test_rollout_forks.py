@@ -156,3 +156,10 @@ def test_notes_travel_too() -> None:
     error.add_note("found while looking")
     got = Carried.of(error).error("elsewhere")
     assert got.__notes__[0] == "found while looking" and got.__notes__[1].startswith("elsewhere:")
+
+
+def test_a_class_that_is_known_elsewhere_alone_arrives_as_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = Carried.of(TwoArguments(1, 2))
+    monkeypatch.delattr(f"{__name__}.TwoArguments")
+    got = sent.error("elsewhere")
+    assert type(got) is RuntimeError and str(got) == "TwoArguments: token 1 at 2"
