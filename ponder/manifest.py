@@ -43,7 +43,8 @@ Status = Literal["running", "interrupted", "failed", "killed", "done"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One process's work on a stage, in ISO 8601 UTC. `finished` is None while it works (or after it was killed).
+    """One process's work on a stage, in ISO 8601 UTC. `finished` is None while it works (or after it was killed), and
+    `threads`, which last digits depend on, where an older ponder worked.
     Example: Session(started="2026-03-01T12:00:00+00:00", host="box", pid=17)."""
 
     started: str
@@ -52,6 +53,7 @@ class Session:
     finished: str | None = None
     outcome: Status = "running"
     error: str | None = None
+    threads: int | None = None
 
     @property
     def seconds(self) -> float:

@@ -8,7 +8,6 @@ little longer than one (benchmarks/README.md).
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,15 +17,9 @@ from ponder.pipeline.schedule import ready
 from ponder.pipeline.stage_crew import StageCrew
 from ponder.pipeline.survey import Standing
 from ponder.recipe.recipe import Recipe
+from ponder.share import stages_at_once
 
-__all__ = ["run_beside", "share_of_threads"]
-
-
-def share_of_threads(at_once: int) -> int:
-    """Threads of each of so many stages; those that OMP_NUM_THREADS allows are shared, and all cores without it."""
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    most = int(first) if first.isdecimal() and int(first) else len(os.sched_getaffinity(0))
-    return max(1, most // at_once)
+__all__ = ["run_beside"]
 
 
 def run_beside(
@@ -40,8 +33,8 @@ def run_beside(
     say: Callable[[str], None],
     after: Callable[[], None],
 ) -> None:
-    """Bring all stages to their end, `recipe.at_once` of them at a time; `after` is called whenever one has ended.
-    Their processes hold the run folder's `lock`, too.
+    """Bring all stages to their end, `recipe.at_once` of them at a time where there are as many cores; `after` is
+    called whenever one has ended. Their processes hold the run folder's `lock`, too.
 
     After a failure none begins, those under way go on to their end, and then what the first one raised goes through,
     with notes on what else failed. So does a KeyboardInterrupt, once the manifests say so; a second one does not wait
@@ -51,9 +44,10 @@ def run_beside(
     done = {one.name for one in standings if one.state == "done"}
     waiting = {one.name: one for one in standings if one.state != "done"}
     failed: dict[str, BaseException] = {}
-    with contextlib.closing(StageCrew(share_of_threads(recipe.at_once), lock)) as crew:
+    most = stages_at_once(recipe.at_once)
+    with contextlib.closing(StageCrew(recipe.at_once, lock)) as crew:
         while True:
-            beginning = [] if failed else ready(list(waiting), needs, done, recipe.at_once - len(crew.busy))
+            beginning = [] if failed else ready(list(waiting), needs, done, most - len(crew.busy))
             for name in beginning:
                 crew.begin(Begin(standing=waiting.pop(name), recipe=recipe, out=out, clock=clock, smoke=smoke))
             if not crew.busy:

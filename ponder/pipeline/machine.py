@@ -1,14 +1,12 @@
 """The machine a plan is made for, found without torch, and the rates assumed of it until a run has measured them."""
 
-import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 
-import psutil
-
 from ponder.recipe.training import Precision
+from ponder.share import cores, memory_bytes, stages_at_once
 
 __all__ = [
     "CLUSTER_DEVICE",
@@ -27,8 +25,8 @@ _CPU_GENERATE_FLOPS_PER_CORE = 15e9
 """Measured with the embedded model on AVX-512 cores with bf16. Small models spend most of their time between matrix
 products, far below the peak of a core."""
 _BESIDE = 1.7
-"""How much more several stages of the embedded model do beside one another than one with all cores: two with a thread
-each did ten updates in 80 s, one with two threads in 71 s (benchmarks/README.md)."""
+"""How much more several stages of the embedded model do beside one another than one with all cores: up to 1.9 times,
+measured with RL alone (benchmarks/README.md)."""
 
 TRAIN_SHARE = 0.30
 _GPU_GENERATE_SHARE = 0.03
@@ -52,12 +50,14 @@ DOLLARS_PER_HOUR = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """One device with the rates in floating-point operations per second that plans count with."""
+    """One device with the rates in floating-point operations per second that plans count with. `share` is what these
+    are of all that the machine does: less than 1 for a stage that has others beside it."""
 
     name: str
     memory_bytes: int
     train_flops: float
     generate_flops: float
+    share: float = 1.0
 
     def bf16(self, precision: Precision) -> bool:
         """Whether a stage of that precision computes in bf16 here."""
@@ -92,21 +92,22 @@ def processors() -> tuple[int, str]:
     """How many processes can train side by side here, and on what: GPUs, or cores where there are none."""
     if gpus := _gpus():
         return len(gpus), "GPUs"
-    return len(os.sched_getaffinity(0)), "cores"
+    return cores(), "cores"
 
 
 def this_device(at_once: int = 1) -> Device:
-    """The first NVIDIA GPU, otherwise the CPU with the cores that each of so many stages has."""
+    """The first NVIDIA GPU, otherwise what of the CPU and its memory each of so many stages has."""
     if gpus := _gpus():
         return card(*gpus[0])
-    cores = len(os.sched_getaffinity(0))
-    rated = cores if at_once == 1 else cores * _BESIDE / at_once
-    cores = max(1, cores // at_once)
+    beside, there = stages_at_once(at_once), cores()
+    each = there // beside
+    share = 1.0 if beside == 1 else _BESIDE / beside
     return Device(
-        name=f"CPU, {cores} core{'s' if cores > 1 else ''}",
-        memory_bytes=psutil.virtual_memory().total,
-        train_flops=rated * _CPU_TRAIN_FLOPS_PER_CORE,
-        generate_flops=rated * _CPU_GENERATE_FLOPS_PER_CORE,
+        name=f"CPU, {each} core{'s' if each > 1 else ''}",
+        memory_bytes=memory_bytes() // beside,
+        train_flops=share * there * _CPU_TRAIN_FLOPS_PER_CORE,
+        generate_flops=share * there * _CPU_GENERATE_FLOPS_PER_CORE,
+        share=share,
     )
 
 

@@ -26,12 +26,13 @@ _SAME_SIZE = 0.01
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """Medians over the steps of an earlier run, and what measuring and saving cost beside them; `steps_done` counts
-    only if it is this very run."""
+    only if it is this very run. `threads` are those it had, None where that is not recorded."""
 
     seconds_per_step: float
     mean_tokens: float | None
     steps_done: int
     origin: str
+    threads: int | None = None
 
 
 def find_measured(standing: Standing, out: Path) -> Measured | None:
@@ -65,6 +66,7 @@ def _measured(standing: Standing, folder: Path) -> Measured | None:
         mean_tokens=median(lengths) if lengths else None,
         steps_done=int(rows[-1]["step"] or 0) if own else 0,
         origin=f"{len(rows)} steps measured in {folder}",
+        threads=manifest.sessions[-1].threads,
     )
 
 

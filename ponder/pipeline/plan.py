@@ -24,6 +24,7 @@ from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.graph import edges
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import ReportStage, RlStage
+from ponder.share import stages_at_once
 
 __all__ = ["describe_plan", "why_not"]
 
@@ -104,8 +105,8 @@ def why_not(recipe: Recipe, out: Path, cluster: Cluster | None = None) -> str:
 
 
 def _beside(recipe: Recipe, device: Device) -> str:
-    shared = recipe.at_once > 1 and device.is_cpu
-    return f" for each of {recipe.at_once} stages that run beside one another" if shared else ""
+    beside = stages_at_once(recipe.at_once) if device.is_cpu else 1
+    return f" for each of {beside} stages that run beside one another" if beside > 1 else ""
 
 
 def _total(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Iterator[str]:
@@ -121,9 +122,9 @@ def _total(recipe: Recipe, forecasts: Mapping[str, Forecast]) -> Iterator[str]:
     sums = []
     for device, spent in seconds.items():
         told = spent
-        if device.is_cpu and recipe.at_once > 1:
+        if device.is_cpu:
             here = {name: (one.seconds or 0.0) if one.device == device else 0.0 for name, one in forecasts.items()}
-            told = makespan(here, edges(recipe), recipe.at_once)
+            told = makespan(here, edges(recipe), stages_at_once(recipe.at_once))
         sums.append(f"roughly {spent_text(told, device)}{_here(recipe, told, device)}")
     charged = sum(one.charged for one in forecasts.values())
     sums += [f"{charged:,.2f} to endpoints"] if charged else []

@@ -31,6 +31,7 @@ from ponder.recipe.recipe import Recipe
 from ponder.recipe.recompute import kept_bytes, recomputes, room_bytes
 from ponder.recipe.reward_model import StagePreferences
 from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SftStage
+from ponder.share import threads_each
 
 __all__ = ["beside_of", "training"]
 
@@ -72,7 +73,7 @@ def training(recipe: Recipe, standing: Standing, out: Path, here: Device) -> For
     lines += [memory_line(parts, total, here), phases_line(stage, shape, parts, here)]
     if stage.batch.ranks > 1:
         lines.append(ranks_line(parts, stage.batch.ranks, here, gathered_bytes(shape)))
-    return _timed(stage, recipe.stages, shape, critic, lines, total, here, standing, out)
+    return _timed(stage, recipe, shape, critic, lines, total, here, standing, out)
 
 
 def beside_of(recipe: Recipe, stage: Trained, policy: Shape) -> Beside:
@@ -130,7 +131,7 @@ def ranks_line(parts: Mapping[str, int], ranks: int, here: Device, gathered: int
 
 def _timed(
     stage: Trained,
-    stages: Stages,
+    recipe: Recipe,
     shape: Shape,
     critic: Shape | None,
     lines: list[Line],
@@ -141,21 +142,24 @@ def _timed(
 ) -> Forecast:
     """The forecast with its time: as measured if it was, of one update where only the data tell how many there are."""
     device, measured = fitting_device(needed_bytes, here), find_measured(standing, out)
+    stages = recipe.stages
     count, first = updates(stage, stages), 0 if measured is None else measured.steps_done
     left = 1 if count is None else max(0, count - first)
     what = " for an update" if count is None else f" for {left:,} updates"
     if measured is not None and device is here:
-        spent = left * measured.seconds_per_step
+        # What had the whole machine takes longer beside others.
+        whole = measured.threads is None or measured.threads > threads_each(recipe.at_once)
+        spent = left * measured.seconds_per_step / (here.share if whole else 1.0)
         told = f"about {spent_text(spent, device, what)}, from {measured.origin}"
     elif device is here and (rates := find_rates(shape)) is not None:
         lengths = rates.mean_tokens if isinstance(stage, RlStage) and stage.template == rates.template else None
-        known = replace(
-            here, generate_flops=2 * shape.active * rates.sampled, train_flops=6 * shape.active * rates.trained
-        )
+        sampled, trained = rates.sampled * here.share, rates.trained * here.share
+        known = replace(here, generate_flops=2 * shape.active * sampled, train_flops=6 * shape.active * trained)
         spent = seconds(work(stage, stages, shape, first, lengths), shape, known, critic)
         told = (
-            f"about {spent_text(spent, here, what)}, at {rates.sampled:,.0f} tokens/s sampled and {rates.trained:,.0f} "
-            f"trained as measured in {rates.origin}"
+            f"about {spent_text(spent, here, what)}, at {sampled:,.0f} tokens/s sampled and {trained:,.0f} trained as "
+            f"measured in {rates.origin}"
+            + (f" and {here.share:.0%} of that beside other stages" if here.share < 1 else "")
             + (_ASSUMED[stage.kind] if lengths is None else f", completions of {lengths:.0f} tokens, the limit at most")
         )
     else:

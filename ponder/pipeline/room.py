@@ -15,6 +15,7 @@ from ponder.recipe.graph import downstream
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.shape import check_context
 from ponder.recipe.stages import PretrainStage, RewardModelStage, RlStage, SampleStage, SftStage
+from ponder.share import stages_at_once
 
 __all__ = ["check_room", "least_bytes", "room_to_update"]
 
@@ -23,9 +24,9 @@ _PROCESS = 300 * 2**20
 """What a process that trains has for itself before it has a model: torch and transformers."""
 
 
-def check_room(recipe: Recipe, here: Device | None = None, done: Collection[str] = ()) -> None:
+def check_room(recipe: Recipe, here: Device | None = None, done: Collection[str] = (), *, alone: bool = False) -> None:
     """ModelError for the first stage whose model cannot be held here, however its settings are chosen; those `done`,
-    perhaps on another machine, are not run."""
+    perhaps on another machine, are not run. With `alone` stages run one after the other, whatever `at_once` says."""
     device = this_device() if here is None else here
     held: dict[str, int] = {}
     for name, stage in recipe.stages.items():
@@ -58,23 +59,42 @@ def check_room(recipe: Recipe, here: Device | None = None, done: Collection[str]
                 "or a machine with more: `ponder plan` says what the whole stage needs"
             )
         held[name] = needed + _PROCESS
-    if recipe.at_once > 1 and device.is_cpu:
+    if device.is_cpu and not alone:
         _check_beside(recipe, held, device)
 
 
 def _check_beside(recipe: Recipe, held: Mapping[str, int], device: Device) -> None:
     """ModelError for stages that can run at the same time and cannot be held together; `held` is what each takes."""
     after = {name: downstream(recipe, name) for name in held}
-    for name, needed in held.items():
-        apart = (other for other in held if other != name and other not in after[name] and name not in after[other])
-        most = sorted(apart, key=held.__getitem__, reverse=True)[: recipe.at_once - 1]
-        together = needed + sum(held[other] for other in most)
-        if together > device.memory_bytes:
-            raise ModelError(
-                f"`at_once` is {recipe.at_once}, so that the stages {', '.join([name, *most])} can run at the same "
-                f"time, whose models take {bytes_text(together)} together; {device.name} has "
-                f"{bytes_text(device.memory_bytes)}. Give at_once=1"
-            )
+    beside = {
+        name: {other for other in held if other != name and other not in after[name] and name not in after[other]}
+        for name in held
+    }
+    most = _largest(held, beside, stages_at_once(recipe.at_once))
+    together = sum(held[name] for name in most)
+    if len(most) > 1 and together > device.memory_bytes:
+        raise ModelError(
+            f"`at_once` is {recipe.at_once}, so that the stages {', '.join(most)} can run at the same time, whose "
+            f"models take {bytes_text(together)} together; {device.name} has {bytes_text(device.memory_bytes)}. Give "
+            "at_once=1"
+        )
+
+
+def _largest(
+    held: Mapping[str, int], beside: Mapping[str, Collection[str]], count: int, least: int = 0
+) -> tuple[str, ...]:
+    """At most `count` of the stages, all of which may run beside each other, that take the most together; none where
+    that is no more than `least`."""
+    found: tuple[str, ...] = ()
+    left = sorted(held, key=held.__getitem__, reverse=True)
+    while left and count and sum(held[name] for name in left[:count]) > least:  # else nothing that is left takes more
+        name = left.pop(0)
+        others = {other: held[other] for other in left if other in beside[name]}
+        chosen = (name, *_largest(others, beside, count - 1, least - held[name]))
+        together = sum(held[one] for one in chosen)
+        if together > least:
+            found, least = chosen, together
+    return found
 
 
 def room_to_update(model: str, here: Device | None = None) -> bool:

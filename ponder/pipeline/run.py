@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ponder.errors import RunFolderError
 from ponder.manifest import now
-from ponder.pipeline.beside import run_beside, share_of_threads
+from ponder.pipeline.beside import run_beside
 from ponder.pipeline.fingerprint import fell
 from ponder.pipeline.folder import check_owner, claim, finish_redo, redo, to_redo
 from ponder.pipeline.lock import locked
@@ -20,6 +20,7 @@ from ponder.pipeline.stage import run_stage
 from ponder.pipeline.survey import Standing, survey
 from ponder.recipe.recipe import Recipe
 from ponder.sandbox.isolation import accept_isolation
+from ponder.share import cores, stages_at_once, threads_each
 from ponder.workers.placement import check_place
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def run(
         check_inputs(recipe, placed=on is not None and on != "local")
         redone = to_redo(recipe, redo_stages)
         done = [s.name for s in survey(recipe, out, smoke=smoke) if s.state == "done" and s.name not in redone]
-        check_room(recipe, done=done)
+        check_room(recipe, done=done, alone=on is not None)
         check_models(recipe)
     if on is None:
         check_lag(recipe, None)
@@ -99,13 +100,24 @@ def _beside(recipe: Recipe, on: str | None, say: Callable[[str], None]) -> bool:
     """Whether stages run beside one another. Only cores are shared: engines and models take a GPU whole."""
     if recipe.at_once == 1:
         return False
-    if on is not None or processors()[1] == "GPUs":
+    if on is not None or _on_gpu():
         where = f"--on {on}" if on is not None else "this machine's GPU"
         say(f"at_once: {recipe.at_once} is for cores that stages share; with {where} they run one after the other")
         return False
-    threads = share_of_threads(recipe.at_once)
-    say(f"up to {recipe.at_once} stages beside one another, with {threads} thread{'s' if threads > 1 else ''} each")
+    most, threads = stages_at_once(recipe.at_once), threads_each(recipe.at_once)
+    few = f" (at_once: {recipe.at_once}, and cores: {cores()})" if most < recipe.at_once else ""
+    stages = f"{most} stage{'s' if most > 1 else ''}"
+    say(f"up to {stages} beside one another, with {threads} thread{'s' if threads > 1 else ''} each{few}")
     return True
+
+
+def _on_gpu() -> bool:
+    """Whether stages compute on a GPU that is here: torch may have been made without, or may not see it."""
+    if processors()[1] != "GPUs":
+        return False
+    from ponder.policy.load import device_here
+
+    return device_here().type == "cuda"
 
 
 @contextlib.contextmanager

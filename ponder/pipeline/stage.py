@@ -17,10 +17,12 @@ from ponder.files import full_disk_explained, publishing, sealed, sweep, write_t
 from ponder.manifest import DONE, Manifest, Session, Status, ended, now
 from ponder.own import OwnCode, read_own
 from ponder.pipeline.fingerprint import own_files, pinned
+from ponder.pipeline.machine import processors
 from ponder.pipeline.replies import keep_replies
 from ponder.pipeline.survey import Standing
 from ponder.recipe.recipe import Recipe
 from ponder.recipe.stages import Stage
+from ponder.share import cores, most_threads
 from ponder.stages import STAGES, Context
 from ponder.task.hub import same_rows
 from ponder.text.clock import fixed_clock
@@ -52,6 +54,8 @@ def run_stage(
     manifest = _begin(standing, recipe.name, clock, smoke, say)
     begun = {"unfinished": "going on", "grown": f"going on ({', '.join(standing.differences)})"}
     say(f"{standing.name}: {begun.get(standing.state, 'started')} in {standing.folder}")
+    if told := _other_threads(standing):
+        say(f"{standing.name}: {told}")
     losses = LossLog(standing.folder)
     context = Context(
         config=_as_begun(standing, manifest, say),
@@ -158,7 +162,17 @@ def _begin(standing: Standing, recipe_name: str, clock: str, smoke: bool, say: C
 
 
 def _session() -> Session:
-    return Session(started=now(), host=socket.gethostname(), pid=os.getpid())
+    return Session(started=now(), host=socket.gethostname(), pid=os.getpid(), threads=most_threads(cores()))
+
+
+def _other_threads(standing: Standing) -> str | None:
+    """What there is to say of a stage that goes on from a checkpoint with another number of threads than before."""
+    if standing.manifest is None or standing.made == 0:
+        return None
+    before, here = standing.manifest.sessions[-1].threads, most_threads(cores())
+    if before in (None, here) or processors()[1] == "GPUs":
+        return None
+    return f"goes on with another number of threads ({here}, before {before}), so that last digits differ"
 
 
 def _close(manifest: Manifest, outcome: Status, error: str | None = None) -> Manifest:

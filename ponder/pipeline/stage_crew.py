@@ -13,6 +13,7 @@ from ponder.errors import PonderError
 from ponder.pipeline.lock import to_hand_on
 from ponder.pipeline.messages import INTERRUPTED, Begin, Ended, Said, Warned
 from ponder.sandbox.kernel import end_with_parent
+from ponder.share import environment
 
 __all__ = ["StageCrew"]
 
@@ -24,10 +25,11 @@ _SIGNALS = {one.value: one.name for one in signal.Signals}
 
 
 class StageCrew:
-    """The processes, each with so many threads and the run folder's `lock`, and which stage each is busy with."""
+    """The processes of a recipe with that `at_once`, which hold the run folder's `lock`, and which stage each is busy
+    with."""
 
-    def __init__(self, threads: int, lock: int) -> None:
-        self._threads, self._lock = threads, lock
+    def __init__(self, at_once: int, lock: int) -> None:
+        self._at_once, self._lock = at_once, lock
         self._processes: dict[Connection, subprocess.Popen[bytes]] = {}
         self.busy: dict[Connection, str] = {}
 
@@ -83,13 +85,13 @@ class StageCrew:
         ours, theirs = Pipe()
         paths = [_PACKAGE_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
         own = {
-            "OMP_NUM_THREADS": str(self._threads),
+            **environment(self._at_once),
             "PYTHONPATH": os.pathsep.join(paths),
             "TTY_COMPATIBLE": "0",  # tables go into a pipe, whatever the terminal is
         }
         with theirs, to_hand_on(self._lock) as lock:
-            # -P: files in the working directory are no modules. In a session of its own it gets no Ctrl-C of the terminal
-            # beside the signal from here.
+            # -P: files in the working directory are no modules. In a session of its own it gets no Ctrl-C of the
+            # terminal beside the signal from here.
             self._processes[ours] = subprocess.Popen(
                 [sys.executable, "-P", "-m", "ponder.pipeline.stage_process", str(theirs.fileno()), str(lock)],
                 pass_fds=[theirs.fileno(), lock],

@@ -39,7 +39,7 @@ from ponder.recipe.training import Precision
 from ponder.text.control import chat_source
 from ponder.text.template import Template, template_for
 
-__all__ = ["load_policy", "load_weights", "precision_here", "random_policy", "save_policy"]
+__all__ = ["device_here", "load_policy", "load_weights", "precision_here", "random_policy", "save_policy"]
 
 _PROBE_TOKENS = 8
 _PADDED_TOKENS = 64
@@ -154,10 +154,11 @@ def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | 
 
 def precision_here() -> Literal["fp32", "bf16"]:
     """What `auto` is on this machine."""
-    return "fp32" if autocast_dtype("auto", _own_device()) is None else "bf16"
+    return "fp32" if autocast_dtype("auto", device_here()) is None else "bf16"
 
 
-def _own_device() -> torch.device:
+def device_here() -> torch.device:
+    """What models are loaded to on this machine."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -175,7 +176,7 @@ def _policy(
     device: str | torch.device | None,
     name: str,
 ) -> Policy:
-    where = torch.device(device) if device else _own_device()
+    where = torch.device(device) if device else device_here()
     rows = model.get_input_embeddings().weight.shape[0]
     if rows < len(tokenizer):
         _leave_out_unembedded(tokenizer, template, name, rows)

@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psutil
 import torch
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
@@ -18,6 +17,7 @@ from ponder.policy.attention import body
 from ponder.recipe.recompute import kept_bytes, recomputes, room_bytes
 from ponder.recipe.shape import Shape, shape_of
 from ponder.recipe.training import BatchLimits
+from ponder.share import memory_bytes
 
 __all__ = ["Recomputation"]
 
@@ -81,5 +81,4 @@ def _kept(model: PreTrainedModel, bf16: bool) -> int:
 def _memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    total: int = psutil.virtual_memory().total
-    return total
+    return memory_bytes()

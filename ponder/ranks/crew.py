@@ -19,6 +19,7 @@ import psutil
 from ponder.errors import RankError
 from ponder.ranks.answer import Answer
 from ponder.ranks.launch import launch
+from ponder.share import beside, most_threads
 
 __all__ = ["Crew"]
 
@@ -33,7 +34,10 @@ class Crew:
     def __init__(self, maker: str, setups: Sequence[tuple[Any, ...]], inherited: Sequence[int] = ()) -> None:
         self._links: list[Connection] = []
         self._processes: list[subprocess.Popen[bytes]] = []
-        threads = max(1, min(_most_threads(), (os.cpu_count() or 1) // len(setups)))
+        cores = os.cpu_count() or 1
+        # A stage beside others deals out its share; OMP_NUM_THREADS by itself is for each process.
+        dealt = (most_threads(cores) if beside() > 1 else cores) // len(setups)
+        threads = max(1, min(most_threads(cores), dealt))
         self.close = weakref.finalize(self, _end, self._links, self._processes)
         for _ in setups:
             process, ours = launch(maker, threads, inherited)
@@ -108,12 +112,6 @@ class Crew:
 
     def _name(self, rank: int) -> str:
         return f"rank {rank} of the {len(self._processes)} processes that train together"
-
-
-def _most_threads() -> int:
-    """As OpenMP reads its variable: the first number of a list, and all cores where there is none."""
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) else os.cpu_count() or 1
 
 
 def _end(links: list[Connection], processes: list[subprocess.Popen[bytes]]) -> None:

@@ -35,10 +35,10 @@ class Recipe(Component):
     `limits` accepts a machine with neither, where programs can read what their user can read (`docs/sandbox.md`).
     Changes no result."""
     at_once: int = Field(1, ge=1, le=64)
-    """So many stages run beside one another where they do not need each other, each in a process with that share of the
-    machine's cores, on machines without a GPU. Two on two cores pay for models of a few million parameters, whose steps
-    a second core hardly makes faster; large ones want all cores and the memory for themselves. Numbers are those of the
-    share of cores, whatever runs beside."""
+    """So many stages run beside one another where they do not need each other, each in a process with that share of
+    the machine's cores and memory, on machines without a GPU; no more than there are cores. Two on two cores pay
+    for models of a few million parameters, whose steps a second core hardly makes faster; large ones want all cores
+    and the memory for themselves. Numbers are those of the share of cores, whatever runs beside."""
     stages: dict[str, Stage] = Field(min_length=1)
     """Stages by name."""
     _home: Path = PrivateAttr(default_factory=Path.cwd)

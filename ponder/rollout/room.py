@@ -7,7 +7,6 @@ the places up to its limit.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import psutil
 import torch
 
 from ponder.errors import ModelError
@@ -17,6 +16,7 @@ from ponder.rollout.cohorts import CohortKeys
 from ponder.rollout.engine import Request
 from ponder.rollout.shelf_keys import layer_shapes
 from ponder.rollout.slots import place_step
+from ponder.share import memory_bytes
 
 __all__ = ["Room", "device_bytes", "room_of"]
 
@@ -74,8 +74,7 @@ def room_of(policy: Policy, cache_bytes: int) -> Room:
 
 
 def device_bytes(device: torch.device) -> int:
-    """Memory of the device in all."""
+    """Memory of the device in all; on a CPU this process's share."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    total: int = psutil.virtual_memory().total
-    return total
+    return memory_bytes()

@@ -2,10 +2,13 @@
 
 import json
 import os
+import random
 import signal
 import sys
 import time
 import warnings
+from dataclasses import replace
+from itertools import combinations
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -16,10 +19,12 @@ from ponder.errors import ModelError, PonderError
 from ponder.pipeline.machine import Device
 from ponder.pipeline.messages import Ended, Said, Warned
 from ponder.pipeline.plan import describe_plan
-from ponder.pipeline.room import check_room
+from ponder.pipeline.room import _largest, check_room
 from ponder.pipeline.run import run
 from ponder.pipeline.schedule import makespan, ready
+from ponder.pipeline.stage import _other_threads
 from ponder.pipeline.stage_process import Lines
+from ponder.pipeline.survey import survey
 from ponder.recipe import load_recipe
 from tests import command
 
@@ -70,7 +75,9 @@ def weights(out: Path) -> dict[str, bytes]:
     return {one.parts[-3]: one.read_bytes() for one in sorted(out.glob("stages/*/model/model.safetensors"))}
 
 
-def test_the_same_bytes_as_one_after_the_other_with_as_many_threads(recipe: Path, tmp_path: Path) -> None:
+def test_the_same_bytes_as_one_after_the_other_with_as_many_threads(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "statistics.py").write_text("raise SystemExit('a file of the working directory is no module')")
     words = ("run", str(recipe), "--out", str(tmp_path / "beside"))
     beside = command.run(*words, folder=tmp_path, environment={"OMP_NUM_THREADS": "2"})
@@ -86,6 +93,12 @@ def test_the_same_bytes_as_one_after_the_other_with_as_many_threads(recipe: Path
     assert sessions["both"]["started"] > max(sessions[name]["finished"] for name in ("one", "two"))
     again = command.run("run", str(recipe), "--out", str(tmp_path / "beside"))
     assert again.stdout.count("done before, skipped") == 3 and "beside one another" not in again.stdout
+    monkeypatch.setattr("ponder.pipeline.stage.processors", lambda: (2, "cores"))
+    trained = survey(load_recipe(recipe), tmp_path / "beside", smoke=False)[0]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert trained.made > 0 and _other_threads(trained) is None
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert "another number of threads (3, before 1)" in str(_other_threads(trained))
 
 
 def read(out: Path, stage: str) -> dict:  # type: ignore[type-arg]
@@ -244,6 +257,44 @@ def test_stages_that_cannot_be_held_together_are_refused(tmp_path: Path) -> None
         check_room(load_recipe(file, models), CPU)
     check_room(load_recipe(file, [*models, "at_once=1"]), CPU)
     check_room(load_recipe(file, [*models, "stages.two.after=[one]"]), CPU)
+
+
+def test_only_stages_that_are_apart_are_held_together(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3})
+    (recipe.parent / "large").mkdir()
+    (recipe.parent / "large" / "config.json").write_text(json.dumps(LARGE))
+    large = recipe.parent / "large"
+    words = [f"stages.one.model={large}", f"stages.two.model={large}", "at_once=3"]
+    two = replace(CPU, memory_bytes=40 * 2**30)  # room for two of them
+    recipe.write_text(TEXT.replace("    model: one\n", f"    model: {large}\n").replace("    after: [two]\n", ""))
+    check_room(load_recipe(recipe, [*words, "stages.two.after=[one]"]), two)
+    with pytest.raises(ModelError, match="the stages one, two, both can run"):
+        check_room(load_recipe(recipe, words), two)
+    check_room(load_recipe(recipe, words), two, alone=True)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_largest_set_of_stages_beside_one_another(seed: int) -> None:
+    drawn = random.Random(seed)
+    held = {name: drawn.randint(1, 9) for name in "abcdefgh"}
+    pairs = {frozenset(pair) for pair in combinations(held, 2) if drawn.random() < 0.6}
+    beside = {name: {other for other in held if frozenset((name, other)) in pairs} for name in held}
+    count = drawn.randint(1, 5)
+    sets = (some for n in range(1, count + 1) for some in combinations(held, n))
+    best = max(sum(map(held.__getitem__, some)) for some in sets if {*map(frozenset, combinations(some, 2))} <= pairs)
+    found = _largest(held, beside, count)
+    assert sum(map(held.__getitem__, found)) == best and len(found) <= count
+    assert {*map(frozenset, combinations(found, 2))} <= pairs
+
+
+def test_no_more_stages_than_cores_run(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    said: list[str] = []
+    with pytest.raises(PonderError, match="process of stage 'one' ended by exit status 1"):
+        run(load_recipe(recipe), tmp_path / "out", text=TEXT, say=said.append)
+    assert any("up to 1 stage beside one another" in line and "at_once: 2, and cores: 1" in line for line in said), said
+    assert len([line for line in said if "failed" in line]) == 1
 
 
 def test_stages_begin_in_their_order_once_what_they_need_is_done() -> None:

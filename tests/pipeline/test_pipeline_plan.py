@@ -1,6 +1,7 @@
 """Plans: sizes counted exactly, memory and time by hand, and what the page says."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -371,6 +372,20 @@ def test_measured_speed_replaces_the_guess(tmp_path: Path, own: bool, updates: i
     assert f"about {updates * 3} s for {updates} updates, from 5 steps measured in {folder}" in plan
 
 
+@pytest.mark.parametrize(("threads", "seconds"), [(None, 71), (2, 71), (1, 60)])
+def test_what_had_the_machine_for_itself_takes_longer_beside_others(
+    threads: int | None, seconds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ponder.pipeline.machine._gpus", list)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    recipe = write_recipe(tmp_path, f"at_once: 2\n{CHAIN}")
+    run = tmp_path / "runs" / "earlier"
+    config = recipe.stages["zero"].model_dump(mode="json")
+    write_measured(run / "stages" / "zero", config, recipe, run, own=False, threads=threads)
+    assert f"about {seconds} s for 20 updates, from" in describe_plan(recipe, tmp_path / "runs" / "mine")
+
+
 def test_damaged_runs_beside_it_stop_no_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They tell nothing; damage of its own is said."""
     monkeypatch.chdir(tmp_path)
@@ -396,7 +411,9 @@ def test_damaged_runs_beside_it_stop_no_plan(tmp_path: Path, monkeypatch: pytest
         describe_plan(recipe, tmp_path / "runs/chain")
 
 
-def write_measured(folder: Path, config: dict[str, Any], recipe: Recipe, run: Path, own: bool) -> None:
+def write_measured(
+    folder: Path, config: dict[str, Any], recipe: Recipe, run: Path, own: bool, threads: int | None = None
+) -> None:
     import socket
 
     from ponder.pipeline.fingerprint import fingerprint, identities
@@ -410,7 +427,7 @@ def write_measured(folder: Path, config: dict[str, Any], recipe: Recipe, run: Pa
     Manifest(
         recipe="chain", stage="zero", kind="rl", config=config, identity=identity, fingerprint=fingerprint(identity),
         seed=0, smoke=False, versions={},
-        sessions=(Session(started="2026-01-01T00:00:00+00:00", host=socket.gethostname(), pid=1),),
+        sessions=(Session(started="2026-01-01T00:00:00+00:00", host=socket.gethostname(), pid=1, threads=threads),),
     ).write(folder)  # fmt: skip
     log = MetricsLog(folder)
     for step in range(1, 6):
