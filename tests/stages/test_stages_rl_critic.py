@@ -28,6 +28,7 @@ TINY = (
     "stages.zero.steps=6",
     "stages.zero.checkpoint_every=2",
     "stages.zero.sampling.max_tokens=48",
+    "stages.zero.optimizer={lr: 1e-4, warmup_steps: 2}",
 )
 
 
